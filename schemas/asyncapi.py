@@ -1,0 +1,109 @@
+"""The AsyncAPI 3 document of the topics, generated from the classes that read and write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from schemas.events import ASSIGNED_TYPE, OBSERVED_TYPE, SegmentAssigned, UserEvent
+from schemas.rejected import RejectedHeader, RejectReason
+
+_SCHEMAS = "#/components/schemas/{model}"
+
+
+def asyncapi_document(
+    profile_class: type[BaseModel], input_topic: str, output_topic: str, rejected_topic: str, version: str
+) -> dict[str, Any]:
+    """The AsyncAPI 3.0 document, ready for JSON: what the worker reads and what it publishes, topic by topic."""
+    event_class = UserEvent[profile_class]  # type: ignore[valid-type]  # the class is known at run time only
+    names, definitions = models_json_schema(
+        [(event_class, "validation"), (SegmentAssigned, "serialization")], by_alias=False, ref_template=_SCHEMAS
+    )
+    user_id = {"type": "string", "description": "The user's id."}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Stream segmentation",
+            "version": version,
+            "description": "Assigns users to segments as their events arrive: for each input record exactly one result "
+            "or one rejected record, visible to read_committed consumers.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/cloudevents+json",
+        "channels": {
+            "input": _channel(input_topic, "Profiles as upstream applications observed them.", "observed"),
+            "output": _channel(output_topic, "One assignment for each accepted event.", "assigned"),
+            "rejected": _channel(rejected_topic, "Events that are none, byte for byte, with the reason.", "rejected"),
+        },
+        "operations": {
+            "readEvents": _operation("receive", "input", "Read, validate and assign."),
+            "publishAssignments": _operation("send", "output", "In input order within each partition."),
+            "publishRejected": _operation("send", "rejected", "In one transaction with results and offsets."),
+        },
+        "components": {
+            "messages": {
+                "observed": {
+                    "name": OBSERVED_TYPE,
+                    "title": "A user's profile was observed",
+                    "contentType": "application/cloudevents+json",
+                    "payload": names[(event_class, "validation")],
+                    "bindings": {"kafka": {"key": user_id}},
+                },
+                "assigned": {
+                    "name": ASSIGNED_TYPE,
+                    "title": "A user was assigned to a segment",
+                    "contentType": "application/cloudevents+json",
+                    "payload": names[(SegmentAssigned, "serialization")],
+                    "bindings": {"kafka": {"key": user_id}},
+                },
+                "rejected": {
+                    "name": "user.event.rejected",
+                    "title": "An event was rejected",
+                    "summary": "The original key, value and headers, and the headers below.",
+                    "contentType": "application/octet-stream",
+                    "headers": _rejected_headers(),
+                    "payload": {"description": "The original value, whatever it was."},
+                },
+            },
+            "schemas": definitions["$defs"],
+        },
+    }
+
+
+def _channel(topic: str, description: str, message: str) -> dict[str, Any]:
+    return {
+        "address": topic,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+    }
+
+
+def _operation(action: str, channel: str, summary: str) -> dict[str, Any]:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+
+
+def _rejected_headers() -> dict[str, Any]:
+    meanings = {
+        RejectedHeader.REASON: "Why; the first reason that applies.",
+        RejectedHeader.DETAIL: "Which field breaks which rule, never the value; 1,000 bytes at most.",
+        RejectedHeader.TOPIC: "The topic the event was read from.",
+        RejectedHeader.PARTITION: "The partition it was read from, a decimal number.",
+        RejectedHeader.OFFSET: "The offset it was read at, a decimal number.",
+        RejectedHeader.TIMESTAMP: "The original record's timestamp, milliseconds since 1970.",
+        RejectedHeader.AT: "When it was rejected, RFC 3339.",
+        RejectedHeader.BY: "Which worker rejected it.",
+        RejectedHeader.NULLS: "What was null and is now empty bytes: key, value, header names; separated by commas.",
+        RejectedHeader.TRUNCATED: "1 when parts were left out because the record was too large for the topic.",
+        RejectedHeader.SHA256: "SHA-256 of the original value, when it was left out.",
+    }
+    always = [header for header in meanings if header not in _ONLY_SOMETIMES]
+    properties: dict[str, Any] = {
+        str(header): {"type": "string", "description": text} for header, text in meanings.items()
+    }
+    properties[RejectedHeader.REASON]["enum"] = [str(reason) for reason in RejectReason]
+    return {"type": "object", "properties": properties, "required": [str(header) for header in always]}
+
+
+_ONLY_SOMETIMES = (RejectedHeader.NULLS, RejectedHeader.TRUNCATED, RejectedHeader.SHA256)

@@ -1,0 +1,105 @@
+"""The events that come in and go out: CloudEvents 1.0 in structured JSON mode."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+OBSERVED_TYPE = "user.profile.observed.v1"
+ASSIGNED_TYPE = "user.segment.assigned.v1"
+
+# The namespace of the ids of assignments; it never changes, or a reader that drops repeated ids would not know them.
+ASSIGNMENT_NAMESPACE = uuid.UUID("6f6e4970-d83a-5274-9876-89b4f38c409a")
+
+_RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
+
+
+class _TimestampSchema:
+    """RFC 3339, checked in two steps: the shape, since pydantic alone takes "1234567" too, then the calendar."""
+
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.chain_schema(
+            [
+                core_schema.str_schema(strict=True, pattern=_RFC_3339),
+                core_schema.datetime_schema(strict=False, tz_constraint="aware"),
+            ]
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "date-time"}
+
+
+Timestamp = Annotated[datetime, _TimestampSchema()]
+# Bounded, because the output event repeats them and a broker refuses a record that is too large.
+Identifier = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
+
+Profile = TypeVar("Profile", bound=BaseModel)
+
+
+class UserEvent(BaseModel, Generic[Profile]):
+    """A user's profile as an upstream application observed it; unknown attributes are ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    specversion: Literal["1.0"]
+    type: Literal["user.profile.observed.v1"]
+    source: Identifier
+    id: Identifier
+    subject: Identifier = Field(description="The user's id, and the record's key.")
+    time: Timestamp = Field(description="When the profile was observed, with a time zone.")
+    data: Profile
+
+
+class ModelReference(BaseModel):
+    """The model that made an assignment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    digest: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the version's model.json.")
+
+
+class InputReference(BaseModel):
+    """The event that an assignment answers, and where it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Identifier
+    topic: str
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    time: Timestamp
+
+
+class Assignment(BaseModel):
+    """The segment of one user at one moment, and how sure that is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segment: int = Field(ge=0, description="The segment's stable number.")
+    segment_name: str
+    distance: float = Field(ge=0, description="Euclidean distance to the segment's centre, in scaled units.")
+    margin: float = Field(ge=0, le=1, description="1 − d₁/d₂: 0 on the border to the next segment, 1 at the centre.")
+    outlier: bool = Field(description="Farther from the centre than 99.5 % of the segment's users in training.")
+    unknown_values: tuple[str, ...] = Field(description="Fields with a value that training had not seen.")
+    model: ModelReference
+    input: InputReference
+
+
+class SegmentAssigned(BaseModel):
+    """One assignment, published for exactly one accepted event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    specversion: Literal["1.0"]
+    type: Literal["user.segment.assigned.v1"]
+    source: str
+    id: uuid.UUID = Field(description="UUIDv5 of <cluster id>/<topic>/<partition>/<offset> of the input record.")
+    subject: Identifier = Field(description="The user's id, and the record's key.")
+    time: Timestamp = Field(description="When the segment was assigned.")
+    data: Assignment

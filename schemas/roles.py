@@ -1,0 +1,160 @@
+"""What each field of a profile is to the segmentation: its group, its kind and its order."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from schemas.errors import ProfileClassError
+
+
+class Kind(StrEnum):
+    """How a field's values are compared with each other."""
+
+    NUMBER = "number"
+    ORDERED = "ordered"
+    CATEGORY = "category"
+    SEVERAL_OF = "several-of"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The part a field plays: annotate every field of a profile class with exactly one."""
+
+    group: str
+    kind: Kind
+    levels: tuple[str, ...] = ()
+
+
+def number(group: str) -> Role:
+    """A finite number whose differences have a meaning."""
+    return Role(group, Kind.NUMBER)
+
+
+def ordered(group: str, *levels: str) -> Role:
+    """A label that stands in a declared order, lowest first.
+
+    Raises ProfileClassError for fewer than two levels or a level named twice.
+    """
+    if len(levels) < 2 or len(set(levels)) != len(levels):
+        raise ProfileClassError(f"an ordered field needs two or more different levels, lowest first; got {levels}")
+    return Role(group, Kind.ORDERED, levels)
+
+
+def category(group: str) -> Role:
+    """A label without an order."""
+    return Role(group, Kind.CATEGORY)
+
+
+def several_of(group: str) -> Role:
+    """A list of labels, possibly empty."""
+    return Role(group, Kind.SEVERAL_OF)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileField:
+    """One field of a profile class as trainer and worker see it: its name in events, its header in a CSV, its role."""
+
+    name: str
+    header: str
+    group: str
+    kind: Kind
+    levels: tuple[str, ...]
+
+
+def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
+    """Every field of the class with its role, in the order in which the class lists them.
+
+    Raises ProfileClassError for a field that carries no role, or several.
+    """
+    return tuple(_field(profile_class, name, info) for name, info in profile_class.model_fields.items())
+
+
+def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> ProfileField:
+    roles = [mark for mark in info.metadata if isinstance(mark, Role)]
+    if len(roles) != 1:
+        raise ProfileClassError(
+            f"field {name!r} of {profile_class.__name__} has {len(roles)} roles instead of one: annotate it with "
+            "number(…), ordered(…), category(…) or several_of(…) from schemas.roles"
+        )
+    (role,) = roles
+    return ProfileField(name, info.alias or name, role.group, role.kind, role.levels)
+
+
+def history_id_column(profile_class: type[BaseModel]) -> str:
+    """The header under which a history names its users, as the class declares it.
+
+    Raises ProfileClassError when the class declares none.
+    """
+    header = getattr(profile_class, "history_id_column", None)
+    if not isinstance(header, str) or not header:
+        raise ProfileClassError(
+            f'{profile_class.__name__} does not say which column names the user: add history_id_column: ClassVar[str] = "…"'
+        )
+    return header
+
+
+def schema_digest(profile_class: type[BaseModel]) -> str:
+    """SHA-256 (64 hexadecimal digits) of all that a model depends on: names, roles, order and bounds of the fields.
+
+    Headers, descriptions and the version of pydantic do not change it.
+    """
+    facts = [
+        [field.name, field.group, field.kind, field.levels, _bounds(profile_class.model_fields[field.name])]
+        for field in profile_fields(profile_class)
+    ]
+    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
+
+
+def _bounds(info: FieldInfo) -> list[str]:
+    kept = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt, annotated_types.MultipleOf)
+    return sorted(repr(mark) for mark in info.metadata if isinstance(mark, kept))
+
+
+def load_profile_class(reference: str) -> type[BaseModel]:
+    """The profile class that `package.module:Class` or `path/to/file.py:Class` names, its roles checked.
+
+    Raises ProfileClassError, naming the reference, when there is no such file, module or class, when importing it
+    fails, or when a field has no role.
+    """
+    where, separator, class_name = reference.rpartition(":")
+    if not separator or not where or not class_name:
+        raise ProfileClassError(f"{reference!r} is no profile class: write package.module:Class or path/to/file.py:Class")
+    module = _file_module(where) if where.endswith(".py") else _named_module(where)
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise ProfileClassError(f"{where} has no pydantic class named {class_name}: check the name after the colon")
+    profile_fields(found)
+    history_id_column(found)
+    return found
+
+
+def _named_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever a user's own module raises while it is imported
+        raise ProfileClassError(f"module {name} cannot be imported ({error}): check the name before the colon") from error
+
+
+def _file_module(path: str) -> ModuleType:
+    if not Path(path).is_file():
+        raise ProfileClassError(f"there is no file {path}: check the path before the colon")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ProfileClassError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's own file raises while it is run
+        raise ProfileClassError(f"{path} cannot be imported: {error}") from error
+    return module
