@@ -1,0 +1,1 @@
+"""The program that reads events, assigns each user to a segment and publishes the result, exactly once."""
