@@ -1,0 +1,70 @@
+"""What travels through the worker: records in, a batch of them, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.rejected import RejectReason
+
+
+class Record(NamedTuple):
+    """One input record as the broker holds it.
+
+    A named tuple, because one is made for every event: 0.35 µs against 1.1 µs for a frozen dataclass with slots.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """The record's own time, milliseconds since 1970; -1 where the producer gave none."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?"."""
+
+
+class Message(NamedTuple):
+    """One record to be sent; its time is the time of sending."""
+
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who this worker was in its group when something was read; opaque to all but the transport."""
+
+    group_id: str
+    member_id: str
+    generation: int
+    instance_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that are processed and committed together, in input order for each partition."""
+
+    records: tuple[Record, ...]
+    next_offsets: Mapping[tuple[str, int], int]
+    """What a commit of this batch makes the committed offset of each (topic, partition)."""
+    membership: Membership
+    """Seen before the first record was read; a commit under any other one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one batch came to: exactly one message for each of its records, and the counts for the metrics."""
+
+    results: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    segments: Mapping[int, int] = field(default_factory=dict)
+    """How many events each segment received."""
+    reasons: Mapping[RejectReason, int] = field(default_factory=dict)
+    """How many records were rejected for each reason."""
+    unknown_values: Mapping[str, int] = field(default_factory=dict)
+    """How many events held a value unknown to the model, for each field."""
+    outliers: int = 0
