@@ -25,7 +25,9 @@ class UserProfile(BaseModel):
 
     history_id_column: ClassVar[str] = "User ID"
 
-    age: Annotated[Label, ordered("demographic", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")] = Field(alias="Age")
+    age: Annotated[Label, ordered("demographic", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")] = Field(
+        alias="Age"
+    )
     gender: Annotated[Label, category("demographic")] = Field(alias="Gender")
     location: Annotated[Label, category("demographic")] = Field(alias="Location")
     language: Annotated[Label, category("demographic")] = Field(alias="Language")

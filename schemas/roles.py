@@ -99,7 +99,8 @@ def history_id_column(profile_class: type[BaseModel]) -> str:
     header = getattr(profile_class, "history_id_column", None)
     if not isinstance(header, str) or not header:
         raise ProfileClassError(
-            f'{profile_class.__name__} does not say which column names the user: add history_id_column: ClassVar[str] = "…"'
+            f"{profile_class.__name__} does not say which column names the user: "
+            'add history_id_column: ClassVar[str] = "…"'
         )
     return header
 
@@ -129,7 +130,9 @@ def load_profile_class(reference: str) -> type[BaseModel]:
     """
     where, separator, class_name = reference.rpartition(":")
     if not separator or not where or not class_name:
-        raise ProfileClassError(f"{reference!r} is no profile class: write package.module:Class or path/to/file.py:Class")
+        raise ProfileClassError(
+            f"{reference!r} is no profile class: write package.module:Class or path/to/file.py:Class"
+        )
     module = _file_module(where) if where.endswith(".py") else _named_module(where)
     found = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, BaseModel):
@@ -143,7 +146,9 @@ def _named_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever a user's own module raises while it is imported
-        raise ProfileClassError(f"module {name} cannot be imported ({error}): check the name before the colon") from error
+        raise ProfileClassError(
+            f"module {name} cannot be imported ({error}): check the name before the colon"
+        ) from error
 
 
 def _file_module(path: str) -> ModuleType:

@@ -1,0 +1,1 @@
+"""A fitted segmentation as a value, and the store that keeps its versions."""

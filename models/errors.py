@@ -1,0 +1,33 @@
+"""What can go wrong with a stored model."""
+
+
+class ModelError(Exception):
+    """A stored model cannot be used, or the store cannot do what was asked; a person must act."""
+
+
+class ModelFormatError(ModelError):
+    """A model's bytes are not what this release writes."""
+
+
+class VersionNotFound(ModelError):
+    """There is no such version in the store."""
+
+
+class VersionDamaged(ModelError):
+    """A file of a version is missing or is not what was published."""
+
+
+class AliasNotFound(ModelError):
+    """No version has been promoted under this alias."""
+
+
+class ProfileMismatch(ModelError):
+    """A model was fitted for another profile class than the one in use."""
+
+
+class PromotionRefused(ModelError):
+    """A version may not be promoted as it is, or there is nothing to roll back to."""
+
+
+class PublishFailed(ModelError):
+    """A version could not be written; nothing of it is left."""

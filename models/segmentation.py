@@ -1,0 +1,194 @@
+"""A fitted segmentation as a value: which segment is each user nearest to, and how sure is that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from models.encoding import (
+    CategoryColumn,
+    Column,
+    Columns,
+    Encoder,
+    Floats,
+    NumberColumn,
+    OrderedColumn,
+    SeveralOfColumn,
+)
+from models.errors import ModelFormatError
+
+MODEL_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment: its stable number, its name and where it lies in scaled space."""
+
+    number: int
+    name: str
+    centroid: tuple[float, ...]
+    median_distance: float
+    outlier_distance: float
+    """Users farther from the centroid than this are outliers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """The segments of some users, one entry a row in every array."""
+
+    segment: npt.NDArray[np.intp]
+    """Stable number of the nearest segment, shape (rows,)."""
+    distance: Floats
+    """Euclidean distance to its centroid in scaled space, shape (rows,)."""
+    margin: Floats
+    """1 − d₁/d₂, shape (rows,): 0 on the border to the second nearest segment, 1 at the centre or with one segment."""
+    outlier: npt.NDArray[np.bool_]
+    """Farther away than 99.5 % of the segment's users in training, shape (rows,)."""
+    unknown: Mapping[int, tuple[str, ...]]
+    """Row -> fields whose value training had not seen; rows without one are absent."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Everything that turns a profile into a segment; a value that is read, never changed."""
+
+    encoder: Encoder
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ModelFormatError when the parts do not fit each other."""
+        _check(self)
+
+    @property
+    def k(self) -> int:
+        """The number of segments."""
+        return len(self.segments)
+
+    @cached_property
+    def names(self) -> Mapping[int, str]:
+        """Stable number -> name."""
+        return {segment.number: segment.name for segment in self.segments}
+
+    def assign(self, columns: Columns) -> Assignments:
+        """The nearest segment of each row, by Euclidean distance in scaled space, as scikit-learn's KMeans.predict.
+
+        Takes columns of equal length under the profile's field names. A value that training had not seen is no error:
+        it is encoded as unknown and listed. Raises KeyError for a missing field.
+        """
+        encoded = self.encoder.encode(columns)
+        scaled = self.encoder.scale(encoded.matrix)
+        # |x − c|² = |c|² − 2 c·x + |x|²; rounding can take it below zero at the centre.
+        squared = self._minus_two_centroids @ scaled.T
+        squared += self._squared_centroids
+        squared += np.einsum("ij,ij->i", scaled, scaled)
+        np.maximum(squared, 0.0, out=squared)
+        rows = np.arange(squared.shape[1])
+        nearest = squared.argmin(axis=0)
+        distance = np.sqrt(squared[nearest, rows])
+        squared[nearest, rows] = np.inf
+        # Never zero, since no two centroids are the same; infinite where there is one segment, and the margin is 1.
+        second = np.sqrt(squared.min(axis=0))
+        return Assignments(
+            segment=self._numbers[nearest],
+            distance=distance,
+            margin=1.0 - distance / second,
+            outlier=distance > self._outlier_distances[nearest],
+            unknown=encoded.unknown,
+        )
+
+    @cached_property
+    def centroids(self) -> Floats:
+        """Centroids in scaled space, shape (k, width)."""
+        return np.array([segment.centroid for segment in self.segments], dtype=np.float64)
+
+    @cached_property
+    def _minus_two_centroids(self) -> Floats:
+        return -2.0 * self.centroids
+
+    @cached_property
+    def _squared_centroids(self) -> Floats:
+        squared: Floats = np.square(self.centroids).sum(axis=1, keepdims=True)
+        return squared
+
+    @cached_property
+    def _outlier_distances(self) -> Floats:
+        return np.array([segment.outlier_distance for segment in self.segments])
+
+    @cached_property
+    def _numbers(self) -> npt.NDArray[np.intp]:
+        return np.array([segment.number for segment in self.segments], dtype=np.intp)
+
+    def to_json(self) -> bytes:
+        """The bytes of model.json: parameters only, every float exact, equal values give equal bytes."""
+        document = {
+            "format": MODEL_FORMAT,
+            "columns": [{"kind": column.kind, **asdict(column)} for column in self.encoder.columns],
+            "segments": [asdict(segment) for segment in self.segments],
+        }
+        return (json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Segmentation:
+        """The segmentation that wrote these bytes.
+
+        Raises ModelFormatError when they are not a model, are of another format, or do not fit together.
+        """
+        try:
+            document = json.loads(content)
+            if document["format"] != MODEL_FORMAT:
+                raise ModelFormatError(
+                    f"model.json has format {document['format']!r}, this release reads {MODEL_FORMAT}: "
+                    "upgrade the worker, or fit the model again with this release"
+                )
+            columns = tuple(_column(entry) for entry in document["columns"])
+            segments = _SEGMENTS.validate_python(document["segments"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{error.error_count()} wrong values" if isinstance(error, ValidationError) else repr(error)
+            raise ModelFormatError(f"model.json is not a model: {reason}") from error
+        return cls(Encoder(columns), segments)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of model.json, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+_COLUMNS: Mapping[str, TypeAdapter[Column]] = {
+    str(column_class.kind): TypeAdapter(column_class)
+    for column_class in (NumberColumn, OrderedColumn, CategoryColumn, SeveralOfColumn)
+}
+_SEGMENTS = TypeAdapter(tuple[Segment, ...])
+
+
+def _column(entry: dict[str, Any]) -> Column:
+    values = dict(entry)
+    return _COLUMNS[values.pop("kind")].validate_python(values)
+
+
+def _check(segmentation: Segmentation) -> None:
+    width = segmentation.encoder.width
+    problems = []
+    if not segmentation.segments:
+        problems.append("it has no segment")
+    if width == 0:
+        problems.append("no column counts in the distance")
+    if any(len(segment.centroid) != width for segment in segmentation.segments):
+        problems.append(f"a centroid has not the {width} coordinates of the columns")
+    if any(len(column.means) != column.width for column in segmentation.encoder.columns):
+        problems.append("a column's means are not as many as its levels")
+    if len({segment.centroid for segment in segmentation.segments}) != segmentation.k:
+        problems.append("two segments have the same centroid")
+    if len(segmentation.names) != segmentation.k:
+        problems.append("two segments have the same number")
+    if any(not column.scale > 0 or not np.isfinite(column.scale) for column in segmentation.encoder.kept):
+        problems.append("a column's scale is not a positive number")
+    if problems:
+        raise ModelFormatError(f"the model does not fit together: {'; '.join(problems)}")
