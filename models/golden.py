@@ -1,0 +1,44 @@
+"""Golden rows: synthetic profiles with the segment each must get, so that a model proves itself when it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import ModelFormatError
+from models.segmentation import Segmentation
+
+
+class Golden(BaseModel):
+    """Columns of synthetic rows and the stable number of the segment of each row."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Mapping[str, tuple[Any, ...]]
+    segments: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Golden:
+        """The golden rows that these bytes hold; raises ModelFormatError when they are none."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise ModelFormatError(f"golden.json has {error.error_count()} wrong values") from error
+
+    def to_json(self) -> bytes:
+        """The bytes of golden.json."""
+        return (self.model_dump_json() + "\n").encode()
+
+    def check(self, segmentation: Segmentation) -> None:
+        """Raise ModelFormatError unless the segmentation puts each row where it was put when the model was fitted."""
+        try:
+            found = segmentation.assign(self.columns).segment.tolist()
+        except (KeyError, ValueError, TypeError, ArithmeticError) as error:
+            raise ModelFormatError(f"golden.json does not fit model.json: {error!r}") from error
+        wrong = sum(a != b for a, b in zip(found, self.segments, strict=True))
+        if wrong:
+            raise ModelFormatError(
+                f"{wrong} of {len(found)} golden rows get another segment than when the model was fitted"
+            )

@@ -1,0 +1,110 @@
+"""What is written down about a version: where it came from, what it is good for, and the digest of each file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.errors import ProfileMismatch
+from schemas.roles import schema_digest
+
+MANIFEST_FORMAT = 1
+
+VERSION_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{8}$"
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+# A plain name: no path of a manifest can leave its folder.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Verdict(StrEnum):
+    """Whether the data have segments at all."""
+
+    CLEAR = "clear"
+    WEAK = "weak"
+    NONE = "none"
+    UNJUDGED = "unjudged"
+
+
+class ProfileReference(BaseModel):
+    """The profile class that a model was fitted for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    schema_digest: Digest
+
+    @classmethod
+    def of(cls, profile_class: type[BaseModel]) -> ProfileReference:
+        """The reference to a class, by its name and the digest of its fields."""
+        return cls(name=profile_class.__name__, schema_digest=schema_digest(profile_class))
+
+
+class ColumnUse(BaseModel):
+    """The columns that count in the distance, and those that do not, with the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kept: tuple[str, ...]
+    left_out: Mapping[str, str] = Field(description="Field name -> why it was left out.")
+
+
+class Fit(BaseModel):
+    """What a fit says of itself, before it has an id and files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    created_at: AwareDatetime
+    parent: str | None = Field(pattern=VERSION_PATTERN, description="The production version when this one was fitted.")
+    k: int = Field(ge=1, description="The number of segments that were fitted.")
+    k_supported: int | None = Field(
+        ge=1, description="The number of segments that the data support; 1 when nothing is there, null when not judged."
+    )
+    verdict: Verdict
+    verdict_reason: str
+    columns: ColumnUse
+    silhouette: float | None = Field(description="Mean silhouette of the fitted segments on the judged sample.")
+    silhouette_by_k: Mapping[int, float] = Field(description="k -> mean silhouette, for each k that was tried.")
+    elbow_k: int | None = Field(description="Where the inertia curve bends (kneed); shown, it does not vote.")
+    segment_sizes: Mapping[int, int] = Field(description="Stable number -> users of the history.")
+    rows: int = Field(ge=1)
+    rows_skipped: int = Field(ge=0, description="Bad rows that were left out of the fit.")
+    data_sha256: Digest
+    seed: int
+    options: Mapping[str, str] = Field(description="What was asked for on the command line, beside the data.")
+    libraries: Mapping[str, str] = Field(description="Package -> version.")
+    profile: ProfileReference
+
+
+class Manifest(Fit):
+    """A published version: the fit, its id, and the SHA-256 of each of its files."""
+
+    format: int
+    id: str = Field(pattern=VERSION_PATTERN)
+    files: Mapping[FileName, Digest]
+
+    def check_profile(self, profile_class: type[BaseModel]) -> None:
+        """Raise ProfileMismatch unless the version was fitted for this class, by name and by digest of its fields."""
+        given = ProfileReference.of(profile_class)
+        if given == self.profile:
+            return
+        raise ProfileMismatch(
+            f"version {self.id} was fitted for profile class {self.profile.name} "
+            f"(schema {self.profile.schema_digest[:12]}), in use is {given.name} (schema {given.schema_digest[:12]}): "
+            "set PROFILE_CLASS to the class of the fit, or fit again with --profile"
+        )
+
+
+def version_id(created_at: datetime, model_digest: str) -> str:
+    """The id of a version: when it was made (UTC, to the second) and the first digits of its model's digest."""
+    return f"{created_at:%Y%m%dT%H%M%SZ}-{model_digest[:8]}"
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,357 @@
+"""The store: immutable versions in folders of their own, and the history of which of them was in force when."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from models.errors import (
+    AliasNotFound,
+    ModelError,
+    ModelFormatError,
+    PromotionRefused,
+    PublishFailed,
+    VersionDamaged,
+    VersionNotFound,
+)
+from models.golden import Golden
+from models.manifest import MANIFEST_FORMAT, VERSION_PATTERN, Digest, Fit, Manifest, Verdict, sha256, version_id
+from models.segmentation import Segmentation
+
+# A model of a thousand columns has well under a megabyte; more is not a model.
+_FILE_MAX_BYTES = 64 * 1024 * 1024
+
+
+class AliasEntry(BaseModel):
+    """One line of aliases.jsonl: from then on the alias names this version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: AwareDatetime
+    alias: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    action: Literal["promote", "rollback"]
+    version: str = Field(pattern=VERSION_PATTERN)
+    model_digest: Digest
+    previous: str | None
+    verdict: Verdict
+    accepted_no_structure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A version that has been read and checked."""
+
+    manifest: Manifest
+    segmentation: Segmentation
+
+
+class ModelStore:
+    """Versions of a model below one directory, and the aliases that name some of them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._versions = root / "versions"
+        self._aliases = root / "aliases.jsonl"
+
+    # Reading
+
+    def versions(self) -> tuple[Manifest, ...]:
+        """The manifests of all versions, oldest first; a damaged one raises VersionDamaged."""
+        if not self._versions.is_dir():
+            return ()
+        return tuple(self.manifest(path.name) for path in sorted(self._versions.glob("[0-9]*Z-*")))
+
+    def manifest(self, version: str) -> Manifest:
+        """The manifest of a version; raises VersionNotFound, VersionDamaged or ModelFormatError."""
+        folder = self._versions / Path(version).name
+        if not folder.is_dir():
+            known = ", ".join(path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))[-3:]) or "none yet"
+            raise VersionNotFound(
+                f"there is no version {version} in {self.root} (newest: {known}): "
+                "list them with `segment-trainer list`, or fit one with `segment-trainer fit`"
+            )
+        content = self._read(folder, "manifest.json")
+        try:
+            head = _Head.model_validate_json(content)
+            if head.format != MANIFEST_FORMAT:
+                raise ModelFormatError(
+                    f"version {folder.name} has format {head.format}, this release reads {MANIFEST_FORMAT}: "
+                    "upgrade this program, or fit the model again with this release"
+                )
+            manifest = Manifest.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise VersionDamaged(
+                f"{folder / 'manifest.json'} is damaged ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+                "restore it from a backup, or promote another version"
+            ) from error
+        if manifest.id != folder.name:
+            raise VersionDamaged(f"{folder} holds the manifest of version {manifest.id}: the folder was renamed")
+        return manifest
+
+    def load(self, version: str) -> StoredModel:
+        """The model of a version, its digests, format and golden rows checked; nothing is ever unpickled.
+
+        Raises VersionNotFound, VersionDamaged or ModelFormatError.
+        """
+        manifest = self.manifest(version)
+        folder = self._versions / manifest.id
+        model = self._read_checked(folder, manifest, "model.json")
+        golden = self._read_checked(folder, manifest, "golden.json")
+        try:
+            segmentation = Segmentation.from_json(model)
+            Golden.from_json(golden).check(segmentation)
+        except ModelFormatError as error:
+            raise ModelFormatError(f"version {manifest.id} in {self.root} cannot be used: {error}") from error
+        return StoredModel(manifest, segmentation)
+
+    def load_alias(self, alias: str) -> StoredModel:
+        """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""
+        entry = self.current(alias)
+        if entry is None:
+            raise AliasNotFound(
+                f"no version in {self.root} is named {alias!r}: fit one with `segment-trainer fit DATA.csv` and "
+                "promote it with `segment-trainer promote VERSION`"
+            )
+        stored = self.load(entry.version)
+        if stored.segmentation.digest != entry.model_digest:
+            raise VersionDamaged(
+                f"version {entry.version} in {self.root} is not the model that was promoted "
+                f"({stored.segmentation.digest[:12]}, promoted was {entry.model_digest[:12]}): promote it again"
+            )
+        return stored
+
+    def folder(self, version: str) -> Path:
+        """The folder of a version; raises VersionNotFound."""
+        return self._versions / self.manifest(version).id
+
+    def history(self, alias: str) -> tuple[AliasEntry, ...]:
+        """Every promotion and rollback of an alias, oldest first; the last is in force."""
+        return tuple(entry for entry in self._entries() if entry.alias == alias)
+
+    def current(self, alias: str) -> AliasEntry | None:
+        """The entry in force of an alias; None when nothing was promoted yet."""
+        history = self.history(alias)
+        return history[-1] if history else None
+
+    # Writing
+
+    def publish(self, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:
+        """Publish a version whose files `write_files` puts into the folder that it is given: whole, or not at all.
+
+        The files must include model.json and golden.json, and are checked as a reader will check them.
+        Raises PublishFailed when it cannot be written, ModelFormatError when the files are no model.
+        """
+        try:
+            self._versions.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                return self._publish(fit, write_files)
+        except OSError as error:
+            raise PublishFailed(
+                f"the new version cannot be written below {self.root} ({error.strerror or error}): "
+                "nothing was published; make room or give --models another directory"
+            ) from error
+
+    def _publish(self, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:
+        # Holding the lock, so whatever lies here unfinished belongs to a process that is gone.
+        for leftover in self._versions.glob(".unfinished-*"):
+            shutil.rmtree(leftover)
+        unfinished = self._versions / f".unfinished-{os.getpid()}"
+        unfinished.mkdir()
+        try:
+            write_files(unfinished)
+            segmentation = Segmentation.from_json((unfinished / "model.json").read_bytes())
+            Golden.from_json((unfinished / "golden.json").read_bytes()).check(segmentation)
+            manifest = Manifest(
+                **dict(fit),
+                format=MANIFEST_FORMAT,
+                id=version_id(fit.created_at, segmentation.digest),
+                files={path.name: _digest(path) for path in sorted(unfinished.iterdir())},
+            )
+            final = self._versions / manifest.id
+            if final.exists():
+                raise PublishFailed(f"version {manifest.id} exists already: it was published within the same second")
+            (unfinished / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            for path in unfinished.iterdir():
+                _sync(path)
+            _sync(unfinished)
+            unfinished.rename(final)
+            _sync(self._versions)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        return manifest
+
+    def promote(self, version: str, alias: str, at: datetime, accept_no_structure: bool) -> AliasEntry:
+        """Let the alias name this version from now on.
+
+        Raises PromotionRefused when the version's verdict is `none` and that is not accepted, and whatever `load` raises.
+        """
+        stored = self.load(version)
+        manifest = stored.manifest
+        if manifest.verdict is Verdict.NONE and not accept_no_structure:
+            raise PromotionRefused(
+                f"version {manifest.id} found no segments in its data ({manifest.verdict_reason}): "
+                "give --accept-no-structure to promote it all the same"
+            )
+        for name in manifest.files:
+            self._check_file(self._versions / manifest.id, manifest, name)
+        with self._locked():
+            before = self.current(alias)
+            entry = AliasEntry(
+                at=at,
+                alias=alias,
+                action="promote",
+                version=manifest.id,
+                model_digest=stored.segmentation.digest,
+                previous=before.version if before else None,
+                verdict=manifest.verdict,
+                accepted_no_structure=accept_no_structure and manifest.verdict is Verdict.NONE,
+            )
+            self._append(entry)
+        return entry
+
+    def rollback(self, alias: str, at: datetime) -> AliasEntry:
+        """Let the alias name again what it named before the promotion in force; a second rollback goes one further back.
+
+        Raises PromotionRefused when there is nothing before, and whatever `load` raises.
+        """
+        with self._locked():
+            stack = _promotions_in_force(self.history(alias))
+            if len(stack) < 2:
+                raise PromotionRefused(
+                    f"{alias!r} in {self.root} has no earlier version to go back to: "
+                    "see `segment-trainer history`, and promote a version with `segment-trainer promote VERSION`"
+                )
+            target = stack[-2]
+            stored = self.load(target.version)
+            entry = AliasEntry(
+                at=at,
+                alias=alias,
+                action="rollback",
+                version=target.version,
+                model_digest=stored.segmentation.digest,
+                previous=stack[-1].version,
+                verdict=target.verdict,
+                accepted_no_structure=target.accepted_no_structure,
+            )
+            self._append(entry)
+        return entry
+
+    def prune(self, keep: int) -> tuple[str, ...]:
+        """Remove all but the newest `keep` versions and those that an alias names; the ids of the removed ones."""
+        with self._locked():
+            named = {entry.alias: entry.version for entry in self._entries()}.values()
+            versions = [path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))]
+            doomed = [version for version in versions[: max(len(versions) - keep, 0)] if version not in named]
+            for version in doomed:
+                # Renamed first: a kill in the middle leaves nothing that looks like a version.
+                leaving = self._versions / f".unfinished-{version}"
+                (self._versions / version).rename(leaving)
+                shutil.rmtree(leaving)
+        return tuple(doomed)
+
+    # Files
+
+    def _entries(self) -> tuple[AliasEntry, ...]:
+        if not self._aliases.is_file():
+            return ()
+        # What follows the last line's end was cut off by a crash while it was written: it never came into force.
+        lines = self._aliases.read_bytes().split(b"\n")[:-1]
+        try:
+            return tuple(AliasEntry.model_validate_json(line) for line in lines)
+        except ValidationError as error:
+            raise ModelError(
+                f"{self._aliases} is damaged ({error.error_count()} wrong values in a line): restore it from a backup"
+            ) from error
+
+    def _append(self, entry: AliasEntry) -> None:
+        with self._aliases.open("ab+") as file:
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            file.write(entry.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self.root)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self.root.is_dir():
+            raise AliasNotFound(f"there is no model store at {self.root}: fit a model first, or give --models DIR")
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _read_checked(self, folder: Path, manifest: Manifest, name: str) -> bytes:
+        content = self._read(folder, name)
+        if manifest.files.get(name) != sha256(content):
+            raise self._damaged(folder / name)
+        return content
+
+    def _check_file(self, folder: Path, manifest: Manifest, name: str) -> None:
+        path = folder / name
+        if not path.is_file():
+            raise VersionDamaged(f"{path} is missing: restore it from a backup, or use another version")
+        if _digest(path) != manifest.files[name]:
+            raise self._damaged(path)
+
+    def _damaged(self, path: Path) -> VersionDamaged:
+        return VersionDamaged(
+            f"{path} is not what was published (its SHA-256 differs from the manifest's): "
+            "restore it from a backup, or use another version"
+        )
+
+    def _read(self, folder: Path, name: str) -> bytes:
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            if size > _FILE_MAX_BYTES:
+                raise VersionDamaged(f"{path} has {size} bytes, more than any model: it was not written by the trainer")
+            return path.read_bytes()
+        except OSError as error:
+            raise VersionDamaged(
+                f"{path} cannot be read ({error.strerror}): restore it from a backup, or use another version"
+            ) from error
+
+
+class _Head(BaseModel):
+    """The part of a manifest that every format has."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: int
+
+
+def _promotions_in_force(history: tuple[AliasEntry, ...]) -> list[AliasEntry]:
+    """The promotions that have not been rolled back, oldest first."""
+    stack: list[AliasEntry] = []
+    for entry in history:
+        if entry.action == "promote":
+            stack.append(entry)
+        else:
+            stack.pop()
+    return stack
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
