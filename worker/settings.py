@@ -16,16 +16,19 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker.errors import WorkerError
+
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
 REJECTED_HEADROOM_BYTES = 64 * 1024
 
 
-class SettingsError(Exception):
-    """Settings are missing, wrong or contradict each other; one line each in `problems`."""
+class SettingsError(WorkerError):
+    """Settings are missing, wrong or contradict each other: one line each in `problems`, the fields in `fields`."""
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(self, problems: tuple[str, ...], fields: frozenset[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,11 @@ class Settings(BaseSettings):
         return [server.strip() for server in self.kafka_bootstrap_servers.split(",")]
 
     @property
+    def rejected_max_bytes(self) -> int:
+        """Bytes that the rejected topic and the client must take in one record."""
+        return self.worker_event_max_bytes + REJECTED_HEADROOM_BYTES
+
+    @property
     def topics(self) -> tuple[str, str, str]:
         """Input, output and rejected topic."""
         return self.worker_input_topic, self.worker_output_topic, self.worker_rejected_topic
@@ -238,27 +246,34 @@ def load_settings(flags: Mapping[str, str]) -> Settings:
     `flags` maps field names to what was typed. Raises SettingsError with one line for each wrong setting and for each
     combination that cannot work, all at once, and no secret in any.
     """
+    settings, error = read_settings(flags)
+    if error is not None:
+        raise error
+    return settings
+
+
+def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | None]:
+    """The settings with defaults in place of wrong ones, and what is wrong; for a check that looks at the rest too."""
+    values: dict[str, Any] = dict(flags)
     problems: list[str] = []
     wrong: set[str] = set()
     try:
-        settings = Settings(**dict[str, Any](flags))
+        settings = Settings(**values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         wrong = {str(detail["loc"][0]) for detail in details}
         problems = [_problem(name, details, flags) for name in Settings.model_fields if name in wrong]
-        # The right ones are still compared with each other: a person mends everything in one go.
-        settings = _without(wrong, flags)
+        settings = Settings(**{**values, **{name: Settings.model_fields[name].default for name in wrong}})
     except (UnicodeDecodeError, OSError) as error:
-        raise SettingsError((f".env cannot be read: {error}",)) from error
-    problems += [conflict.text for conflict in _conflicts(settings) if wrong.isdisjoint(conflict.fields)]
-    if problems:
-        raise SettingsError(tuple(problems))
-    return settings
-
-
-def _without(wrong: set[str], flags: Mapping[str, str]) -> Settings:
-    defaults = {name: Settings.model_fields[name].default for name in wrong}
-    return Settings(**{**dict[str, Any](flags), **defaults})
+        reason = f".env cannot be read ({error}); mend it or move it away"
+        return Settings(_env_file=None), SettingsError((reason,), frozenset(Settings.model_fields))
+    # The right ones are compared with each other all the same: a person mends everything in one go.
+    conflicts = [conflict for conflict in _conflicts(settings) if wrong.isdisjoint(conflict.fields)]
+    problems += [conflict.text for conflict in conflicts]
+    if not problems:
+        return settings, None
+    fields = wrong.union(*(conflict.fields for conflict in conflicts))
+    return settings, SettingsError(tuple(problems), frozenset(fields))
 
 
 def _problem(name: str, details: list[ErrorDetails], flags: Mapping[str, str]) -> str:

@@ -1,0 +1,133 @@
+"""OAUTHBEARER tokens: fetched with the client's credentials, renewed before they expire."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from kafka.errors import SaslAuthenticationFailedError
+from kafka.net.sasl.oauth import AbstractTokenProvider
+
+# The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
+TOKEN_TIMEOUT_S = 4.0
+_TOKEN_REPLY_MAX_BYTES = 256 * 1024
+# A token is renewed when this share of its life is left, so that a few failed attempts do no harm.
+_RENEW_SHARE = 0.2
+_RETRY_AFTER_S = 10.0
+# RFC 6749 lets a server leave the lifetime out.
+_LIFETIME_UNSAID_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and how long it lives, in seconds from when it was asked for."""
+
+    value: str
+    lifetime_s: float
+
+    def __repr__(self) -> str:
+        return f"Token(<secret>, {self.lifetime_s})"
+
+
+class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python ships no types
+    """The current OAUTHBEARER token, renewed when four fifths of its life have passed; for several clients at once.
+
+    A renewal that fails while the old token still lives changes nothing and is tried again after 10 s; without a
+    living token it raises SaslAuthenticationFailedError, which a client reports instead of connecting for ever.
+    """
+
+    def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._fetched_at_s = 0.0
+        self._not_again_before_s = 0.0
+
+    def token(self) -> str:
+        """The token to sign in with now."""
+        with self._lock:
+            now_s = self._clock()
+            held = self._token
+            if held is not None:
+                left_s = self._fetched_at_s + held.lifetime_s - now_s
+                fresh = left_s > held.lifetime_s * _RENEW_SHARE
+                if fresh or (left_s > 0 and now_s < self._not_again_before_s):
+                    return held.value
+            try:
+                renewed = self._fetch()
+            except SaslAuthenticationFailedError:
+                self._not_again_before_s = self._clock() + _RETRY_AFTER_S
+                if held is not None and self._fetched_at_s + held.lifetime_s > self._clock():
+                    return held.value
+                raise
+            # Counted from before the request: the server's clock started at some moment after it.
+            self._token, self._fetched_at_s = renewed, now_s
+            return renewed.value
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Fetches a token with the client credentials grant (RFC 6749, 4.4), the client named by HTTP Basic."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    scope: str | None
+
+    def __repr__(self) -> str:
+        return f"ClientCredentials({self.url!r}, {self.client_id!r}, <secret>)"
+
+    def __call__(self) -> Token:
+        """A new token. Raises SaslAuthenticationFailedError that names the endpoint and the reason, never a secret."""
+        pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
+        form = {"grant_type": "client_credentials"} | ({} if self.scope is None else {"scope": self.scope})
+        request = Request(  # noqa: S310  # the settings allow http and https only
+            self.url,
+            data=urlencode(form).encode(),
+            headers={
+                "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Accept": "application/json",
+            },
+        )
+        try:
+            with build_opener(_NoRedirect).open(request, timeout=TOKEN_TIMEOUT_S) as reply:
+                body: object = json.loads(reply.read(_TOKEN_REPLY_MAX_BYTES))
+        except HTTPError as error:
+            raise self._failed(f"answered {error.code}; check KAFKA_SASL_OAUTH_CLIENT_ID and …_SECRET") from error
+        except (URLError, OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            raise self._failed(f"cannot be reached ({reason})") from error
+        except ValueError as error:
+            raise self._failed("did not answer with JSON") from error
+        return self._parse(body)
+
+    def _parse(self, body: object) -> Token:
+        value = body.get("access_token") if isinstance(body, dict) else None
+        lifetime_s = body.get("expires_in", _LIFETIME_UNSAID_S) if isinstance(body, dict) else None
+        with contextlib.suppress(TypeError, ValueError):
+            lifetime_s = float(str(lifetime_s))
+        if not isinstance(value, str) or not value or not isinstance(lifetime_s, float) or not lifetime_s > 0:
+            raise self._failed("answered without a usable access_token and expires_in")
+        return Token(value, lifetime_s)
+
+    def _failed(self, what: str) -> SaslAuthenticationFailedError:
+        return SaslAuthenticationFailedError(f"the token endpoint {self.url} {what}")
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """A redirect would carry the client's secret to another address; without one, the answer is an HTTPError."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
