@@ -31,6 +31,9 @@ from models.segmentation import Segmentation
 # A model of a thousand columns has well under a megabyte; more is not a model.
 _FILE_MAX_BYTES = 64 * 1024 * 1024
 
+# What may be promoted without a word: all but data in which no segments were found.
+PROMOTABLE = frozenset(Verdict) - {Verdict.NONE}
+
 
 class AliasEntry(BaseModel):
     """One line of aliases.jsonl: from then on the alias names this version."""
@@ -179,12 +182,11 @@ class ModelStore:
                 files={path.name: _digest(path) for path in sorted(unfinished.iterdir())},
             )
             final = self._versions / manifest.id
-            if final.exists():
-                raise PublishFailed(f"version {manifest.id} exists already: it was published within the same second")
             (unfinished / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
             for path in unfinished.iterdir():
                 _sync(path)
             _sync(unfinished)
+            # A rename onto a version that exists fails, since no version is empty: the same model in the same second.
             unfinished.rename(final)
             _sync(self._versions)
         except BaseException:
@@ -192,14 +194,14 @@ class ModelStore:
             raise
         return manifest
 
-    def promote(self, version: str, alias: str, at: datetime, accept_no_structure: bool) -> AliasEntry:
-        """Let the alias name this version from now on.
+    def promote(self, version: str, alias: str, at: datetime, accepting: frozenset[Verdict] = PROMOTABLE) -> AliasEntry:
+        """Let the alias name this version from now on; the entry in force is returned when it does so already.
 
-        Raises PromotionRefused when the version's verdict is `none` and that is not accepted, and whatever `load` raises.
+        Raises PromotionRefused when the version's verdict is not among those accepted, and whatever `load` raises.
         """
         stored = self.load(version)
         manifest = stored.manifest
-        if manifest.verdict is Verdict.NONE and not accept_no_structure:
+        if manifest.verdict not in accepting:
             raise PromotionRefused(
                 f"version {manifest.id} found no segments in its data ({manifest.verdict_reason}): "
                 "give --accept-no-structure to promote it all the same"
@@ -208,6 +210,8 @@ class ModelStore:
             self._check_file(self._versions / manifest.id, manifest, name)
         with self._locked():
             before = self.current(alias)
+            if before is not None and before.version == manifest.id:
+                return before
             entry = AliasEntry(
                 at=at,
                 alias=alias,
@@ -216,13 +220,13 @@ class ModelStore:
                 model_digest=stored.segmentation.digest,
                 previous=before.version if before else None,
                 verdict=manifest.verdict,
-                accepted_no_structure=accept_no_structure and manifest.verdict is Verdict.NONE,
+                accepted_no_structure=manifest.verdict is Verdict.NONE,
             )
             self._append(entry)
         return entry
 
     def rollback(self, alias: str, at: datetime) -> AliasEntry:
-        """Let the alias name again what it named before the promotion in force; a second rollback goes one further back.
+        """Let the alias name what it named before the promotion in force; a second rollback goes one further back.
 
         Raises PromotionRefused when there is nothing before, and whatever `load` raises.
         """

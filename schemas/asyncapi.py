@@ -94,8 +94,9 @@ def _rejected_headers() -> dict[str, Any]:
         RejectedHeader.TIMESTAMP: "The original record's timestamp, milliseconds since 1970.",
         RejectedHeader.AT: "When it was rejected, RFC 3339.",
         RejectedHeader.BY: "Which worker rejected it.",
-        RejectedHeader.NULLS: "What was null and is now empty bytes: key, value, header names; separated by commas.",
+        RejectedHeader.NULLS: "What was null and is now empty bytes: key, value, header:PLACE (from 0); by commas.",
         RejectedHeader.TRUNCATED: "1 when parts were left out because the record was too large for the topic.",
+        RejectedHeader.LEFT_OUT: "Which parts: value, headers, key; separated by commas.",
         RejectedHeader.SHA256: "SHA-256 of the original value, when it was left out.",
     }
     always = [header for header in meanings if header not in _ONLY_SOMETIMES]
@@ -106,4 +107,9 @@ def _rejected_headers() -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": [str(header) for header in always]}
 
 
-_ONLY_SOMETIMES = (RejectedHeader.NULLS, RejectedHeader.TRUNCATED, RejectedHeader.SHA256)
+_ONLY_SOMETIMES = (
+    RejectedHeader.NULLS,
+    RejectedHeader.TRUNCATED,
+    RejectedHeader.LEFT_OUT,
+    RejectedHeader.SHA256,
+)

@@ -40,6 +40,7 @@ class RejectedHeader(StrEnum):
     BY = "rejected.by"
     NULLS = "rejected.nulls"
     TRUNCATED = "rejected.truncated"
+    LEFT_OUT = "rejected.left_out"
     SHA256 = "rejected.sha256"
 
 

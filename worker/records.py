@@ -30,7 +30,8 @@ class Message(NamedTuple):
     """One record to be sent; its time is the time of sending."""
 
     key: bytes | None
-    value: bytes
+    value: bytes | None
+    """None for a rejected tombstone, which is forwarded as it was; never None together with the key."""
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
