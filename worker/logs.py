@@ -1,0 +1,81 @@
+"""Structured logs: constant event names with fields; for people on a terminal, JSON lines otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import traceback
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
+
+
+def build_logger(stream: TextIO, level: str) -> FilteringBoundLogger:
+    """A logger that writes to the stream, pretty when that is a terminal; `level` is the least one to write.
+
+    Nothing global is configured. A line that cannot be written is lost, and stops nobody.
+    """
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _frames_only,
+        structlog.dev.ConsoleRenderer() if stream.isatty() else _as_json,
+    ]
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        _Lines(stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+    )
+    return logger
+
+
+def route_kafka_logs(log: FilteringBoundLogger) -> None:
+    """Send what kafka-python warns of through `log`, always as warnings: whether it is an error, the worker decides."""
+    kafka = logging.getLogger("kafka")
+    kafka.handlers = [_Forward(log)]
+    kafka.propagate = False
+    kafka.setLevel(logging.WARNING)
+
+
+class _Forward(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.warning("kafka_client", logger=record.name, message=record.getMessage())
+
+
+class _Lines:
+    """Whole lines from several threads to one stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        # ValueError: the stream is closed already, at the very end of a process.
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _frames_only(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Where an exception came from and its type; its message and the local variables may hold a payload."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["exception"] = "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
+    return event
+
+
+def _as_json(_logger: object, _method: str, event: EventDict) -> str:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return orjson.dumps(first | dict(event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
