@@ -1,0 +1,222 @@
+"""Facts about the repository itself that rot without a sign: locks, build files, commands that documents name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from worker.settings import Settings, setting_rows
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = ("base", "trainer", "demo", "test")
+LOCKS = tuple(sorted((ROOT / "requirements").glob("*.txt")))
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def tracked_texts() -> dict[str, str]:
+    """Every tracked file that is text, by its path."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout, so nothing says which files are the project's")
+    files = {}
+    for name in filter(None, listed.stdout.split("\0")):
+        content = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b"\0"
+        if b"\0" not in content:
+            files[name] = content.decode()
+    return files
+
+
+def locked(name: str) -> list[Requirement]:
+    """The requirements of a lock, without their hashes."""
+    lines = re.sub(r"\\\n\s*--hash=\S+", "", text(f"requirements/{name}.txt")).splitlines()
+    return [Requirement(line.rstrip(" \\")) for line in lines if line and not line.startswith("#")]
+
+
+def versions(name: str) -> dict[tuple[str, str], str]:
+    return {(canonicalize_name(one.name), str(one.marker)): str(one.specifier) for one in locked(name)}
+
+
+def wanted(extra: str) -> list[Requirement]:
+    """What pyproject.toml asks for with this extra, other extras that it names included."""
+    project = PROJECT["project"]
+    asked = [*project["dependencies"]]
+    pending = [] if extra == "base" else [extra]
+    for name in pending:
+        for line in project["optional-dependencies"][name]:
+            requirement = Requirement(line)
+            if requirement.name == project["name"]:
+                pending.extend(requirement.extras)
+            else:
+                asked.append(line)
+    return [Requirement(line) for line in asked]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_a_lock_holds_pinned_names_and_their_hashes_and_nothing_else(lock: Path) -> None:
+    pin = r"[a-z0-9-]+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+"
+    assert re.fullmatch(rf"(#[^\n]*\n)*({pin}\n)+", lock.read_text())
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_a_lock_satisfies_what_pyproject_asks_for(extra: str) -> None:
+    pins = locked(extra)
+    for requirement in wanted(extra):
+        found = [pin for pin in pins if canonicalize_name(pin.name) == canonicalize_name(requirement.name)]
+        assert found, f"{requirement} is not in requirements/{extra}.txt: run make lock"
+        for pin in found:
+            version = str(pin.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version), f"{pin} is locked, {requirement} is asked for"
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [*pairwise(EXTRAS)])
+def test_each_extra_installs_the_same_versions_as_the_next_larger_one(smaller: str, larger: str) -> None:
+    assert versions(smaller).items() <= versions(larger).items()
+
+
+def test_the_build_lock_installs_beside_every_extra() -> None:
+    build, test = versions("build"), versions("test")
+    assert {name: build[name] for name in build.keys() & test.keys()} == {
+        name: test[name] for name in build.keys() & test.keys()
+    }
+
+
+def test_the_build_lock_holds_the_build_backend() -> None:
+    names = {name for name, _ in versions("build")}
+    assert {canonicalize_name(Requirement(line).name) for line in PROJECT["build-system"]["requires"]} <= names
+
+
+def test_no_build_file_names_an_address() -> None:
+    build_files = re.compile(r"requirements/|\.ci/|Makefile|Dockerfile|docker-compose|\.dockerignore|\.gitignore")
+    address = re.compile(r"https?://(?!127\.0\.0\.1[:/])")
+    found = {name for name, content in tracked_texts().items() if build_files.match(name) and address.search(content)}
+    assert found == set()
+
+
+def test_no_file_names_a_package_index() -> None:
+    index = re.compile(r"index[-_]url|find[-_]links|trusted[-_]host|https?://\S*/(simple|maven2)\b", re.IGNORECASE)
+    here = Path(__file__).relative_to(ROOT).as_posix()
+    assert [name for name, content in tracked_texts().items() if name != here and index.search(content)] == []
+
+
+def test_no_file_names_a_place_on_the_machine_where_it_was_written() -> None:
+    place = re.compile(r"(?<![\w.])/(work|root|home|farm|Users)/\w")
+    here = Path(__file__).relative_to(ROOT).as_posix()
+    assert [name for name, content in tracked_texts().items() if name != here and place.search(content)] == []
+
+
+def test_every_link_inside_a_document_leads_somewhere() -> None:
+    link = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)|(?:src|href)=\"(?![a-z]+:|#)([^\"#]+)\"")
+    missing = [
+        (name, target)
+        for name, content in tracked_texts().items()
+        if name.endswith(".md")
+        for target in (one or other for one, other in link.findall(content))
+        if not (ROOT / name).parent.joinpath(target).exists()
+    ]
+    assert missing == []
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    named = {
+        (name, target)
+        for name, content in tracked_texts().items()
+        if name.endswith((".md", ".yml"))
+        for target in re.findall(r"(?:`|^|&& )make ([a-z][a-z-]*)", content, re.MULTILINE)
+    }
+    assert {(name, target) for name, target in named if target not in targets} == set()
+
+
+def test_ci_calls_make_browser_and_make_test_and_nothing_else() -> None:
+    first, *rest = text(".ci/run").splitlines()
+    assert first == "#!/usr/bin/env bash"
+    assert rest == ["set -euo pipefail", 'cd "$(dirname "${BASH_SOURCE[0]}")/.."', "make browser", "make test"]
+    assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+@pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
+def test_a_console_script_names_a_function_that_exists(command: str) -> None:
+    module, _, function = PROJECT["project"]["scripts"][command].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_wheel_and_the_images_hold_every_package_that_a_console_script_starts() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert {script.partition(".")[0] for script in PROJECT["project"]["scripts"].values()} <= set(packages)
+    assert {f"!{package}" for package in packages} <= set(text(".dockerignore").splitlines())
+
+
+def compose_service(name: str) -> str:
+    """The lines of docker-compose.yml that describe one service."""
+    found = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", text("docker-compose.yml"), re.MULTILINE)
+    assert found, f"docker-compose.yml has no service {name}"
+    return found[1]
+
+
+def test_every_setting_that_the_worker_is_given_in_a_container_exists() -> None:
+    given = set(re.findall(r"^      ([A-Z_]+): ", compose_service("worker"), re.MULTILINE))
+    given |= set(re.findall(r"\b((?:WORKER|KAFKA|MODELS?|PROFILE)_[A-Z_]+)=", text("Dockerfile")))
+    assert "KAFKA_BOOTSTRAP_SERVERS" in given
+    assert given <= {row.variable for row in setting_rows()}
+
+
+def test_compose_makes_the_topics_that_the_worker_asks_for_by_default() -> None:
+    made = re.search(r"for topic in ([^;]+);", compose_service("topics"))
+    assert made
+    assert tuple(made[1].split()) == Settings.model_construct().topics
+
+
+def test_an_image_runs_as_a_number_that_is_not_root() -> None:
+    users = {stage: re.findall(r"^USER (\S+)", body, re.MULTILINE) for stage, body in image_stages().items()}
+    assert {stage: users[stage][-1] for stage in ("worker", "trainer")} == {
+        "worker": "10001:10001",
+        "trainer": "10001:10001",
+    }
+
+
+def image_stages() -> dict[str, str]:
+    parts = re.split(r"^FROM \S+ AS (\S+)$", text("Dockerfile"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_an_image_installs_only_what_is_hash_checked_and_the_project_without_its_dependencies() -> None:
+    installs = re.findall(r"pip .*?\binstall\b.*|pip wheel.*", text("Dockerfile"))
+    assert len(installs) >= 4
+    assert [line for line in installs if "--require-hashes" not in line and "--no-deps" not in line] == []
+
+
+def test_the_oldest_python_is_the_same_in_pyproject_make_and_the_lock() -> None:
+    oldest = PROJECT["project"]["requires-python"].removeprefix(">=")
+    assert f"--python-version {oldest} " in text("Makefile")
+    assert f"sys.version_info < ({oldest.replace('.', ', ')})" in text("Makefile")
+    assert f"Python {oldest} or newer is needed" in text("Makefile")
+
+
+def test_the_changelog_has_a_section_for_the_version() -> None:
+    assert f"## {PROJECT['project']['version']} " in text("CHANGELOG.md")
+
+
+def test_the_license_is_the_full_text_of_the_one_that_pyproject_names() -> None:
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    assert "Apache License" in text("LICENSE")
+    assert "END OF TERMS AND CONDITIONS" in text("LICENSE")
+
+
+def test_every_rule_that_the_gate_leaves_out_says_why() -> None:
+    lines = text("pyproject.toml").partition("ignore = [")[2].partition("[tool.pytest]")[0].splitlines()
+    silent = [line for line in lines if re.match(r'\s+"[A-Z]+\d+', line) and "#" not in line]
+    assert silent == []
