@@ -66,7 +66,7 @@ browser:  ## Chromium for the tests that look at a page, where apt-get and root 
 	@if command -v chromium >/dev/null; then echo "browser: $$(command -v chromium) is there"; \
 	elif ! command -v apt-get >/dev/null; then echo "browser: no apt-get here; page tests will be skipped without a chromium in PATH"; \
 	elif [ "$$(id -u)" -ne 0 ]; then echo "browser: apt-get needs root; page tests will be skipped without a chromium in PATH"; \
-	else apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; fi
+	else echo "browser: installing Debian's chromium …"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; fi
 
 .PHONY: clean
 clean:  ## remove what make and the tools made; models and settings stay
