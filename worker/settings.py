@@ -72,7 +72,8 @@ def _pattern(expression: str) -> AfterValidator:
 Topic = Annotated[
     str, _pattern(r"[A-Za-z0-9._-]{1,249}"), Allowed("1 to 249 letters, digits, dots, underscores and hyphens")
 ]
-Name = Annotated[
+Alias = Annotated[str, _pattern(r"[A-Za-z0-9_-]{1,64}"), Allowed("1 to 64 letters, digits, underscores and hyphens")]
+InstanceId = Annotated[
     str, _pattern(r"[A-Za-z0-9._-]{1,200}"), Allowed("1 to 200 letters, digits, dots, underscores and hyphens")
 ]
 GroupId = Annotated[str, _pattern(r"[!-~]{1,200}"), Allowed("1 to 200 printable characters without spaces")]
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
     models_dir: Annotated[Path, Flag("--models")] = Field(
         Path("model-store"), description="The store of model versions."
     )
-    model_alias: Annotated[Name, Flag("--alias")] = Field(
+    model_alias: Annotated[Alias, Flag("--alias")] = Field(
         "production", description="Which version to load: the one that this alias names at the start."
     )
     profile_class: Annotated[str, Flag("--profile")] = Field(
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     )
 
     worker_group_id: Annotated[GroupId, Flag("--group-id")] = Field("segment-worker", description="The consumer group.")
-    worker_instance_id: Annotated[Name | None, Flag("--instance-id")] = Field(
+    worker_instance_id: Annotated[InstanceId | None, Flag("--instance-id")] = Field(
         None,
         description="Makes membership static: a restart within the session timeout moves no partition. "
         "Different for each worker of the group.",

@@ -1,0 +1,117 @@
+"""Whether the worker is alive and ready: judged from what the brokers say of its progress."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from worker.transport import PartitionProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """A partition with lag, and since when its position has been where it is."""
+
+    position: int
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One answer to a probe, with the reason for people."""
+
+    healthy: bool
+    reason: str
+
+
+Watch = Mapping[tuple[str, int], Standstill]
+
+
+def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) -> Watch:
+    """Which partitions stand still with lag, and since when, after one more look at them.
+
+    A partition that moved, has no lag or left begins anew. So does one whose broker did not answer: its standstill
+    is not the worker's, and a worker gets the whole window again after an outage.
+    """
+    after: dict[tuple[str, int], Standstill] = {}
+    for each in progress:
+        if each.position is None or not each.lag:
+            continue
+        place = (each.topic, each.partition)
+        standing = before.get(place)
+        if standing is None or standing.position != each.position:
+            standing = Standstill(each.position, now_s)
+        after[place] = standing
+    return after
+
+
+def liveness(watch: Watch, now_s: float, window_s: float) -> Health:
+    """Unhealthy when a partition with lag has stood still for the whole window; without partitions, healthy."""
+    stalled = [
+        f"{topic}/{partition} at offset {standing.position} for {now_s - standing.since_s:.0f} s"
+        for (topic, partition), standing in sorted(watch.items())
+        if now_s - standing.since_s >= window_s
+    ]
+    if stalled:
+        return Health(healthy=False, reason=f"no progress although there is lag: {', '.join(stalled)}")
+    return Health(healthy=True, reason="every partition with lag moves, or the brokers do not answer")
+
+
+class HealthWatch:
+    """Asks for the partitions' progress at intervals, on a thread of its own, and answers probes from any thread.
+
+    A probe never waits for a broker.
+    """
+
+    def __init__(
+        self,
+        window_s: float,
+        sampled: Callable[[tuple[PartitionProgress, ...]], None],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._window_s = window_s
+        self._sampled = sampled
+        self._clock_s = clock_s
+        self._watch: Watch = {}
+        self._not_ready_because: str | None = "starting"
+        self._joined: Callable[[], bool] = lambda: False
+        self._ended = threading.Event()
+
+    def starting(self, step: str) -> None:
+        """Not ready; the step that is being done."""
+        self._not_ready_because = step
+
+    def running(self, progress: Callable[[], tuple[PartitionProgress, ...]], joined: Callable[[], bool]) -> None:
+        """Ready as soon as `joined` says so, and watched from now on."""
+        self._joined = joined
+        self._not_ready_because = None
+        threading.Thread(target=self._sample, args=[progress], name="health", daemon=True).start()
+
+    def stopping(self, reason: str) -> None:
+        """Not ready any more, and no longer watched: alive until the process ends."""
+        self._ended.set()
+        self._not_ready_because = reason
+        self._watch = {}
+
+    def live(self) -> Health:
+        """What /livez says."""
+        return liveness(self._watch, self._clock_s(), self._window_s)
+
+    def ready(self) -> Health:
+        """What /readyz says."""
+        if (reason := self._not_ready_because) is not None:
+            return Health(healthy=False, reason=reason)
+        if not self._joined():
+            return Health(healthy=False, reason="joining the consumer group")
+        return Health(healthy=True, reason="model loaded, consumer group joined")
+
+    def _sample(self, progress: Callable[[], tuple[PartitionProgress, ...]]) -> None:
+        # Four looks in a window, so that a stall is found at most a quarter late.
+        while not self._ended.wait(min(self._window_s / 4, 5.0)):
+            partitions = progress()
+            self._sampled(partitions)
+            watch = watched(self._watch, partitions, self._clock_s())
+            if not self._ended.is_set():
+                self._watch = watch

@@ -1,0 +1,129 @@
+"""A small HTTP server beside the loop: a few paths, answers made on the spot, clients that cannot hold it up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Final
+
+from worker.errors import WorkerError
+
+# A probe has one short request; whoever needs longer is cut off, and whoever comes while so many are here as well.
+CLIENT_MAX_S: Final = 5.0
+CLIENTS_MAX: Final = 32
+
+SERVER_NAME: Final = "segment-worker"
+
+
+class PortUnusable(WorkerError):
+    """Nothing can be served at the address asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one path says now."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+Routes = Mapping[str, Callable[[], Answer]]
+
+
+class HttpServer:
+    """Serves the routes from the moment it is made until `close`, on threads of its own.
+
+    Raises PortUnusable when the address cannot be listened on. Port 0 takes any free one; `port` says which.
+    """
+
+    def __init__(self, host: str, port: int, routes: Routes) -> None:
+        try:
+            self._server = _Server(host, port, routes)
+        except OSError as error:
+            raise PortUnusable(error.strerror or str(error)) from error
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.5], name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; clients that are being answered are not waited for."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, routes: Routes) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.routes = routes
+        self._since_s: dict[socket.socket, float] = {}
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which asks the name service for the host's name and may wait for it.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        if len(self._since_s) >= CLIENTS_MAX:
+            self.shutdown_request(request)
+            return
+        self._since_s[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
+        self._since_s.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        # A timeout of the socket is for one read: a client that sends a byte now and then would stay for ever.
+        now_s = time.monotonic()
+        for request, since_s in list(self._since_s.items()):
+            if now_s - since_s > CLIENT_MAX_S:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away in the middle is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_MAX_S
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, *, with_body: bool) -> None:
+        make = self.server.routes.get(self.path.partition("?")[0])
+        answer = make() if make else Answer(404, "text/plain; charset=utf-8", self._paths())
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(answer.body)
+
+    def _paths(self) -> bytes:
+        return ("here are: " + " ".join(self.server.routes) + "\n").encode()
+
+    def version_string(self) -> str:
+        return SERVER_NAME
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the standard library
+        """Probes come every few seconds, and what they ask may be anything: no line for them."""
