@@ -253,6 +253,6 @@ class Encoder:
 
 def _packed(code: str, length: int, columns: Iterable[Iterable[float]]) -> npt.NDArray[Any]:
     """Columns of Python numbers as an array (columns, length); struct packs them three times as fast as numpy.array."""
-    packed = bytearray().join([pack(f"{length}{code}", *column) for column in columns])
-    array: npt.NDArray[Any] = np.frombuffer(packed, dtype=code).reshape(-1, length)
+    packed = [pack(f"{length}{code}", *column) for column in columns]
+    array: npt.NDArray[Any] = np.frombuffer(bytearray().join(packed), dtype=code).reshape(len(packed), length)
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -160,9 +161,13 @@ class ModelStore:
             with self._locked():
                 return self._publish(fit, write_files)
         except OSError as error:
+            same = error.errno in {errno.ENOTEMPTY, errno.EEXIST}
+            remedy = (
+                "the same model was published within this second" if same else "make room, or give another --models"
+            )
             raise PublishFailed(
-                f"the new version cannot be written below {self.root} ({error.strerror or error}): "
-                "nothing was published; make room or give --models another directory"
+                f"the new version cannot be written below {self.root} ({error.strerror}): "
+                f"nothing was published; {remedy}"
             ) from error
 
     def _publish(self, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:

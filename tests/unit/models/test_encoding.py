@@ -1,0 +1,109 @@
+import struct
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.encoding import CategoryColumn, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
+from tests.unit.fitted import encoder, random_columns
+
+SMALL = Encoder(
+    (
+        CategoryColumn("colour", ("blue", "red"), (0.5, 0.5), 0.7),
+        NumberColumn("likes", 100.0, 0.0, 2.0, 1.0, 0.5),
+        SeveralOfColumn("tags", ("a", "b", "c"), (0.1, 0.2, 0.3), 0.6),
+        NumberColumn("hours", None, 1.0, 20.0, 5.0, 2.0),
+        OrderedColumn("age", ("young", "middle", "old"), 1.25, 0.8),
+    )
+)
+
+
+def rows(**columns: list[Any]) -> dict[str, list[Any]]:
+    plain: dict[str, list[Any]] = {"colour": ["red"], "likes": [100.0], "tags": [()], "hours": [5.0], "age": ["middle"]}
+    return {**plain, **columns}
+
+
+def encoded(**columns: list[Any]) -> list[float]:
+    row: list[float] = SMALL.encode(rows(**columns)).matrix[0].tolist()
+    return row
+
+
+def test_the_matrix_has_numbers_then_ordered_then_categories_then_items() -> None:
+    # likes, hours | age | blue, red | a, b, c
+    assert encoded(tags=[("b", "c")]) == [np.log1p(1.0), 5.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    assert [column.name for column in SMALL.kept] == ["likes", "hours", "age", "colour", "tags"]
+
+
+def test_numbers_are_clipped_to_what_training_saw() -> None:
+    assert encoded(hours=[0.0], likes=[1e12])[:2] == [2.0, 1.0]
+    assert encoded(hours=[99.0], likes=[0])[:2] == [0.0, 20.0]
+
+
+def test_an_unknown_ordered_label_is_the_mean_and_zero_after_scaling() -> None:
+    made = SMALL.encode(rows(age=["ancient"]))
+    assert made.matrix[0, 2] == 1.25
+    assert SMALL.scale(made.matrix)[0, 2] == 0.0
+    assert made.unknown == {0: ("age",)}
+
+
+def test_an_unknown_category_is_a_block_of_zeros_and_an_unknown_item_leaves_no_mark() -> None:
+    made = SMALL.encode(rows(colour=["green"], tags=[("z", "a")]))
+    assert made.matrix[0].tolist()[3:] == [0.0, 0.0, 1.0, 0.0, 0.0]
+    assert made.unknown == {0: ("colour", "tags")}
+
+
+def test_an_item_named_twice_counts_once_and_no_items_are_no_items() -> None:
+    made = SMALL.encode(
+        {
+            "colour": ["red"] * 3,
+            "likes": [1] * 3,
+            "hours": [2] * 3,
+            "age": ["old"] * 3,
+            "tags": [("a", "a"), (), ("c",)],
+        }
+    )
+    assert made.matrix[:, 5:].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert made.unknown == {}
+
+
+def test_scaling_subtracts_the_mean_and_divides_each_block_by_its_scale() -> None:
+    made = SMALL.encode(rows())
+    expected = (made.matrix[0] - np.array([1.0, 5.0, 1.25, 0.5, 0.5, 0.1, 0.2, 0.3])) / np.array(
+        [0.5, 2.0, 0.8, 0.7, 0.7, 0.6, 0.6, 0.6]
+    )
+    assert np.array_equal(SMALL.scale(made.matrix)[0], expected)
+
+
+def test_a_column_of_weight_zero_is_not_in_the_matrix_but_its_unknown_values_are_seen() -> None:
+    colour, likes, tags, hours, age = SMALL.columns
+    light = Encoder(
+        (replace(colour, weight=0.0), likes, replace(tags, weight=0.0), hours, replace(age, weight=0.0)),
+    )
+    made = light.encode(rows(colour=["green"], tags=[("z",)], age=["ancient"]))
+    assert made.matrix.tolist() == [[np.log1p(1.0), 5.0]]
+    assert made.unknown == {0: ("colour", "tags", "age")}
+    assert light.encode(rows()).unknown == {}
+
+
+def test_a_weight_of_two_doubles_the_distance_along_a_column() -> None:
+    heavy = Encoder((*SMALL.columns[:3], replace(SMALL.columns[3], weight=2.0), SMALL.columns[4]))
+    at = [column.name for column in heavy.kept].index("hours")
+    columns = rows(hours=[9.0])
+    assert heavy.scale(heavy.encode(columns).matrix)[0, at] == 2 * SMALL.scale(SMALL.encode(columns).matrix)[0, at]
+
+
+def test_each_row_is_encoded_by_itself() -> None:
+    made = encoder()
+    columns = random_columns(200)
+    together = made.encode(columns).matrix
+    for row in (0, 57, 199):
+        alone = made.encode({name: values[row : row + 1] for name, values in columns.items()}).matrix
+        assert np.array_equal(alone[0], together[row])
+
+
+def test_a_missing_field_and_a_column_of_another_length_are_refused() -> None:
+    with pytest.raises(KeyError, match="hours"):
+        SMALL.encode({name: values for name, values in rows().items() if name != "hours"})
+    with pytest.raises(struct.error):
+        SMALL.encode(rows(hours=[1.0, 2.0]))

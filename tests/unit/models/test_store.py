@@ -1,0 +1,308 @@
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from models.errors import (
+    AliasNotFound,
+    ModelError,
+    ModelFormatError,
+    PromotionRefused,
+    PublishFailed,
+    VersionDamaged,
+    VersionNotFound,
+)
+from models.manifest import Manifest, Verdict
+from models.store import PROMOTABLE, ModelStore
+from tests.unit.fitted import files_of, fit, publish, segmentation
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "model-store")
+
+
+def published(store: ModelStore, seconds: int = 0, verdict: Verdict = Verdict.UNJUDGED) -> Manifest:
+    return publish(store, segmentation(seed=seconds), fit(verdict, NOON + timedelta(seconds=seconds)))
+
+
+def folder_of(store: ModelStore, manifest: Manifest) -> Path:
+    return store.root / "versions" / manifest.id
+
+
+def test_a_published_version_is_loaded_as_it_was(store: ModelStore) -> None:
+    manifest = published(store)
+    loaded = store.load(manifest.id)
+    assert loaded.manifest == manifest
+    assert loaded.segmentation == segmentation(seed=0)
+    assert manifest.id == f"20261124T120000Z-{loaded.segmentation.digest[:8]}"
+    assert sorted(manifest.files) == ["golden.json", "model.json"]
+
+
+def test_versions_are_listed_oldest_first_and_an_empty_store_has_none(store: ModelStore) -> None:
+    assert store.versions() == ()
+    later, earlier = published(store, 60), published(store, 0)
+    assert [manifest.id for manifest in store.versions()] == [earlier.id, later.id]
+
+
+def test_a_version_that_is_not_there_is_named_with_what_is(store: ModelStore) -> None:
+    manifest = published(store)
+    with pytest.raises(VersionNotFound, match=f"no version 20200101.*newest: {manifest.id}"):
+        store.load("20200101T000000Z-00000000")
+    with pytest.raises(VersionNotFound):
+        store.load(f"../versions/../{manifest.id}x")
+
+
+@pytest.mark.parametrize("name", ["model.json", "golden.json"])
+def test_a_changed_file_is_refused(store: ModelStore, name: str) -> None:
+    manifest = published(store)
+    path = folder_of(store, manifest) / name
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
+    with pytest.raises(VersionDamaged, match=f"{name} is not what was published"):
+        store.load(manifest.id)
+
+
+@pytest.mark.parametrize("name", ["model.json", "golden.json", "manifest.json"])
+def test_a_missing_file_is_refused(store: ModelStore, name: str) -> None:
+    manifest = published(store)
+    (folder_of(store, manifest) / name).unlink()
+    with pytest.raises(VersionDamaged, match=f"{name} cannot be read"):
+        store.load(manifest.id)
+
+
+def test_a_manifest_of_a_newer_format_is_refused_before_its_fields_are_read(store: ModelStore) -> None:
+    manifest = published(store)
+    (folder_of(store, manifest) / "manifest.json").write_text('{"format": 9, "anything": "else"}')
+    with pytest.raises(ModelFormatError, match="has format 9, this release reads 1: upgrade"):
+        store.load(manifest.id)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": "x"}'])
+def test_a_damaged_manifest_is_refused(store: ModelStore, content: str) -> None:
+    manifest = published(store)
+    (folder_of(store, manifest) / "manifest.json").write_text(content)
+    with pytest.raises(VersionDamaged, match=r"manifest.json is damaged"):
+        store.load(manifest.id)
+
+
+def test_a_manifest_cannot_name_a_file_outside_its_folder(store: ModelStore) -> None:
+    manifest = published(store)
+    path = folder_of(store, manifest) / "manifest.json"
+    document = json.loads(path.read_text())
+    document["files"]["../../secret"] = "0" * 64
+    path.write_text(json.dumps(document))
+    with pytest.raises(VersionDamaged, match=r"manifest.json is damaged"):
+        store.load(manifest.id)
+
+
+def test_a_model_that_fails_its_golden_rows_is_never_published(store: ModelStore) -> None:
+    def write(folder: Path) -> None:
+        for name, content in files_of(segmentation(seed=1)).items():
+            (folder / name).write_bytes(content)
+        (folder / "model.json").write_bytes(segmentation(seed=2).to_json())
+
+    with pytest.raises(ModelFormatError, match="golden rows get another segment"):
+        store.publish(fit(), write)
+    assert list((store.root / "versions").iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_nothing(store: ModelStore) -> None:
+    def write(folder: Path) -> None:
+        (folder / "model.json").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(PublishFailed, match=r"No space left on device.*nothing was published"):
+        store.publish(fit(), write)
+    assert list((store.root / "versions").iterdir()) == []
+
+
+def test_the_same_model_in_the_same_second_is_not_published_over_itself(store: ModelStore) -> None:
+    manifest = published(store)
+    with pytest.raises(PublishFailed, match="within this second"):
+        published(store)
+    assert store.load(manifest.id).manifest == manifest
+
+
+# Kills a publisher and a promoter, each in a child of its own, at its first file operation, its second, and so on.
+KILLED_EVERYWHERE = """
+import os, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from models.store import ModelStore
+from tests.unit.fitted import fit, publish, segmentation
+
+root, model, noon = Path(sys.argv[1]), segmentation(seed=5), datetime(2026, 11, 25, tzinfo=UTC)
+store = ModelStore(root)
+first = publish(store, segmentation(seed=4), fit(at=datetime(2026, 11, 23, tzinfo=UTC)))
+store.promote(first.id, "production", noon)
+
+def child(operation, left):
+    def hook(event, arguments):
+        nonlocal left
+        if event in {"open", "os.rename", "os.mkdir", "os.truncate", "os.remove", "os.rmdir", "shutil.rmtree"}:
+            left -= 1
+            if left == 0:
+                os._exit(9)
+    sys.addaudithook(hook)
+    operation()
+    os._exit(0)
+
+def killed_at_every_step(operation, check):
+    for step in range(1, 200):
+        pid = os.fork()
+        if pid == 0:
+            child(lambda: operation(step), step)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert status in (0, 9), status
+        check(status)
+        if status == 0:
+            return step
+    raise AssertionError("never came to its end")
+
+def no_half_version(status):
+    ids = [manifest.id for manifest in store.versions()]
+    assert ids[0] == first.id
+    for version in ids:
+        for name in store.load(version).manifest.files:
+            assert (root / "versions" / version / name).is_file()
+    assert store.load_alias("production").manifest.id == first.id
+
+def publish_at(step):
+    publish(store, model, fit(at=noon + timedelta(seconds=step)))
+
+steps = killed_at_every_step(publish_at, no_half_version)
+second = store.versions()[-1].id
+assert second != first.id
+assert not list((root / "versions").glob(".unfinished*")), "the last publisher cleans up after the killed ones"
+
+def one_of_both(status):
+    assert store.load_alias("production").manifest.id in (first.id, second)
+    if status == 0:
+        assert store.load_alias("production").manifest.id == second
+
+steps += killed_at_every_step(lambda step: store.promote(second, "production", noon), one_of_both)
+print(steps)
+"""
+
+
+def test_a_kill_at_any_file_operation_leaves_no_half_version_and_no_half_promotion(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_EVERYWHERE, str(tmp_path / "store")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 20
+
+
+def test_promotion_moves_the_alias_and_is_written_down(store: ModelStore) -> None:
+    first, second = published(store, 0), published(store, 60)
+    with pytest.raises(AliasNotFound, match=r"no version in .* is named 'production': fit one"):
+        store.load_alias("production")
+    store.promote(first.id, "production", NOON)
+    store.promote(second.id, "production", NOON)
+    assert store.load_alias("production").manifest == second
+    assert [(entry.action, entry.version, entry.previous) for entry in store.history("production")] == [
+        ("promote", first.id, None),
+        ("promote", second.id, first.id),
+    ]
+    assert store.current("canary") is None
+
+
+def test_promoting_what_is_in_force_already_writes_nothing(store: ModelStore) -> None:
+    manifest = published(store)
+    assert store.promote(manifest.id, "production", NOON) == store.promote(manifest.id, "production", NOON)
+    assert len(store.history("production")) == 1
+
+
+def test_a_version_without_structure_is_promoted_only_when_that_is_accepted(store: ModelStore) -> None:
+    manifest = published(store, verdict=Verdict.NONE)
+    with pytest.raises(PromotionRefused, match=r"found no segments .* --accept-no-structure"):
+        store.promote(manifest.id, "production", NOON)
+    entry = store.promote(manifest.id, "production", NOON, PROMOTABLE | {Verdict.NONE})
+    assert (entry.verdict, entry.accepted_no_structure) == (Verdict.NONE, True)
+
+
+def test_a_damaged_version_is_not_promoted(store: ModelStore) -> None:
+    manifest = published(store)
+    (folder_of(store, manifest) / "golden.json").write_bytes(b"{}")
+    with pytest.raises(VersionDamaged):
+        store.promote(manifest.id, "production", NOON)
+    assert store.history("production") == ()
+
+
+def test_each_rollback_goes_one_promotion_further_back_and_is_an_entry_of_its_own(store: ModelStore) -> None:
+    ids = [published(store, seconds).id for seconds in (0, 60, 120)]
+    for version in ids:
+        store.promote(version, "production", NOON)
+    assert store.rollback("production", NOON).version == ids[1]
+    assert store.rollback("production", NOON).version == ids[0]
+    assert store.load_alias("production").manifest.id == ids[0]
+    with pytest.raises(PromotionRefused, match="no earlier version"):
+        store.rollback("production", NOON)
+    store.promote(ids[2], "production", NOON)
+    assert store.rollback("production", NOON).version == ids[0]
+    assert [entry.action for entry in store.history("production")] == [
+        *["promote"] * 3,
+        *["rollback"] * 2,
+        "promote",
+        "rollback",
+    ]
+
+
+def test_a_line_that_a_crash_cut_off_was_never_in_force_and_is_overwritten(store: ModelStore) -> None:
+    first, second = published(store, 0), published(store, 60)
+    store.promote(first.id, "production", NOON)
+    path = store.root / "aliases.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:40])
+    assert store.load_alias("production").manifest == first
+    store.promote(second.id, "production", NOON)
+    assert [entry.version for entry in store.history("production")] == [first.id, second.id]
+
+
+def test_a_damaged_line_is_not_passed_over(store: ModelStore) -> None:
+    store.promote(published(store).id, "production", NOON)
+    path = store.root / "aliases.jsonl"
+    path.write_bytes(b"{}\n" + path.read_bytes())
+    with pytest.raises(ModelError, match=r"aliases.jsonl is damaged"):
+        store.load_alias("production")
+
+
+def test_an_alias_refuses_a_model_that_is_not_the_one_that_was_promoted(store: ModelStore) -> None:
+    manifest = published(store)
+    entry = store.promote(manifest.id, "production", NOON)
+    path = store.root / "aliases.jsonl"
+    path.write_text(path.read_text().replace(entry.model_digest, "0" * 64))
+    with pytest.raises(VersionDamaged, match="is not the model that was promoted"):
+        store.load_alias("production")
+
+
+def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore) -> None:
+    ids = [published(store, seconds).id for seconds in (0, 60, 120, 180)]
+    store.promote(ids[0], "production", NOON)
+    assert store.prune(keep=1) == (ids[1], ids[2])
+    assert [manifest.id for manifest in store.versions()] == [ids[0], ids[3]]
+    assert store.prune(keep=5) == ()
+
+
+def test_a_rollback_to_a_pruned_version_says_that_it_is_gone(store: ModelStore) -> None:
+    ids = [published(store, seconds).id for seconds in (0, 60)]
+    for version in ids:
+        store.promote(version, "production", NOON)
+    store.prune(keep=1)
+    with pytest.raises(VersionNotFound, match=f"no version {ids[0]}"):
+        store.rollback("production", NOON)
+    assert store.load_alias("production").manifest.id == ids[1]
+
+
+def test_nothing_is_promoted_in_a_store_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(AliasNotFound, match="no model store at"):
+        ModelStore(tmp_path / "absent").rollback("production", NOON)

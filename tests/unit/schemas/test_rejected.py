@@ -1,0 +1,169 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import UserProfile
+from schemas.events import UserEvent
+from schemas.rejected import DETAIL_MAX_BYTES, Rejection, RejectReason, parse_event
+from tests.unit.events import ENVELOPE, PROFILE, event_bytes
+
+MAX_BYTES = 900_000
+
+
+def parse(value: bytes | None) -> UserEvent[UserProfile] | Rejection:
+    return parse_event(value, UserEvent[UserProfile], MAX_BYTES)
+
+
+def rejection(value: bytes | None) -> Rejection:
+    found = parse(value)
+    assert isinstance(found, Rejection), "was accepted"
+    return found
+
+
+def test_an_event_is_parsed_into_values() -> None:
+    event = parse(event_bytes())
+    assert isinstance(event, UserEvent)
+    assert event.subject == "user-1042"
+    assert event.time == datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)
+    assert event.data.likes_and_reactions == 5640
+    assert event.data.top_interests == ("Digital Marketing",)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        event_bytes({"likes_and_reactions": 5640.0}),
+        event_bytes({"top_interests": []}),
+        event_bytes({"gender": "never seen in training"}),
+        event_bytes({"weekday_hours_online": 24, "click_through_rate": 1}),
+        event_bytes({"added_by_upstream_first": {"any": "thing"}}, datacontenttype="application/json", traceparent="x"),
+        event_bytes(time="2026-11-22T12:00:00+05:30"),
+        event_bytes().replace(b'"age":"25-34"', b'"age":5,"age":"25-34"'),
+    ],
+    ids=["whole float", "no interests", "new category", "at the bounds", "unknown fields", "offset", "last one counts"],
+)
+def test_what_is_no_error_is_accepted(value: bytes) -> None:
+    assert isinstance(parse(value), UserEvent)
+
+
+REJECTED: list[tuple[str, bytes | None, RejectReason, str]] = [
+    ("null", None, RejectReason.EMPTY, "no value"),
+    ("no bytes", b"", RejectReason.EMPTY, "no bytes"),
+    ("2 MB", b"x" * 2_000_000, RejectReason.TOO_LARGE, "2000000 bytes, 900000 are allowed"),
+    ("not UTF-8", b"\xff\xfe", RejectReason.NOT_JSON, "UTF-8"),
+    ("byte-order mark", b"\xef\xbb\xbf" + event_bytes(), RejectReason.NOT_JSON, "BOM"),
+    ("not JSON", b"{'a': 1}", RejectReason.NOT_JSON, "line 1 column 2"),
+    ("two documents", event_bytes() + event_bytes(), RejectReason.NOT_JSON, "after document"),
+    ("NaN", event_bytes().replace(b"5640", b"NaN"), RejectReason.NOT_JSON, "unexpected"),
+    ("NaN in an unknown field", event_bytes({"extra": 77}).replace(b"77", b"NaN"), RejectReason.NOT_JSON, "unexpected"),
+    ("Infinity", event_bytes().replace(b"5640", b"Infinity"), RejectReason.NOT_JSON, "unexpected"),
+    ("1e999", event_bytes().replace(b"5640", b"1e999"), RejectReason.NOT_JSON, "infinity"),
+    ("10,000 brackets", b"[" * 10_000, RejectReason.NOT_JSON, "depth"),
+    ("nested 500 deep", event_bytes(x="NEST").replace(b'"NEST"', b"[" * 500 + b"]" * 500), RejectReason.NOT_JSON, ""),
+    ("lone surrogate", event_bytes().replace(b"Female", b"\\ud800"), RejectReason.NOT_JSON, "surrogate"),
+    ("an array", b"[]", RejectReason.INVALID_ENVELOPE, "object"),
+    ("a number", b"5", RejectReason.INVALID_ENVELOPE, "object"),
+    ("null document", b"null", RejectReason.INVALID_ENVELOPE, "object"),
+    ("wrong specversion", event_bytes(specversion="0.3"), RejectReason.INVALID_ENVELOPE, "specversion"),
+    ("time without zone", event_bytes(time="2026-11-22T12:00:00"), RejectReason.INVALID_ENVELOPE, "time zone"),
+    ("time as a number", event_bytes(time=1_764_000_000), RejectReason.INVALID_ENVELOPE, "time"),
+    ("time as digits", event_bytes(time="1764000000"), RejectReason.INVALID_ENVELOPE, "time zone"),
+    ("no such day", event_bytes(time="2026-02-30T12:00:00Z"), RejectReason.INVALID_ENVELOPE, "time"),
+    ("empty subject", event_bytes(subject=""), RejectReason.INVALID_ENVELOPE, "subject"),
+    ("subject too long to repeat", event_bytes(subject="x" * 1025), RejectReason.INVALID_ENVELOPE, "subject"),
+    ("type is a number", event_bytes(type=5), RejectReason.INVALID_ENVELOPE, "type"),
+    ("empty type", event_bytes(type=""), RejectReason.INVALID_ENVELOPE, "type"),
+    ("wrong type and wrong time", event_bytes(type="a.b", time="x"), RejectReason.INVALID_ENVELOPE, "time"),
+    ("wrong type name", event_bytes(type="user.profile.observed.v2"), RejectReason.UNKNOWN_TYPE, "observed.v1"),
+    ("wrong type, other data", event_bytes(type="a.b", data=None), RejectReason.UNKNOWN_TYPE, "observed.v1"),
+    ("data missing", event_bytes(without="data"), RejectReason.INVALID_PROFILE, "data: field required"),
+    ("data is no object", event_bytes(data=[]), RejectReason.INVALID_PROFILE, "data"),
+    (
+        "number as a string",
+        event_bytes({"followed_accounts": "190"}),
+        RejectReason.INVALID_PROFILE,
+        "followed_accounts",
+    ),
+    (
+        "boolean as a number",
+        event_bytes({"followed_accounts": True}),
+        RejectReason.INVALID_PROFILE,
+        "followed_accounts",
+    ),
+    ("half a count", event_bytes({"likes_and_reactions": 5640.5}), RejectReason.INVALID_PROFILE, "multiple of 1"),
+    ("negative count", event_bytes({"likes_and_reactions": -1}), RejectReason.INVALID_PROFILE, "greater"),
+    ("25 hours a day", event_bytes({"weekend_hours_online": 25}), RejectReason.INVALID_PROFILE, "weekend_hours_online"),
+    ("rate above one", event_bytes({"conversion_rate": 1.01}), RejectReason.INVALID_PROFILE, "conversion_rate"),
+    ("category is a number", event_bytes({"gender": 1}), RejectReason.INVALID_PROFILE, "gender"),
+    ("empty category", event_bytes({"gender": ""}), RejectReason.INVALID_PROFILE, "gender"),
+    ("interests are a string", event_bytes({"top_interests": "a,b"}), RejectReason.INVALID_PROFILE, "top_interests"),
+    ("an interest is null", event_bytes({"top_interests": ["a", None]}), RejectReason.INVALID_PROFILE, "interests.1"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason", "detail"), [row[1:] for row in REJECTED], ids=[row[0] for row in REJECTED])
+def test_what_is_no_event_gets_the_first_reason_that_applies(
+    value: bytes | None, reason: RejectReason, detail: str
+) -> None:
+    found = rejection(value)
+    assert found.reason is reason
+    assert detail.lower() in found.detail.lower()
+
+
+@pytest.mark.parametrize("name", sorted(ENVELOPE))
+def test_every_attribute_of_the_envelope_is_needed(name: str) -> None:
+    found = rejection(event_bytes(without=name))
+    assert (found.reason, found.detail) == (RejectReason.INVALID_ENVELOPE, f"{name}: field required")
+
+
+@pytest.mark.parametrize("name", sorted(PROFILE))
+def test_every_field_of_the_profile_is_needed_and_not_under_its_csv_header(name: str) -> None:
+    header = UserProfile.model_fields[name].alias
+    assert header is not None
+    found = rejection(event_bytes({header: PROFILE[name]}, without=name))
+    assert (found.reason, found.detail) == (RejectReason.INVALID_PROFILE, f"data.{name}: field required")
+
+
+def test_the_detail_never_repeats_the_value_and_is_bounded() -> None:
+    secret = "secret-of-user-1042"
+    spoilt = {name: [secret] * 50 if name == "gender" else {secret: secret} for name in PROFILE}
+    found = rejection(event_bytes(spoilt))
+    assert secret not in found.detail
+    many = rejection(orjson.dumps({**ENVELOPE, "data": {}, "id": 5, "source": 5, "subject": "x" * 5000}))
+    assert len(many.detail.encode()) <= DETAIL_MAX_BYTES
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_event_or_a_rejection(value: bytes) -> None:
+    assert isinstance(parse(value), Rejection)
+
+
+@given(st.sampled_from([*PROFILE, *ENVELOPE, "data"]), json_values)
+def test_any_json_in_any_place_is_an_event_or_a_rejection_with_a_bounded_detail(name: str, given_value: Any) -> None:
+    profile = {**PROFILE, name: given_value} if name in PROFILE else PROFILE
+    event = {**ENVELOPE, "data": profile, **({} if name in PROFILE else {name: given_value})}
+    try:
+        value = orjson.dumps(event)
+    except orjson.JSONEncodeError:  # integers beyond 64 bits and lone surrogates cannot be written
+        return
+    found = parse(value)
+    if isinstance(found, Rejection):
+        assert found.reason in {
+            RejectReason.INVALID_ENVELOPE,
+            RejectReason.UNKNOWN_TYPE,
+            RejectReason.INVALID_PROFILE,
+        }
+        assert 0 < len(found.detail.encode()) <= DETAIL_MAX_BYTES
+    else:
+        assert name in event or name in profile

@@ -1,0 +1,100 @@
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import pytest
+from pydantic import BaseModel, Field
+
+from schemas import UserProfile
+from schemas.errors import ProfileClassError
+from schemas.roles import (
+    Kind,
+    category,
+    history_id_column,
+    load_profile_class,
+    number,
+    ordered,
+    profile_fields,
+    schema_digest,
+)
+
+
+def test_every_field_of_the_user_profile_has_its_header_group_and_kind() -> None:
+    fields = {field.name: field for field in profile_fields(UserProfile)}
+    assert len(fields) == 15
+    assert fields["weekday_hours_online"].header == "Time Spent Online (hrs/weekday)"
+    assert [name for name, field in fields.items() if field.group == "behaviour"] == [
+        "likes_and_reactions",
+        "followed_accounts",
+        "weekday_hours_online",
+        "weekend_hours_online",
+        "click_through_rate",
+        "conversion_rate",
+        "ad_interaction_seconds",
+    ]
+    assert fields["education_level"].levels == ("High School", "Technical", "Bachelor", "Master", "PhD")
+    assert fields["top_interests"].kind is Kind.SEVERAL_OF
+    assert fields["device_usage"].group == "device"
+
+
+class Player(BaseModel):
+    history_id_column: ClassVar[str] = "player"
+    level: Annotated[float, Field(ge=0, le=99), number("play")]
+
+
+def digest_of(annotation: object) -> str:
+    return schema_digest(type("Player", (BaseModel,), {"__annotations__": {"level": annotation}}))
+
+
+def test_the_digest_follows_names_roles_and_bounds_and_nothing_else() -> None:
+    digest = schema_digest(Player)
+    assert digest == digest_of(Annotated[float, number("play"), Field(le=99, ge=0, description="up to 99", alias="L")])
+    assert digest != digest_of(Annotated[float, Field(ge=0, le=100), number("play")])
+    assert digest != digest_of(Annotated[float, Field(ge=0, le=99), number("other")])
+    assert digest != digest_of(Annotated[str, category("play")])
+
+
+def test_a_field_without_a_role_is_named() -> None:
+    class Bare(BaseModel):
+        level: int
+
+    with pytest.raises(ProfileClassError, match="field 'level' of Bare has 0 roles"):
+        profile_fields(Bare)
+
+
+def test_an_ordered_field_needs_two_different_levels() -> None:
+    with pytest.raises(ProfileClassError, match="two or more different levels"):
+        ordered("play", "low", "low")
+
+
+def test_a_profile_class_is_found_in_a_module_and_in_a_file(tmp_path: Path) -> None:
+    assert load_profile_class("schemas:UserProfile") is UserProfile
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from typing import Annotated, ClassVar\nfrom pydantic import BaseModel\nfrom schemas.roles import number\n"
+        'class Mine(BaseModel):\n    history_id_column: ClassVar[str] = "id"\n    x: Annotated[float, number("g")]\n'
+    )
+    found = load_profile_class(f"{file}:Mine")
+    assert (found.__name__, history_id_column(found)) == ("Mine", "id")
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("UserProfile", "is no profile class: write"),
+        ("no_such_module:X", "module no_such_module cannot be imported"),
+        ("schemas:Missing", "schemas has no pydantic class named Missing"),
+        ("schemas.events:OBSERVED_TYPE", "has no pydantic class"),
+        ("schemas.events:ModelReference", "has 0 roles"),
+        ("absent.py:X", "there is no file absent.py"),
+    ],
+)
+def test_a_reference_that_names_no_profile_class_says_what_is_wrong(reference: str, message: str) -> None:
+    with pytest.raises(ProfileClassError, match=message):
+        load_profile_class(reference)
+
+
+def test_a_file_that_fails_when_it_is_run_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("1 / 0\n")
+    with pytest.raises(ProfileClassError, match=r"broken.py cannot be imported: division by zero"):
+        load_profile_class(f"{file}:X")
