@@ -11,32 +11,29 @@ from typing import TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger
 
 
-def build_logger(stream: TextIO, level: str) -> FilteringBoundLogger:
-    """A logger that writes to the stream, pretty when that is a terminal; `level` is the least one to write.
+def configure_logs(stream: TextIO, level: str) -> None:
+    """From now on every logger writes to the stream, pretty when that is a terminal; `level` is the least one to write.
 
-    Nothing global is configured. A line that cannot be written is lost, and stops nobody.
+    kafka-python's own warnings and errors come along as warnings: whether something is an error, the worker decides.
+    A line that cannot be written is lost, and stops nobody.
     """
-    processors: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _frames_only,
-        structlog.dev.ConsoleRenderer() if stream.isatty() else _as_json,
-    ]
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        _Lines(stream),
-        processors=processors,
+    lines = _Lines(stream)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _frames_only,
+            structlog.dev.ConsoleRenderer() if stream.isatty() else _as_json,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=False,
     )
-    return logger
-
-
-def route_kafka_logs(log: FilteringBoundLogger) -> None:
-    """Send what kafka-python warns of through `log`, always as warnings: whether it is an error, the worker decides."""
     kafka = logging.getLogger("kafka")
-    kafka.handlers = [_Forward(log)]
+    kafka.handlers = [_Forward(structlog.get_logger())]
     kafka.propagate = False
     kafka.setLevel(logging.WARNING)
 

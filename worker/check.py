@@ -1,0 +1,263 @@
+"""What a cluster must be like for this worker, judged from facts: a list of findings, for people or for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+from worker.settings import Settings
+
+# What the worker joins its group with; members with another one and it cannot be in one group.
+ASSIGNOR = "cooperative-sticky"
+# Clocks of brokers and workers differ by less, or else something is wrong with them.
+_CLOCK_DIFFERENCE_MS = 60_000
+
+
+class Weight(StrEnum):
+    """What a finding means for the worker."""
+
+    FINE = "fine"
+    """As it must be."""
+    ADVICE = "advice"
+    """It works, and could work better."""
+    UNKNOWN = "unknown"
+    """It could not be looked at."""
+    OUTAGE = "outage"
+    """It does not work now and may by itself in a while."""
+    PROBLEM = "problem"
+    """It does not work until a person changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: where, what it is like, and what to do about it."""
+
+    weight: Weight
+    where: str
+    what: str
+    remedy: str = ""
+
+    @property
+    def line(self) -> str:
+        """For people, without its weight."""
+        return f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class Absent(StrEnum):
+    """Why nothing is known about a topic."""
+
+    MISSING = "missing"
+    HIDDEN = "hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """A topic as the cluster describes it to this worker."""
+
+    partitions: int
+    leaderless: tuple[int, ...]
+    """Partitions without a leader now."""
+    replicas: int
+    """The smallest number of copies of any partition."""
+    operations: frozenset[str]
+    """What this worker may do with it; READ, WRITE, …"""
+    configs: Mapping[str, str]
+    """Its settings; empty where this worker may not read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFacts:
+    """The consumer group as its coordinator describes it."""
+
+    operations: frozenset[str]
+    protocol_type: str
+    """Empty without members."""
+    assignor: str
+    """Empty without members."""
+    instance_ids: frozenset[str]
+    """Of the static members that are in it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """Everything about the cluster that decides whether this worker can run there."""
+
+    cluster_id: str
+    brokers: int
+    topics: Mapping[str, TopicFacts | Absent]
+    group: GroupFacts | Absent | None
+    """None where its coordinator was not available."""
+    transactional_id_visible: bool | None
+    """False: not even to be described, so not to be written with; None where its coordinator was not available."""
+    broker_configs: Mapping[str, str]
+    """Of one broker; empty where this worker may not read them."""
+
+
+def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that keep the worker from running, now or until someone acts."""
+    return tuple(each for each in findings if each.weight in {Weight.PROBLEM, Weight.OUTAGE})
+
+
+def judge_cluster(facts: ClusterFacts, settings: Settings) -> tuple[Finding, ...]:
+    """Every finding about brokers, topics, rights and group; the worst is not first, the order is the reader's."""
+    count = f"{facts.brokers} broker" + ("s" if facts.brokers != 1 else "")
+    return (
+        Finding(Weight.FINE, "brokers", f"{count} answer, cluster id {facts.cluster_id}"),
+        *_topics(facts, settings),
+        *_group(facts.group, settings),
+        *_transactional_id(facts, settings),
+        *_timeouts(facts.broker_configs, settings),
+    )
+
+
+def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+    for name, setting, operation in (
+        (settings.worker_input_topic, "WORKER_INPUT_TOPIC", "READ"),
+        (settings.worker_output_topic, "WORKER_OUTPUT_TOPIC", "WRITE"),
+        (settings.worker_rejected_topic, "WORKER_REJECTED_TOPIC", "WRITE"),
+    ):
+        where = f"topic {name}"
+        topic = facts.topics[name]
+        if topic is Absent.MISSING:
+            remedy = f"create it, set {setting} to the right one, or start once with `run --create-topics`"
+            yield Finding(Weight.PROBLEM, where, "does not exist", remedy)
+        elif isinstance(topic, Absent):
+            what = "does not exist, or this worker may not see it"
+            yield Finding(Weight.PROBLEM, where, what, f"grant {operation} on it, or check {setting}")
+        else:
+            found = [*_usable(where, topic, operation), *_configured(where, topic, operation, facts, settings)]
+            if not problems(found):
+                copies = f"{topic.replicas} cop{'y' if topic.replicas == 1 else 'ies'} of each"
+                yield Finding(Weight.FINE, where, f"{topic.partitions} partitions, {copies}, {operation} allowed")
+            yield from found
+    yield from _partitions(facts, settings)
+
+
+def _usable(where: str, topic: TopicFacts, operation: str) -> Iterator[Finding]:
+    if operation not in topic.operations:
+        remedy = f"grant {operation} on it to the user that the worker signs in as"
+        yield Finding(Weight.PROBLEM, where, f"this worker may not {operation}", remedy)
+    if topic.leaderless:
+        numbers = ", ".join(map(str, topic.leaderless))
+        yield Finding(Weight.OUTAGE, where, f"no broker leads partition {numbers}", "start the brokers that hold it")
+
+
+def _configured(
+    where: str, topic: TopicFacts, operation: str, facts: ClusterFacts, settings: Settings
+) -> Iterator[Finding]:
+    if not topic.configs:
+        remedy = "grant DESCRIBE_CONFIGS on it to have them checked"
+        yield Finding(Weight.UNKNOWN, where, "this worker may not read its settings", remedy)
+        return
+    if operation == "READ":
+        return
+    in_sync = int(topic.configs.get("min.insync.replicas", "1"))
+    if in_sync > topic.replicas:
+        what = f"min.insync.replicas is {in_sync}, more than its {topic.replicas} copies: every write is refused"
+        yield Finding(Weight.PROBLEM, where, what, "add copies, or lower min.insync.replicas")
+    elif in_sync == topic.replicas > 1:
+        what = f"min.insync.replicas equals its {topic.replicas} copies: one broker away stops every write"
+        yield Finding(Weight.ADVICE, where, what, "add a copy, or lower min.insync.replicas by one")
+    if topic.replicas == 1 and facts.brokers > 1:
+        yield Finding(Weight.ADVICE, where, "has one copy: a lost disk loses results", "add copies on other brokers")
+    tolerance_ms = int(topic.configs.get("message.timestamp.after.max.ms", _CLOCK_DIFFERENCE_MS))
+    if tolerance_ms < _CLOCK_DIFFERENCE_MS and topic.configs.get("message.timestamp.type") != "LogAppendTime":
+        what = f"message.timestamp.after.max.ms is {tolerance_ms}: a small difference of clocks refuses results"
+        yield Finding(Weight.ADVICE, where, what, f"raise it to {_CLOCK_DIFFERENCE_MS} or more")
+    yield from _compaction(where, topic, settings)
+    yield from _sizes(where, topic, settings)
+
+
+def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
+    if "compact" not in topic.configs.get("cleanup.policy", ""):
+        return
+    if where == f"topic {settings.worker_rejected_topic}":
+        what = "is compacted: a rejected event without a key is refused, and one with the key of a later one is lost"
+        yield Finding(Weight.PROBLEM, where, what, "set its cleanup.policy to delete")
+    else:
+        what = "is compacted: of each user only the last assignment stays, and `verify` cannot count the others"
+        yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to delete unless that is wanted")
+
+
+def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
+    if where != f"topic {settings.worker_rejected_topic}":
+        return
+    taken, needed = (
+        int(topic.configs.get("max.message.bytes", settings.rejected_max_bytes)),
+        settings.rejected_max_bytes,
+    )
+    if taken < needed:
+        what = f"max.message.bytes is {taken}, and an event of WORKER_EVENT_MAX_BYTES with its headers needs {needed}"
+        yield Finding(Weight.PROBLEM, where, what, f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES")
+
+
+def _partitions(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+    read, written = facts.topics[settings.worker_input_topic], facts.topics[settings.worker_output_topic]
+    if isinstance(read, TopicFacts) and isinstance(written, TopicFacts) and read.partitions != written.partitions:
+        what = f"has {written.partitions} partitions, topic {settings.worker_input_topic} has {read.partitions}"
+        remedy = "give both the same number, so that readers can join them partition by partition"
+        yield Finding(Weight.ADVICE, f"topic {settings.worker_output_topic}", what, remedy)
+
+
+def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Finding]:
+    where = f"group {settings.worker_group_id}"
+    if group is None:
+        yield Finding(Weight.OUTAGE, where, "its coordinator is not available", "look at the brokers' logs")
+    elif isinstance(group, Absent) or "READ" not in group.operations:
+        remedy = "grant READ on the group, or check WORKER_GROUP_ID"
+        yield Finding(Weight.PROBLEM, where, "this worker may not READ with it", remedy)
+    elif group.protocol_type not in {"", "consumer"} or group.assignor not in {"", ASSIGNOR}:
+        what = f"its members use {group.protocol_type} {group.assignor}, and this worker uses consumer {ASSIGNOR}"
+        yield Finding(Weight.PROBLEM, where, what, "stop those members, or give another WORKER_GROUP_ID")
+    elif settings.worker_instance_id in group.instance_ids:
+        what = f"a member with the instance id {settings.worker_instance_id} is in it now"
+        remedy = "stop that one first, unless it is this worker's predecessor; two with one id stop each other"
+        yield Finding(Weight.ADVICE, where, what, remedy)
+    else:
+        yield Finding(Weight.FINE, where, "READ allowed")
+
+
+def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+    where = f"transactional id {settings.transactional_id('…')}"
+    if facts.transactional_id_visible is None:
+        yield Finding(Weight.OUTAGE, where, "its coordinator is not available", "look at the brokers' logs")
+    elif facts.transactional_id_visible:
+        yield Finding(Weight.FINE, where, "DESCRIBE allowed; whether WRITE is too, only the first transaction shows")
+    else:
+        remedy = f"grant WRITE on the transactional ids that begin with {settings.worker_group_id}-"
+        yield Finding(Weight.PROBLEM, where, "this worker may not use it", remedy)
+
+
+def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
+    if not configs:
+        what, remedy = "this worker may not read their settings", "grant DESCRIBE_CONFIGS on the cluster"
+        yield Finding(Weight.UNKNOWN, "brokers", what, f"{remedy} to have the timeouts checked")
+        return
+    for name, variable, given, is_longest in (
+        ("transaction.max.timeout.ms", "WORKER_TRANSACTION_TIMEOUT_MS", settings.worker_transaction_timeout_ms, True),
+        ("group.max.session.timeout.ms", "WORKER_SESSION_TIMEOUT_MS", settings.worker_session_timeout_ms, True),
+        ("group.min.session.timeout.ms", "WORKER_SESSION_TIMEOUT_MS", settings.worker_session_timeout_ms, False),
+    ):
+        allowed = int(configs.get(name, given))
+        if given > allowed if is_longest else given < allowed:
+            what = f"{name} is {allowed}, and {variable} is {given}"
+            yield Finding(
+                Weight.PROBLEM, "brokers", what, f"{'lower' if is_longest else 'raise'} {variable} to {allowed}"
+            )
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """One line for each finding, then one that sums up."""
+    lines = [f"{each.weight:<8} {each.line}" for each in findings]
+    count = len(problems(findings))
+    lines.append("ready to run" if count == 0 else f"{count} problem{'s' if count > 1 else ''} to solve first")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """The same for machines: `ok`, and `findings` in the same order."""
+    document = {"ok": not problems(findings), "findings": list(findings)}
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"

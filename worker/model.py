@@ -1,0 +1,31 @@
+"""The model a worker serves: loaded once, at the start, and only if it was fitted for the profiles that will come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from models.store import ModelStore, StoredModel
+from schemas.roles import load_profile_class
+from worker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A checked version, and the class whose profiles it assigns."""
+
+    stored: StoredModel
+    profile_class: type[BaseModel]
+
+
+def load_model(settings: Settings) -> ServedModel:
+    """The version that MODEL_ALIAS names now, with the class PROFILE_CLASS that it was fitted for.
+
+    Raises ModelError when there is none, it is damaged or of another format, or was fitted for another class;
+    ProfileClassError when the class cannot be loaded.
+    """
+    profile_class = load_profile_class(settings.profile_class)
+    stored = ModelStore(settings.models_dir).load_alias(settings.model_alias)
+    stored.manifest.check_profile(profile_class)
+    return ServedModel(stored, profile_class)
