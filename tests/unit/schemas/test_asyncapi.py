@@ -1,0 +1,88 @@
+"""asyncapi-3.0.0.schema.json is 3.0.0-without-$id.json of the npm package @asyncapi/specs 6.11.1 (Apache-2.0)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from schemas import UserProfile
+from schemas.asyncapi import asyncapi_document
+from schemas.rejected import RejectedHeader
+from tests.unit.events import PROFILE, event_bytes
+
+PUBLISHED = json.loads((Path(__file__).parent / "asyncapi-3.0.0.schema.json").read_text())
+DOCUMENT = json.loads(json.dumps(asyncapi_document(UserProfile, "in", "out", "bad", version="0.1.0")))
+
+
+def payload_problem(message: str, payload: object) -> str | None:
+    schema = DOCUMENT["components"]["messages"][message]["payload"]
+    validator = jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    problem = jsonschema.exceptions.best_match(validator.iter_errors(payload))
+    return None if problem is None else str(problem.message)
+
+
+def test_the_document_is_asyncapi_3() -> None:
+    jsonschema.Draft7Validator(PUBLISHED).validate(DOCUMENT)
+
+
+def test_the_published_schema_refuses_a_document_with_a_mistake() -> None:
+    spoilt = {**DOCUMENT, "operations": {"readEvents": {"action": "consume", "channel": {"$ref": "#/channels/input"}}}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(PUBLISHED).validate(spoilt)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references: list[str] = []
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            references.extend(value for name, value in node.items() if name == "$ref")
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(DOCUMENT)
+    assert len(references) > 10
+    for reference in references:
+        node = DOCUMENT
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def test_the_topics_are_those_that_were_asked_for() -> None:
+    assert {name: channel["address"] for name, channel in DOCUMENT["channels"].items()} == {
+        "input": "in",
+        "output": "out",
+        "rejected": "bad",
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "problem"),
+    [
+        ({}, None),
+        ({"likes_and_reactions": 5640.0, "top_interests": [], "unknown_field": 1}, None),
+        ({"likes_and_reactions": 5640.5}, "not a multiple of 1"),
+        ({"likes_and_reactions": "5640"}, "is not of type 'number'"),
+        ({"click_through_rate": 1.5}, "maximum of 1"),
+    ],
+)
+def test_its_input_schema_takes_what_the_parser_takes(profile: dict[str, Any], problem: str | None) -> None:
+    found = payload_problem("observed", json.loads(event_bytes(profile)))
+    assert (found is None) if problem is None else (found is not None and problem in found)
+
+
+def test_its_input_schema_names_fields_as_events_do() -> None:
+    properties = DOCUMENT["components"]["schemas"]["UserProfile"]["properties"]
+    assert list(properties) == list(PROFILE)
+
+
+def test_every_header_of_a_rejected_record_is_described() -> None:
+    headers = DOCUMENT["components"]["messages"]["rejected"]["headers"]
+    assert set(headers["properties"]) == {str(header) for header in RejectedHeader}
+    assert "rejected.reason" in headers["required"]
+    assert "rejected.nulls" not in headers["required"]
