@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.deadline import StopSignal
 from worker.errors import RetryBatchError
 from worker.records import Batch, Outcome, Record
 from worker.transport import Transport
@@ -40,14 +41,6 @@ class Observer(Protocol):
 
     def retrying(self, error: RetryBatchError, delay_s: float) -> None:
         """Nothing was committed; after the delay the same records are read again."""
-        ...
-
-
-class StopSignal(Protocol):
-    """Set once, from a signal handler or another thread; threading.Event is one."""
-
-    def is_set(self) -> bool:
-        """Whether the loop should end."""
         ...
 
 

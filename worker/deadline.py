@@ -1,0 +1,109 @@
+"""An end for what could wait without end: kafka-python's commits, and a drain that takes too long."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Protocol, Self
+
+import structlog
+
+from worker.errors import ExitStatus
+
+DRAIN_S = 5.0
+LOOK_EVERY_S = 0.2
+LAST_RESORT_S = 3.0
+
+_log = structlog.get_logger()
+
+
+class StopSignal(Protocol):
+    """Set once, from a signal handler or another thread; threading.Event is one."""
+
+    def is_set(self) -> bool:
+        """Whether the process should end."""
+        ...
+
+
+class Deadline:
+    """Ends the process with status 1 when a step outlasts its time, or a stop has not been followed within 5 s.
+
+    One thread looks five times a second; entering and leaving a step costs the loop a microsecond. The stacks of all
+    threads go to stderr before the end, because a wait without end says nothing else about its cause.
+    """
+
+    def __init__(
+        self, stop: StopSignal, drain_s: float = DRAIN_S, end_process: Callable[[int], NoReturn] = os._exit
+    ) -> None:
+        self._stop = stop
+        self._drain_s = drain_s
+        self._end_process = end_process
+        # One attribute that the loop's thread swaps and the watching thread reads: no lock that could be held for ever.
+        self._step: tuple[float, float, str] | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    @contextmanager
+    def within(self, seconds: float, doing: str) -> Iterator[None]:
+        """Whatever runs inside is over in time, or the process is. Steps do not nest."""
+        self._step = (time.monotonic() + seconds, seconds, doing)
+        try:
+            yield
+        finally:
+            self._step = None
+
+    def _watch(self) -> None:
+        stopped_at: float | None = None
+        while not self._closed.wait(LOOK_EVERY_S):
+            now = time.monotonic()
+            step = self._step
+            if step is not None and now > step[0]:
+                self._end_at_deadline(step[2], step[1])
+            if stopped_at is None and self._stop.is_set():
+                stopped_at = now
+            if stopped_at is not None and now > stopped_at + self._drain_s:
+                self._end_undrained(None if step is None else step[2])
+
+    def _end_at_deadline(self, doing: str, seconds: float) -> None:
+        _last_resort()
+        _log.critical(
+            "deadline_passed",
+            doing=doing,
+            seconds=seconds,
+            next="exit 1; nothing was committed by halves, a restart continues at the committed offset",
+        )
+        faulthandler.dump_traceback(all_threads=True)
+        self._end_process(ExitStatus.RESTART)
+
+    def _end_undrained(self, doing: str | None) -> None:
+        _last_resort()
+        _log.critical(
+            "not_drained",
+            doing=doing,
+            seconds=self._drain_s,
+            next="exit 1; the batch in hand stays uncommitted, a restart reads it again",
+        )
+        sys.stdout.flush()
+        self._end_process(ExitStatus.RESTART)
+
+
+def _last_resort() -> None:
+    # A log line can block too, on a full pipe that nobody reads; this timer needs no Python lock and exits with 1.
+    faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115

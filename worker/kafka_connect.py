@@ -1,0 +1,34 @@
+"""Building kafka-python's clients so that a failed attempt leaves nothing behind and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
+
+
+def connected(client: Callable[..., Any], **arguments: Any) -> Any:
+    """The client, connected to the cluster.
+
+    Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and a broker's refusal to sign in rather
+    than the timeout that kafka-python makes of it. The connection and thread of a failed attempt are gone then.
+    """
+    opened: list[Any] = []
+
+    def remembered(**settings: Any) -> Any:
+        opened.append(KafkaNetClient(**settings))
+        return opened[-1]
+
+    try:
+        return client(kafka_client=remembered, **arguments)
+    except KafkaError as error:
+        refusals = [
+            refusal
+            for one in opened
+            for refusal in one._manager._auth_failures.values()  # noqa: SLF001  # kept nowhere else
+        ]
+        for one in opened:
+            one.close()
+        raise (refusals[0] if refusals else error) from error

@@ -1,0 +1,260 @@
+"""Reading as a member of the group: micro-batches, positions, and knowing when membership was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import FencedInstanceIdError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import TopicPartition
+
+from worker.deadline import Deadline
+from worker.errors import ExitStatus, StopProcessError, WorkerError
+from worker.kafka_connect import connected
+from worker.kafka_faults import fault
+from worker.kafka_headers import accept_any_header_name
+from worker.records import Batch, Membership, Record
+from worker.settings import Settings
+from worker.transport import PartitionProgress
+
+IDLE_WAIT_MS = 250
+STEP_LONGEST_S = 15.0
+# Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
+CONNECT_MS = 3_000
+ANSWER_MS = 5_000
+PROGRESS_ANSWER_MS = 2_000
+CLOSE_MS = 2_000
+# What the client holds ahead is bounded by these, whatever the backlog; a larger record still comes through, alone.
+FETCH_BYTES = 8 * 1024 * 1024
+PARTITION_FETCH_BYTES = 1024 * 1024
+NO_GENERATION = -1
+
+_log = structlog.get_logger()
+
+
+class NoCommittedOffset(Exception):
+    """The group has no offset for a partition that it now owns."""
+
+
+class GroupReader:
+    """The input topic, read as one member of the group. All but `progress` and `joined` belong to one thread."""
+
+    def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
+        accept_any_header_name()
+        self._settings = settings
+        self._deadline = deadline
+        self._bytes_per_record = 1_000
+        # Swapped whole: progress() reads it from another thread.
+        self._settled: dict[TopicPartition, int | None] = {}
+        self._consumer = connected(
+            KafkaConsumer,
+            **connection,
+            group_id=settings.worker_group_id,
+            group_instance_id=settings.worker_instance_id,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            allow_auto_create_topics=False,
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            session_timeout_ms=settings.worker_session_timeout_ms,
+            heartbeat_interval_ms=min(3_000, settings.worker_session_timeout_ms // 3),
+            max_poll_interval_ms=settings.worker_max_poll_interval_ms,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            bootstrap_timeout_ms=CONNECT_MS,
+            metadata_max_age_ms=60_000,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+
+    def require_topics(self) -> None:
+        """Raise StopProcessError when one of the topics is missing or may not be seen."""
+        with self._step("asking for the topics"):
+            there = self._consumer.topics()
+        missing = [topic for topic in self._settings.topics if topic not in there]
+        if missing:
+            raise StopProcessError(
+                f"{self._settings.kafka_bootstrap_servers} has no topic {', '.join(missing)}, or this user may not "
+                "DESCRIBE it; create it, start with --create-topics, or grant that right",
+                ExitStatus.ACT_FIRST,
+            )
+
+    def subscribe(self) -> None:
+        """Begin to be a member of the group; the next polls join it."""
+        self._consumer.subscribe([self._settings.worker_input_topic])
+
+    def membership(self) -> Membership | None:
+        """Who this process is in the group now, or None when it is no member."""
+        seen = self._consumer.group_metadata()
+        # Generation -1 with an empty member is what a lost membership turns into, and what no broker checks.
+        if seen.generation_id == NO_GENERATION or not seen.member_id:
+            return None
+        return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
+
+    @property
+    def joined(self) -> bool:
+        """Whether this process is a member of the group; from any thread."""
+        return self.membership() is not None
+
+    def poll(self) -> Batch | None:
+        """The next batch under one unbroken membership, or None.
+
+        Raises NoCommittedOffset when a partition has nowhere to begin, and WorkerError.
+        """
+        self._settle()
+        # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
+        # records of partitions that are gone still come back, and the broker checks the generation only.
+        before = self.membership()
+        with self._step("polling"):
+            records = self._gather()
+        self._require_instance_id()
+        if not records:
+            return None
+        if before is None or self.membership() != before:
+            _log.info("batch_dropped", because="the group rebalanced while it was read", records=len(records))
+            self.rewind()
+            return None
+        return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, before)
+
+    def rewind(self) -> None:
+        """Go back to the committed offset of every assigned partition, asked anew and stable.
+
+        Asked anew, because a partition can leave, advance elsewhere and come back.
+        """
+        committed = self._committed()
+        for partition, offset in committed.items():
+            if offset is not None:
+                self._consumer.seek(partition, offset)
+            elif self._settled.get(partition) is not None:
+                raise StopProcessError(
+                    f"the committed offset of group {self._settings.worker_group_id} for {_named(partition)} is gone: "
+                    f"it was deleted while this worker ran, which had reached {self._settled[partition]}; set it with "
+                    "kafka-consumer-groups --reset-offsets, then start again",
+                    ExitStatus.ACT_FIRST,
+                )
+        self._settled = dict(committed)
+
+    def start_offsets(self) -> dict[tuple[str, int], int]:
+        """Where WORKER_START_AT lets those assigned partitions begin that have no committed offset."""
+        missing = [partition for partition, offset in self._committed().items() if offset is None]
+        with self._step("asking for the offsets to start at"):
+            # read_committed: "latest" is the last stable offset, so that no open transaction is passed over.
+            ask = (
+                self._consumer.beginning_offsets
+                if self._settings.worker_start_at == "earliest"
+                else self._consumer.end_offsets
+            )
+            found = ask(missing, timeout_ms=ANSWER_MS)
+        return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+
+    def progress(self) -> tuple[PartitionProgress, ...]:
+        """Each assigned partition's progress; from any thread, within 2 s, never raises."""
+        settled = self._settled
+        ends: dict[TopicPartition, int] = {}
+        if settled:
+            try:
+                ends = self._consumer.end_offsets(list(settled), timeout_ms=PROGRESS_ANSWER_MS)
+            except Exception as error:  # noqa: BLE001  # whatever went wrong, no broker answered
+                _log.debug("no_last_stable_offset", error=repr(error))
+        return tuple(
+            PartitionProgress(partition.topic, partition.partition, position, ends.get(partition))
+            for partition, position in sorted(settled.items())
+        )
+
+    def close(self) -> None:
+        """Leave the group (a static member only goes silent) and release the connections."""
+        with self._deadline.within(STEP_LONGEST_S, "leaving the group"):
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+    def _gather(self) -> list[Record]:
+        settings = self._settings
+        records: list[Record] = []
+        bytes_left = settings.worker_batch_max_bytes
+        wait_ms: float = IDLE_WAIT_MS
+        until: float | None = None
+        while True:
+            # One call hands out this many records and holds them all in memory: fewer when they are large.
+            most = min(settings.worker_batch_max_events - len(records), max(1, bytes_left // self._bytes_per_record))
+            taken = 0
+            taken_bytes = 0
+            for partition, rows in self._consumer.poll(timeout_ms=wait_ms, max_records=most).items():
+                topic, number = partition
+                records += [
+                    Record(topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in rows
+                ]
+                taken += len(rows)
+                taken_bytes += sum(
+                    r.serialized_key_size + r.serialized_value_size + r.serialized_header_size for r in rows
+                )
+            if not records:
+                return records
+            if taken:
+                self._bytes_per_record = max(1, taken_bytes // taken)
+            bytes_left -= taken_bytes
+            if len(records) >= settings.worker_batch_max_events or bytes_left <= 0:
+                return records
+            if until is None:
+                until = time.monotonic() + settings.worker_batch_max_wait_ms / 1000
+            wait_ms = (until - time.monotonic()) * 1000
+            if wait_ms <= 0:
+                return records
+
+    def _settle(self) -> None:
+        # Called when nothing is in hand: what was polled before has been committed, or rewound. The client's position
+        # is ahead of the last record by the markers of transactions, which are nothing to work on.
+        subscription = self._consumer._subscription  # noqa: SLF001  # position() asks the broker when one is missing
+        positions = {partition: subscription.position(partition) for partition in self._consumer.assignment()}
+        self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
+
+    def _committed(self) -> dict[TopicPartition, int | None]:
+        with self._step("asking for the committed offsets"):
+            return {p: self._consumer.committed(p, timeout_ms=ANSWER_MS) for p in self._consumer.assignment()}
+
+    def _require_instance_id(self) -> None:
+        # kafka-python polls on with its old assignment after another process took the instance id: its heartbeat
+        # switches itself off while the group still counts as stable, and nothing else shows.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # see above
+        if (
+            self._settings.worker_instance_id is not None
+            and coordinator.stable()
+            and not coordinator.rejoining
+            and not coordinator._heartbeat_enabled  # noqa: SLF001  # see above
+        ):
+            raise fault([FencedInstanceIdError()], "polling", self._settings)
+
+    @contextmanager
+    def _step(self, doing: str) -> Iterator[None]:
+        try:
+            with self._deadline.within(STEP_LONGEST_S, doing):
+                yield
+        except NoOffsetForPartitionError as error:
+            raise NoCommittedOffset from error
+        except OffsetOutOfRangeError as error:
+            raise self._out_of_range(error) from error
+        except KafkaError as error:
+            raise fault([error], doing, self._settings) from error
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> WorkerError:
+        ((partition, offset),) = error.args[0].items()
+        start, end = "unknown", "unknown"
+        try:
+            start = self._consumer.beginning_offsets([partition], timeout_ms=ANSWER_MS)[partition]
+            end = self._consumer.end_offsets([partition], timeout_ms=ANSWER_MS)[partition]
+        except KafkaError:
+            pass
+        return StopProcessError(
+            f"the committed offset {offset} of group {self._settings.worker_group_id} for {_named(partition)} is no "
+            f"longer in the log, which goes from {start} to {end}: retention removed records before they were worked "
+            "on, or the topic was made anew; decide where to go on with kafka-consumer-groups --reset-offsets, then "
+            "start again",
+            ExitStatus.ACT_FIRST,
+        )
+
+
+def _named(partition: TopicPartition) -> str:
+    return f"topic {partition.topic}, partition {partition.partition}"

@@ -1,0 +1,136 @@
+"""What each of kafka-python's errors means for the worker: try again, or stop and say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kafka import errors
+
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerError
+from worker.settings import Settings
+
+_Explain = Callable[[Exception, Settings], str]
+
+
+def _topics(error: Exception, settings: Settings) -> str:
+    named = error.args[0] if error.args else None
+    topics = [named] if isinstance(named, str) else sorted(named) if isinstance(named, (set, frozenset)) else []
+    return ", ".join(topics) or ", ".join(settings.topics)
+
+
+# First match counts: a subclass stands before its class.
+_STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ...] = (
+    (
+        errors.FencedInstanceIdError,
+        lambda _, s: (
+            f"instance id {s.worker_instance_id} of group {s.worker_group_id} is used by another worker, which "
+            "took this one's place; give each worker its own WORKER_INSTANCE_ID"
+        ),
+    ),
+    (
+        errors.TopicAuthorizationFailedError,
+        lambda e, s: (
+            f"no right to use topic {_topics(e, s)}; grant READ and DESCRIBE on {s.worker_input_topic}, WRITE "
+            f"and DESCRIBE on {s.worker_output_topic} and {s.worker_rejected_topic}, then start again"
+        ),
+    ),
+    (
+        errors.GroupAuthorizationFailedError,
+        lambda _, s: f"no right to use group {s.worker_group_id}; grant READ on it, then start again",
+    ),
+    (
+        errors.TransactionalIdAuthorizationFailedError,
+        lambda _, s: (
+            f"no right to use transactional ids that begin with {s.worker_group_id}-; grant WRITE and "
+            "DESCRIBE on that prefix, then start again"
+        ),
+    ),
+    (
+        errors.AuthorizationError,
+        lambda e, _: f"no right at the cluster ({e}); `segment-worker check` lists what is missing",
+    ),
+    (
+        (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError),
+        lambda e, s: (
+            f"{s.kafka_bootstrap_servers} refused to sign this worker in ({e}); check KAFKA_SASL_MECHANISM and "
+            "the credentials"
+        ),
+    ),
+    (
+        (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
+        lambda e, s: (
+            f"a record is too large to be sent ({e}); give topics {s.worker_output_topic} and "
+            f"{s.worker_rejected_topic} a max.message.bytes of WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) and "
+            "64 KiB more, or lower that setting"
+        ),
+    ),
+    (
+        errors.InvalidTimestampError,
+        lambda e, s: f"{s.kafka_bootstrap_servers} refused the time of a record ({e}); set this machine's clock",
+    ),
+    (
+        errors.InvalidRecordError,
+        lambda e, s: (
+            f"topic {s.worker_output_topic} or {s.worker_rejected_topic} refused a record ({e}); a topic with "
+            "cleanup.policy=compact takes no record without a key: set it to delete"
+        ),
+    ),
+    (
+        errors.UnsupportedCodecError,
+        lambda e, s: (
+            f"topic {s.worker_input_topic} holds records compressed in a way that cannot be read here ({e}); "
+            "install lz4, zstandard and python-snappy beside the worker"
+        ),
+    ),
+    (
+        errors.LogTruncationError,
+        lambda e, s: (
+            f"topic {s.worker_input_topic} lost records that were read already ({e}); find out why, then move "
+            f"the offsets of group {s.worker_group_id} with kafka-consumer-groups --reset-offsets"
+        ),
+    ),
+    (
+        errors.InvalidSessionTimeoutError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} does not allow WORKER_SESSION_TIMEOUT_MS="
+            f"{s.worker_session_timeout_ms}; stay within its group.min.session.timeout.ms and "
+            "group.max.session.timeout.ms"
+        ),
+    ),
+    (
+        errors.InconsistentGroupProtocolError,
+        lambda _, s: (
+            f"group {s.worker_group_id} has members that are no segment workers (they share out partitions in "
+            "another way); stop them, or give WORKER_GROUP_ID another value"
+        ),
+    ),
+    (
+        errors.GroupMaxSizeReachedError,
+        lambda _, s: f"group {s.worker_group_id} is full; run fewer workers or raise the brokers' group.max.size",
+    ),
+    (
+        errors.UnsupportedVersionError,
+        lambda e, s: f"{s.kafka_bootstrap_servers} is too old ({e}); Kafka 2.5 or later is needed",
+    ),
+)
+
+
+def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> WorkerError:
+    """The one error to raise for what kafka-python reported while doing something.
+
+    `causes` holds at least one error; the first that a person or a restart must answer decides, otherwise the batch is
+    to be retried.
+    """
+    causes = tuple(causes)
+    for cause in causes:
+        for kind, explain in _STOPS:
+            if isinstance(cause, kind):
+                return StopProcessError(explain(cause, settings), ExitStatus.ACT_FIRST)
+        if isinstance(cause, errors.CorruptRecordError):
+            # On its way or on the disk? Reading it anew tells, and kafka-python 3.0.12 cannot go on after it.
+            return StopProcessError(
+                f"a record of topic {settings.worker_input_topic} is corrupt ({cause}); start again, and if it comes "
+                "back at the same offset, restore that partition from a replica",
+                ExitStatus.RESTART,
+            )
+    return RetryBatchError(f"{doing}: {causes[0]}")

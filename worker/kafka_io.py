@@ -1,0 +1,139 @@
+"""The Kafka transport: reading, the transaction and going back, put together."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from kafka.errors import KafkaError
+
+from worker.deadline import Deadline, StopSignal
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka_consumer import GroupReader, NoCommittedOffset
+from worker.kafka_faults import fault
+from worker.kafka_producer import Transactions
+from worker.records import Batch, Outcome
+from worker.settings import Settings
+from worker.transport import PartitionProgress
+
+LOOK_AGAIN_S = 0.5
+
+_log = structlog.get_logger()
+
+
+class KafkaTransport:
+    """The loop's transport on Kafka: read_committed in; results, rejected events and offsets out in one transaction."""
+
+    def __init__(self, settings: Settings, reader: GroupReader, transactions: Transactions) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._transactions = transactions
+        self._closed = False
+
+    def poll(self) -> Batch | None:
+        """The next batch, or None when nothing came within a short wait."""
+        try:
+            return self._reader.poll()
+        except NoCommittedOffset:
+            self._begin()
+            return None
+
+    def commit(self, batch: Batch, outcome: Outcome) -> None:
+        """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
+        if len(outcome.results) + len(outcome.rejected) != len(batch.records):
+            raise ValueError("an outcome must hold exactly one message for each record")
+        if self._reader.membership() != batch.membership:
+            raise RetryBatchError("the group rebalanced while the batch was in hand")
+        messages = {
+            self._settings.worker_output_topic: outcome.results,
+            self._settings.worker_rejected_topic: outcome.rejected,
+        }
+        self._transactions.commit(messages, batch.next_offsets, batch.membership)
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets: what was polled since and not committed is polled again."""
+        self._reader.rewind()
+
+    def close(self) -> None:
+        """Leave the group and release everything; bounded in time, and fine to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._transactions.close()
+        self._reader.close()
+
+    def progress(self) -> tuple[PartitionProgress, ...]:
+        """Each assigned partition's progress, asked of the brokers now; from any thread, within 2 s, never raises."""
+        return self._reader.progress()
+
+    @property
+    def joined(self) -> bool:
+        """Whether this process is a member of its group, even one without a partition; from any thread."""
+        return self._reader.joined
+
+    def _begin(self) -> None:
+        # Committed before anything is read: otherwise a restart before the first commit would begin somewhere else.
+        membership = self._reader.membership()
+        if membership is None:
+            raise RetryBatchError("the group was lost before its first offsets were committed")
+        offsets = self._reader.start_offsets()
+        if offsets:
+            self._transactions.commit({}, offsets, membership)
+            _log.info(
+                "started_without_committed_offsets",
+                at=self._settings.worker_start_at,
+                offsets={f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()},
+            )
+        self._reader.rewind()
+
+
+def open_transport(
+    settings: Settings, connection: Mapping[str, Any], deadline: Deadline, stop: StopSignal
+) -> KafkaTransport | None:
+    """The transport, its topics there and its transactional id taken over; None when told to stop before that.
+
+    `connection` is what worker.kafka_clients makes of the settings. Waits WORKER_BROKER_WAIT_S for a broker that is not
+    there yet. Raises StopProcessError.
+    """
+    until = time.monotonic() + settings.worker_broker_wait_s
+    told = False
+    while not stop.is_set():
+        try:
+            return _attempt(settings, connection, deadline)
+        except RetryBatchError as error:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                raise StopProcessError(
+                    f"no broker answered at {settings.kafka_bootstrap_servers} for {settings.worker_broker_wait_s:g} s "
+                    f"({error}); check KAFKA_BOOTSTRAP_SERVERS and that Kafka runs, or raise WORKER_BROKER_WAIT_S",
+                    ExitStatus.RESTART,
+                ) from error
+            if not told:
+                _log.warning(
+                    "waiting_for_broker",
+                    servers=settings.kafka_bootstrap_servers,
+                    at_most_s=settings.worker_broker_wait_s,
+                    because=str(error),
+                )
+                told = True
+            time.sleep(min(LOOK_AGAIN_S, left_s))
+    return None
+
+
+def _attempt(settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> KafkaTransport:
+    try:
+        reader = GroupReader(settings, connection, deadline)
+    except KafkaError as error:
+        raise fault([error], "connecting", settings) from error
+    transactions = Transactions(settings, connection, settings.transactional_id(uuid.uuid4().hex), deadline)
+    try:
+        reader.require_topics()
+        transactions.open()
+        reader.subscribe()
+    except BaseException:
+        reader.close()
+        raise
+    return KafkaTransport(settings, reader, transactions)

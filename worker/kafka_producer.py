@@ -1,0 +1,166 @@
+"""One transaction after another, and a new producer after any that failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+
+from worker.deadline import Deadline
+from worker.kafka_connect import connected
+from worker.kafka_faults import fault
+from worker.records import Membership, Message
+from worker.settings import REJECTED_HEADROOM_BYTES, Settings
+
+# Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
+GRACE_S = 5.0
+CLOSE_S = 1.0
+# One batch for each partition and transaction: sending begins at the flush. Larger than any transaction takes.
+LINGER_MS = 1_000
+# Under the brokers' own limit for a batch (1 MiB), or each one would be refused and sent again in halves.
+BATCH_BYTES = 256 * 1024
+RECORD_OVERHEAD_BYTES = 1024
+REQUEST_BYTES = 1024 * 1024
+
+
+class Transactions:
+    """Messages and offsets, visible together or not at all.
+
+    After any failure the producer is thrown away: kafka-python keeps the offsets of an aborted transaction and commits
+    them with the next one, and after a refused record its next commit can succeed without its records.
+    """
+
+    def __init__(
+        self, settings: Settings, connection: Mapping[str, Any], transactional_id: str, deadline: Deadline
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._transactional_id = transactional_id
+        self._deadline = deadline
+        self._producer: Any = None
+
+    @property
+    def longest_s(self) -> float:
+        """How long one transaction may take, all waits included, before the process ends."""
+        return self._settings.worker_transaction_timeout_ms / 1000 + GRACE_S
+
+    def open(self) -> None:
+        """Take over the transactional id: an unfinished transaction of a predecessor is over when this returns."""
+        timeout_ms = self._settings.worker_transaction_timeout_ms
+        try:
+            with self._deadline.within(self.longest_s, "connecting the producer"):
+                self._producer = connected(
+                    KafkaProducer,
+                    **self._connection,
+                    transactional_id=self._transactional_id,
+                    transaction_timeout_ms=timeout_ms,
+                    allow_auto_create_topics=False,
+                    bootstrap_timeout_ms=timeout_ms,
+                    request_timeout_ms=timeout_ms,
+                    delivery_timeout_ms=timeout_ms + LINGER_MS,
+                    linger_ms=LINGER_MS,
+                    batch_size=BATCH_BYTES,
+                    max_block_ms=timeout_ms,
+                    max_request_size=max(
+                        REQUEST_BYTES,
+                        self._settings.worker_event_max_bytes + REJECTED_HEADROOM_BYTES + RECORD_OVERHEAD_BYTES,
+                    ),
+                    reconnect_backoff_max_ms=1_000,
+                    metrics_enabled=False,
+                )
+                self._producer.init_transactions()
+        except KafkaError as error:
+            raise self._failed(error, (), "opening the producer") from error
+
+    def commit(
+        self,
+        messages: Mapping[str, Sequence[Message]],
+        next_offsets: Mapping[tuple[str, int], int],
+        membership: Membership,
+    ) -> None:
+        """Send the messages of each topic and commit the offsets, in one transaction.
+
+        The broker refuses the offsets when the group has moved on from this membership. Raises RetryBatchError when
+        nothing became visible or that is not known yet (the next committed offset tells), StopProcessError otherwise.
+        """
+        if self._producer is None:
+            self.open()
+        producer = self._producer
+        futures: list[Any] = []
+        try:
+            with self._deadline.within(self.longest_s, "committing a batch"):
+                producer.begin_transaction()
+                send = producer.send
+                for topic, several in messages.items():
+                    futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
+                _flush(producer, self._settings.worker_transaction_timeout_ms / 1000)
+                _require_arrived(futures)
+                producer.send_offsets_to_transaction(
+                    {TopicPartition(*at): OffsetAndMetadata(offset, "", -1) for at, offset in next_offsets.items()},
+                    ConsumerGroupMetadata(
+                        membership.group_id, membership.generation, membership.member_id, membership.instance_id
+                    ),
+                )
+                producer.commit_transaction()
+                # A commit that returns proves nothing by itself: it also does when a record was lost on the way.
+                _require_arrived(futures)
+        except KafkaError as error:
+            raise self._failed(error, futures, "committing a batch") from error
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Drop the producer without waiting for its transaction; the next one aborts what it left open."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # close() alone would first try to send what is left, and give up without closing when that fails.
+        producer._sender.force_close()  # noqa: SLF001  # kafka-python has no public way to close at once
+        try:
+            producer.close(timeout=CLOSE_S)
+        except KafkaError:
+            producer.close(timeout=0)
+
+    def close(self) -> None:
+        """Release the producer; the last transaction is over or counts as aborted."""
+        self.discard()
+
+    def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str) -> Exception:
+        causes = tuple(_causes(error, self._producer, futures))
+        self.discard()
+        return fault(causes, doing, self._settings)
+
+
+def _flush(producer: Any, timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            producer.flush(timeout=max(0.0, until - time.monotonic()))
+            return
+        except UnknownError:
+            # A batch too large for its topic was sent again in halves, and flush gave up on the first one.
+            if time.monotonic() > until:
+                raise
+
+
+def _require_arrived(futures: Sequence[Any]) -> None:
+    for future in futures:
+        if future.exception is not None:
+            raise future.exception
+        if not future.is_done:
+            raise KafkaTimeoutError("a record was not acknowledged in time")
+
+
+def _causes(error: KafkaError, producer: Any, futures: Sequence[Any]) -> Iterator[Exception]:
+    # The error raised is often a plain KafkaError that only quotes the one that matters.
+    manager = getattr(producer, "_transaction_manager", None)
+    if manager is not None and manager.last_error is not None:
+        yield manager.last_error
+    yield from (future.exception for future in futures if future.exception is not None)
+    yield from (cause for cause in error.args if isinstance(cause, Exception))
+    yield error
