@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -108,31 +108,32 @@ class Encoded:
     """Row -> names of its fields with an unknown value; rows without one are absent."""
 
 
-class _Places(dict[str, float]):
-    """Level -> its place, and one place for every level that training had not seen."""
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """One column of labels: where each known label goes, and where an unknown one goes."""
 
-    def __init__(self, places: Iterable[tuple[str, float]], unknown: float) -> None:
-        super().__init__(places)
-        self.unknown = unknown
-
-    def __missing__(self, level: str) -> float:
-        return self.unknown
+    name: str
+    places: Mapping[str, int]
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where each value goes: worked out once, since a worker encodes some thousand batches a minute."""
+    """Where each value goes: worked out once, since a worker encodes some thousand batches a minute.
+
+    A place is one matrix row and one value that is written there.
+    """
 
     numbers: tuple[str, ...]
     logs: tuple[tuple[int, float], ...]
     lows: Floats
     highs: Floats
-    ordered: tuple[tuple[str, _Places], ...]
-    ordered_at: list[int]
-    ordered_means: Floats
-    categories: tuple[tuple[str, _Places], ...]
-    several: tuple[tuple[str, _Places], ...]
-    unknown_at: int
+    single: tuple[_Labels, ...]
+    several: tuple[_Labels, ...]
+    single_left_out: tuple[tuple[str, frozenset[str]], ...]
+    several_left_out: tuple[tuple[str, frozenset[str]], ...]
+    row_of_place: npt.NDArray[np.intp]
+    value_of_place: Floats
 
 
 @dataclass(frozen=True)
@@ -181,78 +182,98 @@ class Encoder:
         """
         plan = self._plan
         rows = len(columns[self.columns[0].name])
-        # Transposed, so that a column is written in one run; with two rows more than the model has columns:
-        # the last takes what training had not seen, the one before it what does not count.
-        matrix = np.zeros((plan.unknown_at + 1, rows))
+        # Transposed, so that a column is written in one run; the row after the last takes what has no place.
+        matrix = np.zeros((self.width + 1, rows))
+        strange: list[str] = []
         if plan.numbers:
-            numbers = _packed("d", rows, (columns[name] for name in plan.numbers))
+            numbers = _packed("d", rows, [columns[name] for name in plan.numbers])
             for at, unit in plan.logs:
                 numbers[at] = np.log1p(numbers[at] / unit)
             np.maximum(numbers, plan.lows, out=numbers)
             np.minimum(numbers, plan.highs, out=matrix[: len(numbers)])
-        if plan.ordered:
-            places = _packed("d", rows, (map(get.__getitem__, columns[name]) for name, get in plan.ordered))
-            missing = np.isnan(places)
-            if missing.any():
-                places = np.where(missing, plan.ordered_means, places)
-                matrix[plan.unknown_at, missing.any(axis=0)] = 1.0
-            matrix[plan.ordered_at] = places
-        if plan.categories:
-            level_at = _packed("q", rows, (map(get.__getitem__, columns[name]) for name, get in plan.categories))
-            matrix[level_at, np.arange(rows)] = 1.0
-        for name, get in plan.several:
-            lists = columns[name]
-            (counts,) = _packed("q", rows, [map(len, lists)])
-            items = [*chain.from_iterable(lists)]
-            (item_at,) = _packed("q", len(items), [map(get.__getitem__, items)])
-            matrix[item_at, np.repeat(np.arange(rows), counts)] = 1.0
-        unknown = np.flatnonzero(matrix[plan.unknown_at]).tolist()
-        return Encoded(matrix[: self.width].T, {row: self._unknown_fields(columns, row) for row in unknown})
+        if plan.single:
+            places = _packed("q", rows, [_places(labels, columns[labels.name], strange) for labels in plan.single])
+            matrix[plan.row_of_place[places], np.arange(rows)] = plan.value_of_place[places]
+        for labels in plan.several:
+            lists = columns[labels.name]
+            items = _places(labels, [*chain.from_iterable(lists)], strange)
+            (counts,) = _packed("q", rows, [[*map(len, lists)]])
+            (item_places,) = _packed("q", len(items), [items])
+            matrix[plan.row_of_place[item_places], np.repeat(np.arange(rows), counts)] = 1.0
+        # What does not count in the distance is only looked at.
+        strange += [name for name, known in plan.single_left_out if not known.issuperset(columns[name])]
+        strange += [
+            name for name, known in plan.several_left_out if not known.issuperset(chain.from_iterable(columns[name]))
+        ]
+        return Encoded(matrix[: self.width].T, self._unknown(columns, strange) if strange else {})
 
-    def _unknown_fields(self, columns: Columns, row: int) -> tuple[str, ...]:
-        plan = self._plan
-        single = {name for name, known in (*plan.ordered, *plan.categories) if columns[name][row] not in known}
-        several = {name for name, known in plan.several if any(item not in known for item in columns[name][row])}
-        return tuple(column.name for column in self.columns if column.name in single | several)
+    def _unknown(self, columns: Columns, strange: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
+        """Row -> fields with an unknown value, of the fields that are known to have one somewhere."""
+        unknown: dict[int, tuple[str, ...]] = {}
+        for column in self.columns:
+            if column.name not in strange or isinstance(column, NumberColumn):
+                continue
+            known = frozenset(column.levels)
+            for row, value in enumerate(columns[column.name]):
+                if not known.issuperset(value if isinstance(column, SeveralOfColumn) else (value,)):
+                    unknown[row] = (*unknown.get(row, ()), column.name)
+        return unknown
 
     @cached_property
     def _plan(self) -> _Plan:
-        ignored_at, unknown_at = self.width, self.width + 1
-        widths = [column.width for column in self.kept]
-        starts = {column.name: sum(widths[:i]) for i, column in enumerate(self.kept)}
+        rows: list[int] = []
+        values: list[float] = []
 
-        def rows_of(column: CategoryColumn | SeveralOfColumn) -> _Places:
-            start = starts.get(column.name)
-            return _Places(
-                ((level, ignored_at if start is None else start + i) for i, level in enumerate(column.levels)),
-                unknown_at,
-            )
+        def place(row: int, value: float) -> int:
+            rows.append(row)
+            values.append(value)
+            return len(rows) - 1
 
+        single: list[_Labels] = []
+        several: list[_Labels] = []
+        start = 0
+        for column in self.kept:
+            if isinstance(column, OrderedColumn):
+                places = {level: place(start, i) for i, level in enumerate(column.levels)}
+                single.append(_Labels(column.name, places, place(start, column.mean)))
+            elif not isinstance(column, NumberColumn):
+                places = {level: place(start + i, 1.0) for i, level in enumerate(column.levels)}
+                labels = _Labels(column.name, places, place(self.width, 1.0))
+                (single if isinstance(column, CategoryColumn) else several).append(labels)
+            start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn)]
-        ordered = [column for column in self.columns if isinstance(column, OrderedColumn)]
+        left_out = [column for column in self.columns if column.weight <= 0]
         return _Plan(
             numbers=tuple(column.name for column in numbers),
             logs=tuple((i, column.log_unit) for i, column in enumerate(numbers) if column.log_unit is not None),
             lows=np.array([[column.low] for column in numbers]),
             highs=np.array([[column.high] for column in numbers]),
-            ordered=tuple(
-                (column.name, _Places(((level, float(i)) for i, level in enumerate(column.levels)), np.nan))
-                for column in ordered
+            single=tuple(single),
+            several=tuple(several),
+            single_left_out=tuple(
+                (column.name, frozenset(column.levels))
+                for column in left_out
+                if isinstance(column, OrderedColumn | CategoryColumn)
             ),
-            ordered_at=[starts.get(column.name, ignored_at) for column in ordered],
-            ordered_means=np.array([[column.mean] for column in ordered]),
-            categories=tuple(
-                (column.name, rows_of(column)) for column in self.columns if isinstance(column, CategoryColumn)
+            several_left_out=tuple(
+                (column.name, frozenset(column.levels)) for column in left_out if isinstance(column, SeveralOfColumn)
             ),
-            several=tuple(
-                (column.name, rows_of(column)) for column in self.columns if isinstance(column, SeveralOfColumn)
-            ),
-            unknown_at=unknown_at,
+            row_of_place=np.array(rows, dtype=np.intp),
+            value_of_place=np.array(values, dtype=np.float64),
         )
 
 
-def _packed(code: str, length: int, columns: Iterable[Iterable[float]]) -> npt.NDArray[Any]:
+def _places(labels: _Labels, values: Sequence[str], strange: list[str]) -> Sequence[int]:
+    """The place of each value; a column with an unknown one is added to `strange`."""
+    try:
+        return [*map(labels.places.__getitem__, values)]
+    except KeyError:
+        strange.append(labels.name)
+        return [labels.places.get(value, labels.unknown) for value in values]
+
+
+def _packed(code: str, length: int, columns: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
     """Columns of Python numbers as an array (columns, length); struct packs them three times as fast as numpy.array."""
-    packed = [pack(f"{length}{code}", *column) for column in columns]
-    array: npt.NDArray[Any] = np.frombuffer(bytearray().join(packed), dtype=code).reshape(len(packed), length)
+    packed = bytearray().join([pack(f"{length}{code}", *column) for column in columns])
+    array: npt.NDArray[Any] = np.frombuffer(packed, dtype=code).reshape(len(columns), length)
     return array

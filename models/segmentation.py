@@ -88,14 +88,13 @@ class Segmentation:
         # |x − c|² = |c|² − 2 c·x + |x|²; rounding can take it below zero at the centre.
         squared = self._minus_two_centroids @ scaled.T
         squared += self._squared_centroids
-        squared += np.einsum("ij,ij->i", scaled, scaled)
+        squared += np.vecdot(scaled, scaled)
         np.maximum(squared, 0.0, out=squared)
-        rows = np.arange(squared.shape[1])
         nearest = squared.argmin(axis=0)
-        distance = np.sqrt(squared[nearest, rows])
-        squared[nearest, rows] = np.inf
+        distance = np.sqrt(np.minimum.reduce(squared, axis=0))
+        squared[nearest, np.arange(len(nearest))] = np.inf
         # Never zero, since no two centroids are the same; infinite where there is one segment, and the margin is 1.
-        second = np.sqrt(squared.min(axis=0))
+        second = np.sqrt(np.minimum.reduce(squared, axis=0))
         return Assignments(
             segment=self._numbers[nearest],
             distance=distance,
