@@ -1,0 +1,249 @@
+"""The command line of the trainer: segment-trainer, or python -m trainer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.errors import ModelError
+from models.manifest import Verdict
+from models.store import PROMOTABLE, ModelStore
+from schemas.errors import ProfileClassError
+from schemas.roles import load_profile_class
+from trainer import stored
+from trainer.console import print_facts
+from trainer.errors import ExtraMissing, TrainerError
+from trainer.settings import TrainerSettings
+
+ACT_FIRST = 2
+INTERRUPTED = 130
+
+OUR_PACKAGES = frozenset({"trainer", "models", "schemas"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 2 a person must act first, 130 interrupted."""
+    arguments = _parser(TrainerSettings()).parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except (TrainerError, ModelError, ProfileClassError) as error:
+        return _refused(str(error))
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _refused(f"{error.filename or 'a file'}: {error.strerror or error}: check its rights and the room there")
+    except KeyboardInterrupt:
+        print("segment-trainer: interrupted, nothing unfinished is left", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _refused(reason: str) -> int:
+    print(f"segment-trainer: {reason}", file=sys.stderr)
+    return ACT_FIRST
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    store = ModelStore(arguments.models)
+    if arguments.promote and (in_force := store.current(stored.PRODUCTION)) is not None:
+        print(f"{in_force.version} is in production in {store.root} already: nothing was fitted")
+        return
+    profile_class = load_profile_class(arguments.profile)
+    try:
+        from trainer.fit import ColumnRule, FitOptions
+        from trainer.learning import BadRows, facts_of_fit, fit_history
+        from trainer.progress import watched
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    options = FitOptions(
+        k=arguments.k,
+        groups=None if arguments.only is None else frozenset(arguments.only),
+        columns=ColumnRule(arguments.columns),
+        seed=arguments.seed,
+    )
+    bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
+    with watched(sys.stderr) as watcher:
+        created_at = datetime.now(UTC)
+        published = fit_history(arguments.data, profile_class, options, bad_rows, store, created_at, watcher)
+    store_flag = (
+        "" if arguments.models == arguments.default_models else f" --models {shlex.quote(str(arguments.models))}"
+    )
+    print_facts(facts_of_fit(published, store, store_flag))
+    if arguments.promote:
+        stored.promote(store, published.manifest.id, datetime.now(UTC), _accepting(arguments))
+
+
+def _assign(arguments: argparse.Namespace) -> None:
+    profile_class = load_profile_class(arguments.profile)
+    try:
+        from trainer.learning import assign_history, refuse_output
+        from trainer.progress import watched
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    refuse_output(arguments.output, arguments.data)
+    store = ModelStore(arguments.models)
+    model = store.load_alias(stored.PRODUCTION) if arguments.version is None else store.load(arguments.version)
+    with watched(sys.stderr) as watcher:
+        facts = assign_history(arguments.data, profile_class, model, arguments.output, watcher)
+    print_facts(facts)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    (stored.list_versions_as_json if arguments.json else stored.list_versions)(ModelStore(arguments.models))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    (stored.show_as_json if arguments.json else stored.show)(ModelStore(arguments.models), arguments.version)
+
+
+def _history(arguments: argparse.Namespace) -> None:
+    (stored.history_as_json if arguments.json else stored.history)(ModelStore(arguments.models))
+
+
+def _promote(arguments: argparse.Namespace) -> None:
+    stored.promote(ModelStore(arguments.models), arguments.version, datetime.now(UTC), _accepting(arguments))
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    stored.rollback(ModelStore(arguments.models), datetime.now(UTC))
+
+
+def _prune(arguments: argparse.Namespace) -> None:
+    stored.prune(ModelStore(arguments.models), arguments.keep)
+
+
+def _accepting(arguments: argparse.Namespace) -> frozenset[Verdict]:
+    return frozenset(Verdict) if arguments.accept_no_structure else PROMOTABLE
+
+
+def _missing_extra(error: ModuleNotFoundError) -> Exception:
+    package = (error.name or "").partition(".")[0]
+    if package in OUR_PACKAGES:
+        return error
+    return ExtraMissing(
+        f"this command needs {package}, which the base install does not have: "
+        'pip install "stream-segmentation[trainer]"'
+    )
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segment-trainer", description="Fit segments on a history of users, and say which version is served."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], promise: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=promise[:1].lower() + promise[1:-1], description=promise)
+        added.add_argument(
+            "--models",
+            type=Path,
+            default=settings.models_dir,
+            metavar="DIR",
+            help="the store of versions (environment: MODELS_DIR; now %(default)s)",
+        )
+        added.set_defaults(run=run, default_models=settings.models_dir)
+        return added
+
+    fit = command("fit", _fit, "Check a history, choose the number of segments, fit them, and write a new version.")
+    _takes_history(fit, settings)
+    fit.add_argument(
+        "--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to 10)"
+    )
+    fit.add_argument(
+        "--only",
+        type=_groups,
+        metavar="GROUP,…",
+        help="feature groups that count, of those that the profile class names: behaviour,device… (default: all)",
+    )
+    fit.add_argument(
+        "--columns",
+        choices=("related", "all"),
+        default="related",
+        help="which columns count: those that are related to another one (default), or all that vary",
+    )
+    fit.add_argument(
+        "--seed", type=_at_least(0), default=0, metavar="N", help="start of every random draw (default: 0)"
+    )
+    fit.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave bad rows out and list them in the version's bad_rows.csv (default: refuse the history)",
+    )
+    fit.add_argument(
+        "--promote",
+        action="store_true",
+        help="put the new version into production; where one is already, fit nothing and succeed",
+    )
+    _takes_acceptance(fit, "with --promote: ")
+
+    assign = command("assign", _assign, "Write the segment of every user of a history with a stored version.")
+    _takes_history(assign, settings)
+    assign.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
+    assign.add_argument("--version", metavar="V", help="the version to use (default: the one in production)")
+
+    _takes_json(command("list", _list, "List the versions, oldest first."))
+    show = command("show", _show, "Show one version: its verdict, figures, columns and origin.")
+    _takes_json(show)
+    show.add_argument("version", metavar="V", help="the version's id")
+    _takes_json(command("history", _history, "Show which version was in production when."))
+
+    promote = command("promote", _promote, "Put a version into production; workers load it at their next start.")
+    promote.add_argument("version", metavar="V", help="the version's id")
+    _takes_acceptance(promote, "")
+    command("rollback", _rollback, "Put back the version that was in production before.")
+    prune = command("prune", _prune, "Remove old versions, never one that is in production.")
+    prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
+    return parser
+
+
+def _takes_history(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:
+    command.add_argument(
+        "data", type=Path, metavar="DATA.csv", help="the history: one row a user, comma-separated UTF-8"
+    )
+    command.add_argument(
+        "--profile",
+        default=settings.profile_class,
+        metavar="CLASS",
+        help="the class that lists the columns, file.py:Class or package.module:Class "
+        "(environment: PROFILE_CLASS; now %(default)s)",
+    )
+
+
+def _takes_acceptance(command: argparse.ArgumentParser, when: str) -> None:
+    command.add_argument(
+        "--accept-no-structure", action="store_true", help=f"{when}also a version that found no segments in its data"
+    )
+
+
+def _takes_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) < 2**32:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return int(text)
+
+    return whole_number
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,21 @@
+"""What can keep the trainer from doing what was asked."""
+
+
+class TrainerError(Exception):
+    """What was asked cannot be done as it stands; a person must act. Its text says what, where and what to do."""
+
+
+class HistoryError(TrainerError):
+    """A history cannot be read, or has rows that are none."""
+
+
+class FitRefused(TrainerError):
+    """A history is read, but there is nothing in it to segment as asked."""
+
+
+class OutputError(TrainerError):
+    """A result cannot be written where it was asked for."""
+
+
+class ExtraMissing(TrainerError):
+    """The command needs packages that the base install does not have."""

@@ -1,0 +1,154 @@
+"""The commands over a history: fit and assign, with their files and their words."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from models.manifest import Manifest, ProfileReference, Verdict
+from models.store import ModelStore, StoredModel
+from trainer.errors import FitRefused, OutputError
+from trainer.fit import FitOptions, Fitted, fit
+from trainer.history import History, read_history, refuse_bad_rows
+from trainer.progress import Watcher
+from trainer.scikit import one_thread
+from trainer.stored import PRODUCTION
+from trainer.summary import facts_of, figure
+from trainer.tables import segmented_users
+from trainer.version import Origin, describe, files_of
+
+
+class BadRows(Enum):
+    """What becomes of a history with bad rows."""
+
+    REFUSE = auto()
+    SKIP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version that a fit left in the store, and the fit itself."""
+
+    manifest: Manifest
+    fitted: Fitted
+
+
+def fit_history(
+    path: Path,
+    profile_class: type[BaseModel],
+    options: FitOptions,
+    bad_rows: BadRows,
+    store: ModelStore,
+    created_at: datetime,
+    watcher: Watcher,
+) -> Published:
+    """Fit a history and publish the version, whole or not at all; nothing is promoted.
+
+    Raises HistoryError for a file that is no history, FitRefused where there is nothing to segment, and what
+    ModelStore.publish raises.
+    """
+    history = _read(path, profile_class, watcher)
+    if bad_rows is BadRows.REFUSE:
+        refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
+    elif not history.users:
+        raise FitRefused(f"{path} has no good row: its first problem is on line {_first_problem(history)}")
+    fitted = fit(history, options, watcher)
+    watcher.at("writing the version")
+    in_force = store.current(PRODUCTION)
+    origin = Origin(
+        created_at=created_at,
+        parent=None if in_force is None else in_force.version,
+        profile=ProfileReference.of(profile_class),
+    )
+    manifest = store.publish(describe(fitted, history, options, origin), files_of(fitted, history, options.seed))
+    return Published(manifest, fitted)
+
+
+def facts_of_fit(published: Published, store: ModelStore, store_flag: str) -> list[tuple[str, str]]:
+    """What to print of a fit, the next command to type last; store_flag repeats the user's --models, or is empty."""
+    manifest, runner_up = published.manifest, published.fitted.choice.runner_up
+    accepting = " --accept-no-structure" if manifest.verdict is Verdict.NONE else ""
+    facts = facts_of(manifest)
+    if runner_up is not None:
+        facts.append(("runner-up", f"{runner_up.k} segments, silhouette {figure(runner_up.silhouette)}"))
+    facts += [("note", note) for note in published.fitted.notes]
+    facts += [
+        ("files", str(store.folder(manifest.id))),
+        ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
+    ]
+    return facts
+
+
+def refuse_output(output: Path, history: Path) -> None:
+    """Raise OutputError when the output cannot be written, or would replace the history."""
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory: name a file in it with -o")
+    if not output.absolute().parent.is_dir():
+        raise OutputError(f"{output.parent} is no directory: make it first, or name another file with -o")
+    if output.exists() and history.exists() and output.samefile(history):
+        raise OutputError(f"{output} is the history itself: name another file with -o")
+
+
+def assign_history(
+    path: Path, profile_class: type[BaseModel], stored: StoredModel, output: Path, watcher: Watcher
+) -> list[tuple[str, str]]:
+    """Write the segment of every user of a history, in its order, whole or not at all; returns what to print of it.
+
+    Raises HistoryError for a file that is no history or has a bad row, ProfileMismatch for another profile class, and
+    OutputError when the output cannot be written.
+    """
+    stored.manifest.check_profile(profile_class)
+    history = _read(path, profile_class, watcher)
+    refuse_bad_rows(path, history, "correct them")
+    watcher.at("assigning")
+    with one_thread():  # so that the users of the fit get what the fit gave them, to the last digit
+        assignments = stored.segmentation.assign(history.columns)
+    users = segmented_users(history.id_header, history.users, stored.segmentation, assignments)
+    with _whole(output) as unfinished:
+        users.to_csv(unfinished, index=False, lineterminator="\n")
+    sizes = np.bincount(assignments.segment, minlength=stored.segmentation.k)
+    unknown = Counter(name for names in assignments.unknown.values() for name in names)
+    return [
+        ("users", f"{len(users):,}"),
+        ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in enumerate(sizes.tolist()))),
+        ("outliers", f"{int(assignments.outlier.sum()):,}"),
+        ("unknown values", ", ".join(f"{name}: {rows:,} users" for name, rows in unknown.items()) or "none"),
+        ("version", stored.manifest.id),
+        ("file", str(output)),
+    ]
+
+
+def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> History:
+    step = f"reading {path.name}"
+    watcher.at(step)
+    return read_history(path, profile_class, lambda rows: watcher.at(step, rows))
+
+
+def _first_problem(history: History) -> str:
+    first = history.bad_rows[0]
+    return f"{first.line}, {first.problems[0]}"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside the path that takes its place once it is written; of an attempt that fails nothing is left."""
+    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    try:
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}): make room, or name another file"
+        ) from error

@@ -1,0 +1,150 @@
+"""Which columns of a history are related to any other: a column that is not tells nothing about groups of users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+from scipy.special import chdtrc
+
+from schemas.roles import Kind, ProfileField
+
+QUANTILE_BINS = 5
+SIGNIFICANCE = 0.01
+LEAST_STRENGTH = 0.1
+# Cochran's rule: below it a chi-square table finds relations in noise.
+LEAST_EXPECTED_ROWS = 5.0
+
+Counts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How two columns hang together; both under their event names."""
+
+    first: str
+    second: str
+    p_value: float
+    """Chance of a table at least as uneven if the two were independent, corrected for the number of pairs tested."""
+    strength: float
+    """Bias-corrected Cramér's V: 0 independent, 1 one follows from the other."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is neither chance nor too weak to matter."""
+        return self.p_value <= SIGNIFICANCE and self.strength >= LEAST_STRENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """A column as marks, rows × levels: one mark a row, or any number where items are several of."""
+
+    name: str
+    kind: Kind
+    marks: sparse.csr_array
+
+
+def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Relation, ...]:
+    """Every pair of the given fields, in their order, with the p-value corrected for all pairs (Bonferroni).
+
+    Numbers are compared in five quantile bins, labels by level; of a several-of field the most telling item counts, at
+    a p-value multiplied by the number of its items.
+    """
+    factors = [_factor(table[field.name], field) for field in fields]
+    pairs = [*combinations(factors, 2)]
+    return tuple(_relation(first, second, len(pairs)) for first, second in pairs)
+
+
+def related(found: Sequence[Relation]) -> frozenset[str]:
+    """Names of the fields that stand in a relation that holds."""
+    return frozenset(name for relation in found if relation.holds for name in (relation.first, relation.second))
+
+
+def _factor(values: pd.Series, field: ProfileField) -> _Factor:
+    if field.kind is Kind.NUMBER:
+        return _Factor(field.name, field.kind, _marks(_quantile_bins(values.to_numpy(dtype=np.float64))))
+    if field.kind is Kind.SEVERAL_OF:
+        return _Factor(field.name, field.kind, _item_marks(values))
+    return _Factor(field.name, field.kind, _marks(values.cat.codes.to_numpy()))
+
+
+def _quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    edges = np.unique(np.quantile(values, np.arange(1, QUANTILE_BINS) / QUANTILE_BINS))
+    # Where many rows share one value, an edge falls on it: they belong on whichever side leaves more bins.
+    below, above = (np.searchsorted(edges, values, side=side) for side in ("left", "right"))
+    return max(below, above, key=lambda bins: len(np.unique(bins)))
+
+
+def _marks(codes: npt.NDArray[np.integer]) -> sparse.csr_array:
+    return _rows_of_marks(codes, np.arange(len(codes) + 1))
+
+
+def _item_marks(values: pd.Series) -> sparse.csr_array:
+    distinct = values.map(lambda items: tuple(dict.fromkeys(items)))
+    codes, _ = pd.factorize(np.array([item for items in distinct for item in items], dtype=object))
+    ends = np.concatenate([[0], np.cumsum(distinct.map(len).to_numpy(dtype=np.intp))])
+    return _rows_of_marks(codes, ends)
+
+
+def _rows_of_marks(levels: npt.NDArray[np.integer], ends: npt.NDArray[np.intp]) -> sparse.csr_array:
+    shape = (len(ends) - 1, int(levels.max(initial=-1)) + 1)
+    return sparse.csr_array((np.ones(len(levels)), levels, ends), shape=shape)
+
+
+def _relation(first: _Factor, second: _Factor, pairs: int) -> Relation:
+    tested = [_chi_square(table) for table in map(_without_rare, _tables(first, second)) if min(table.shape) > 1]
+    if not tested:
+        return Relation(first.name, second.name, 1.0, 0.0)
+    p_value, strength = min(tested, key=lambda found: (found[0], -found[1]))
+    return Relation(first.name, second.name, min(1.0, p_value * len(tested) * pairs), strength)
+
+
+def _tables(first: _Factor, second: _Factor) -> Iterator[Counts]:
+    together = (first.marks.T @ second.marks).toarray()
+    if first.kind is not Kind.SEVERAL_OF and second.kind is not Kind.SEVERAL_OF:
+        yield together
+        return
+    rows = first.marks.shape[0]
+    first_totals, second_totals = (factor.marks.sum(axis=0) for factor in (first, second))
+    if second.kind is not Kind.SEVERAL_OF:
+        yield from (np.stack([having, second_totals - having]) for having in together)
+    elif first.kind is not Kind.SEVERAL_OF:
+        yield from (np.stack([having, first_totals - having]) for having in together.T)
+    else:
+        for i, j in np.ndindex(together.shape):
+            both, one, other = together[i, j], first_totals[i], second_totals[j]
+            yield np.array([[both, one - both], [other - both, rows - one - other + both]])
+
+
+def _without_rare(table: Counts) -> Counts:
+    """The table with its rarest levels joined until every cell expects enough rows."""
+    while min(table.shape) > 1:
+        totals = [table.sum(axis=1), table.sum(axis=0)]
+        if totals[0].min() * totals[1].min() >= LEAST_EXPECTED_ROWS * table.sum():
+            break
+        # The side with the rarest level, unless that would leave it with nothing to compare.
+        axis = min((0, 1), key=lambda side: (table.shape[side] == 2, totals[side].min()))
+        rarest, next_rarest = np.argsort(totals[axis], kind="stable")[:2]
+        table = table.copy() if axis == 0 else table.T.copy()
+        table[next_rarest] += table[rarest]
+        table = np.delete(table, rarest, axis=0)
+        table = table if axis == 0 else table.T
+    return table
+
+
+def _chi_square(table: Counts) -> tuple[float, float]:
+    """The p-value of independence and the bias-corrected Cramér's V (Bergsma 2013) of a table of counts."""
+    rows = table.sum()
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / rows
+    chi_square = float(((table - expected) ** 2 / expected).sum())
+    height, width = table.shape
+    freedom = (height - 1) * (width - 1)
+    spread = max(0.0, chi_square / rows - freedom / (rows - 1))
+    levels = min(side - (side - 1) ** 2 / (rows - 1) for side in (height, width))
+    return float(chdtrc(freedom, chi_square)), math.sqrt(spread / (levels - 1))
