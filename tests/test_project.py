@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,32 @@ def test_a_lock_satisfies_what_pyproject_asks_for(extra: str) -> None:
         for pin in found:
             version = str(pin.specifier).removeprefix("==")
             assert requirement.specifier.contains(version), f"{pin} is locked, {requirement} is asked for"
+
+
+@pytest.mark.parametrize(
+    ("extra", "packages"),
+    [("base", ["schemas", "models", "worker"]), ("trainer", ["trainer"]), ("demo", ["demo"]), ("test", ["tests"])],
+)
+def test_every_package_that_the_code_imports_is_asked_for(extra: str, packages: list[str]) -> None:
+    asked = {canonicalize_name(requirement.name) for requirement in wanted(extra)}
+    # pydantic pins the one exactly and its documentation sends to the other.
+    asked |= {PROJECT["project"]["name"], "pydantic-core", "annotated-types"}
+    origins = metadata.packages_distributions()
+    imported = {
+        (path.relative_to(ROOT).as_posix(), canonicalize_name(origins[module][0]))
+        for package in packages
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for module in imported_modules(path)
+        if module in origins
+    }
+    assert [(path, name) for path, name in sorted(imported) if name not in asked] == []
+
+
+def imported_modules(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    of = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in plain | of}
 
 
 @pytest.mark.parametrize(("smaller", "larger"), [*pairwise(EXTRAS)])
