@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from worker.deadline import StopSignal
 from worker.transport import PartitionProgress
 
 
@@ -68,30 +69,28 @@ class HealthWatch:
     def __init__(
         self,
         window_s: float,
+        stop: StopSignal,
         sampled: Callable[[tuple[PartitionProgress, ...]], None],
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._window_s = window_s
+        self._stop = stop
         self._sampled = sampled
         self._clock_s = clock_s
         self._watch: Watch = {}
         self._not_ready_because: str | None = "starting"
         self._joined: Callable[[], bool] = lambda: False
-        self._ended = threading.Event()
-
-    def starting(self, step: str) -> None:
-        """Not ready; the step that is being done."""
-        self._not_ready_because = step
+        self._held = threading.Event()
 
     def running(self, progress: Callable[[], tuple[PartitionProgress, ...]], joined: Callable[[], bool]) -> None:
-        """Ready as soon as `joined` says so, and watched from now on."""
+        """Watched from now on, and ready as soon as `joined` says so."""
         self._joined = joined
         self._not_ready_because = None
         threading.Thread(target=self._sample, args=[progress], name="health", daemon=True).start()
 
-    def stopping(self, reason: str) -> None:
-        """Not ready any more, and no longer watched: alive until the process ends."""
-        self._ended.set()
+    def not_ready(self, reason: str) -> None:
+        """Not ready for this reason, and alive whatever the brokers say: there is nothing more to be expected."""
+        self._held.set()
         self._not_ready_because = reason
         self._watch = {}
 
@@ -103,15 +102,17 @@ class HealthWatch:
         """What /readyz says."""
         if (reason := self._not_ready_because) is not None:
             return Health(healthy=False, reason=reason)
+        if self._stop.is_set():
+            return Health(healthy=False, reason="draining")
         if not self._joined():
             return Health(healthy=False, reason="joining the consumer group")
         return Health(healthy=True, reason="model loaded, consumer group joined")
 
     def _sample(self, progress: Callable[[], tuple[PartitionProgress, ...]]) -> None:
         # Four looks in a window, so that a stall is found at most a quarter late.
-        while not self._ended.wait(min(self._window_s / 4, 5.0)):
+        while not self._held.wait(min(self._window_s / 4, 5.0)):
             partitions = progress()
             self._sampled(partitions)
             watch = watched(self._watch, partitions, self._clock_s())
-            if not self._ended.is_set():
+            if not self._held.is_set():
                 self._watch = watch

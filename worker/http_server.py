@@ -49,7 +49,7 @@ class HttpServer:
         except OSError as error:
             raise PortUnusable(error.strerror or str(error)) from error
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.5], name="http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.2], name="http", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

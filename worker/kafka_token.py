@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from kafka.errors import SaslAuthenticationFailedError
+from kafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailedError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 # The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
@@ -42,7 +42,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     """The current OAUTHBEARER token, renewed when four fifths of its life have passed; for several clients at once.
 
     A renewal that fails while the old token still lives changes nothing and is tried again after 10 s; without a
-    living token it raises SaslAuthenticationFailedError, which a client reports instead of connecting for ever.
+    living token it raises what `fetch` raised.
     """
 
     def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +66,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
                     return held.value
             try:
                 renewed = self._fetch()
-            except SaslAuthenticationFailedError:
+            except KafkaError:
                 self._not_again_before_s = self._clock() + _RETRY_AFTER_S
                 if held is not None and self._fetched_at_s + held.lifetime_s > self._clock():
                     return held.value
@@ -89,7 +89,11 @@ class ClientCredentials:
         return f"ClientCredentials({self.url!r}, {self.client_id!r}, <secret>)"
 
     def __call__(self) -> Token:
-        """A new token. Raises SaslAuthenticationFailedError that names the endpoint and the reason, never a secret."""
+        """A new token.
+
+        Raises SaslAuthenticationFailedError when the endpoint refuses, KafkaConnectionError when it cannot answer now;
+        both name the endpoint and the reason, never a secret.
+        """
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         form = {"grant_type": "client_credentials"} | ({} if self.scope is None else {"scope": self.scope})
         request = Request(  # noqa: S310  # the settings allow http and https only
@@ -105,12 +109,14 @@ class ClientCredentials:
             with build_opener(_NoRedirect).open(request, timeout=TOKEN_TIMEOUT_S) as reply:
                 body: object = json.loads(reply.read(_TOKEN_REPLY_MAX_BYTES))
         except HTTPError as error:
-            raise self._failed(f"answered {error.code}; check KAFKA_SASL_OAUTH_CLIENT_ID and …_SECRET") from error
-        except (URLError, OSError, HTTPException) as error:
+            if error.code >= 500:
+                raise KafkaConnectionError(f"the token endpoint {self.url} answered {error.code}") from error
+            raise self._refused(f"answered {error.code}; check KAFKA_SASL_OAUTH_CLIENT_ID and …_SECRET") from error
+        except (OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
-            raise self._failed(f"cannot be reached ({reason})") from error
+            raise KafkaConnectionError(f"the token endpoint {self.url} cannot be reached ({reason})") from error
         except ValueError as error:
-            raise self._failed("did not answer with JSON") from error
+            raise self._refused("did not answer with JSON") from error
         return self._parse(body)
 
     def _parse(self, body: object) -> Token:
@@ -119,10 +125,10 @@ class ClientCredentials:
         with contextlib.suppress(TypeError, ValueError):
             lifetime_s = float(str(lifetime_s))
         if not isinstance(value, str) or not value or not isinstance(lifetime_s, float) or not lifetime_s > 0:
-            raise self._failed("answered without a usable access_token and expires_in")
+            raise self._refused("answered without a usable access_token and expires_in")
         return Token(value, lifetime_s)
 
-    def _failed(self, what: str) -> SaslAuthenticationFailedError:
+    def _refused(self, what: str) -> SaslAuthenticationFailedError:
         return SaslAuthenticationFailedError(f"the token endpoint {self.url} {what}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from models.errors import ModelError
 from models.store import ModelStore, StoredModel
 from schemas.roles import load_profile_class
 from worker.settings import Settings
@@ -26,6 +27,12 @@ def load_model(settings: Settings) -> ServedModel:
     ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
-    stored = ModelStore(settings.models_dir).load_alias(settings.model_alias)
+    try:
+        stored = ModelStore(settings.models_dir).load_alias(settings.model_alias)
+    except OSError as error:
+        raise ModelError(
+            f"the model store {settings.models_dir} cannot be read ({error.strerror or error}): "
+            "check MODELS_DIR, and that this user may read it"
+        ) from error
     stored.manifest.check_profile(profile_class)
     return ServedModel(stored, profile_class)

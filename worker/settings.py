@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker.errors import WorkerError
 
+ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
 REJECTED_HEADROOM_BYTES = 64 * 1024
 
@@ -89,7 +93,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         # Compose files write NAME= for a setting that nobody gave.
         env_ignore_empty=True,
@@ -275,6 +279,18 @@ def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | N
         return settings, None
     fields = wrong.union(*(conflict.fields for conflict in conflicts))
     return settings, SettingsError(tuple(problems), frozenset(fields))
+
+
+def misspelt_settings() -> tuple[tuple[str, str], ...]:
+    """Variables of the environment and `.env` that are no setting, each with the setting that it nearly is."""
+    names = [name.upper() for name in Settings.model_fields]
+    file_names: list[str] = []
+    with contextlib.suppress(UnicodeDecodeError, OSError):  # read_settings has said so
+        file_names = list(dotenv_values(ENV_FILE, encoding="utf-8"))
+    given = sorted({*os.environ, *file_names})
+    ours = [name for name in given if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_")) and name not in names]
+    near = [(name, get_close_matches(name, names, n=1, cutoff=0.9)) for name in ours]
+    return tuple((name, match[0]) for name, match in near if match)
 
 
 def _problem(name: str, details: list[ErrorDetails], flags: Mapping[str, str]) -> str:

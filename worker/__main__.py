@@ -1,0 +1,125 @@
+"""The command `segment-worker`, also `python -m worker`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from worker.settings import SettingRow, setting_rows
+
+_ENVIRONMENT_ONLY_WIDTH = 100
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = _parser().parse_args(argv)
+    flags = {row.field: value for row in setting_rows() if (value := getattr(arguments, row.field, None)) is not None}
+    try:
+        match arguments.command:
+            case "run":
+                from worker.run import run
+
+                return run(flags, create_topics=arguments.create_topics)
+            case "check":
+                return _check(flags, as_json=arguments.json)
+            case _:
+                return _asyncapi(flags)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _check(flags: dict[str, str], *, as_json: bool) -> int:
+    from worker import check
+    from worker.preflight import preflight
+
+    findings = preflight(flags)
+    sys.stdout.write(check.as_json(findings) if as_json else check.as_text(findings))
+    return 2 if check.problems(findings) else 0
+
+
+def _asyncapi(flags: dict[str, str]) -> int:
+    import orjson
+
+    from schemas.asyncapi import asyncapi_document
+    from schemas.errors import ProfileClassError
+    from schemas.roles import load_profile_class
+    from worker.settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(flags)
+        document = asyncapi_document(load_profile_class(settings.profile_class), *settings.topics, version=_version())
+    except (SettingsError, ProfileClassError) as error:
+        for line in str(error).splitlines():
+            print(f"segment-worker: {line}", file=sys.stderr)
+        return 2
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+    return 0
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("stream-segmentation")
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"segment-worker {_version()}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segment-worker", description="Assigns users to segments as their events arrive, exactly once."
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _command(commands, "run", "consume, validate, assign, publish, until stopped")
+    run.add_argument("--create-topics", action="store_true", help="first create those of the topics that do not exist")
+    check = _command(commands, "check", "name every problem that would keep `run` from running, and what to do")
+    check.add_argument("--json", action="store_true", help="print for machines")
+    _command(commands, "asyncapi", "print the AsyncAPI 3 document of the topics")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    rows = setting_rows()
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=_environment_only([row for row in rows if row.flag is None]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    group = command.add_argument_group(
+        "settings", "A flag, else the environment variable, else the same name in .env, else the default."
+    )
+    for row in rows:
+        if row.flag is not None:
+            group.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_described(row).replace("%", "%%"))
+    return command
+
+
+def _described(row: SettingRow) -> str:
+    return f"{row.meaning} {row.allowed}. {row.variable}, default: {row.default or 'none'}."
+
+
+def _environment_only(rows: Sequence[SettingRow]) -> str:
+    lines = [
+        textwrap.fill(
+            f"{row.variable}: {_described(row).replace(f'{row.variable}, d', 'D')}",
+            _ENVIRONMENT_ONLY_WIDTH,
+            initial_indent="  ",
+            subsequent_indent="      ",
+        )
+        for row in rows
+    ]
+    return "settings without a flag:\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

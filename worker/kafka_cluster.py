@@ -1,0 +1,268 @@
+"""The cluster as an administrator sees it: reached or not, what it is like, and the topics it lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.protocol.admin import DescribeGroupsRequest
+
+from worker.check import Absent, ClusterFacts, GroupFacts, TopicFacts
+from worker.errors import ExitStatus, StopProcessError, WorkerError
+from worker.kafka_connect import connected
+from worker.kafka_faults import fault
+from worker.kafka_last_words import hear_last_words
+from worker.settings import Settings
+
+# Kafka's own default for max.message.bytes; a topic needs the setting only to take more.
+_MESSAGE_MAX_BYTES_DEFAULT: Final = 1_048_588
+_TOPIC_SETTINGS: Final = (
+    "cleanup.policy",
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.type",
+    "min.insync.replicas",
+)
+_BROKER_SETTINGS: Final = (
+    "group.max.session.timeout.ms",
+    "group.min.session.timeout.ms",
+    "transaction.max.timeout.ms",
+)
+# A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
+_COORDINATOR_WAIT_S: Final = 5.0
+_REQUEST_TIMEOUT_MS: Final = 10_000
+
+
+class BrokersUnreachable(WorkerError):
+    """No broker answered in the time given; the message says which were asked, and what was in the way."""
+
+
+class TopicNotCreated(WorkerError):
+    """The cluster did not create a topic; the message says why and what to do."""
+
+
+class Cluster:
+    """A connection that asks and never reads or writes a record, joins no group and opens no transaction."""
+
+    def __init__(self, settings: Settings, arguments: Mapping[str, Any], wait_s: float) -> None:
+        """Connect, waiting up to `wait_s` for a broker.
+
+        Raises BrokersUnreachable when none answered, StopProcessError when one refuses to sign this worker in or is not
+        to be trusted: waiting longer does not help.
+        """
+        hear_last_words()
+        self._settings = settings
+        with _failures() as failures:
+            try:
+                self._admin = connected(
+                    _Admin,
+                    **arguments,
+                    bootstrap_timeout_ms=max(int(wait_s * 1000), 1),
+                    reconnect_backoff_max_ms=500,
+                    request_timeout_ms=_REQUEST_TIMEOUT_MS,
+                )
+            except kafka_errors.KafkaError as error:
+                raise _not_connected(settings, [*failures, error]) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admin.close()
+
+    def facts(self) -> ClusterFacts:
+        """What the cluster says now. Raises BrokersUnreachable when it stops answering in the middle."""
+        settings = self._settings
+        try:
+            cluster = self._admin.describe_cluster()
+            described = {topic["name"]: topic for topic in self._admin.describe_topics(list(settings.topics))}
+            configs = self._configs(cluster["brokers"][0]["broker_id"])
+            return ClusterFacts(
+                cluster_id=str(cluster["cluster_id"]),
+                brokers=sum(1 for broker in cluster["brokers"] if not broker.get("is_fenced")),
+                topics={
+                    name: _topic_facts(described[name], configs.get("topic", {}).get(name, {}))
+                    for name in settings.topics
+                },
+                group=self._group(),
+                transactional_id_visible=self._transactional_id_visible(),
+                broker_configs=_values(next(iter(configs.get("broker", {}).values()), {})),
+            )
+        except kafka_errors.KafkaError as error:
+            raise _not_connected(settings, [error]) from error
+
+    def create_missing_topics(self) -> tuple[str, ...]:
+        """Create those of the worker's topics that do not exist, and return their names.
+
+        The input topic gets the brokers' default number of partitions, the other two the input topic's. Raises
+        TopicNotCreated with the reason, BrokersUnreachable when no broker answers.
+        """
+        settings = self._settings
+        try:
+            created = self._create(settings.worker_input_topic, {})
+            self._admin.wait_for_topics([settings.worker_input_topic])
+            partitions = len(self._admin.describe_topics([settings.worker_input_topic])[0]["partitions"])
+            created += self._create(settings.worker_output_topic, {"num_partitions": partitions})
+            options: dict[str, Any] = {"num_partitions": partitions}
+            if settings.rejected_max_bytes > _MESSAGE_MAX_BYTES_DEFAULT:
+                options["configs"] = {"max.message.bytes": str(settings.rejected_max_bytes)}
+            created += self._create(settings.worker_rejected_topic, options)
+            self._admin.wait_for_topics(list(settings.topics))
+        except kafka_errors.KafkaError as error:
+            raise _not_connected(settings, [error]) from error
+        return created
+
+    def _create(self, name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+        reply = self._admin.create_topics({name: options}, raise_errors=False)
+        (topic,) = reply["topics"]
+        kind = kafka_errors.for_code(topic["error_code"])
+        if kind is kafka_errors.NoError:
+            return (name,)
+        if kind is kafka_errors.TopicAlreadyExistsError:
+            return ()
+        if issubclass(kind, kafka_errors.AuthorizationError):
+            raise TopicNotCreated(
+                f"topic {name} does not exist, and this worker may not create it; grant CREATE on it, or create it"
+            )
+        raise TopicNotCreated(
+            f"topic {name} was not created ({topic.get('error_message') or kind.__name__}); create it by hand"
+        )
+
+    def _configs(self, broker_id: int) -> dict[str, dict[str, Any]]:
+        resources = [
+            *(ConfigResource(ConfigResourceType.TOPIC, name, list(_TOPIC_SETTINGS)) for name in self._settings.topics),
+            ConfigResource(ConfigResourceType.BROKER, str(broker_id), list(_BROKER_SETTINGS)),
+        ]
+        found: dict[str, dict[str, Any]] = self._admin.describe_configs(resources, config_filter="all")
+        return found
+
+    def _group(self) -> GroupFacts | Absent | None:
+        name = self._settings.worker_group_id
+        try:
+            group = _of_coordinator(lambda: self._admin.describe_groups([name]))[name]
+        except kafka_errors.GroupAuthorizationFailedError:
+            return Absent.HIDDEN
+        except _NO_COORDINATOR:
+            return None
+        if group["error"]:
+            return Absent.HIDDEN
+        return GroupFacts(
+            operations=frozenset(group["authorized_operations"] or ()),
+            protocol_type=group["protocol_type"],
+            assignor=group["protocol_data"],
+            instance_ids=frozenset(
+                member["group_instance_id"] for member in group["members"] if member.get("group_instance_id")
+            ),
+        )
+
+    def _transactional_id_visible(self) -> bool | None:
+        # Described, never used: with a dynamic member's, any id of the prefix stands for the one that is made up later.
+        name = self._settings.transactional_id("check")
+        try:
+            _of_coordinator(lambda: self._admin.describe_transactions([name]))
+        except kafka_errors.TransactionalIdAuthorizationFailedError:
+            return False
+        except kafka_errors.TransactionalIdNotFoundError:
+            return True
+        except _NO_COORDINATOR:
+            return None
+        return True
+
+
+class _Admin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships no types
+    def _describe_groups_request(self, group_ids: Sequence[str]) -> Any:
+        # A later version says of a group without members only that it is not there, and not what one may do with it.
+        return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
+
+
+_NO_COORDINATOR: Final = (
+    kafka_errors.CoordinatorNotAvailableError,
+    kafka_errors.NotCoordinatorError,
+    kafka_errors.CoordinatorLoadInProgressError,
+)
+
+
+def _of_coordinator(ask: Callable[[], Any]) -> Any:
+    until_s = time.monotonic() + _COORDINATOR_WAIT_S
+    while True:
+        try:
+            return ask()
+        except _NO_COORDINATOR:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.1)
+
+
+def _topic_facts(described: Mapping[str, Any], configs: Mapping[str, Any]) -> TopicFacts | Absent:
+    kind = kafka_errors.for_code(described["error_code"])
+    if kind is kafka_errors.UnknownTopicOrPartitionError:
+        return Absent.MISSING
+    if issubclass(kind, kafka_errors.AuthorizationError):
+        return Absent.HIDDEN
+    partitions = described["partitions"]
+    return TopicFacts(
+        partitions=len(partitions),
+        leaderless=tuple(each["partition_index"] for each in partitions if each["leader_id"] < 0),
+        replicas=min((len(each["replica_nodes"]) for each in partitions), default=0),
+        operations=frozenset(described["authorized_operations"] or ()),
+        configs=_values(configs),
+    )
+
+
+def _values(configs: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(config["value"]) for name, config in configs.items() if config["value"] is not None}
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[list[Exception]]:
+    """Collect why connections fail, which kafka-python only logs: its own error says no more than that time is up."""
+    failures: list[Exception] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            arguments = record.args if isinstance(record.args, tuple) else ()
+            failures.extend(argument for argument in arguments if isinstance(argument, Exception))
+
+    log = logging.getLogger("kafka")
+    before = log.handlers, log.level, log.propagate
+    # Nothing else listens meanwhile: a broker that is not there yet makes several lines in each second.
+    log.handlers, log.propagate = [Collect()], False
+    log.setLevel(logging.WARNING)
+    try:
+        yield failures
+    finally:
+        log.handlers, log.level, log.propagate = before
+
+
+def _not_connected(settings: Settings, failures: Sequence[Exception]) -> WorkerError:
+    servers = settings.kafka_bootstrap_servers
+    for failure in failures:
+        if isinstance(failure.__context__, ssl.SSLCertVerificationError):
+            return StopProcessError(
+                f"the certificate of {servers} is not trusted ({failure.__context__.verify_message}); "
+                "check KAFKA_SSL_CAFILE and the names in the certificate",
+                ExitStatus.ACT_FIRST,
+            )
+        answer = fault([failure], "connecting", settings)
+        if isinstance(answer, StopProcessError):
+            return answer
+    # The last one is how it is now; that time is up says nothing.
+    telling = [failure for failure in failures if not isinstance(failure, kafka_errors.KafkaTimeoutError)]
+    return BrokersUnreachable(
+        f"no broker answers at {servers} ({_reason((telling or failures)[-1])}); "
+        "check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, and that the brokers run"
+    )
+
+
+def _reason(failure: Exception) -> str:
+    return str(failure.args[0]) if failure.args else type(failure).__name__

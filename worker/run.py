@@ -1,0 +1,203 @@
+"""`segment-worker run`: the order in which a worker starts, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+import structlog
+
+from models.errors import ModelError
+from schemas.errors import ProfileClassError
+from schemas.roles import profile_fields
+from worker import loop
+from worker.check import Finding, Weight, judge_cluster
+from worker.deadline import Deadline
+from worker.errors import ExitStatus, StopProcessError
+from worker.health import HealthWatch
+from worker.http_server import HttpServer, PortUnusable
+from worker.kafka_clients import connection_arguments
+from worker.kafka_cluster import BrokersUnreachable, Cluster, TopicNotCreated
+from worker.kafka_io import open_transport
+from worker.logs import configure_logs
+from worker.metrics import Metrics
+from worker.model import ServedModel, load_model
+from worker.observer import LoopObserver
+from worker.probes import serve_probes
+from worker.process import Scoring
+from worker.records import Outcome, Record
+from worker.settings import Settings, SettingsError, misspelt_settings, read_settings
+from worker.signals import StopSignals
+
+# Short, so that a stop while waiting for a broker is followed in time.
+_ATTEMPT_S: Final = 3.0
+_LOOK_S: Final = 30.0
+# Starting again changes nothing about these; WORKER_HOLD_ON_STOP is for them.
+_HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})
+
+_log = structlog.get_logger()
+
+
+def run(flags: Mapping[str, str], *, create_topics: bool) -> ExitStatus:
+    """Consume, validate, assign and publish until stopped; the status to exit with.
+
+    Errors are on stderr by then, one line each.
+    """
+    settings, wrong = read_settings(flags)
+    configure_logs(sys.stderr, settings.worker_log_level)
+    stop = StopSignals()
+    metrics = Metrics()
+    health = HealthWatch(settings.worker_liveness_window_s, stop, metrics.progressed)
+    server: HttpServer | None = None
+    try:
+        # First, so that whatever is wrong below can be asked for there.
+        if wrong is None or wrong.fields.isdisjoint({"worker_http_host", "worker_http_port"}):
+            server = serve_probes(settings, health, metrics)
+        model = _model(settings, wrong, metrics)
+        return _work(settings, model, stop, health, metrics, create_topics=create_topics)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
+        status, lines = _told(error)
+        for line in lines:
+            print(f"segment-worker: {line}", file=sys.stderr)
+        if settings.worker_hold_on_stop and status in _HELD and server is not None:
+            _hold(health, stop, "; ".join(lines))
+        return status
+    finally:
+        if server is not None:
+            server.close()
+
+
+def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) -> ServedModel:
+    if wrong is not None:
+        raise wrong
+    for given, meant in misspelt_settings():
+        _log.warning("unknown_setting", given=given, meant=meant)
+    model = load_model(settings)
+    version, segmentation = model.stored.manifest.id, model.stored.segmentation
+    fields = [field.name for field in profile_fields(model.profile_class)]
+    metrics.model_loaded(version, segmentation.digest, segmentation.k, fields)
+    _log.info("model_loaded", version=version, segments=segmentation.k, verdict=model.stored.manifest.verdict)
+    return model
+
+
+def _work(
+    settings: Settings,
+    model: ServedModel,
+    stop: StopSignals,
+    health: HealthWatch,
+    metrics: Metrics,
+    *,
+    create_topics: bool,
+) -> ExitStatus:
+    with Deadline(stop) as deadline:
+        connection = connection_arguments(settings)
+        cluster_id = _look(settings, connection, stop, deadline, create_topics=create_topics)
+        if cluster_id is None:
+            return ExitStatus.DONE
+        transport = open_transport(settings, connection, deadline, stop)
+        if transport is None:
+            return ExitStatus.DONE
+        scoring = _scoring(settings, model, cluster_id)
+        observer = LoopObserver(metrics)
+        health.running(transport.progress, lambda: transport.joined)
+        _log.info("started", group=settings.worker_group_id, topics=settings.topics)
+
+        def process(records: Sequence[Record]) -> Outcome:
+            return scoring.process(records, datetime.now(UTC))
+
+        try:
+            loop.run(transport, process, observer, stop)
+        finally:
+            observer.sum_up()
+    _log.info("drained")
+    return ExitStatus.DONE
+
+
+def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring:
+    return Scoring(
+        model=model.stored,
+        profile_class=model.profile_class,
+        cluster_id=cluster_id,
+        source=f"/segment-worker/{quote(settings.worker_group_id, safe='')}",
+        event_max_bytes=settings.worker_event_max_bytes,
+        rejected_max_bytes=settings.rejected_max_bytes,
+    )
+
+
+def _look(
+    settings: Settings, connection: Mapping[str, Any], stop: StopSignals, deadline: Deadline, *, create_topics: bool
+) -> str | None:
+    """The cluster's id, after everything there was found usable; None when told to stop before a broker answered."""
+    until_s = time.monotonic() + settings.worker_broker_wait_s
+    told = False
+    while not stop.is_set():
+        try:
+            with Cluster(settings, connection, _ATTEMPT_S) as cluster, deadline.within(_LOOK_S, "asking the cluster"):
+                if create_topics:
+                    _log.info("topics_created", topics=cluster.create_missing_topics())
+                facts = cluster.facts()
+        except BrokersUnreachable as error:
+            if time.monotonic() > until_s:
+                raise
+            if not told:
+                _log.warning(
+                    "waiting_for_broker",
+                    servers=settings.kafka_bootstrap_servers,
+                    at_most_s=settings.worker_broker_wait_s,
+                    because=str(error),
+                )
+                told = True
+            continue
+        findings = judge_cluster(facts, settings)
+        for finding in findings:
+            if finding.weight in {Weight.ADVICE, Weight.OUTAGE}:
+                _log.warning("cluster", weight=finding.weight, finding=finding.line)
+        if refused := tuple(finding for finding in findings if finding.weight is Weight.PROBLEM):
+            raise _ClusterUnusable(refused)
+        return facts.cluster_id
+    return None
+
+
+class _ClusterUnusable(Exception):
+    """The cluster is not as this worker needs it."""
+
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+
+def _told(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
+    """The status to exit with, and the lines that say what, where and what to do."""
+    match error:
+        case StopProcessError():
+            return error.exit_status, (str(error),)
+        case SettingsError():
+            return ExitStatus.ACT_FIRST, error.problems
+        case _ClusterUnusable():
+            return ExitStatus.ACT_FIRST, tuple(finding.line for finding in error.findings)
+        case ModelError() | ProfileClassError() | PortUnusable() | TopicNotCreated():
+            return ExitStatus.ACT_FIRST, (str(error),)
+        case BrokersUnreachable():
+            return ExitStatus.RESTART, (str(error),)
+    _log.error("unexpected_error", exc_info=error)
+    defect = (
+        f"unexpected {type(error).__name__}, a defect of this program: report it with the log; "
+        "nothing was committed by halves, a restart continues at the committed offset"
+    )
+    return ExitStatus.RESTART, (defect,)
+
+
+def _hold(health: HealthWatch, stop: StopSignals, reason: str) -> None:
+    """Stay, alive and not ready, until told to stop.
+
+    The process then ends with the status that it was held with, not with 0: whoever looks at it afterwards still sees
+    why it did not work.
+    """
+    health.not_ready(reason)
+    _log.error("held", reason=reason, until="SIGTERM")
+    while not stop.is_set():
+        time.sleep(0.1)
