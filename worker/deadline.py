@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -100,7 +99,6 @@ class Deadline:
             seconds=self._drain_s,
             next="exit 1; the batch in hand stays uncommitted, a restart reads it again",
         )
-        sys.stdout.flush()
         self._end_process(ExitStatus.RESTART)
 
 

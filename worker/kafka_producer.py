@@ -14,7 +14,7 @@ from worker.deadline import Deadline
 from worker.kafka_connect import connected
 from worker.kafka_faults import fault
 from worker.records import Membership, Message
-from worker.settings import REJECTED_HEADROOM_BYTES, Settings
+from worker.settings import Settings
 
 # Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
 GRACE_S = 5.0
@@ -67,7 +67,7 @@ class Transactions:
                     max_block_ms=timeout_ms,
                     max_request_size=max(
                         REQUEST_BYTES,
-                        self._settings.worker_event_max_bytes + REJECTED_HEADROOM_BYTES + RECORD_OVERHEAD_BYTES,
+                        self._settings.rejected_max_bytes + RECORD_OVERHEAD_BYTES,
                     ),
                     reconnect_backoff_max_ms=1_000,
                     metrics_enabled=False,
