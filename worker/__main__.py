@@ -9,8 +9,6 @@ from collections.abc import Sequence
 
 from worker.settings import SettingRow, setting_rows
 
-_ENVIRONMENT_ONLY_WIDTH = 100
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -92,7 +90,7 @@ def _command(
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=_environment_only([row for row in rows if row.flag is None]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     group = command.add_argument_group(
@@ -100,25 +98,33 @@ def _command(
     )
     for row in rows:
         if row.flag is not None:
-            group.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_described(row).replace("%", "%%"))
+            group.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_help(row))
     return command
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Whole words: a default such as segment-worker is not broken at its hyphen."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
 def _described(row: SettingRow) -> str:
-    return f"{row.meaning} {row.allowed}. {row.variable}, default: {row.default or 'none'}."
+    allowed = f" Takes {row.allowed}." if row.allowed not in {"text", "a path"} else ""
+    return f"{row.meaning}{allowed} Default: {row.default or 'none'}."
+
+
+def _help(row: SettingRow) -> str:
+    return f"{_described(row)} [{row.variable}]".replace("%", "%%")
 
 
 def _environment_only(rows: Sequence[SettingRow]) -> str:
-    lines = [
-        textwrap.fill(
-            f"{row.variable}: {_described(row).replace(f'{row.variable}, d', 'D')}",
-            _ENVIRONMENT_ONLY_WIDTH,
-            initial_indent="  ",
-            subsequent_indent="      ",
-        )
-        for row in rows
-    ]
-    return "settings without a flag:\n" + "\n".join(lines)
+    indent = " " * 24
+    lines = ["settings without a flag:"]
+    for row in rows:
+        lines.append(f"  {row.variable}")
+        lines += [indent + line for line in textwrap.wrap(_described(row), 80 - len(indent), break_on_hyphens=False)]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

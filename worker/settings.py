@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from worker.errors import WorkerError
 
@@ -286,7 +285,7 @@ def misspelt_settings() -> tuple[tuple[str, str], ...]:
     names = [name.upper() for name in Settings.model_fields]
     file_names: list[str] = []
     with contextlib.suppress(UnicodeDecodeError, OSError):  # read_settings has said so
-        file_names = list(dotenv_values(ENV_FILE, encoding="utf-8"))
+        file_names = [name.upper() for name in DotEnvSettingsSource(Settings).env_vars]
     given = sorted({*os.environ, *file_names})
     ours = [name for name in given if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_")) and name not in names]
     near = [(name, get_close_matches(name, names, n=1, cutoff=0.9)) for name in ours]
