@@ -1,0 +1,88 @@
+"""Child processes that end with this one, whatever ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+class GuardedProcess:
+    """A running command that is stopped at the latest when this process is gone, even by SIGKILL.
+
+    It has a session of its own, so that Ctrl-C in a terminal reaches this process only, which then stops the command.
+    """
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], output: Path) -> None:
+        """Start the command with exactly this environment; append its standard output and error to `output`."""
+        self.output = output
+        self._gone, kept_open = os.pipe()
+        try:
+            with output.open("ab") as log:
+                self._guard = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_GUARD), str(kept_open), *command],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environment),
+                    pass_fds=(kept_open,),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(kept_open)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the guard, which is also the process group of guard and command."""
+        return self._guard.pid
+
+    def poll(self) -> int | None:
+        """The exit status, or None while the command runs."""
+        return self._guard.poll()
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit status, waited for. Raises TimeoutError."""
+        try:
+            return self._guard.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"process {self.pid} still runs after {timeout_s} s") from None
+
+    def run_to_end(self, timeout_s: float) -> int:
+        """The exit status of a command that ends by itself; killed after the timeout."""
+        try:
+            self.wait(timeout_s)
+        except TimeoutError:
+            self.kill()
+        return self._close()
+
+    def terminate(self) -> None:
+        """Ask the command to stop; no wait."""
+        if self.poll() is None:
+            self._guard.send_signal(signal.SIGTERM)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the command and its guard, both at once (to stop and continue them); nothing when ended."""
+        if self.poll() is None:
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End the command at once, without giving it a chance to do anything; return when it is gone."""
+        self.signal_all(signal.SIGKILL)
+        self._close()
+
+    def stop(self, grace_s: float) -> int:
+        """Ask the command to stop, kill it after the grace time, and return its exit status."""
+        self.terminate()
+        return self.run_to_end(grace_s)
+
+    def _close(self) -> int:
+        if self._guard.stdin is not None and not self._guard.stdin.closed:
+            self._guard.stdin.close()
+            os.read(self._gone, 1)  # returns at the end of the pipe: when nobody holds the other end any more
+            os.close(self._gone)
+        return self._guard.wait()
