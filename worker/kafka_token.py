@@ -109,6 +109,7 @@ class ClientCredentials:
             with build_opener(_NoRedirect).open(request, timeout=TOKEN_TIMEOUT_S) as reply:
                 body: object = json.loads(reply.read(_TOKEN_REPLY_MAX_BYTES))
         except HTTPError as error:
+            error.close()  # it is the answer, too, with its connection
             if error.code >= 500:
                 raise KafkaConnectionError(f"the token endpoint {self.url} answered {error.code}") from error
             raise self._refused(f"answered {error.code}; check KAFKA_SASL_OAUTH_CLIENT_ID and …_SECRET") from error

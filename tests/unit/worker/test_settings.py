@@ -1,0 +1,266 @@
+"""Settings: where they come from, which are refused, and what is said of them."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from worker.settings import Settings, SettingsError, load_settings, misspelt_settings, read_settings, setting_rows
+
+
+def problems(flags: dict[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(flags or {})
+    return caught.value.problems
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = load_settings({})
+    assert settings.topics == ("user-activity", "user-segments", "user-activity-rejected")
+    assert settings.models_dir == Path("model-store")
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = load_settings({})
+    assert (settings.worker_session_timeout_ms, settings.worker_transaction_timeout_ms) == (10_000, 10_000)
+    assert settings.worker_max_poll_interval_ms == 60_000
+    assert settings.worker_event_max_bytes == 900_000
+    assert (settings.worker_batch_max_events, settings.worker_batch_max_wait_ms) == (500, 50)
+    assert (settings.worker_broker_wait_s, settings.worker_liveness_window_s) == (60, 60)
+    assert (settings.worker_http_host, settings.worker_http_port) == ("127.0.0.1", 8080)
+    assert (settings.worker_group_id, settings.worker_instance_id) == ("segment-worker", None)
+    assert (settings.worker_start_at, settings.worker_hold_on_stop) == ("earliest", False)
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("WORKER_GROUP_ID=file\nWORKER_INPUT_TOPIC=file\nMODEL_ALIAS=file\n")
+    monkeypatch.setenv("WORKER_GROUP_ID", "environment")
+    monkeypatch.setenv("WORKER_INPUT_TOPIC", "environment")
+    settings = load_settings({"worker_group_id": "flag"})
+    assert settings.worker_group_id == "flag"
+    assert settings.worker_input_topic == "environment"
+    assert settings.model_alias == "file"
+    assert settings.worker_output_topic == "user-segments"
+
+
+def test_an_empty_variable_is_one_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_INSTANCE_ID", "")
+    monkeypatch.setenv("WORKER_HTTP_PORT", "")
+    settings = load_settings({})
+    assert settings.worker_instance_id is None
+    assert settings.worker_http_port == 8080
+
+
+def test_what_is_no_setting_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HISTORY_FILE=x.csv\n")
+    monkeypatch.setenv("KAFKA_PORT", "tcp://10.0.0.1:9092")
+    assert load_settings({}) == Settings()
+    assert misspelt_settings() == ()
+
+
+def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WORKER_BATCH_MAX_EVENT=5\n")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVER", "kafka:9092")
+    assert misspelt_settings() == (
+        ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("WORKER_BATCH_MAX_EVENT", "WORKER_BATCH_MAX_EVENTS"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "allowed"),
+    [
+        ("worker_batch_max_events", "0", "a whole number from 1 to 100000"),
+        ("worker_batch_max_events", "many", "a whole number from 1 to 100000"),
+        ("worker_batch_max_events", "1.5", "a whole number from 1 to 100000"),
+        ("worker_http_port", "65536", "a whole number from 0 to 65535"),
+        ("worker_broker_wait_s", "nan", "a number from 0 to 86400"),
+        ("worker_start_at", "newest", "one of earliest, latest"),
+        ("worker_hold_on_stop", "perhaps", "true or false"),
+        ("kafka_security_protocol", "TLS", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
+        ("kafka_bootstrap_servers", "kafka", "host:port, several separated by commas"),
+        ("kafka_bootstrap_servers", "kafka:9092,", "host:port, several separated by commas"),
+        ("kafka_bootstrap_servers", "http://kafka:9092", "host:port, several separated by commas"),
+        ("kafka_bootstrap_servers", "kafka:0", "host:port, several separated by commas"),
+        ("worker_input_topic", "a topic", "1 to 249 letters, digits, dots, underscores and hyphens"),
+        ("worker_input_topic", "..", "1 to 249 letters, digits, dots, underscores and hyphens"),
+        ("worker_group_id", "two words", "1 to 200 printable characters without spaces"),
+        ("worker_instance_id", "a/b", "1 to 200 letters, digits, dots, underscores and hyphens"),
+        ("model_alias", "a.b", "1 to 64 letters, digits, underscores and hyphens"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, field: str, given: str, allowed: str
+) -> None:
+    monkeypatch.setenv(field.upper(), given)
+    assert problems() == (f"{field.upper()} (from the environment): {given!r} is not allowed; give {allowed}",)
+
+
+def test_a_wrong_value_is_named_with_the_place_it_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WORKER_HTTP_PORT=x\n")
+    monkeypatch.setenv("WORKER_BATCH_MAX_BYTES", "x")
+    found = problems({"worker_start_at": "x"})
+    assert found[0].startswith("WORKER_START_AT (from --start-at): ")
+    assert found[1].startswith("WORKER_BATCH_MAX_BYTES (from the environment): ")
+    assert found[2].startswith("WORKER_HTTP_PORT (from .env): ")
+
+
+def test_several_brokers_may_be_named() -> None:
+    settings = load_settings({"kafka_bootstrap_servers": "a:9092, [::1]:9093"})
+    assert settings.bootstrap_servers == ["a:9092", "[::1]:9093"]
+
+
+def test_all_wrong_settings_are_named_at_once_conflicts_included() -> None:
+    found = problems({"worker_http_port": "x", "worker_start_at": "x", "worker_output_topic": "user-activity"})
+    assert [line.split(" ")[0] for line in found] == ["WORKER_START_AT", "WORKER_HTTP_PORT", "WORKER_INPUT_TOPIC,"]
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"WORKER_GROUP_ID=\xff\xfe\n")
+    (line,) = problems()
+    assert line.startswith(".env cannot be read (")
+    assert misspelt_settings() == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (
+            {"worker_rejected_topic": "user-activity"},
+            (
+                "WORKER_INPUT_TOPIC, WORKER_OUTPUT_TOPIC, WORKER_REJECTED_TOPIC: two of them name the same topic "
+                "(user-activity, user-segments, user-activity); give three different topics"
+            ),
+        ),
+        (
+            {"worker_max_poll_interval_ms": "9999"},
+            (
+                "WORKER_MAX_POLL_INTERVAL_MS (9999) is below WORKER_SESSION_TIMEOUT_MS (10000); "
+                "raise the first or lower the second"
+            ),
+        ),
+        (
+            {"worker_batch_max_bytes": "899999"},
+            (
+                "WORKER_BATCH_MAX_BYTES (899999) is below WORKER_EVENT_MAX_BYTES (900000), and a batch must take the "
+                "largest event; raise the first or lower the second"
+            ),
+        ),
+        (
+            {"kafka_sasl_username": "u"},
+            (
+                "KAFKA_SASL_USERNAME is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not sign in; "
+                "set that to SASL_SSL or SASL_PLAINTEXT, or remove KAFKA_SASL_USERNAME"
+            ),
+        ),
+        (
+            {"kafka_security_protocol": "SASL_SSL"},
+            (
+                "KAFKA_SASL_MECHANISM is missing, and KAFKA_SECURITY_PROTOCOL=SASL_SSL needs it; "
+                "give one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"
+            ),
+        ),
+        (
+            {"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "PLAIN", "kafka_sasl_username": "u"},
+            "KAFKA_SASL_PASSWORD is missing, and KAFKA_SASL_MECHANISM=PLAIN needs it; give it",
+        ),
+        (
+            {
+                "kafka_security_protocol": "SASL_SSL",
+                "kafka_sasl_mechanism": "SCRAM-SHA-512",
+                "kafka_sasl_username": "u",
+                "kafka_sasl_password": "p",
+                "kafka_sasl_oauth_scope": "s",
+            },
+            "KAFKA_SASL_OAUTH_SCOPE is given, but KAFKA_SASL_MECHANISM=SCRAM-SHA-512 does not use it; remove it",
+        ),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "nowhere.pem"},
+            "KAFKA_SSL_CAFILE: there is no file nowhere.pem; give the path of a PEM file",
+        ),
+        (
+            {"kafka_ssl_password": "p"},
+            (
+                "KAFKA_SSL_PASSWORD is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not encrypt; "
+                "set that to SSL, or remove KAFKA_SSL_PASSWORD"
+            ),
+        ),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_ssl_password": "p"},
+            "KAFKA_SSL_PASSWORD is given without KAFKA_SSL_CERTFILE; give the certificate that the key belongs to",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_together_are_named(flags: dict[str, str], line: str) -> None:
+    assert problems(flags) == (line,)
+
+
+def test_oauthbearer_names_each_part_it_lacks() -> None:
+    found = problems({"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "OAUTHBEARER"})
+    assert [line.split(" ")[0] for line in found] == [
+        "KAFKA_SASL_OAUTH_TOKEN_URL",
+        "KAFKA_SASL_OAUTH_CLIENT_ID",
+        "KAFKA_SASL_OAUTH_CLIENT_SECRET",
+    ]
+
+
+def test_a_conflict_with_a_wrong_setting_is_not_told_besides() -> None:
+    (line,) = problems({"kafka_security_protocol": "wrong", "kafka_sasl_username": "u"})
+    assert line.startswith("KAFKA_SECURITY_PROTOCOL (from --security-protocol)")
+
+
+SECRET = "hunter2-and-more"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"kafka_sasl_oauth_token_url": f"https://me:{SECRET}@idp/token"},
+        {"kafka_bootstrap_servers": f"kafka://me:{SECRET}@broker"},
+        {"kafka_sasl_mechanism": SECRET},
+        {"kafka_sasl_password": SECRET},
+        {"kafka_security_protocol": "SSL", "kafka_ssl_password": SECRET},
+    ],
+)
+def test_no_secret_is_in_a_problem(flags: dict[str, str]) -> None:
+    assert SECRET not in "\n".join(problems(flags))
+
+
+def test_no_secret_is_in_the_settings_shown() -> None:
+    settings = load_settings(
+        {
+            "kafka_security_protocol": "SASL_SSL",
+            "kafka_sasl_mechanism": "PLAIN",
+            "kafka_sasl_username": "u",
+            "kafka_sasl_password": SECRET,
+        }
+    )
+    assert settings.kafka_sasl_password == SecretStr(SECRET)
+    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_whoever_reads_on_gets_defaults_for_the_wrong_ones_and_the_rest_as_given() -> None:
+    settings, wrong = read_settings({"worker_http_port": "x", "worker_group_id": "mine"})
+    assert (settings.worker_http_port, settings.worker_group_id) == (8080, "mine")
+    assert wrong is not None
+    assert wrong.fields == {"worker_http_port"}
+
+
+def test_the_transactional_id_begins_with_the_group_so_that_one_prefixed_acl_covers_it() -> None:
+    static = load_settings({"worker_group_id": "g", "worker_instance_id": "one"})
+    assert static.transactional_id("made-up") == "g-one"
+    assert load_settings({"worker_group_id": "g"}).transactional_id("made-up") == "g-made-up"
+
+
+def test_a_rejected_record_may_take_64_kib_more_than_an_event() -> None:
+    assert load_settings({"worker_event_max_bytes": "1000"}).rejected_max_bytes == 1000 + 65536
+
+
+def test_each_setting_says_what_it_means_and_no_secret_has_a_flag() -> None:
+    rows = setting_rows()
+    assert all(row.meaning.endswith(".") and row.allowed for row in rows)
+    secrets = {"KAFKA_SSL_PASSWORD", "KAFKA_SASL_PASSWORD", "KAFKA_SASL_OAUTH_CLIENT_SECRET"}
+    assert {row.variable for row in rows if row.flag is None} >= secrets
+    assert len({row.flag for row in rows if row.flag}) == sum(1 for row in rows if row.flag)
