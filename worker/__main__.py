@@ -57,14 +57,18 @@ def _asyncapi(flags: dict[str, str]) -> int:
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version("stream-segmentation")
+    try:
+        return version("stream-segmentation")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0+unknown"
 
 
 class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"segment-worker {_version()}\n")
+        sys.stdout.write(f"segment-worker {_version()}\n")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,121 @@
+"""The command line: what it offers, what it refuses, and what it says."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from worker.__main__ import main
+from worker.settings import setting_rows
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_help_of_run_names_every_setting_with_its_default_and_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--help"])
+    assert ended.value.code == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for row in setting_rows():
+        assert row.variable in text
+        assert row.meaning in text
+        assert f"Default: {row.default or 'none'}." in text
+        if row.flag:
+            assert f"{row.flag} VALUE {row.meaning}" in text
+    assert "--create-topics" in text
+
+
+def test_help_shows_no_value_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for row in setting_rows():
+        monkeypatch.setenv(row.variable, "hunter2")
+    for command in ("run", "check", "asyncapi"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    assert "hunter2" not in capsys.readouterr().out
+
+
+def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"segment-worker {metadata.version('stream-segmentation')}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["walk"], ["run", "--no-such-flag"], ["run", "--input"], ["run", "--kafka-sasl-password", "x"]]
+)
+def test_what_is_no_command_is_refused_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: segment-worker")
+
+
+def test_asyncapi_is_the_document_of_the_topics_that_are_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKER_OUTPUT_TOPIC", "elsewhere")
+    assert main(["asyncapi", "--input-topic", "mine"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["asyncapi"] == "3.0.0"
+    assert document["info"]["version"] == metadata.version("stream-segmentation")
+    assert [channel["address"] for channel in document["channels"].values()] == [
+        "mine",
+        "elsewhere",
+        "user-activity-rejected",
+    ]
+
+
+@pytest.mark.parametrize("command", ["run", "asyncapi"])
+def test_each_wrong_setting_is_one_line_and_the_status_is_2(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = [command, "--start-at", "x", "--http-port", "x", "--output-topic", "user-activity"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert [line.split(" (")[0].split(":")[0] for line in ended.stderr.splitlines()] == ["segment-worker"] * 3
+    assert "segment-worker: WORKER_START_AT (from --start-at): 'x' is not allowed; give one of earliest, latest" in (
+        ended.stderr
+    )
+
+
+def test_a_profile_class_that_is_not_there_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["asyncapi", "--profile", "nowhere:Class"]) == 2
+    assert capsys.readouterr().err.startswith("segment-worker: module nowhere cannot be imported")
+
+
+def test_the_start_of_run_imports_nothing_that_only_training_needs() -> None:
+    code = (
+        "import sys, worker.run\n"
+        "heavy = {'pandas', 'sklearn', 'scipy', 'joblib', 'kneed', 'jgo', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_help_loads_neither_the_kafka_client_nor_numpy() -> None:
+    code = (
+        "import sys\n"
+        "from worker.__main__ import main\n"
+        "try: main(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(', '.join({'kafka', 'numpy', 'structlog'} & set(sys.modules)) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,0 +1,68 @@
+"""Which model a worker serves, and which it refuses."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import pytest
+from pydantic import BaseModel
+
+from models.errors import ModelError, ProfileMismatch, VersionDamaged
+from models.store import ModelStore
+from schemas import UserProfile
+from schemas.errors import ProfileClassError
+from schemas.roles import number
+from tests.unit.fitted import fit, publish, segmentation
+from worker.model import load_model
+from worker.settings import Settings
+
+
+class OtherProfile(BaseModel):
+    """A class with another schema."""
+
+    history_id_column: ClassVar[str] = "id"
+    age: Annotated[float, number("behaviour")]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    store = ModelStore(tmp_path / "store")
+    store.promote(publish(store, segmentation(), fit()).id, "production", datetime(2026, 11, 24, tzinfo=UTC))
+    return store
+
+
+def test_the_model_in_force_is_loaded_with_its_profile_class(store: ModelStore) -> None:
+    model = load_model(Settings(models_dir=store.root))
+    assert model.stored.segmentation == segmentation()
+    assert model.profile_class is UserProfile
+
+
+def test_another_alias_has_no_model(store: ModelStore) -> None:
+    with pytest.raises(ModelError, match=r"no version in .* is named 'canary'"):
+        load_model(Settings(models_dir=store.root, model_alias="canary"))
+
+
+def test_a_model_of_another_profile_class_is_refused_and_both_are_named(store: ModelStore) -> None:
+    with pytest.raises(ProfileMismatch, match=r"fitted for profile class UserProfile .* in use is OtherProfile"):
+        load_model(Settings(models_dir=store.root, profile_class=f"{__file__}:OtherProfile"))
+
+
+def test_a_profile_class_that_is_not_there_is_refused(store: ModelStore) -> None:
+    with pytest.raises(ProfileClassError):
+        load_model(Settings(models_dir=store.root, profile_class="schemas:Nobody"))
+
+
+def test_a_damaged_model_is_refused(store: ModelStore) -> None:
+    (path,) = store.root.glob("versions/*/model.json")
+    path.write_bytes(path.read_bytes().replace(b"Segment 0", b"Segment O"))
+    with pytest.raises(VersionDamaged):
+        load_model(Settings(models_dir=store.root))
+
+
+def test_a_store_that_may_not_be_read_is_named(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(ModelError, match=r"store cannot be read \(Permission denied\): check MODELS_DIR"):
+        load_model(Settings(models_dir=store.root))
