@@ -99,7 +99,7 @@ class Broker:
 
     @property
     def pid(self) -> int:
-        """The process group of the running broker."""
+        """The process id of the running broker."""
         if self._process is None:
             raise BrokerStartError("the broker is not running")
         return self._process.pid

@@ -11,3 +11,7 @@ class JarsUnavailableError(DemoError):
 
 class BrokerStartError(DemoError):
     """The embedded broker ended, or did not answer in time; the message carries its last log lines."""
+
+
+class ClusterError(DemoError):
+    """A Kafka cluster cannot be reached, or refused what it was asked; the message says which and why."""

@@ -3,7 +3,8 @@
 The asker holds the other end of standard input and never writes: its end, however sudden, is the end of that pipe.
 Then the command is asked to stop, and killed if it takes too long. Should this guard itself be killed, Linux kills the
 command. Signals to the guard go on to the command; the exit status is the command's (128 + n after signal n).
-DESCRIPTOR is kept open by guard and command, so that the asker sees when both are really gone.
+To DESCRIPTOR goes the command's process id; guard and command keep it open, so that the asker sees when both are
+really gone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def main(descriptor: int, arguments: list[str]) -> int:
         pass_fds=(descriptor,),
         preexec_fn=lambda: _die_with_the_guard(guard_pid),  # noqa: PLW1509 - no thread has been started yet
     )
+    os.write(descriptor, f"{command.pid}\n".encode())
     for forwarded in (signal.SIGTERM, signal.SIGINT):
         signal.signal(forwarded, lambda number, _frame: command.send_signal(number))
     threading.Thread(target=_stop_at_end_of_input, args=(command,), daemon=True).start()

@@ -18,8 +18,13 @@ class GuardedProcess:
     It has a session of its own, so that Ctrl-C in a terminal reaches this process only, which then stops the command.
     """
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], output: Path) -> None:
-        """Start the command with exactly this environment; append its standard output and error to `output`."""
+    def __init__(
+        self, command: Sequence[str], *, environment: Mapping[str, str], output: Path, directory: Path | None = None
+    ) -> None:
+        """Start the command with exactly this environment; append its standard output and error to `output`.
+
+        Raises FileNotFoundError when there is no such command.
+        """
         self.output = output
         self._gone, kept_open = os.pipe()
         try:
@@ -30,16 +35,17 @@ class GuardedProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=dict(environment),
+                    cwd=directory,
                     pass_fds=(kept_open,),
                     start_new_session=True,
                 )
         finally:
             os.close(kept_open)
-
-    @property
-    def pid(self) -> int:
-        """The process id of the guard, which is also the process group of guard and command."""
-        return self._guard.pid
+        told = os.read(self._gone, 20)
+        if not told:
+            self._close()
+            raise FileNotFoundError(f"{command[0]} cannot be started; see {output}")
+        self.pid = int(told)
 
     def poll(self) -> int | None:
         """The exit status, or None while the command runs."""
@@ -65,14 +71,10 @@ class GuardedProcess:
         if self.poll() is None:
             self._guard.send_signal(signal.SIGTERM)
 
-    def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to the command and its guard, both at once (to stop and continue them); nothing when ended."""
-        if self.poll() is None:
-            os.killpg(self.pid, number)
-
     def kill(self) -> None:
         """End the command at once, without giving it a chance to do anything; return when it is gone."""
-        self.signal_all(signal.SIGKILL)
+        if self.poll() is None:
+            os.killpg(self._guard.pid, signal.SIGKILL)  # the group of guard and command
         self._close()
 
     def stop(self, grace_s: float) -> int:

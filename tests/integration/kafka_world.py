@@ -1,0 +1,183 @@
+"""Topics, transports and readers for tests of the transport on a real broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import MemberToRemove, NewTopic
+from kafka.structs import TopicPartition
+
+from worker import loop
+from worker.deadline import Deadline
+from worker.errors import RetryBatchError
+from worker.kafka_clients import connection_arguments
+from worker.kafka_io import KafkaTransport, open_transport
+from worker.records import Batch, Message, Outcome, Record
+from worker.settings import Settings
+
+
+@dataclass
+class KafkaWorld:
+    """Three topics of their own, and everything opened on them closed at the end."""
+
+    bootstrap_servers: str
+    partitions: int = 4
+    input_configs: dict[str, str] = field(default_factory=dict)
+    output_configs: dict[str, str] = field(default_factory=dict)
+    name: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:12]}")
+
+    def __enter__(self) -> Self:
+        self._closing = ExitStack()
+        self.admin: Any = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        self._closing.callback(self.admin.close)
+        self._producer: Any = KafkaProducer(bootstrap_servers=self.bootstrap_servers, linger_ms=20)
+        self._closing.callback(self._producer.close)
+        configs = {self.input: self.input_configs, self.output: self.output_configs, self.rejected: {}}
+        self.admin.create_topics(
+            [NewTopic(topic, self.partitions, 1, topic_configs=configs) for topic, configs in configs.items()]
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    @property
+    def input(self) -> str:
+        return f"{self.name}-in"
+
+    @property
+    def output(self) -> str:
+        return f"{self.name}-out"
+
+    @property
+    def rejected(self) -> str:
+        return f"{self.name}-rejected"
+
+    @property
+    def group(self) -> str:
+        return f"{self.name}-group"
+
+    def settings(self, **changed: Any) -> Settings:
+        """Settings for a worker on these topics, with timeouts that suit tests."""
+        given: dict[str, Any] = {
+            "kafka_bootstrap_servers": self.bootstrap_servers,
+            "kafka_security_protocol": "PLAINTEXT",
+            "worker_group_id": self.group,
+            "worker_input_topic": self.input,
+            "worker_output_topic": self.output,
+            "worker_rejected_topic": self.rejected,
+            "worker_session_timeout_ms": 3_000,
+            **changed,
+        }
+        return Settings(_env_file=None, **given)
+
+    def open(self, **changed: Any) -> KafkaTransport:
+        """A transport that is closed at the end of the test, if the test does not."""
+        settings = self.settings(**changed)
+        stop = threading.Event()
+        deadline = self._closing.enter_context(Deadline(stop))
+        transport = open_transport(settings, connection_arguments(settings), deadline, stop)
+        assert transport is not None
+        self._closing.callback(transport.close)
+        return transport
+
+    def send(self, *values: bytes, partition: int | None = None, key: bytes | None = None, headers: Any = None) -> None:
+        """Append records to the input and wait until they are there."""
+        futures = [
+            self._producer.send(self.input, value, key, headers=headers, partition=partition) for value in values
+        ]
+        self._producer.flush(timeout=30)
+        for future in futures:
+            future.get(timeout=10)
+
+    def read(self, topic: str, isolation_level: str = "read_committed") -> list[Any]:
+        """All records of a topic, each partition in order; waits for transactions that are still open."""
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.bootstrap_servers,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level=isolation_level,
+        )
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(self.partitions)]
+            consumer.assign(partitions)
+            ends = consumer.end_offsets(partitions)
+            consumer.seek_to_beginning()
+            rows: list[Any] = []
+            until = time.monotonic() + 30
+            while any(consumer.position(partition) < ends[partition] for partition in partitions):
+                assert time.monotonic() < until, f"{topic} could not be read to its end"
+                rows += [row for batch in consumer.poll(timeout_ms=500).values() for row in batch]
+            return sorted(rows, key=lambda row: (row.partition, row.offset))
+        finally:
+            consumer.close()
+
+    def values(self, topic: str, isolation_level: str = "read_committed") -> list[bytes]:
+        return [row.value for row in self.read(topic, isolation_level)]
+
+    def committed(self) -> dict[int, int]:
+        """The group's committed offset of each partition of the input that has one."""
+        offsets = self.admin.list_group_offsets({self.group: None})[self.group]
+        return {at.partition: there.offset for at, there in offsets.items() if at.topic == self.input}
+
+    def expel_members(self) -> None:
+        """Throw every member out of the group, as an administrator can."""
+        members = self.admin.describe_groups([self.group])[self.group]["members"]
+        self.admin.remove_group_members(self.group, [MemberToRemove(member_id=member["member_id"]) for member in members])
+
+
+def echo(records: Sequence[Record]) -> Outcome:
+    """Each record's value as its result."""
+    return Outcome(results=tuple(Message(record.key, record.value or b"") for record in records))
+
+
+class Watched:
+    """An observer that stops the loop after this many records; None: never."""
+
+    def __init__(self, stop: threading.Event, stop_after: int | None = None) -> None:
+        self._stop = stop
+        self._left = stop_after
+        self.records: list[Record] = []
+        self.retries: list[RetryBatchError] = []
+
+    def polled(self) -> None:
+        pass
+
+    def committed(self, batch: Batch, _: Outcome, __: loop.Timings) -> None:
+        self.records += batch.records
+        if self._left is not None and len(self.records) >= self._left:
+            self._stop.set()
+
+    def retrying(self, error: RetryBatchError, _: float) -> None:
+        self.retries.append(error)
+
+
+@contextmanager
+def looping(transport: KafkaTransport) -> Iterator[Watched]:
+    """The worker's loop on a thread of its own, stopped and drained at the end."""
+    stop = threading.Event()
+    watched = Watched(stop)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            loop.run(transport, echo, watched, stop)
+        except BaseException as error:  # noqa: BLE001  # raised again in the test's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,39 @@
+"""Kafka keeps the transport's promises, the same that the fake keeps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.kafka_world import KafkaWorld
+from tests.unit.worker.transport_contract import TransportContract, World
+from worker.kafka_io import KafkaTransport
+
+
+class RealWorld:
+    def __init__(self, kafka: KafkaWorld) -> None:
+        self._kafka = kafka
+        self._transport = kafka.open(worker_batch_max_events=3)
+
+    @property
+    def transport(self) -> KafkaTransport:
+        return self._transport
+
+    def send(self, partition: int, *values: bytes) -> None:
+        self._kafka.send(*values, partition=partition)
+
+    def results(self) -> list[bytes | None]:
+        return list(self._kafka.values(self._kafka.output))
+
+    def rejected(self) -> list[bytes | None]:
+        return list(self._kafka.values(self._kafka.rejected))
+
+    def rebalance(self) -> None:
+        self._kafka.expel_members()
+
+
+class TestKafkaTransport(TransportContract):
+    @pytest.fixture
+    def world(self, broker: Any) -> Iterator[World]:
+        with KafkaWorld(broker.bootstrap_servers, partitions=2) as kafka:
+            yield RealWorld(kafka)

@@ -1,0 +1,119 @@
+"""Whatever anybody may send, the consumer reads it; and what it holds in memory is bounded."""
+
+import gzip
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from tests.integration.kafka_world import KafkaWorld, echo
+from tests.unit.worker.transport_contract import next_batch, work_off
+from worker.errors import ExitStatus, StopProcessError
+from worker.records import Message, Outcome, Record
+
+
+@pytest.fixture
+def kafka(broker: Any) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, input_configs={"max.message.bytes": "3000000"}) as kafka:
+        yield kafka
+
+
+class Latin1(str):
+    """A header name that kafka-python sends in another encoding than UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
+
+
+def read_all(kafka: KafkaWorld, count: int) -> list[Record]:
+    transport = kafka.open()
+    records: list[Record] = []
+    while len(records) < count:
+        batch = next_batch(transport)
+        transport.commit(batch, echo(batch.records))
+        records += batch.records
+    return records
+
+
+def test_a_header_name_that_is_not_utf8_stops_nobody(kafka: KafkaWorld) -> None:
+    kafka.send(b"before")
+    kafka.send(b"bad name", headers=[(Latin1("trÿce"), b"1")])
+    kafka.send(b"after")
+    records = read_all(kafka, 3)
+    assert [record.value for record in records] == [b"before", b"bad name", b"after"]
+    assert records[1].headers == (("tr?ce", b"1"),)
+
+
+def test_null_keys_values_and_header_values_are_read_as_none(kafka: KafkaWorld) -> None:
+    kafka.send(b"no key")
+    kafka._producer.send(kafka.input, None, b"no value")
+    kafka.send(b"", key=b"", headers=[("empty", b""), ("again", b"1"), ("again", b"2")])
+    records = read_all(kafka, 3)
+    assert [(record.key, record.value) for record in records] == [(None, b"no key"), (b"no value", None), (b"", b"")]
+    assert records[2].headers == (("empty", b""), ("again", b"1"), ("again", b"2"))
+
+
+def test_a_record_of_2_mb_is_read(kafka: KafkaWorld) -> None:
+    large = random.Random(1).randbytes(2_000_000)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=3_000_000)
+    producer.send(kafka.input, large)
+    producer.send(kafka.input, b"after")
+    producer.flush()
+    producer.close()
+    transport = kafka.open()
+    seen: list[bytes | None] = []
+    while len(seen) < 2:
+        batch = next_batch(transport)
+        transport.commit(batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
+        seen += [record.value for record in batch.records]
+    assert seen == [large, b"after"]
+
+
+def test_compressed_records_are_read(kafka: KafkaWorld) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type="gzip", linger_ms=50)
+    for n in range(20):
+        producer.send(kafka.input, b"%d " % n * 100)
+    producer.flush()
+    producer.close()
+    assert [record.value for record in read_all(kafka, 20)] == [b"%d " % n * 100 for n in range(20)]
+
+
+def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafka: KafkaWorld) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type="gzip", linger_ms=500)
+    for _ in range(60):
+        producer.send(kafka.input, b"a" * 100_000)
+    producer.flush()
+    producer.close()
+    assert len(gzip.compress(b"a" * 6_000_000)) < 10_000
+    transport = kafka.open(worker_batch_max_bytes=1_000_000, worker_event_max_bytes=200_000)
+    sizes: list[int] = []
+    while sum(sizes) < 60:
+        batch = next_batch(transport)
+        transport.commit(batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
+        sizes.append(len(batch.records))
+    assert max(sizes) <= 10
+
+
+def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: Any) -> None:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+        kafka.send(b"x" * 20_000)
+        transport = kafka.open()
+        batch = next_batch(transport)
+        with pytest.raises(StopProcessError) as caught:
+            transport.commit(batch, echo(batch.records))
+        assert caught.value.exit_status == ExitStatus.ACT_FIRST
+        assert kafka.output in str(caught.value)
+        assert "max.message.bytes" in str(caught.value)
+        assert kafka.committed() == {0: 0}
+
+
+def test_a_batch_too_large_for_its_topic_goes_out_in_parts(broker: Any) -> None:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+        sent = [b"%03d" % n + b"x" * 997 for n in range(50)]
+        kafka.send(*sent)
+        work_off(kafka.open(), 50)
+        assert kafka.values(kafka.output) == sent

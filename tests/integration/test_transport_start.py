@@ -1,0 +1,203 @@
+"""Where a worker begins, and what it needs to begin at all."""
+
+import gc
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka.structs import TopicPartition
+
+from tests.integration.kafka_world import KafkaWorld, echo
+from tests.unit.worker.transport_contract import next_batch, values, work_off
+from worker.deadline import Deadline
+from worker.errors import ExitStatus, StopProcessError
+from worker.kafka_clients import connection_arguments
+from worker.kafka_io import KafkaTransport, open_transport
+from worker.settings import Settings
+
+
+@pytest.fixture
+def kafka(broker: Any) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers) as kafka:
+        yield kafka
+
+
+leaves_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+def join(transport: KafkaTransport, kafka: KafkaWorld) -> None:
+    """Poll until the offsets to start at are committed."""
+    until = time.monotonic() + 15
+    while len(kafka.committed()) < kafka.partitions:
+        assert transport.poll() is None
+        assert time.monotonic() < until
+
+
+def test_a_new_group_starts_at_the_earliest_record_and_commits_that_first(kafka: KafkaWorld) -> None:
+    kafka.send(b"a", b"b", partition=0)
+    kafka.admin.delete_records({TopicPartition(kafka.input, 0): 1})
+    transport = kafka.open()
+    join(transport, kafka)
+    assert kafka.committed() == {0: 1, 1: 0, 2: 0, 3: 0}
+    assert values(next_batch(transport)) == [b"b"]
+
+
+def test_a_new_group_told_so_starts_after_the_latest_record_and_commits_that_first(kafka: KafkaWorld) -> None:
+    kafka.send(b"old", partition=2)
+    transport = kafka.open(worker_start_at="latest")
+    join(transport, kafka)
+    assert kafka.committed() == {0: 0, 1: 0, 2: 1, 3: 0}
+    kafka.send(b"new", partition=2)
+    assert values(next_batch(transport)) == [b"new"]
+
+
+def test_a_worker_that_ends_before_its_first_batch_loses_nothing_of_what_came_meanwhile(kafka: KafkaWorld) -> None:
+    first = kafka.open(worker_start_at="latest")
+    join(first, kafka)
+    first.close()
+    kafka.send(b"meanwhile", partition=1)
+    second = kafka.open(worker_start_at="latest")
+    assert values(next_batch(second)) == [b"meanwhile"]
+
+
+def test_a_restart_continues_at_the_committed_offset(kafka: KafkaWorld) -> None:
+    kafka.send(*(b"%d" % n for n in range(6)), partition=0, key=b"one user")
+    first = kafka.open(worker_batch_max_events=4)
+    work_off(first, 4)
+    next_batch(first)
+    first.close()
+    second = kafka.open()
+    work_off(second, 2)
+    assert kafka.values(kafka.output) == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_an_offset_that_retention_removed_is_a_loud_error(kafka: KafkaWorld) -> None:
+    kafka.send(*(b"%d" % n for n in range(9)), partition=3)
+    first = kafka.open(worker_batch_max_events=2)
+    work_off(first, 2)
+    first.close()
+    kafka.admin.delete_records({TopicPartition(kafka.input, 3): 5})
+    second = kafka.open()
+    with pytest.raises(StopProcessError) as caught:
+        next_batch(second)
+    assert caught.value.exit_status == ExitStatus.ACT_FIRST
+    assert "committed offset 2" in str(caught.value)
+    assert f"topic {kafka.input}, partition 3" in str(caught.value)
+    assert "from 5 to 9" in str(caught.value)
+    assert kafka.values(kafka.output) == [b"0", b"1"]
+
+
+def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: KafkaWorld) -> None:
+    kafka.send(b"a", b"b", partition=0)
+    transport = kafka.open()
+    work_off(transport, 2)
+    transport.poll()
+    # A group with members keeps its offsets, whoever asks; a group of the same name made anew has none.
+    kafka.expel_members()
+    kafka.admin.delete_groups([kafka.group])
+    with pytest.raises(StopProcessError) as caught:
+        transport.rewind()
+    assert caught.value.exit_status == ExitStatus.ACT_FIRST
+    assert f"topic {kafka.input}, partition 0" in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["input", "output", "rejected"])
+def test_a_missing_topic_is_named_and_not_created(kafka: KafkaWorld, missing: str) -> None:
+    topic = f"{kafka.name}-nowhere"
+    with pytest.raises(StopProcessError) as caught:
+        kafka.open(**{f"worker_{missing}_topic": topic})
+    assert caught.value.exit_status == ExitStatus.ACT_FIRST
+    assert topic in str(caught.value)
+    assert "--create-topics" in str(caught.value)
+    assert topic not in kafka.admin.list_topics()
+
+
+def opened(settings: Settings, stop: threading.Event) -> KafkaTransport | None:
+    with Deadline(stop, drain_s=60) as deadline:
+        transport = open_transport(settings, connection_arguments(settings), deadline, stop)
+        if transport is not None:
+            transport.close()
+        return transport
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """Nobody listens there yet."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    yield port
+    # kafka-python leaves a socket that could not connect to the garbage collector.
+    gc.collect()
+
+
+@leaves_sockets
+def test_a_broker_that_never_comes_is_waited_for_and_then_named(kafka: KafkaWorld, free_port: int) -> None:
+    settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=1)
+    threads = threading.active_count()
+    with pytest.raises(StopProcessError) as caught:
+        opened(settings, threading.Event())
+    assert caught.value.exit_status == ExitStatus.RESTART
+    assert f"127.0.0.1:{free_port}" in str(caught.value)
+    assert threading.active_count() == threads
+
+
+@leaves_sockets
+def test_a_stop_ends_the_wait_for_a_broker(kafka: KafkaWorld, free_port: int) -> None:
+    settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=3600)
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    begun = time.monotonic()
+    assert opened(settings, stop) is None
+    assert time.monotonic() - begun < 5
+
+
+@leaves_sockets
+def test_a_broker_that_comes_late_is_found(kafka: KafkaWorld, free_port: int) -> None:
+    # The address answers only after a while; the broker behind it names itself from then on.
+    host, _, port = kafka.bootstrap_servers.partition(":")
+    settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=30)
+    done = threading.Event()
+    thread = threading.Thread(target=_forward_later, args=[free_port, (host, int(port)), 1.5, done])
+    thread.start()
+    try:
+        assert opened(settings, threading.Event()) is not None
+    finally:
+        done.set()
+        thread.join()
+
+
+def _forward_later(port: int, target: tuple[str, int], after_s: float, done: threading.Event) -> None:
+    time.sleep(after_s)
+    with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(0.2)
+        while not done.is_set():
+            try:
+                client, _ = server.accept()
+            except TimeoutError:
+                continue
+            upstream = socket.create_connection(target)
+            for source, sink in ((client, upstream), (upstream, client)):
+                threading.Thread(target=_pump, args=[source, sink], daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    finally:
+        sink.close()
+
+
+def test_nothing_is_sent_for_records_without_an_outcome(kafka: KafkaWorld) -> None:
+    kafka.send(b"a", b"b", partition=0)
+    transport = kafka.open()
+    batch = next_batch(transport)
+    with pytest.raises(ValueError, match="exactly one message"):
+        transport.commit(batch, echo(batch.records[:1]) if len(batch.records) > 1 else echo([]))
+    assert kafka.values(kafka.output) == []
