@@ -1,0 +1,55 @@
+"""How long Segmentation.assign takes: `python -m benchmarks.assign HISTORY.csv`.
+
+Fits the history twice, with the columns that are related to another one (the default) and with all of them, and times
+one call for batches of several sizes. The best time is the code's own; the median holds what else the machine did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from models.encoding import Columns
+from schemas import UserProfile
+from trainer.fit import ColumnRule, FitOptions, fit
+from trainer.history import read_history
+from trainer.progress import Silence
+
+BATCHES = (1, 50, 500, 2_000)
+CALLS_S = 0.01
+REPEATS = 100
+
+
+def main() -> None:
+    """Print a row for each model and size of batch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("history", type=Path, help="a history of at least 2,000 users, such as demo/sample_history.csv")
+    history = read_history(parser.parse_args().history, UserProfile, lambda _: None)
+    print(f"{'columns':>8} {'in the distance':>16} {'rows':>6} {'best µs':>9} {'median µs':>10} {'µs a row':>9}")
+    for rule in ColumnRule:
+        fitted = fit(history, FitOptions(k=None, groups=None, columns=rule, seed=1), Silence())
+        for rows in BATCHES:
+            batch = {name: values[:rows] for name, values in history.columns.items()}
+            best, median = _times_us(lambda b=batch, s=fitted.segmentation: s.assign(b))
+            print(f"{rule:>8} {len(fitted.kept):>16} {rows:>6} {best:>9.1f} {median:>10.1f} {best / rows:>9.2f}")
+
+
+def _times_us(call: Callable[[], object]) -> tuple[float, float]:
+    call()
+    started = time.perf_counter()
+    call()
+    calls = max(1, int(CALLS_S / (time.perf_counter() - started)))
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        for _ in range(calls):
+            call()
+        times.append((time.perf_counter() - started) / calls * 1e6)
+    return min(times), statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The worker beside a plain transaction loop on the same backlog: `python -m benchmarks.throughput`.
+
+Both read the same events from one embedded broker, process them with the same code and the same model, and publish
+exactly once; in turn, in one run, each with a consumer group and output topics of its own. The rate is taken from
+committed offsets, between 10 % and 95 % of the backlog; memory is the process's resident set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
+
+from demo.broker import running_broker
+from demo.processes import GuardedProcess
+
+PARTITIONS = 4
+INPUT = "benchmark-events"
+LOOK_EVERY_S = 0.25
+MEMORY_AT = 100_000
+CONTENDERS: Mapping[str, tuple[str, ...]] = {
+    "worker": ("-m", "worker", "run"),
+    "plain loop": ("-m", "benchmarks.plain_loop"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """One contender's way through the backlog."""
+
+    events_per_s: float
+    cpu_s_per_million: float
+    rss_early_mb: float
+    """After 100,000 events."""
+    rss_end_mb: float
+
+
+def main() -> None:
+    """Print a line for each run, then medians and the ratio pair by pair."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=300_000, help="size of the backlog (default 300000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (default 3)")
+    parser.add_argument("--only", choices=[*CONTENDERS], help="run one contender alone")
+    arguments = parser.parse_args()
+    names = [arguments.only] if arguments.only else [*CONTENDERS]
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch, running_broker() as broker:
+        environment = _environment(broker.bootstrap_servers, Path(scratch))
+        _prepare(Path(scratch), environment, broker.bootstrap_servers, arguments.events)
+        drains: dict[str, list[Drain]] = {name: [] for name in names}
+        for round_number in range(arguments.rounds):
+            for name in names:
+                drain = _run(name, round_number, arguments.events, environment, broker.bootstrap_servers, Path(scratch))
+                drains[name].append(drain)
+                print(
+                    f"round {round_number + 1}  {name:10}  {drain.events_per_s:8,.0f} events/s  "
+                    f"{drain.cpu_s_per_million:5.1f} CPU s per 1e6  "
+                    f"RSS {drain.rss_early_mb:4.0f} MB after {MEMORY_AT:,}, {drain.rss_end_mb:4.0f} MB at the end",
+                    flush=True,
+                )
+    for name in names:
+        rates = [drain.events_per_s for drain in drains[name]]
+        print(f"{name}: median {statistics.median(rates):,.0f} events/s (min {min(rates):,.0f}, max {max(rates):,.0f})")
+    if not arguments.only:
+        ratios = [
+            worker.events_per_s / plain.events_per_s
+            for worker, plain in zip(drains["worker"], drains["plain loop"], strict=True)
+        ]
+        print(f"worker / plain loop: median {statistics.median(ratios):.3f}, pairs {[round(r, 3) for r in ratios]}")
+
+
+def _environment(bootstrap_servers: str, scratch: Path) -> dict[str, str]:
+    ours = {
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "MODELS_DIR": str(scratch / "models"),
+        "WORKER_INPUT_TOPIC": INPUT,
+        "WORKER_HTTP_PORT": "0",
+        "WORKER_LOG_LEVEL": "warning",
+    }
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**inherited, **ours}
+
+
+def _prepare(scratch: Path, environment: Mapping[str, str], bootstrap_servers: str, events: int) -> None:
+    """A model in production, and the backlog on the input topic."""
+    history = scratch / "history.csv"
+    with _admin(bootstrap_servers) as admin:
+        admin.create_topics([NewTopic(INPUT, PARTITIONS, 1)])
+    print(f"fitting a model and writing {events:,} events …", flush=True)
+    for command in (
+        ("demo", "history", str(history), "--users", "5000", "--seed", "1"),
+        ("trainer", "fit", str(history), "--promote"),
+        ("demo", "emit", "--topic", INPUT, "--count", str(events), "--rate", "0", "--bad-share", "0"),
+    ):
+        subprocess.run([sys.executable, "-m", *command], env=dict(environment), check=True, stdout=subprocess.DEVNULL)
+
+
+def _run(
+    name: str, round_number: int, events: int, environment: Mapping[str, str], bootstrap_servers: str, scratch: Path
+) -> Drain:
+    group = f"{name.replace(' ', '-')}-{round_number}"
+    topics = {"WORKER_OUTPUT_TOPIC": f"{group}-out", "WORKER_REJECTED_TOPIC": f"{group}-rejected"}
+    with _admin(bootstrap_servers) as admin:
+        admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics.values()])
+        process = GuardedProcess(
+            [sys.executable, *CONTENDERS[name]],
+            environment={**environment, **topics, "WORKER_GROUP_ID": group},
+            output=scratch / f"{group}.log",
+        )
+        try:
+            return _watch(process, admin, group, events)
+        finally:
+            process.stop(10)
+
+
+def _watch(process: GuardedProcess, admin: KafkaAdminClient, group: str, events: int) -> Drain:
+    samples: list[tuple[float, int]] = []
+    rss_early_mb = 0.0
+    while True:
+        status = process.poll()
+        if status is not None:
+            raise SystemExit(f"{group} ended with status {status}: {process.output.read_text()[-2000:]}")
+        done = _committed(admin, group)
+        samples.append((time.monotonic(), done))
+        if not rss_early_mb and done >= min(MEMORY_AT, events):
+            rss_early_mb = _rss_mb(process)
+        if done >= events:
+            return Drain(_rate(samples, events), _cpu_s(process) / events * 1e6, rss_early_mb, _rss_mb(process))
+        time.sleep(LOOK_EVERY_S)
+
+
+def _rate(samples: list[tuple[float, int]], events: int) -> float:
+    first = next(sample for sample in samples if sample[1] >= 0.10 * events)
+    last = next(sample for sample in samples if sample[1] >= 0.95 * events)
+    if last[0] - first[0] < 3:
+        raise SystemExit(f"{events:,} events last for {last[0] - first[0]:.1f} s only: give more with --events")
+    return (last[1] - first[1]) / (last[0] - first[0])
+
+
+def _committed(admin: KafkaAdminClient, group: str) -> int:
+    try:
+        offsets = admin.list_group_offsets({group: None})[group]
+    except (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProgressError):
+        return 0  # the broker is only now making the topic of committed offsets
+    return sum(max(0, found.offset) for found in offsets.values())
+
+
+def _command_pid(process: GuardedProcess) -> int:
+    """The process that does the work: the only child of its guard."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0])
+
+
+def _rss_mb(process: GuardedProcess) -> float:
+    status = Path(f"/proc/{_command_pid(process)}/status").read_text()
+    kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
+    return int(kilobytes) / 1024
+
+
+def _cpu_s(process: GuardedProcess) -> float:
+    fields = Path(f"/proc/{_command_pid(process)}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def _admin(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        yield admin
+    finally:
+        admin.close()
+
+
+if __name__ == "__main__":
+    main()
