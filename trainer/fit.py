@@ -20,6 +20,7 @@ from trainer.history import History
 from trainer.progress import Watcher
 from trainer.relations import Relation, related, relations
 from trainer.scikit import Clusters, cluster_from, one_thread
+from trainer.summary import reasons_in_words
 
 OUTLIER_QUANTILE = 0.995
 # Below it, a segment's own 99.5 % quantile rests on fewer than five users.
@@ -83,8 +84,7 @@ def fit(history: History, options: FitOptions, watcher: Watcher) -> Fitted:
         left_out = _useless(history.fields, learned, options.groups)
         usable = tuple(field for field in history.fields if field.name not in left_out)
         if not usable:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
-            raise FitRefused(f"there is nothing to tell users apart by ({reasons})")
+            raise FitRefused(f"there is nothing to tell users apart by: {reasons_in_words(left_out)}")
         found = relations(history.table, usable)
         connected = related(found)
         kept = frozenset(field.name for field in usable)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.manifest import Manifest
 
 
@@ -16,7 +18,7 @@ def facts_of(manifest: Manifest) -> list[tuple[str, str]]:
         ("users", f"{manifest.rows:,}"),
         ("users by segment", _sizes(manifest)),
         ("columns kept", ", ".join(manifest.columns.kept)),
-        ("columns left out", _left_out(manifest)),
+        ("columns left out", reasons_in_words(manifest.columns.left_out) or "none"),
     ]
     if manifest.rows_skipped:
         facts.append(("bad rows skipped", f"{manifest.rows_skipped:,}, listed in bad_rows.csv"))
@@ -36,6 +38,14 @@ def origin_of(manifest: Manifest) -> list[tuple[str, str]]:
     ]
 
 
+def reasons_in_words(left_out: Mapping[str, str]) -> str:
+    """The reasons why columns were left out, each once, with the columns that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+
+
 def figure(silhouette: float | None) -> str:
     """A silhouette to three places."""
     return "none" if silhouette is None else f"{silhouette:.3f}"
@@ -53,10 +63,3 @@ def _sizes(manifest: Manifest) -> str:
     return ", ".join(
         f"{number}: {size:,} ({size / manifest.rows:.0%})" for number, size in sorted(manifest.segment_sizes.items())
     )
-
-
-def _left_out(manifest: Manifest) -> str:
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in manifest.columns.left_out.items():
-        by_reason.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()) or "none"

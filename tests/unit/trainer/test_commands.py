@@ -1,0 +1,481 @@
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.store import ModelStore
+from tests.unit.trainer.histories import ADS_DATA, HEADER, noise, planted, write
+from trainer.__main__ import main
+
+CHECKOUT = Path(__file__).parents[3]
+
+Captured = pytest.CaptureFixture[str]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory, and no setting from the environment or from somebody's .env."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MODELS_DIR", "PROFILE_CLASS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run(capsys: Captured) -> Run:
+    """Run a command line and return its exit status, its output and its errors."""
+
+    def run_one(*words: object) -> tuple[int, str, str]:
+        try:
+            status = main([*map(str, words)])
+        except SystemExit as ended:  # argparse ends the process itself
+            status = int(ended.code or 0)
+        output, errors = capsys.readouterr()
+        return status, output, errors
+
+    return run_one
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a history with groups, one without, and a store with a version of each, none promoted."""
+    folder = tmp_path_factory.mktemp("fitted")
+    write(folder / "groups.csv", planted(100))
+    write(folder / "noise.csv", noise(100))
+    for name in ("groups.csv", "noise.csv"):
+        assert main(["fit", str(folder / name), "--models", str(folder / "store"), "--k", "3"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(fitted: Path, tmp_path: Path) -> Path:
+    """The fitted directory, to be changed."""
+    return Path(shutil.copytree(fitted, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def ids(here: Path) -> dict[str, str]:
+    """Verdict -> id of the version."""
+    return {manifest.verdict: manifest.id for manifest in ModelStore(here / "store").versions()}
+
+
+# --- fit -------------------------------------------------------------------------------------------------------------
+
+
+def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "history.csv", planted(100))
+    status, output, errors = run("fit", "history.csv", "--models", "a store")
+    assert status == 0
+    facts = dict(re.split(r"  +", line, maxsplit=1) for line in output.splitlines())
+    version = facts["version"]
+    assert facts["verdict"] == "unjudged: the structure has not been judged"
+    assert facts["segments"] == "3"
+    assert re.fullmatch(r"0\.\d{3}", facts["silhouette"])
+    assert re.match(r"2: 0\.\d{3}, 3: .* \(elbow of the inertia at \d+; it does not vote\)", facts["silhouette by k"])
+    assert re.fullmatch(r"\d+ segments, silhouette 0\.\d{3}", facts["runner-up"])
+    assert facts["users by segment"] == "0: 50 (50%), 1: 30 (30%), 2: 20 (20%)"
+    assert "likes_and_reactions" in facts["columns kept"]
+    assert facts["columns left out"].endswith("(not related to any other column)")
+    assert facts["files"] == f"a store/versions/{version}"
+    assert facts["next"] == f"segment-trainer promote {version} --models 'a store'"
+    assert "choosing the number of segments …\n" in errors
+
+
+def test_the_next_command_is_one_that_works(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "history.csv", noise(100))
+    _, output, _ = run("fit", "history.csv")
+    program, *words = output.splitlines()[-1].removeprefix("next").split()
+    assert program == "segment-trainer"
+    assert run(*words)[0] == 0
+
+
+@pytest.mark.skipif(not ADS_DATA.exists(), reason="the advertising data set is not beside this checkout")
+def test_the_advertising_data_set_is_fitted_with_the_verdict_none(run: Run) -> None:
+    status, output, _ = run("fit", ADS_DATA)
+    assert status == 0
+    assert "none: no two columns are related" in output
+
+
+def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "history.csv", planted(100))
+    flags = ("--k", 4, "--only", "behaviour, device", "--columns", "all", "--seed", 5)
+    status, _, _ = run("fit", "history.csv", *flags)
+    assert status == 0
+    (manifest,) = ModelStore(Path("model-store")).versions()
+    assert (manifest.k, manifest.seed) == (4, 5)
+    assert manifest.options == {"k": "4", "only": "behaviour,device", "columns": "all"}
+    assert "device_usage" in manifest.columns.kept
+    assert "age" not in manifest.columns.kept
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["history.csv"], "history.csv does not exist: check the path"),
+        (["."], ". is a directory: name the CSV file in it"),
+        (["empty.csv"], "empty.csv is empty"),
+        (["header.csv"], "header.csv has a header and no rows"),
+        (["semicolons.csv"], "semicolons.csv is separated by semicolons: save it separated by commas"),
+        (["mark.csv"], "mark.csv starts with a byte-order mark (UTF-8): save it as UTF-8 without one"),
+        (["latin.csv"], "latin.csv, line 3 is not UTF-8"),
+        (["missing.csv"], 'missing.csv lacks the columns "Age", "Gender": add them'),
+        (["same.csv"], "there is nothing to tell users apart by"),
+        (["few.csv"], "10 rows are too few to choose a number of segments, 40 are needed"),
+        (["few.csv", "--k", "11"], "10 rows are too few for 11 segments"),
+        (["few.csv", "--only", "shoes"], "there is no feature group 'shoes'"),
+        (["few.csv", "--profile", "nothing:Here"], "module nothing cannot be imported"),
+        (["few.csv", "--k", "1"], "argument --k: '1' is no whole number of 2 or more"),
+        (["few.csv", "--k", "many"], "argument --k: 'many' is no whole number of 2 or more"),
+        (["few.csv", "--seed", "-1"], "argument --seed"),
+        ([], "the following arguments are required: DATA.csv"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_in_one_line_and_nothing_is_written(
+    tmp_path: Path, run: Run, words: list[str], message: str
+) -> None:
+    rows = noise(10)
+    few = write(tmp_path / "few.csv", rows).read_bytes()
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "header.csv").write_bytes((",".join(HEADER) + "\n").encode())
+    (tmp_path / "semicolons.csv").write_bytes(few.replace(b",", b";"))
+    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + few)
+    (tmp_path / "latin.csv").write_bytes(few.replace(b"user-1", "usér-1".encode("latin-1"), 1))
+    write(tmp_path / "missing.csv", [{h: row[h] for h in HEADER if h not in {"Age", "Gender"}} for row in rows])
+    write(tmp_path / "same.csv", [rows[0] | {"User ID": i} for i in range(50)])
+    before = sorted(tmp_path.rglob("*"))
+    status, output, errors = run("fit", *words)
+    assert status == 2
+    assert output == ""
+    assert message in errors
+    assert "Traceback" not in errors
+    assert len([line for line in errors.splitlines() if line.startswith("segment-trainer")]) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_bad_rows_are_refused_with_what_to_do_and_left_out_when_asked(tmp_path: Path, run: Run) -> None:
+    rows = planted(100)
+    for row in rows[:30]:
+        row["Conversion Rates"] = "1,5"
+    write(tmp_path / "history.csv", rows)
+    status, _, errors = run("fit", "history.csv")
+    assert status == 2
+    assert "history.csv has 30 bad rows, nothing was written: correct them, or leave them out with --skip-bad" in errors
+    assert "  line 2, Conversion Rates: '1,5' should be a valid number\n" in errors
+    assert errors.count("  line ") == 20
+    assert errors.endswith("  and 10 more\n")
+    assert not Path("model-store").exists()
+    status, output, _ = run("fit", "history.csv", "--skip-bad-rows")
+    assert status == 0
+    assert "bad rows skipped  30, listed in bad_rows.csv" in output
+
+
+def test_a_class_of_ones_own_is_fitted_and_another_one_is_told_apart(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from typing import Annotated, ClassVar\n"
+        "from pydantic import BaseModel\n"
+        "from schemas.roles import category, number\n"
+        "class Shop(BaseModel):\n"
+        "    history_id_column: ClassVar[str] = 'customer'\n"
+        "    orders: Annotated[int, number('sales')]\n"
+        "    country: Annotated[str, category('place')]\n",
+        encoding="utf-8",
+    )
+    lines = [f"c{i},{(i % 2) * 50 + i % 5},{'FR' if i % 2 else 'DE'}" for i in range(60)]
+    (tmp_path / "shop.csv").write_text("\n".join(["customer,orders,country", *lines]) + "\n", encoding="utf-8")
+    status, output, _ = run("fit", "shop.csv", "--profile", "shop.py:Shop", "--promote")
+    assert status == 0
+    assert "columns kept      orders, country" in output
+    assert run("assign", "shop.csv", "-o", "out.csv", "--profile", "shop.py:Shop")[0] == 0
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").startswith("customer,segment,")
+    status, _, errors = run("assign", "shop.csv", "-o", "other.csv")
+    assert status == 2
+    assert "was fitted for profile class Shop" in errors
+    assert not (tmp_path / "other.csv").exists()
+
+
+def test_promote_with_the_fit_puts_it_into_production_once(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "history.csv", planted(100))
+    status, output, _ = run("fit", "history.csv", "--promote")
+    assert status == 0
+    (manifest,) = ModelStore(Path("model-store")).versions()
+    assert f"{manifest.id} is in production now, before: none" in output
+    assert "next" in output
+    status, output, errors = run("fit", "not-even-there.csv", "--promote")
+    assert (status, errors) == (0, "")
+    assert output == f"{manifest.id} is in production in model-store already: nothing was fitted\n"
+    assert len(ModelStore(Path("model-store")).versions()) == 1
+
+
+def test_promote_with_a_fit_without_structure_is_refused_and_the_version_stays(tmp_path: Path, run: Run) -> None:
+    write(tmp_path / "history.csv", noise(100))
+    status, output, errors = run("fit", "history.csv", "--promote")
+    assert status == 2
+    (manifest,) = ModelStore(Path("model-store")).versions()
+    assert f"segment-trainer promote {manifest.id} --accept-no-structure" in output
+    assert "found no segments in its data (no two columns are related): give --accept-no-structure" in errors
+    status, output, _ = run("fit", "history.csv", "--promote", "--accept-no-structure", "--seed", 1)
+    assert status == 0
+    assert "is in production now" in output
+
+
+# --- assign ----------------------------------------------------------------------------------------------------------
+
+
+def test_assign_gives_the_users_of_the_fit_what_the_fit_gave_them(here: Path, run: Run, ids: dict[str, str]) -> None:
+    words = ("assign", "groups.csv", "-o", "out.csv", "--models", "store")
+    assert run(*words, "--version", ids["unjudged"])[0] == 0
+    stored = ModelStore(here / "store").folder(ids["unjudged"]) / "segmented_users.csv"
+    assert (here / "out.csv").read_bytes() == stored.read_bytes()
+    run("promote", ids["unjudged"], "--models", "store")
+    (here / "out.csv").unlink()
+    status, output, _ = run(*words)
+    assert status == 0
+    assert (here / "out.csv").read_bytes() == stored.read_bytes()
+    assert "0: 50, 1: 30, 2: 20" in output
+
+
+def test_assign_counts_values_that_training_did_not_see(here: Path, run: Run, ids: dict[str, str]) -> None:
+    rows = noise(10)
+    rows[0]["Language"] = rows[1]["Language"] = "Esperanto"
+    write(here / "new.csv", rows)
+    _, output, _ = run("assign", "new.csv", "-o", "out.csv", "--models", "store", "--version", ids["unjudged"])
+    assert "unknown values    language: 2 users" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["groups.csv", "-o", "out.csv"], "no version in store is named 'production'"),
+        (["groups.csv", "-o", "out.csv", "--version", "20200101T000000Z-00000000"], "there is no version 20200101"),
+        (["groups.csv", "-o", "."], ". is a directory: name a file in it with -o"),
+        (["groups.csv", "-o", "not/there/out.csv"], "not/there is no directory"),
+        (["groups.csv", "-o", "groups.csv"], "groups.csv is the history itself"),
+        (["groups.csv"], "the following arguments are required: -o/--output"),
+        (["none.csv", "-o", "out.csv", "--version", "GROUPS"], "none.csv does not exist"),
+        (["bad.csv", "-o", "out.csv", "--version", "GROUPS"], "bad.csv has 1 bad row, nothing was written: correct"),
+    ],
+)
+def test_what_cannot_be_assigned_is_refused_and_nothing_is_written(
+    here: Path, run: Run, ids: dict[str, str], words: list[str], message: str
+) -> None:
+    rows = noise(3)
+    rows[1]["Age"] = ""
+    write(here / "bad.csv", rows)
+    before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    status, output, errors = run(
+        "assign", *(ids["unjudged"] if w == "GROUPS" else w for w in words), "--models", "store"
+    )
+    assert status == 2
+    assert output == ""
+    assert message in errors
+    assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
+
+
+# --- what is stored --------------------------------------------------------------------------------------------------
+
+
+def test_list_show_and_history_print_for_people(here: Path, run: Run, ids: dict[str, str]) -> None:
+    run("promote", ids["unjudged"], "--models", "store")
+    _, output, _ = run("list", "--models", "store")
+    header, *lines = output.splitlines()
+    assert header.split() == ["version", "created", "verdict", "segments", "silhouette", "users", "alias"]
+    assert sorted(line.split()[0] for line in lines) == sorted(ids.values())
+    (produced,) = (line for line in lines if line.endswith("production"))
+    assert ids["unjudged"] in produced
+    _, output, _ = run("show", ids["none"], "--models", "store")
+    assert "verdict           none: no two columns are related" in output
+    assert "silhouette by k   3: 0." in output
+    assert "(k was given)" in output
+    assert "options           k 3, only all, columns related" in output
+    assert "scikit-learn" in output
+    _, output, _ = run("history", "--models", "store")
+    assert re.search(rf"promote  {ids['unjudged']}  none +unjudged", output)
+
+
+def test_list_show_and_history_print_json_for_machines(here: Path, run: Run, ids: dict[str, str]) -> None:
+    run("promote", ids["none"], "--models", "store", "--accept-no-structure")
+    listed = json.loads(run("list", "--json", "--models", "store")[1])
+    assert {entry["id"]: entry["aliases"] for entry in listed} == {ids["none"]: ["production"], ids["unjudged"]: []}
+    shown = json.loads(run("show", ids["none"], "--json", "--models", "store")[1])
+    assert shown in listed
+    assert shown["verdict"] == "none"
+    (entry,) = json.loads(run("history", "--json", "--models", "store")[1])
+    assert (entry["action"], entry["version"], entry["accepted_no_structure"]) == ("promote", ids["none"], True)
+
+
+def test_an_empty_store_is_no_error_to_look_at(run: Run) -> None:
+    assert run("list")[:2] == (
+        0,
+        "there is no version in model-store yet: fit one with `segment-trainer fit DATA.csv`\n",
+    )
+    assert run("history")[0] == 0
+    assert run("list", "--json")[:2] == (0, "[]\n")
+    assert run("history", "--json")[:2] == (0, "[]\n")
+
+
+def test_promote_refuses_what_has_no_structure_unless_it_is_accepted(here: Path, run: Run, ids: dict[str, str]) -> None:
+    status, output, errors = run("promote", ids["none"], "--models", "store")
+    assert (status, output) == (2, "")
+    assert "found no segments in its data (no two columns are related): give --accept-no-structure" in errors
+    assert run("promote", ids["none"], "--models", "store", "--accept-no-structure")[0] == 0
+    status, output, _ = run("promote", ids["none"], "--models", "store", "--accept-no-structure")
+    assert (status, output) == (0, f"{ids['none']} is in production already\n")
+
+
+def test_rollback_puts_back_what_was_before(here: Path, run: Run, ids: dict[str, str]) -> None:
+    run("promote", ids["unjudged"], "--models", "store")
+    run("promote", ids["none"], "--models", "store", "--accept-no-structure")
+    status, output, _ = run("rollback", "--models", "store")
+    assert status == 0
+    assert output.startswith(f"{ids['unjudged']} is in production again, before: {ids['none']}")
+    status, _, errors = run("rollback", "--models", "store")
+    assert status == 2
+    assert "no earlier version to go back to" in errors
+    assert [entry["action"] for entry in json.loads(run("history", "--json", "--models", "store")[1])] == [
+        "promote",
+        "promote",
+        "rollback",
+    ]
+
+
+def test_prune_keeps_the_newest_and_what_is_in_production(here: Path, run: Run) -> None:
+    oldest, newest = sorted(manifest.id for manifest in ModelStore(here / "store").versions())
+    assert run("prune", "--keep", 2, "--models", "store")[1] == "0 removed, 2 kept\n"
+    run("promote", oldest, "--models", "store", "--accept-no-structure")
+    assert run("prune", "--keep", 1, "--models", "store")[1] == "0 removed, 2 kept\n"
+    run("promote", newest, "--models", "store", "--accept-no-structure")
+    assert run("prune", "--keep", 1, "--models", "store")[1] == f"removed {oldest}\n1 removed, 1 kept\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["show", "20200101T000000Z-00000000"], "there is no version 20200101T000000Z-00000000 in model-store"),
+        (["promote", "20200101T000000Z-00000000"], "there is no version 20200101T000000Z-00000000 in model-store"),
+        (["rollback"], "there is no model store at model-store"),
+        (["prune", "--keep", "3"], "there is no model store at model-store"),
+        (["prune", "--keep", "0"], "'0' is no whole number of 1 or more"),
+        (["prune"], "the following arguments are required: --keep"),
+        (["compute"], "invalid choice: 'compute'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_wrong_command_is_refused_with_the_reason(run: Run, words: list[str], message: str) -> None:
+    status, output, errors = run(*words)
+    assert (status, output) == (2, "")
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_a_damaged_version_is_named(here: Path, run: Run, ids: dict[str, str]) -> None:
+    (ModelStore(here / "store").folder(ids["unjudged"]) / "kmeans.joblib").write_bytes(b"")
+    status, _, errors = run("promote", ids["unjudged"], "--models", "store")
+    assert status == 2
+    assert "kmeans.joblib is not what was published" in errors
+
+
+def test_the_store_and_the_class_come_from_the_environment_or_from_dot_env(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / ".env").write_text("MODELS_DIR=store\nPROFILE_CLASS=nothing:Here\n", encoding="utf-8")
+    assert len(json.loads(run("list", "--json")[1])) == 2
+    assert "module nothing cannot be imported" in run("fit", "groups.csv")[2]
+    monkeypatch.setenv("MODELS_DIR", "elsewhere")
+    assert json.loads(run("list", "--json")[1]) == []
+
+
+# --- as a process ----------------------------------------------------------------------------------------------------
+
+WITHOUT_EXTRAS = """
+import json, sys
+for name in ("pandas", "sklearn", "scipy", "joblib", "threadpoolctl", "kneed", "rich"):
+    sys.modules[name] = None
+from trainer.__main__ import main
+for words in json.loads(sys.argv[1]):
+    print(words[0], main([*words, "--models", "store"]), flush=True)
+"""
+
+
+def process(here: Path, *words: str, program: tuple[str, ...] = ("-m", "trainer")) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in {"MODELS_DIR", "PROFILE_CLASS"}}
+    return subprocess.Popen(
+        [sys.executable, *program, *words],
+        cwd=here, env=environment | {"PYTHONPATH": str(CHECKOUT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def without_extras(here: Path, *commands: list[str]) -> tuple[list[str], str]:
+    """The commands run one after the other where no extra is installed: "name status" of each, and all errors."""
+    with process(here, json.dumps(commands), program=("-c", WITHOUT_EXTRAS)) as running:
+        output, errors = running.communicate()
+    statuses = [line for line in output.splitlines() if re.fullmatch(r"\w+ \d+", line)]
+    return statuses, errors
+
+
+def test_what_is_stored_needs_the_base_install_only(here: Path, ids: dict[str, str]) -> None:
+    commands = (
+        ["list"],
+        ["show", ids["none"]],
+        ["promote", ids["unjudged"]],
+        ["promote", ids["none"], "--accept-no-structure"],
+        ["rollback"],
+        ["history"],
+        ["prune", "--keep", "1"],
+    )
+    statuses, errors = without_extras(here, *commands)
+    assert statuses == [f"{name} 0" for name, *_ in commands]
+    assert errors == ""
+
+
+def test_a_command_whose_extra_is_missing_says_which(here: Path) -> None:
+    statuses, errors = without_extras(here, ["fit", "groups.csv"], ["assign", "groups.csv", "-o", "out.csv"])
+    assert statuses == ["fit 2", "assign 2"]
+    for line in errors.splitlines():
+        assert re.fullmatch(
+            r'segment-trainer: this command needs \w+, .*: pip install "stream-segmentation\[trainer\]"', line
+        )
+    assert len(errors.splitlines()) == 2
+
+
+def test_a_fit_that_is_interrupted_says_so_and_leaves_no_version(here: Path) -> None:
+    with process(here, "fit", "groups.csv", "--models", "new-store") as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        while "choosing" not in line:
+            line = running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        errors = running.stderr.read()
+    assert running.returncode == 130
+    assert errors.splitlines()[-1] == "segment-trainer: interrupted, nothing unfinished is left"
+    assert "Traceback" not in errors
+    assert ModelStore(here / "new-store").versions() == ()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(here: Path, ids: dict[str, str]) -> None:
+    with process(here, "show", ids["none"], "--models", "store") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        errors = running.stderr.read()
+    assert (running.returncode, errors) == (0, "")
+
+
+def test_help_is_quick_and_names_every_command(here: Path) -> None:
+    started = time.perf_counter()
+    with process(here, "--help", program=("-X", "importtime", "-m", "trainer")) as running:
+        output, errors = running.communicate()
+    assert running.returncode == 0
+    for command in ("fit", "assign", "list", "show", "history", "promote", "rollback", "prune"):
+        assert re.search(rf"^ +{command} +\w", output, re.MULTILINE), command
+    assert "sklearn" not in errors
+    assert "pandas" not in errors
+    assert time.perf_counter() - started < 10

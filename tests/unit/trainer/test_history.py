@@ -1,0 +1,261 @@
+import csv
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from schemas import UserProfile
+from schemas.roles import Kind, category, number
+from tests.unit.trainer.histories import ADS_DATA, FIELDS, HEADER, noise, read, write
+from trainer.errors import HistoryError
+from trainer.history import BAD_ROWS_SHOWN, CHUNK_ROWS, read_history, refuse_bad_rows
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.csv"
+
+
+def text_of(path: Path) -> str:
+    return write(path, noise(3)).read_text(encoding="utf-8")
+
+
+def test_a_history_keeps_its_order_and_reads_each_column_as_its_kind(path: Path) -> None:
+    rows = noise(30)
+    history = read(write(path, rows))
+    assert history.users == tuple(row["User ID"] for row in rows)
+    assert history.table["age"].tolist() == [row["Age"] for row in rows]
+    assert history.table["conversion_rate"].tolist() == [row["Conversion Rates"] for row in rows]
+    assert history.table["top_interests"].tolist() == [
+        tuple(filter(None, row["Top Interests"].split(", "))) for row in rows
+    ]
+    assert history.bad_rows == ()
+    assert history.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.skipif(not ADS_DATA.exists(), reason="the advertising data set is not beside this checkout")
+def test_the_advertising_data_set_is_a_history_without_a_bad_row() -> None:
+    history = read(ADS_DATA)
+    assert len(history.users) == 1_000
+    assert history.bad_rows == ()
+    assert history.ignored_headers == ()
+
+
+def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_told(path: Path) -> None:
+    rows = noise(CHUNK_ROWS + 7)
+    rows[-1]["Gender"] = "X"
+    told: list[int] = []
+    history = read_history(write(path, rows), UserProfile, told.append)
+    assert told == [CHUNK_ROWS, CHUNK_ROWS + 7]
+    assert history.table["gender"].tolist() == [row["Gender"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xef\xbb\xbfUser ID", r"byte-order mark \(UTF-8\)"),
+        ("User ID".encode("utf-16"), r"byte-order mark \(UTF-16\)"),
+        (",".join(HEADER).encode() + b"\n1,caf\xe9\n", "line 2 is not UTF-8"),
+        ((",".join(HEADER) + "\n").encode(), "has a header and no rows"),
+        ((";".join(HEADER) + "\n").encode(), "separated by semicolons"),
+        (("\t".join(HEADER) + "\n").encode(), "separated by tabs"),
+        (("|".join(HEADER) + "\n").encode(), "separated by vertical bars"),
+        (b"a,b\n1,2\n", '"User ID", "Age", "Gender", .*"Top Interests"'),
+        ((",".join(HEADER[:-1]) + "\n").encode(), 'lacks the column "Top Interests"'),
+        ((",".join([*HEADER, "Age"]) + "\n").encode(), "two columns named 'Age'"),
+        ((",".join(HEADER) + '\n"user-1,18-24\n').encode(), "not a CSV file from line 2 on"),
+        (b'"User ID,Age\n', "not a CSV file from line 1 on"),
+        (b"User ID,Age\r1,18-24\r", "not a CSV file from line 1 on"),
+    ],
+)
+def test_a_file_that_is_no_history_is_refused_with_the_reason(path: Path, content: bytes, message: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(HistoryError, match=message) as refused:
+        read(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="does not exist"):
+        read(tmp_path / "none.csv")
+    with pytest.raises(HistoryError, match="is a directory"):
+        read(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser reads every file")
+def test_a_file_without_read_rights_is_refused(path: Path) -> None:
+    write(path, noise(1)).chmod(0)
+    with pytest.raises(HistoryError, match="cannot be read: Permission denied"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "problem"),
+    [
+        ("Age", "", "Age: is empty"),
+        ("Gender", "x" * 201, f"Gender: '{'x' * 40}…': string should have at most 200 characters"),
+        ("Likes and Reactions", "many", "Likes and Reactions: 'many' should be a valid number"),
+        ("Likes and Reactions", "1_000", "Likes and Reactions: '1_000' should be a valid number"),
+        ("Likes and Reactions", "5640.5", "Likes and Reactions: '5640.5' should be a multiple of 1"),
+        ("Followed Accounts", "-1", "Followed Accounts: '-1' should be greater than or equal to 0"),
+        ("Followed Accounts", "", "Followed Accounts: is empty"),
+        ("Conversion Rates", "1.1", "Conversion Rates: '1.1' should be less than or equal to 1"),
+        ("Conversion Rates", "0,1", "Conversion Rates: '0,1' should be a valid number"),
+        ("Conversion Rates", "nan", "Conversion Rates: 'nan' should be a finite number"),
+        ("Conversion Rates", "1e999", "Conversion Rates: '1e999' should be a finite number"),
+        ("Conversion Rates", "-inf", "Conversion Rates: '-inf' should be a finite number"),
+        ("Top Interests", "c" * 201, f"Top Interests: '{'c' * 40}…': string should have at most 200 characters"),
+        ("User ID", "", "User ID: is empty"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_with_line_column_and_reason(path: Path, header: str, cell: str, problem: str) -> None:
+    rows = noise(5)
+    rows[2][header] = cell
+    history = read(write(path, rows))
+    (bad_row,) = history.bad_rows
+    assert (bad_row.line, bad_row.problems) == (4, (problem,))
+    assert bad_row.cells == tuple(str(rows[2][name]) for name in HEADER)
+    assert history.users == ("user-0", "user-1", "user-3", "user-4")
+    assert len(history.table) == 4
+
+
+def test_every_problem_of_a_row_is_named(path: Path) -> None:
+    rows = noise(2)
+    rows[1] |= {"Age": "", "Conversion Rates": "much"}
+    (bad_row,) = read(write(path, rows)).bad_rows
+    assert bad_row.problems == ("Age: is empty", "Conversion Rates: 'much' should be a valid number")
+
+
+def test_a_row_with_another_number_of_cells_is_a_bad_row(path: Path) -> None:
+    path.write_text(text_of(path) + "user-9,18-24\n" + ",".join("x" * 20) + "\n", encoding="utf-8")
+    history = read(path)
+    assert [(row.line, row.problems) for row in history.bad_rows] == [
+        (5, ("the row: has 2 cells, the header has 16",)),
+        (6, ("the row: has 20 cells, the header has 16",)),
+    ]
+
+
+def test_a_user_named_again_is_a_bad_row_that_names_the_first_line(path: Path) -> None:
+    rows = noise(4)
+    rows[3]["User ID"] = "user-1"
+    history = read(write(path, rows))
+    assert [(row.line, row.problems) for row in history.bad_rows] == [(5, ("User ID: 'user-1' is already on line 3",))]
+    assert history.users == ("user-0", "user-1", "user-2")
+
+
+def test_a_bad_row_does_not_make_the_good_row_of_its_user_a_repetition(path: Path) -> None:
+    rows = noise(3)
+    rows[0] |= {"User ID": "user-2", "Age": ""}
+    history = read(write(path, rows))
+    assert [row.line for row in history.bad_rows] == [2]
+    assert history.users == ("user-1", "user-2")
+
+
+def test_lines_are_those_of_the_file_where_cells_hold_line_breaks_and_lines_are_empty(path: Path) -> None:
+    rows = noise(3)
+    rows[0]["Language"] = "two\nlines"
+    rows[2]["Age"] = ""
+    lines = write(path, rows).read_bytes().replace(b"user-1", b"\r\n\r\nuser-1")
+    path.write_bytes(lines)
+    (bad_row,) = read(path).bad_rows
+    assert bad_row.line == 7
+    assert lines.splitlines()[bad_row.line - 1].startswith(b"user-2")
+
+
+def test_columns_that_the_profile_class_does_not_have_are_ignored_and_named(path: Path) -> None:
+    rows = [{"Score": 1, **row, "Notes": "x, y"} for row in noise(3)]
+    history = read(write(path, rows))
+    assert history.ignored_headers == ("Score", "Notes")
+    assert history.table["age"].tolist() == [row["Age"] for row in rows]
+
+
+def test_the_first_bad_rows_are_shown_and_the_others_counted(path: Path) -> None:
+    rows = noise(BAD_ROWS_SHOWN + 5)
+    for row in rows[2:]:
+        row["Age"] = ""
+    with pytest.raises(HistoryError) as refused:
+        refuse_bad_rows(path, read(write(path, rows)), "correct them")
+    first, *shown, last = str(refused.value).splitlines()
+    assert first == f"{path} has 23 bad rows, nothing was written: correct them"
+    assert shown == [f"  line {line}, Age: is empty" for line in range(4, 4 + BAD_ROWS_SHOWN)]
+    assert last == "  and 3 more"
+
+
+def test_a_history_without_a_bad_row_is_not_refused(path: Path) -> None:
+    refuse_bad_rows(path, read(write(path, noise(3))), "correct them")
+
+
+class Shop(BaseModel):
+    history_id_column: ClassVar[str] = "customer"
+
+    orders: Annotated[int, number("sales"), Field(strict=True, ge=0)]
+    refunds: Annotated[float, number("sales")]
+    country: Annotated[str, category("place")] = Field(alias="Land")
+
+    @model_validator(mode="after")
+    def not_more_refunds_than_orders(self) -> "Shop":
+        if self.refunds > self.orders:
+            raise ValueError("more refunds than orders")
+        return self
+
+
+def test_a_class_of_ones_own_is_the_rule_its_own_checks_included(path: Path) -> None:
+    path.write_text("customer,Land,orders,refunds\na,FR,3,1\nb,FR,1,2.5\nc,FR,1.5,0\n", encoding="utf-8")
+    history = read_history(path, Shop, lambda _: None)
+    assert history.users == ("a",)
+    assert [(row.line, row.problems) for row in history.bad_rows] == [
+        (3, ("the row: value error, more refunds than orders",)),
+        (4, ("orders: '1.5' should be a valid integer",)),
+    ]
+
+
+# What an event can hold and a CSV cell can too, the bounds of the profile class on both sides.
+numbers = st.one_of(st.integers(-5, 12_000), st.floats(-1, 30).map(lambda x: round(x, 3)), st.floats(allow_nan=False))
+labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=210)
+items = st.lists(st.sampled_from(["Gaming", "Travel", "été", "x" * 201]), max_size=4)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> dict[str, Any]:
+    strategies = {Kind.NUMBER: numbers, Kind.ORDERED: labels, Kind.CATEGORY: labels, Kind.SEVERAL_OF: items}
+    valid = noise(1, seed=draw(st.integers(0, 99)))[0]
+    profile: dict[str, Any] = {
+        field.name: valid[field.header].split(", ") if field.kind is Kind.SEVERAL_OF else valid[field.header]
+        for field in FIELDS
+    }
+    profile["top_interests"] = [item for item in profile["top_interests"] if item]
+    for field in draw(st.lists(st.sampled_from(FIELDS), max_size=2)):
+        profile[field.name] = draw(strategies[field.kind])
+    return profile
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(st.lists(profiles(), min_size=1, max_size=4))
+def test_a_row_is_good_exactly_when_the_same_profile_in_an_event_is(tmp_path: Path, given_profiles: list[Any]) -> None:
+    path = tmp_path / "history.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        for i, profile in enumerate(given_profiles):
+            values = [profile[field.name] for field in FIELDS]
+            writer.writerow([f"user-{i}", *(", ".join(v) if isinstance(v, list) else v for v in values)])
+    expected = {}
+    for i, profile in enumerate(given_profiles):
+        try:
+            expected[f"user-{i}"] = UserProfile.model_validate_json(json.dumps(profile))
+        except ValidationError:
+            continue
+    history = read(path)
+    assert history.users == tuple(expected)
+    assert len(history.bad_rows) == len(given_profiles) - len(expected)
+    for field in FIELDS:
+        assert history.table[field.name].tolist() == [getattr(profile, field.name) for profile in expected.values()]
