@@ -154,8 +154,6 @@ class Cluster:
             return Absent.HIDDEN
         except _NO_COORDINATOR:
             return None
-        if group["error"]:
-            return Absent.HIDDEN
         return GroupFacts(
             operations=frozenset(group["authorized_operations"] or ()),
             protocol_type=group["protocol_type"],
@@ -183,6 +181,13 @@ class _Admin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships no t
     def _describe_groups_request(self, group_ids: Sequence[str]) -> Any:
         # A later version says of a group without members only that it is not there, and not what one may do with it.
         return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
+
+    def _describe_groups_process_response(self, response: Any) -> Any:
+        # kafka-python makes a text of the error, and whether to ask again is decided by its kind.
+        for group in response.groups:
+            if group.error_code:
+                raise kafka_errors.for_code(group.error_code)(f"group {group.group_id}")
+        return super()._describe_groups_process_response(response)
 
 
 _NO_COORDINATOR: Final = (

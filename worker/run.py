@@ -34,7 +34,7 @@ from worker.settings import Settings, SettingsError, misspelt_settings, read_set
 from worker.signals import StopSignals
 
 # Short, so that a stop while waiting for a broker is followed in time.
-_ATTEMPT_S: Final = 3.0
+_ATTEMPT_S: Final = 2.0
 _LOOK_S: Final = 30.0
 # Starting again changes nothing about these; WORKER_HOLD_ON_STOP is for them.
 _HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})

@@ -1,0 +1,218 @@
+"""`segment-worker check` on a real broker: every problem at once, and nothing touched."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
+from kafka.errors import TransactionalIdNotFoundError
+
+from demo.broker import Broker
+from tests.integration.brokers import Programs, TestBroker
+from tests.integration.worker_site import WorkerSite, worker_site
+
+
+@pytest.fixture
+def site(broker: TestBroker, programs: Programs, tmp_path: Path) -> WorkerSite:
+    """Names and a port; neither topics nor a model yet."""
+    return worker_site(programs, broker.bootstrap_servers, broker.fresh_name("check"), tmp_path)
+
+
+def checked(site: WorkerSite, status: int, **changed: str) -> list[dict[str, str]]:
+    """The findings, after a look at the exit status."""
+    ended = site.run("check", "--json", **changed)
+    assert (ended.returncode, ended.stderr) == (status, ""), ended.stdout + ended.stderr
+    document: dict[str, Any] = json.loads(ended.stdout)
+    assert document["ok"] is (status == 0)
+    return list(document["findings"])
+
+
+def problems(findings: list[dict[str, str]]) -> dict[str, str]:
+    """What is wrong, by where."""
+    return {each["where"]: each["what"] for each in findings if each["weight"] in {"problem", "outage"}}
+
+
+def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: WorkerSite) -> None:
+    site.create_topics()
+    version = site.publish_model()
+    ended = site.run("check", WORKER_INSTANCE_ID="one")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("ready to run\n")
+    assert f"model: version {version} loads, 4 segments, fitted for UserProfile" in ended.stdout
+    assert f"topic {site.input}: 4 partitions, 1 copy of each, READ allowed" in ended.stdout
+    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
+    assert site.name not in {group["group_id"] for group in admin.list_groups()}
+    with pytest.raises(TransactionalIdNotFoundError):
+        admin.describe_transactions([f"{site.name}-one"])
+    admin.close()
+
+
+def test_check_beside_a_running_worker_disturbs_it_not(site: WorkerSite) -> None:
+    site.create_topics()
+    site.publish_model()
+    worker = site.start_ready(WORKER_INSTANCE_ID="one")
+    findings = checked(site, 0, WORKER_INSTANCE_ID="one")
+    advice = {each["where"]: each["what"] for each in findings if each["weight"] == "advice"}
+    assert advice["http"] == f"a segment worker answers at 127.0.0.1:{site.http_port} already"
+    assert advice[f"group {site.name}"] == "a member with the instance id one is in it now"
+    assert site.asked("/readyz") == 200
+    assert worker.stop() == 0
+
+
+def test_every_problem_is_named_in_one_run(site: WorkerSite, broker: TestBroker) -> None:
+    with broker.cluster() as cluster:
+        cluster.create_topic(site.input, 2)
+        cluster.create_topic(site.rejected, 2, {"max.message.bytes": "500000", "cleanup.policy": "compact"})
+    site.publish_model()
+    (model,) = site.store.glob("versions/*/model.json")
+    model.write_bytes(b"{}")
+    ended = site.run("check", WORKER_BROKER_WAIT_S="soon")
+    assert ended.returncode == 2
+    first, second, *_ = ended.stdout.splitlines()
+    assert first.startswith("problem  settings: WORKER_BROKER_WAIT_S (from the environment): 'soon' is not allowed; ")
+    assert second.startswith(f"problem  model: {model} is not what was published")
+    findings = checked(site, 2)
+    assert {each["where"] for each in findings if each["weight"] == "problem"} == {
+        "model",
+        f"topic {site.output}",
+        f"topic {site.rejected}",
+    }
+    lines = [f"{each['what']}; {each['remedy']}" for each in findings if each["weight"] == "problem"]
+    assert any(line.startswith("does not exist; create it, set WORKER_OUTPUT_TOPIC") for line in lines)
+    assert (
+        "max.message.bytes is 500000, and an event of WORKER_EVENT_MAX_BYTES with its headers needs 965536; "
+        "raise it to 965536, or lower WORKER_EVENT_MAX_BYTES"
+    ) in lines
+    assert any(line.startswith("is compacted: ") for line in lines)
+    with broker.cluster() as cluster:
+        assert site.output not in cluster.topics()
+
+
+def test_an_unreachable_broker_is_named_beside_the_other_problems(site: WorkerSite) -> None:
+    began = time.monotonic()
+    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"))
+    assert time.monotonic() - began < 12
+    assert found.keys() == {"brokers", "model"}
+    assert found["brokers"].startswith("no broker answers at 127.0.0.1:1 (111 ECONNREFUSED); check KAFKA_BOOTSTRAP_")
+    assert "is named 'production'" in found["model"]
+
+
+def test_a_name_that_nobody_knows_and_a_port_that_is_no_kafka_are_told_apart(site: WorkerSite) -> None:
+    site.create_topics()
+    worker_port = site.http_port
+    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS="nowhere.invalid:9092", WORKER_BROKER_WAIT_S="1"))
+    assert "(DNS Resolution failure)" in found["brokers"]
+    site.publish_model()
+    site.start_ready()
+    kafka_at = f"127.0.0.1:{worker_port}"
+    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS=kafka_at, WORKER_BROKER_WAIT_S="1"))
+    assert f"no broker answers at {kafka_at} (" in found["brokers"]
+
+
+def test_timeouts_beyond_what_the_brokers_allow_are_named(site: WorkerSite) -> None:
+    site.create_topics()
+    site.publish_model()
+    found = problems(checked(site, 2, WORKER_SESSION_TIMEOUT_MS="2000"))
+    assert found == {"brokers": "group.min.session.timeout.ms is 6000, and WORKER_SESSION_TIMEOUT_MS is 2000"}
+
+
+def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
+    from kafka import KafkaConsumer
+
+    site.create_topics()
+    site.publish_model()
+    other: Any = KafkaConsumer(site.input, bootstrap_servers=site.bootstrap_servers, group_id=site.name)
+    deadline = time.monotonic() + 20
+    while not other.assignment():
+        assert time.monotonic() < deadline
+        other.poll(timeout_ms=100)
+    found = problems(checked(site, 2))
+    other.close()
+    uses = "its members use consumer range, and this worker uses consumer cooperative-sticky"
+    assert found == {f"group {site.name}": uses}
+
+
+USER = "worker"
+LOGIN = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+    "sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.login.plain.sasl.jaas.config": (
+        'org.apache.kafka.common.security.plain.PlainLoginModule required user_worker="right";'
+    ),
+}
+
+
+def allow(
+    site: WorkerSite, kind: Any, name: str, operation: Any, pattern: Any = ACLResourcePatternType.LITERAL
+) -> None:
+    """Grant the worker's user one operation on one resource."""
+    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
+    resource = ResourcePattern(kind, name, pattern)
+    admin.create_acls([ACL(f"User:{USER}", "*", operation, ACLPermissionType.ALLOW, resource)])
+    admin.close()
+
+
+def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
+    broker_with: Callable[..., AbstractContextManager[Broker]], programs: Programs, tmp_path: Path
+) -> None:
+    with broker_with(config=LOGIN, listeners={"LOGIN": "SASL_PLAINTEXT"}) as broker:
+        site = worker_site(programs, broker.bootstrap_servers, "rights", tmp_path)
+        site.create_topics()
+        site.publish_model()
+        login = {
+            "KAFKA_BOOTSTRAP_SERVERS": broker.addresses["LOGIN"],
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "KAFKA_SASL_MECHANISM": "PLAIN",
+            "KAFKA_SASL_USERNAME": USER,
+            "KAFKA_SASL_PASSWORD": "right",
+        }
+
+        refused = problems(checked(site, 2, **login | {"KAFKA_SASL_PASSWORD": "wrong-secret"}))
+        assert "Authentication failed: Invalid username or password" in refused["brokers"]
+        ended = site.run("run", **login | {"KAFKA_SASL_PASSWORD": "wrong-secret"})
+        assert ended.returncode == 2
+        assert "refused to sign this worker in" in ended.stderr
+        assert "wrong-secret" not in ended.stdout + ended.stderr
+
+        assert problems(checked(site, 2, **login)).keys() == {
+            f"topic {site.input}",
+            f"topic {site.output}",
+            f"topic {site.rejected}",
+            f"group {site.name}",
+            f"transactional id {site.name}-…",
+        }
+        ended = site.run("run", **login)
+        assert ended.returncode == 2
+        assert len([line for line in ended.stderr.splitlines() if line.startswith("segment-worker: ")]) == 5
+
+        allow(site, ResourceType.TOPIC, site.input, ACLOperation.READ)
+        allow(site, ResourceType.TOPIC, site.output, ACLOperation.DESCRIBE)
+        allow(site, ResourceType.GROUP, site.name, ACLOperation.DESCRIBE)
+        prefixed = ACLResourcePatternType.PREFIXED
+        allow(site, ResourceType.TRANSACTIONAL_ID, f"{site.name}-", ACLOperation.WRITE, prefixed)
+        assert problems(checked(site, 2, **login)) == {
+            f"topic {site.output}": "this worker may not WRITE",
+            f"topic {site.rejected}": "does not exist, or this worker may not see it",
+            f"group {site.name}": "this worker may not READ with it",
+        }
+
+        allow(site, ResourceType.TOPIC, site.output, ACLOperation.WRITE)
+        allow(site, ResourceType.TOPIC, site.rejected, ACLOperation.WRITE)
+        allow(site, ResourceType.GROUP, site.name, ACLOperation.READ)
+        findings = checked(site, 0, **login)
+        assert {each["weight"] for each in findings} == {"fine", "unknown"}
+        worker = site.start_ready(**login)
+        assert worker.stop() == 0

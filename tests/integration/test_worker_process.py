@@ -1,0 +1,330 @@
+"""The worker as people run it: a process, a broker, signals, and what it says."""
+
+import json
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from demo.broker import Broker
+from demo.cluster import NewRecord
+from models.manifest import MANIFEST_FORMAT
+from schemas.events import SegmentAssigned
+from tests.integration.brokers import Programs, TestBroker, wait_until
+from tests.integration.worker_site import WorkerSite, worker_site
+from tests.unit.events import event_bytes
+
+
+@pytest.fixture
+def site(broker: TestBroker, programs: Programs, tmp_path: Path) -> WorkerSite:
+    """Everything that a worker needs."""
+    site = bare_site(broker, programs, tmp_path)
+    site.create_topics()
+    site.publish_model()
+    return site
+
+
+def bare_site(broker: TestBroker | Broker, programs: Programs, tmp_path: Path) -> WorkerSite:
+    name = broker.fresh_name("worker") if isinstance(broker, TestBroker) else "worker"
+    return worker_site(programs, broker.bootstrap_servers, name, tmp_path)
+
+
+def events(count: int, users: int = 20) -> list[NewRecord]:
+    """Events of several users in turn, numbered by their id."""
+    return [
+        NewRecord(b"user-%d" % (number % users), event_bytes(id=str(number), subject=f"user-{number % users}"))
+        for number in range(count)
+    ]
+
+
+BAD: list[tuple[str, bytes | None]] = [
+    ("empty", None),
+    ("empty", b""),
+    ("too_large", b"x" * 2_000_000),
+    ("not_json", b"\xff\xfe"),
+    ("not_json", b"{"),
+    ("not_json", b'{"specversion": NaN}'),
+    ("not_json", event_bytes().replace(b"4.5", b"1e999")),
+    ("not_json", b"[" * 10_000 + b"]" * 10_000),
+    ("invalid_envelope", b"[]"),
+    ("invalid_envelope", b"{}"),
+    ("invalid_envelope", event_bytes(without="subject")),
+    ("invalid_envelope", event_bytes(time="2026-11-22T12:00:00")),
+    ("unknown_type", event_bytes(type="user.profile.deleted.v1")),
+    ("invalid_profile", event_bytes(without="age")),
+    ("invalid_profile", event_bytes({"likes_and_reactions": "5640"})),
+    ("invalid_profile", event_bytes({"likes_and_reactions": True})),
+    ("invalid_profile", event_bytes({"weekday_hours_online": 24.5})),
+]
+
+
+def test_every_bad_event_is_rejected_with_its_reason_and_the_worker_goes_on(
+    broker: TestBroker, programs: Programs, tmp_path: Path
+) -> None:
+    site = bare_site(broker, programs, tmp_path)
+    site.create_topics(partitions=1, input={"max.message.bytes": "3000000"})
+    site.publish_model()
+    worker = site.start_ready()
+    good = NewRecord(None, event_bytes(id="last", subject="user-9"))
+    site.send([*(NewRecord(b"key-%d" % number, value) for number, (_, value) in enumerate(BAD)), good])
+    outcomes = site.wait_for_outcomes(len(BAD) + 1)
+
+    rejected = [record for record in outcomes if record.topic == site.rejected]
+    assert [record.headers["rejected.reason"].decode() for record in rejected] == [reason for reason, _ in BAD]
+    for number, ((_, value), record) in enumerate(zip(BAD, rejected, strict=True)):
+        assert record.key == b"key-%d" % number
+        assert record.headers["rejected.topic"] == site.input.encode()
+        assert record.headers["rejected.offset"] == b"%d" % number
+        if value is not None and len(value) > 1_000_000:
+            assert (record.value, record.headers["rejected.truncated"]) == (b"", b"1")
+        else:
+            assert record.value == value
+
+    (result,) = [record for record in outcomes if record.topic == site.output]
+    assigned = SegmentAssigned.model_validate_json(result.value or b"")
+    assert (result.key, assigned.subject, assigned.data.input.id) == (b"user-9", "user-9", "last")
+
+    status, text = site.get("/metrics")
+    assert status == 200
+    for reason, count in Counter(reason for reason, _ in BAD).items():
+        assert f'segment_worker_rejected_total{{reason="{reason}"}} {count}.0' in text.decode()
+    assert worker.stop() == 0
+    assert not re.search(r"user-9|key-\d|Traceback", worker.log), "a log holds no payload, key or user"
+
+
+def test_results_keep_the_order_of_each_partition_and_restart_continues_at_the_committed_offset(
+    site: WorkerSite,
+) -> None:
+    first = site.start_ready()
+    site.send(events(1000))
+    site.wait_for_outcomes(1000)
+    assert first.stop() == 0
+    site.send(events(500))
+    site.start_ready()
+    outcomes = site.wait_for_outcomes(1500)
+    assert len(outcomes) == 1500
+
+    seen: dict[str, list[tuple[int, int]]] = {}
+    for record in outcomes:
+        assigned = SegmentAssigned.model_validate_json(record.value or b"")
+        assert record.key == assigned.subject.encode()
+        seen.setdefault(assigned.subject, []).append((assigned.data.input.partition, assigned.data.input.offset))
+    # One user's events are in one partition, and so are the user's results: in the order they came.
+    assert len(seen) == 20
+    assert all(
+        places == sorted(places) and len({partition for partition, _ in places}) == 1 for places in seen.values()
+    )
+    assert sum(site.committed().values()) >= 1500
+
+
+def test_a_running_worker_answers_its_probes_and_shows_its_lag(site: WorkerSite) -> None:
+    site.start_ready(WORKER_LIVENESS_WINDOW_S="1")
+    site.send(events(10))
+    site.wait_for_outcomes(10)
+    assert site.asked("/livez") == 200
+    assert site.reason("/readyz") == "model loaded, consumer group joined"
+    wait_until(lambda: site.get("/metrics")[1].count(b"segment_worker_lag_events{") == 4, 10, "the lag of 4 partitions")
+    assert site.asked("/") == 404
+
+
+def test_a_worker_without_a_partition_is_ready(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
+    first = bare_site(broker, programs, tmp_path)
+    first.create_topics(partitions=1)
+    first.publish_model()
+    second = worker_site(programs, broker.bootstrap_servers, first.name, tmp_path)
+    first.start_ready()
+    second.start_ready()
+    lags = [site.get("/metrics")[1].count(b"segment_worker_lag_events{") for site in (first, second)]
+    assert sum(lags) <= 1
+
+
+def test_transactions_of_an_upstream_leave_no_lag_that_looks_like_a_stall(site: WorkerSite) -> None:
+    upstream: Any = KafkaProducer(bootstrap_servers=site.bootstrap_servers, transactional_id=f"{site.name}-upstream")
+    upstream.init_transactions()
+    site.start_ready(WORKER_LIVENESS_WINDOW_S="1")
+    for number in range(3):
+        upstream.begin_transaction()
+        upstream.send(site.input, key=b"a", value=event_bytes(id=str(number)))
+        upstream.flush()
+        if number == 1:
+            upstream.abort_transaction()
+        else:
+            upstream.commit_transaction()
+    site.wait_for_outcomes(2)
+    upstream.begin_transaction()
+    upstream.send(site.input, key=b"a", value=event_bytes(id="left open"))
+    upstream.flush()
+    # Longer than the window: the log ends with markers, and then with a transaction that is left open.
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        assert site.asked("/livez") == 200, site.reason("/livez")
+        time.sleep(0.1)
+    upstream.abort_transaction()
+    upstream.close()
+
+
+def test_sigterm_drains_within_five_seconds_and_nothing_is_lost_or_doubled(site: WorkerSite) -> None:
+    worker = site.start_ready()
+    site.send(events(5000))
+    began = time.monotonic()
+    assert worker.stop(timeout_s=10) == 0
+    assert time.monotonic() - began < 5
+    assert '"drained"' in worker.log
+    first = len(site.read(site.output))
+    assert sum(site.committed().values()) >= first
+    site.start_ready()
+    outcomes = site.wait_for_outcomes(5000)
+    ids = Counter(json.loads(record.value or b"")["id"] for record in outcomes)
+    assert len(ids) == len(outcomes) == 5000
+
+
+def test_one_ctrl_c_drains(site: WorkerSite) -> None:
+    worker = site.start_ready()
+    worker.send(signal.SIGINT)
+    assert worker.wait(10) == 0
+    assert "Traceback" not in worker.log
+
+
+def test_a_worker_that_waits_for_a_broker_says_so_and_follows_a_signal(site: WorkerSite) -> None:
+    worker = site.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    worker.wait_for_log('"waiting_for_broker"')
+    assert (site.asked("/livez"), site.asked("/readyz")) == (200, 503)
+    assert worker.stop(timeout_s=6) == 0
+
+
+def test_ctrl_c_twice_ends_at_once_with_130(site: WorkerSite) -> None:
+    worker = site.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    worker.wait_for_log('"waiting_for_broker"')
+    worker.send(signal.SIGINT)
+    time.sleep(0.2)
+    worker.send(signal.SIGINT)
+    assert worker.wait(2) == 130
+    assert "Traceback" not in worker.log
+
+
+def test_a_broker_that_comes_late_is_waited_for(
+    broker_with: Callable[..., AbstractContextManager[Broker]], programs: Programs, tmp_path: Path
+) -> None:
+    with broker_with() as broker:
+        site = bare_site(broker, programs, tmp_path)
+        site.create_topics()
+        site.publish_model()
+        broker.stop()
+        worker = site.start()
+        worker.wait_for_log('"waiting_for_broker"')
+        broker.start()
+        wait_until(lambda: site.asked("/readyz") == 200, 30, "a ready worker")
+        site.send(events(10))
+        assert len(site.wait_for_outcomes(10)) == 10
+        broker.kill()
+        began = time.monotonic()
+        # Whether its last commit had come through when the broker died, nobody promises; that it ends, we do.
+        assert worker.stop(timeout_s=10) in {0, 1}
+        assert time.monotonic() - began < 8
+
+
+def refused(site: WorkerSite, *arguments: str, status: int = 2, **changed: str) -> str:
+    """What a worker says that does not start; one line, and no traceback."""
+    ended = site.run("run", *arguments, **changed)
+    assert ended.returncode == status, ended.stderr
+    said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert len(said) == 1, ended.stderr
+    assert said[0].startswith("segment-worker: ")
+    return said[0]
+
+
+def test_a_start_without_a_model_is_refused(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
+    line = refused(bare_site(broker, programs, tmp_path))
+    assert "model-store is named 'production': fit one with `segment-trainer fit DATA.csv`" in line
+
+
+def test_a_start_with_a_damaged_model_is_refused(site: WorkerSite) -> None:
+    (model,) = site.store.glob("versions/*/model.json")
+    model.write_bytes(model.read_bytes() + b" ")
+    assert f"{model} is not what was published" in refused(site)
+    model.unlink()
+    assert f"{model} cannot be read" in refused(site)
+
+
+def test_a_start_with_a_model_of_a_newer_format_is_refused(site: WorkerSite) -> None:
+    (manifest,) = site.store.glob("versions/*/manifest.json")
+    document = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**document, "format": MANIFEST_FORMAT + 1}))
+    assert f"has format {MANIFEST_FORMAT + 1}, this release reads {MANIFEST_FORMAT}" in refused(site)
+
+
+def test_a_start_with_another_profile_class_is_refused_and_both_are_named(site: WorkerSite) -> None:
+    other = Path(__file__).parents[1] / "unit" / "worker" / "test_model.py"
+    line = refused(site, PROFILE_CLASS=f"{other}:OtherProfile")
+    assert "was fitted for profile class UserProfile" in line
+    assert "in use is OtherProfile" in line
+
+
+def test_a_start_with_a_port_in_use_is_refused(site: WorkerSite) -> None:
+    with socket.create_server(("127.0.0.1", site.http_port)):
+        assert "WORKER_HTTP_HOST and WORKER_HTTP_PORT: cannot listen on" in refused(site)
+
+
+def test_a_start_without_a_topic_is_refused_and_makes_none(
+    broker: TestBroker, programs: Programs, tmp_path: Path
+) -> None:
+    site = bare_site(broker, programs, tmp_path)
+    site.publish_model()
+    with broker.cluster() as cluster:
+        cluster.create_topic(site.output, 1)
+        cluster.create_topic(site.rejected, 1)
+        line = refused(site)
+        assert f"topic {site.input}: does not exist; create it, set WORKER_INPUT_TOPIC" in line
+        assert site.input not in cluster.topics()
+
+
+def test_a_start_without_a_broker_ends_with_1_because_starting_again_can_help(site: WorkerSite) -> None:
+    line = refused(site, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", WORKER_BROKER_WAIT_S="1", status=1)
+    assert "no broker answers at 127.0.0.1:1 (111 ECONNREFUSED); check KAFKA_BOOTSTRAP_SERVERS" in line
+
+
+def test_create_topics_makes_what_is_missing_so_that_the_largest_event_fits(
+    broker: TestBroker, programs: Programs, tmp_path: Path
+) -> None:
+    site = bare_site(broker, programs, tmp_path)
+    site.publish_model()
+    with broker.cluster() as cluster:
+        cluster.create_topic(site.input, 3, {"max.message.bytes": "3000000"})
+    settings = {"WORKER_EVENT_MAX_BYTES": "2500000", "WORKER_BATCH_MAX_BYTES": "8000000"}
+    worker = site.start_ready("--create-topics", **settings)
+    large = NewRecord(b"k", b"{" + b" " * 2_000_000)
+    site.send([*events(5), large])
+    outcomes = site.wait_for_outcomes(6)
+    (rejected,) = [record for record in outcomes if record.topic == site.rejected]
+    assert rejected.value == large.value
+    with broker.cluster() as cluster:
+        assert len(cluster.end_offsets(site.output)) == len(cluster.end_offsets(site.rejected)) == 3
+    assert worker.stop() == 0
+    site.start_ready("--create-topics", **settings)
+
+
+def test_where_ends_are_restarted_a_worker_that_a_person_must_mend_stays_alive_and_not_ready(
+    broker: TestBroker, programs: Programs, tmp_path: Path
+) -> None:
+    site = bare_site(broker, programs, tmp_path)
+    worker = site.start(WORKER_HOLD_ON_STOP="true")
+    worker.wait_for_log('"held"')
+    assert site.asked("/livez") == 200
+    assert site.asked("/readyz") == 503
+    assert "is named 'production'" in site.reason("/readyz")
+    assert worker.stop(timeout_s=5) == 2
+
+
+def test_a_wrong_setting_is_held_too_where_its_port_is_not_in_doubt(site: WorkerSite) -> None:
+    worker = site.start(WORKER_HOLD_ON_STOP="true", WORKER_BATCH_MAX_EVENTS="many")
+    worker.wait_for_log('"held"')
+    assert "WORKER_BATCH_MAX_EVENTS" in site.reason("/readyz")
+    assert worker.stop(timeout_s=5) == 2
