@@ -72,11 +72,17 @@ def test_a_large_segment_has_an_outlier_distance_of_its_own(tmp_path: Path) -> N
 
 
 def test_equal_users_are_no_outliers(tmp_path: Path) -> None:
-    one, other = planted(100)[0], planted(100)[99]
-    rows = [(one if i % 2 else other) | {"User ID": i} for i in range(100)]
-    _, found = fitted(tmp_path / "history.csv", rows)
-    assert found.sizes == {0: 50, 1: 50}
+    kinds = planted(100)[::15]
+    rows = [kinds[i % len(kinds)] | {"User ID": i} for i in range(50 * len(kinds))]
+    options = replace(OPTIONS, k=len(kinds), columns=ColumnRule.ALL)
+    history, found = fitted(tmp_path / "history.csv", rows, options)
+    assert found.sizes == dict.fromkeys(range(len(kinds)), 50)
+    assert 0 < found.assignments.distance.max() < 1e-6  # what rounding leaves
     assert not found.assignments.outlier.any()
+    # A sum over one row rounds otherwise than the same sum among many.
+    for i in range(len(kinds)):
+        one = {name: [values[i]] for name, values in history.columns.items()}
+        assert not found.segmentation.assign(one).outlier.any()
 
 
 def test_the_order_of_users_and_the_seed_decide_nothing_where_groups_are_clear(tmp_path: Path) -> None:

@@ -72,9 +72,10 @@ def test_two_lists_of_items_are_related_by_items_that_come_together(generator: n
 def test_an_item_named_twice_counts_once_and_empty_lists_are_related_to_nothing(
     generator: np.random.Generator,
 ) -> None:
-    level = labels(generator.integers(0, 2, ROWS))
-    assert kept(s1=pd.Series([("a", "a") if i % 2 else ("a",) for i in range(ROWS)]), l1=level) == frozenset()
-    assert kept(s1=pd.Series([()] * ROWS), l1=level) == frozenset()
+    level = generator.integers(0, 2, ROWS)
+    lists = pd.Series([("a",) * (1 + mark) if generator.random() < 0.4 else () for mark in level])
+    assert kept(s1=lists, l1=labels(level)) == frozenset()
+    assert kept(s1=pd.Series([()] * ROWS), l1=labels(level)) == frozenset()
 
 
 def test_a_relation_that_is_sure_but_weak_is_not_kept(generator: np.random.Generator) -> None:
@@ -105,20 +106,20 @@ def test_the_p_value_and_strength_are_those_of_the_literature(generator: np.rand
 
 
 def test_rare_labels_and_items_make_no_relation_out_of_noise() -> None:
-    def zipf(levels: int) -> list[float]:
-        shares = 1 / np.arange(1, levels + 1) ** 1.2
-        return [*map(float, shares / shares.sum())]
-
-    for seed in range(8):
+    shares = 1 / np.arange(1, 61) ** 1.2
+    shares /= shares.sum()
+    for seed in (0, 6, 7):  # of twelve, those that do where a cell of the table may expect half a user
         generator = np.random.default_rng(seed)
-        columns = {
-            "l1": labels(generator.choice(40, 300, p=zipf(40))),
-            "l2": labels(generator.choice(60, 300, p=zipf(60))),
-            "n1": pd.Series(generator.lognormal(0, 2, 300)),
-            "s1": pd.Series(
-                [tuple(generator.choice(30, generator.integers(0, 4), replace=False, p=zipf(30))) for _ in range(300)]
-            ),
-        }
+        lists = [
+            pd.Series(
+                [
+                    tuple(generator.choice(60, generator.integers(0, 4), replace=False, p=shares).tolist())
+                    for _ in range(ROWS)
+                ]
+            )
+            for _ in range(2)
+        ]
+        columns = {"s1": lists[0], "s2": lists[1], "l1": labels(generator.choice(60, ROWS, p=shares))}
         assert kept(**columns) == frozenset(), seed
 
 

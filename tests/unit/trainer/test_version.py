@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.encoding import CategoryColumn, Encoder
 from models.golden import Golden
 from models.manifest import ProfileReference, Verdict
+from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
+from schemas.roles import Kind, ProfileField
 from tests.unit.trainer.histories import FIELDS, HEADER, groups, noise, planted, read, write
 from trainer.errors import FitRefused, HistoryError
 from trainer.fit import ColumnRule, FitOptions
-from trainer.golden import UNSEEN
+from trainer.golden import UNSEEN, golden_rows
 from trainer.history import History
 from trainer.learning import BadRows, Published, fit_history
 from trainer.progress import Silence
@@ -134,6 +137,18 @@ def test_golden_rows_are_profiles_as_an_event_has_them(case: Case) -> None:
     golden = Golden.from_json((case.folder / "golden.json").read_bytes())
     for values in zip(*(golden.columns[field.name] for field in FIELDS), strict=True):
         UserProfile.model_validate(dict(zip((field.name for field in FIELDS), values, strict=True)))
+
+
+def test_no_golden_row_lies_on_a_border() -> None:
+    levels = ("left", "middle", "right")
+    field = ProfileField("side", "Side", "group", Kind.CATEGORY, ())
+    table = pd.DataFrame({"side": pd.Categorical(levels * 10)})
+    history = History(("User ID", "Side"), "User ID", (field,), tuple(map(str, range(30))), table, (), (), "")
+    encoder = Encoder((CategoryColumn("side", levels, means=(0.0, 0.0, 0.0), scale=1.0),))
+    at_the_sides = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
+    segments = tuple(Segment(i, f"Segment {i}", at, 0.1, 1.0) for i, at in enumerate(at_the_sides))
+    golden = golden_rows(history, Segmentation(encoder, segments), seed=1)
+    assert set(golden.columns["side"]) == {"left", "right"}
 
 
 def test_bad_rows_are_left_out_and_written_beside_the_version(tmp_path: Path) -> None:
