@@ -43,7 +43,8 @@ def _asyncapi(flags: dict[str, str]) -> int:
     from schemas.asyncapi import asyncapi_document
     from schemas.errors import ProfileClassError
     from schemas.roles import load_profile_class
-    from worker.settings import SettingsError, load_settings
+    from worker.errors import SettingsError
+    from worker.settings import load_settings
 
     try:
         settings = load_settings(flags)

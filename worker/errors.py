@@ -24,6 +24,35 @@ class WorkerError(Exception):
     """The worker cannot go on as it was."""
 
 
+class SettingsError(WorkerError):
+    """Settings are missing, wrong or contradict each other: one line each in `problems`, the fields in `fields`."""
+
+    def __init__(self, problems: tuple[str, ...], fields: frozenset[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.fields = fields
+
+
+class PortUnusable(WorkerError):
+    """Nothing can be served at the address asked for."""
+
+
+class BrokersUnreachable(WorkerError):
+    """No broker answered in the time given; the message says which were asked, and what was in the way."""
+
+
+class TopicNotCreated(WorkerError):
+    """The cluster did not create a topic; the message says why and what to do."""
+
+
+class ClusterUnusable(WorkerError):
+    """The cluster is not as this worker needs it: one line each in `problems`."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class RetryBatchError(WorkerError):
     """Nothing of the batch was committed: rewind, wait, and poll again."""
 

@@ -12,17 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Final
 
-from worker.errors import WorkerError
+from worker.errors import PortUnusable
 
 # A probe has one short request; whoever needs longer is cut off, and whoever comes while so many are here as well.
 CLIENT_MAX_S: Final = 5.0
 CLIENTS_MAX: Final = 32
 
 SERVER_NAME: Final = "segment-worker"
-
-
-class PortUnusable(WorkerError):
-    """Nothing can be served at the address asked for."""
 
 
 @dataclass(frozen=True, slots=True)

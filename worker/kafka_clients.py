@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from worker.errors import SettingsError
 from worker.kafka_token import ClientCredentials, TokenProvider
-from worker.settings import Settings, SettingsError
+from worker.settings import Settings
 
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.protocol.admin import DescribeGroupsRequest
 
 from worker.check import Absent, ClusterFacts, GroupFacts, TopicFacts
-from worker.errors import ExitStatus, StopProcessError, WorkerError
+from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError, TopicNotCreated, WorkerError
 from worker.kafka_connect import connected
 from worker.kafka_faults import fault
 from worker.kafka_last_words import hear_last_words
@@ -39,14 +39,6 @@ _BROKER_SETTINGS: Final = (
 # A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
 _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
-
-
-class BrokersUnreachable(WorkerError):
-    """No broker answered in the time given; the message says which were asked, and what was in the way."""
-
-
-class TopicNotCreated(WorkerError):
-    """The cluster did not create a topic; the message says why and what to do."""
 
 
 class Cluster:

@@ -8,13 +8,12 @@ from typing import Final
 from models.errors import ModelError
 from schemas.errors import ProfileClassError
 from worker.check import Finding, Weight, judge_cluster
-from worker.errors import WorkerError
-from worker.http_server import PortUnusable
+from worker.errors import PortUnusable, SettingsError, WorkerError
 from worker.kafka_clients import connection_arguments
 from worker.kafka_cluster import Cluster
 from worker.model import load_model
 from worker.probes import require_free_port, worker_answers
-from worker.settings import Settings, SettingsError, misspelt_settings, read_settings
+from worker.settings import Settings, misspelt_settings, read_settings
 
 _WAIT_S: Final = 5.0
 

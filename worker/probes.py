@@ -6,8 +6,9 @@ import http.client
 
 import orjson
 
+from worker.errors import PortUnusable
 from worker.health import Health, HealthWatch
-from worker.http_server import SERVER_NAME, Answer, HttpServer, PortUnusable, Routes
+from worker.http_server import SERVER_NAME, Answer, HttpServer, Routes
 from worker.metrics import CONTENT_TYPE, Metrics
 from worker.settings import Settings
 

@@ -15,13 +15,21 @@ from models.errors import ModelError
 from schemas.errors import ProfileClassError
 from schemas.roles import profile_fields
 from worker import loop
-from worker.check import Finding, Weight, judge_cluster
+from worker.check import Weight, judge_cluster
 from worker.deadline import Deadline
-from worker.errors import ExitStatus, StopProcessError
+from worker.errors import (
+    BrokersUnreachable,
+    ClusterUnusable,
+    ExitStatus,
+    PortUnusable,
+    SettingsError,
+    StopProcessError,
+    TopicNotCreated,
+)
 from worker.health import HealthWatch
-from worker.http_server import HttpServer, PortUnusable
+from worker.http_server import HttpServer
 from worker.kafka_clients import connection_arguments
-from worker.kafka_cluster import BrokersUnreachable, Cluster, TopicNotCreated
+from worker.kafka_cluster import Cluster
 from worker.kafka_io import open_transport
 from worker.logs import configure_logs
 from worker.metrics import Metrics
@@ -30,7 +38,7 @@ from worker.observer import LoopObserver
 from worker.probes import serve_probes
 from worker.process import Scoring
 from worker.records import Outcome, Record
-from worker.settings import Settings, SettingsError, misspelt_settings, read_settings
+from worker.settings import Settings, misspelt_settings, read_settings
 from worker.signals import StopSignals
 
 # Short, so that a stop while waiting for a broker is followed in time.
@@ -156,18 +164,10 @@ def _look(
         for finding in findings:
             if finding.weight in {Weight.ADVICE, Weight.OUTAGE}:
                 _log.warning("cluster", weight=finding.weight, finding=finding.line)
-        if refused := tuple(finding for finding in findings if finding.weight is Weight.PROBLEM):
-            raise _ClusterUnusable(refused)
+        if refused := tuple(finding.line for finding in findings if finding.weight is Weight.PROBLEM):
+            raise ClusterUnusable(refused)
         return facts.cluster_id
     return None
-
-
-class _ClusterUnusable(Exception):
-    """The cluster is not as this worker needs it."""
-
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
-        super().__init__(findings)
-        self.findings = findings
 
 
 def _told(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
@@ -175,10 +175,8 @@ def _told(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
     match error:
         case StopProcessError():
             return error.exit_status, (str(error),)
-        case SettingsError():
+        case SettingsError() | ClusterUnusable():
             return ExitStatus.ACT_FIRST, error.problems
-        case _ClusterUnusable():
-            return ExitStatus.ACT_FIRST, tuple(finding.line for finding in error.findings)
         case ModelError() | ProfileClassError() | PortUnusable() | TopicNotCreated():
             return ExitStatus.ACT_FIRST, (str(error),)
         case BrokersUnreachable():

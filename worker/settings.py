@@ -18,20 +18,11 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
-from worker.errors import WorkerError
+from worker.errors import SettingsError
 
 ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
 REJECTED_HEADROOM_BYTES = 64 * 1024
-
-
-class SettingsError(WorkerError):
-    """Settings are missing, wrong or contradict each other: one line each in `problems`, the fields in `fields`."""
-
-    def __init__(self, problems: tuple[str, ...], fields: frozenset[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-        self.fields = fields
 
 
 @dataclass(frozen=True, slots=True)

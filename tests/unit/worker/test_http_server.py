@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from worker import http_server
-from worker.http_server import Answer, HttpServer, PortUnusable
+from worker.errors import PortUnusable
+from worker.http_server import Answer, HttpServer
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
+from worker.errors import SettingsError
 from worker.kafka_clients import connection_arguments, ssl_context
 from worker.kafka_token import TokenProvider
-from worker.settings import Settings, SettingsError
+from worker.settings import Settings
 
 SASL = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_username": "me", "kafka_sasl_password": "secret"}
 

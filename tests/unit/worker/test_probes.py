@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from worker.errors import PortUnusable
 from worker.health import HealthWatch
-from worker.http_server import PortUnusable
 from worker.metrics import Metrics
 from worker.probes import require_free_port, serve_probes, worker_answers
 from worker.settings import Settings

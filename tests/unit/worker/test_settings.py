@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from worker.settings import Settings, SettingsError, load_settings, misspelt_settings, read_settings, setting_rows
+from worker.errors import SettingsError
+from worker.settings import Settings, load_settings, misspelt_settings, read_settings, setting_rows
 
 
 def problems(flags: dict[str, str] | None = None) -> tuple[str, ...]:
