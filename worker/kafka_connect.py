@@ -7,14 +7,18 @@ from typing import Any
 
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
+
+_connect = KafkaNetSocket.sock_connect
 
 
 def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     """The client, connected to the cluster.
 
     Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and a broker's refusal to sign in rather
-    than the timeout that kafka-python makes of it. The connection and thread of a failed attempt are gone then.
+    than the timeout that kafka-python makes of it. The connections and thread of a failed attempt are gone then.
     """
+    KafkaNetSocket.sock_connect = _connect_or_close
     opened: list[Any] = []
 
     def remembered(**settings: Any) -> Any:
@@ -32,3 +36,13 @@ def connected(client: Callable[..., Any], **arguments: Any) -> Any:
         for one in opened:
             one.close()
         raise (refusals[0] if refusals else error) from error
+
+
+async def _connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
+    # kafka-python 3.0.12 leaves a socket that could not connect to the garbage collector: while a broker is away, one
+    # more each second.
+    try:
+        return await _connect(self, net, sock, address, timeout_at=timeout_at)
+    except BaseException:
+        sock.close()
+        raise

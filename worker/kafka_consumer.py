@@ -48,7 +48,8 @@ class GroupReader:
         accept_any_header_name()
         self._settings = settings
         self._deadline = deadline
-        self._bytes_per_record = 1_000
+        # Of the last step; before the first one, the worst.
+        self._largest_bytes = settings.worker_event_max_bytes
         # Swapped whole: progress() reads it from another thread.
         self._settled: dict[TopicPartition, int | None] = {}
         self._consumer = connected(
@@ -62,7 +63,8 @@ class GroupReader:
             allow_auto_create_topics=False,
             partition_assignment_strategy=[CooperativeStickyAssignor],
             session_timeout_ms=settings.worker_session_timeout_ms,
-            heartbeat_interval_ms=min(3_000, settings.worker_session_timeout_ms // 3),
+            # A member learns from its heartbeat that the group rebalances, and all others wait for it.
+            heartbeat_interval_ms=min(1_000, settings.worker_session_timeout_ms // 3),
             max_poll_interval_ms=settings.worker_max_poll_interval_ms,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
@@ -179,24 +181,20 @@ class GroupReader:
         until: float | None = None
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
-            most = min(settings.worker_batch_max_events - len(records), max(1, bytes_left // self._bytes_per_record))
-            taken = 0
-            taken_bytes = 0
+            most = min(settings.worker_batch_max_events - len(records), max(1, bytes_left // self._largest_bytes))
+            sizes: list[int] = []
             for partition, rows in self._consumer.poll(timeout_ms=wait_ms, max_records=most).items():
                 topic, number = partition
                 records += [
                     Record(topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in rows
                 ]
-                taken += len(rows)
-                taken_bytes += sum(
-                    r.serialized_key_size + r.serialized_value_size + r.serialized_header_size for r in rows
-                )
+                sizes += [r.serialized_key_size + r.serialized_value_size + r.serialized_header_size for r in rows]
             if not records:
                 return records
-            if taken:
-                self._bytes_per_record = max(1, taken_bytes // taken)
-            bytes_left -= taken_bytes
-            if len(records) >= settings.worker_batch_max_events or bytes_left <= 0:
+            if sizes:
+                self._largest_bytes = max(1, *sizes)
+                bytes_left -= sum(sizes)
+            if len(records) >= settings.worker_batch_max_events or bytes_left < self._largest_bytes:
                 return records
             if until is None:
                 until = time.monotonic() + settings.worker_batch_max_wait_ms / 1000

@@ -9,6 +9,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld, echo, looping
 from tests.unit.worker.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
@@ -17,22 +18,14 @@ from worker.records import Batch
 
 
 @pytest.fixture
-def kafka(broker: Any) -> Iterator[KafkaWorld]:
+def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
     with KafkaWorld(broker.bootstrap_servers) as kafka:
         yield kafka
 
 
-def join(*transports: KafkaTransport) -> None:
-    """Poll until each of them owns partitions and nothing moves any more; nothing may come meanwhile."""
-    settled = 0
-    end = time.monotonic() + 20
-    while settled < 6:
-        assert time.monotonic() < end
-        owned = []
-        for transport in transports:
-            assert transport.poll() is None
-            owned.append(len(transport.progress()))
-        settled = settled + 1 if sum(owned) == 4 and all(owned) else 0
+def join(transport: KafkaTransport) -> None:
+    """Poll until it owns all partitions; nothing may come meanwhile."""
+    until(lambda: transport.poll() or len(transport.progress()) == 4 or None)
 
 
 def test_two_workers_share_the_work_while_one_comes_and_goes(kafka: KafkaWorld) -> None:
@@ -65,14 +58,14 @@ def in_order_for_each_user(kafka: KafkaWorld) -> bool:
 
 def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld) -> None:
     # One poll waits long enough for a second worker to take half of the partitions whose records it holds already.
-    first = kafka.open(worker_batch_max_wait_ms=6_000, worker_batch_max_events=1_000)
+    first = kafka.open(worker_batch_max_wait_ms=4_000, worker_batch_max_events=1_000)
     join(first)
     for partition in range(4):
         kafka.send(b"%d" % partition, partition=partition)
     got: list[Batch | None] = []
     gathering = threading.Thread(target=lambda: got.append(first.poll()))
     gathering.start()
-    time.sleep(1)
+    time.sleep(0.5)
     second = kafka.open(worker_batch_max_wait_ms=0)
     second_batch = until(second.poll)
     second.commit(second_batch, echo(second_batch.records))
@@ -169,7 +162,7 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
     batch = next_batch(first)
     # The second one joins, and the first has no heartbeat before its commit that could tell.
     second = kafka.open(worker_instance_id="one")
-    until(lambda: len(second.progress()) == 4 or second.poll())
+    join(second)
     caught: list[StopProcessError] = []
     while not caught:
         try:
@@ -181,17 +174,3 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
             caught.append(error)
     assert "instance id one" in str(caught[0])
     assert kafka.values(kafka.output) == []
-
-
-def test_a_static_member_that_restarts_within_its_session_keeps_its_partitions(kafka: KafkaWorld) -> None:
-    settings = {"worker_session_timeout_ms": 10_000}
-    first = kafka.open(worker_instance_id="one", **settings)
-    second = kafka.open(worker_instance_id="two", **settings)
-    join(first, second)
-    before = [(each.topic, each.partition) for each in first.progress()]
-    first.close()
-    again = kafka.open(worker_instance_id="one", **settings)
-    until(lambda: len(again.progress()) == len(before) or again.poll())
-    assert [(each.topic, each.partition) for each in again.progress()] == before
-    assert second.poll() is None
-    assert len(second.progress()) == 4 - len(before)

@@ -1,10 +1,10 @@
 """Kafka keeps the transport's promises, the same that the fake keeps."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld
 from tests.unit.worker.transport_contract import TransportContract, World
 from worker.kafka_io import KafkaTransport
@@ -34,6 +34,6 @@ class RealWorld:
 
 class TestKafkaTransport(TransportContract):
     @pytest.fixture
-    def world(self, broker: Any) -> Iterator[World]:
+    def world(self, broker: TestBroker) -> Iterator[World]:
         with KafkaWorld(broker.bootstrap_servers, partitions=2) as kafka:
             yield RealWorld(kafka)

@@ -3,11 +3,11 @@
 import gzip
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kafka import KafkaProducer
 
+from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld, echo
 from tests.unit.worker.transport_contract import next_batch, work_off
 from worker.errors import ExitStatus, StopProcessError
@@ -15,7 +15,7 @@ from worker.records import Message, Outcome, Record
 
 
 @pytest.fixture
-def kafka(broker: Any) -> Iterator[KafkaWorld]:
+def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
     with KafkaWorld(broker.bootstrap_servers, partitions=1, input_configs={"max.message.bytes": "3000000"}) as kafka:
         yield kafka
 
@@ -98,7 +98,7 @@ def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafk
     assert max(sizes) <= 10
 
 
-def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: Any) -> None:
+def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: TestBroker) -> None:
     with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
         kafka.send(b"x" * 20_000)
         transport = kafka.open()
@@ -111,7 +111,7 @@ def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: An
         assert kafka.committed() == {0: 0}
 
 
-def test_a_batch_too_large_for_its_topic_goes_out_in_parts(broker: Any) -> None:
+def test_a_batch_too_large_for_its_topic_goes_out_in_parts(broker: TestBroker) -> None:
     with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
         sent = [b"%03d" % n + b"x" * 997 for n in range(50)]
         kafka.send(*sent)

@@ -1,16 +1,15 @@
 """Where a worker begins, and what it needs to begin at all."""
 
-import gc
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from kafka.structs import TopicPartition
 
-from tests.integration.kafka_world import KafkaWorld, echo
+from tests.integration.brokers import TestBroker
+from tests.integration.kafka_world import KafkaWorld, collect_sockets, echo, leaves_sockets
 from tests.unit.worker.transport_contract import next_batch, values, work_off
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
@@ -20,12 +19,18 @@ from worker.settings import Settings
 
 
 @pytest.fixture
-def kafka(broker: Any) -> Iterator[KafkaWorld]:
+def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
     with KafkaWorld(broker.bootstrap_servers) as kafka:
         yield kafka
 
 
-leaves_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = leaves_sockets
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sockets_collected() -> Iterator[None]:
+    yield
+    collect_sockets()
 
 
 def join(transport: KafkaTransport, kafka: KafkaWorld) -> None:
@@ -124,17 +129,14 @@ def opened(settings: Settings, stop: threading.Event) -> KafkaTransport | None:
 
 
 @pytest.fixture
-def free_port() -> Iterator[int]:
+def free_port() -> int:
     """Nobody listens there yet."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    yield port
-    # kafka-python leaves a socket that could not connect to the garbage collector.
-    gc.collect()
+        return port
 
 
-@leaves_sockets
 def test_a_broker_that_never_comes_is_waited_for_and_then_named(kafka: KafkaWorld, free_port: int) -> None:
     settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=1)
     threads = threading.active_count()
@@ -145,7 +147,6 @@ def test_a_broker_that_never_comes_is_waited_for_and_then_named(kafka: KafkaWorl
     assert threading.active_count() == threads
 
 
-@leaves_sockets
 def test_a_stop_ends_the_wait_for_a_broker(kafka: KafkaWorld, free_port: int) -> None:
     settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=3600)
     stop = threading.Event()
@@ -155,7 +156,6 @@ def test_a_stop_ends_the_wait_for_a_broker(kafka: KafkaWorld, free_port: int) ->
     assert time.monotonic() - begun < 5
 
 
-@leaves_sockets
 def test_a_broker_that_comes_late_is_found(kafka: KafkaWorld, free_port: int) -> None:
     # The address answers only after a while; the broker behind it names itself from then on.
     host, _, port = kafka.bootstrap_servers.partition(":")

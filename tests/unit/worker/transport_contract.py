@@ -40,6 +40,7 @@ def until(ask: Callable[[], T | None], seconds: float = 15.0) -> T:
     end = time.monotonic() + seconds
     while (answer := ask()) is None:
         assert time.monotonic() < end, "nothing came"
+        time.sleep(0.01)
     return answer
 
 
@@ -52,11 +53,15 @@ def values(batch: Batch) -> list[bytes | None]:
 
 
 def work_off(transport: Transport, count: int) -> None:
-    """Poll, process and commit until this many records were committed."""
+    """Poll, process and commit until this many records were committed; like the loop, read again what was refused."""
     while count > 0:
         batch = next_batch(transport)
-        transport.commit(batch, echo(batch.records))
-        count -= len(batch.records)
+        try:
+            transport.commit(batch, echo(batch.records))
+        except RetryBatchError:
+            transport.rewind()
+        else:
+            count -= len(batch.records)
 
 
 class TransportContract:

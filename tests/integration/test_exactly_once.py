@@ -1,0 +1,218 @@
+"""Each input once, whatever is refused, aborted, stopped or killed."""
+
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+
+from demo.broker import Broker
+from tests.integration.brokers import Program, Programs, TestBroker
+from tests.integration.kafka_world import KafkaWorld, collect_sockets, echo, leaves_sockets, looping
+from tests.unit.worker.transport_contract import next_batch, until, work_off
+from worker.errors import RetryBatchError, StopProcessError
+from worker.kafka_io import KafkaTransport
+from worker.records import Message, Outcome
+
+pytestmark = leaves_sockets
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sockets_collected() -> Iterator[None]:
+    yield
+    collect_sockets()
+
+
+@pytest.fixture
+def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers) as kafka:
+        yield kafka
+
+
+def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka: KafkaWorld) -> None:
+    transport = kafka.open()
+    kafka.send(b"aborted", partition=0)
+    aborted = next_batch(transport)
+    stale = replace(aborted.membership, generation=aborted.membership.generation - 1)
+    with pytest.raises(RetryBatchError, match="IllegalGeneration"):
+        transport._transactions.commit({kafka.output: echo(aborted.records).results}, aborted.next_offsets, stale)
+    kafka.send(b"next", partition=1)
+    following = next_batch(transport)
+    transport.commit(following, echo(following.records))
+    assert kafka.committed() == {0: 0, 1: 1, 2: 0, 3: 0}
+    assert kafka.values(kafka.output) == [b"next"]
+
+
+def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(broker: TestBroker) -> None:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+        transport = kafka.open()
+        kafka.send(b"one", b"two", b"three")
+        batch = next_batch(transport)
+        refused = Outcome(results=tuple(Message(None, b"x" * 20_000) for _ in batch.records))
+        with pytest.raises(StopProcessError):
+            transport.commit(batch, refused)
+        transport.rewind()
+        work_off(transport, 3)
+        assert kafka.values(kafka.output) == [b"one", b"two", b"three"]
+        assert kafka.committed() == {0: 3}
+
+
+def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWorld) -> None:
+    transport = kafka.open(worker_instance_id="one")
+    kafka.send(b"a", b"b", partition=0)
+    batch = next_batch(transport)
+    # As after a timeout, the coordinator ends the transaction and moves on to the next epoch.
+    fence: Any = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"{kafka.group}-one")
+    fence.init_transactions()
+    fence.close()
+    with pytest.raises(RetryBatchError):
+        transport.commit(batch, echo(batch.records))
+    transport.rewind()
+    work_off(transport, 2)
+    assert kafka.values(kafka.output) == [b"a", b"b"]
+
+
+def test_results_rejected_and_offsets_share_one_transaction(kafka: KafkaWorld) -> None:
+    transport = kafka.open()
+    kafka.send(b"good", b"bad", partition=0)
+    batch = next_batch(transport)
+    while len(batch.records) < 2:
+        transport.rewind()
+        batch = next_batch(transport)
+    outcome = Outcome(results=(Message(None, b"good"),), rejected=(Message(None, b"bad", (("why", b"so"),)),))
+    stale = replace(batch, membership=replace(batch.membership, generation=batch.membership.generation - 1))
+    with pytest.raises(RetryBatchError):
+        transport.commit(stale, outcome)
+    assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([], [])
+    transport.rewind()
+    batch = next_batch(transport)
+    transport.commit(batch, outcome)
+    assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([b"good"], [b"bad"])
+    assert kafka.read(kafka.rejected)[0].headers == [("why", b"so")]
+
+
+# --- processes ---------------------------------------------------------------------------------------------------
+
+
+def start(programs: Programs, kafka: KafkaWorld, name: str, place: str | None = None, **changed: Any) -> Program:
+    given = kafka.settings(**changed).model_dump(mode="json", exclude_defaults=True)
+    arguments = [json.dumps(given), name, *([] if place is None else [place])]
+    return programs.start("tests.integration.echo_worker", *arguments)
+
+
+def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
+    kafka: KafkaWorld, programs: Programs
+) -> None:
+    users = random.Random(5)
+    for n in range(10_000):
+        kafka._producer.send(kafka.input, b"%d" % n, b"user-%d" % users.randrange(500))
+    kafka._producer.flush()
+    static = {"worker_instance_id": "one"}
+    kills: list[tuple[str, dict[str, Any]]] = [
+        ("send_offsets_to_transaction:2", static),
+        ("commit_transaction:3", static),
+        ("send_offsets_to_transaction:3", static),
+        ("commit_transaction:1", static),
+        # Nobody takes over this one's transactional id: its offsets stay pending until the transaction times out.
+        ("commit_transaction:2", {}),
+    ]
+    for number, (place, identity) in enumerate(kills):
+        worker = start(programs, kafka, f"run{number}", place, worker_transaction_timeout_ms=2_000, **identity)
+        worker.wait_for_log("standing still")
+        worker.kill()
+    last = start(programs, kafka, "last", worker_transaction_timeout_ms=2_000)
+    until(lambda: sum(kafka.committed().values()) == 10_000 or None, 60)
+    begun = time.monotonic()
+    assert last.stop() == 0
+    assert time.monotonic() - begun < 5
+
+    visible = [(row.partition, row.key, *row.value.split(b"|")) for row in kafka.read(kafka.output)]
+    written = [row.value for row in kafka.read(kafka.output, "read_uncommitted")]
+    assert sorted(int(value) for _, _, value, _ in visible) == list(range(10_000))
+    # Each kill met a batch whose records were in the log already, and which nobody may see.
+    aborted = set(written) - {value + b"|" + run for _, _, value, run in visible}
+    assert {value.partition(b"|")[2] for value in aborted} == {b"run%d" % number for number in range(5)}
+    last_seen: dict[bytes, int] = {}
+    for _, key, value, _ in visible:
+        assert int(value) > last_seen.get(key, -1)
+        last_seen[key] = int(value)
+
+
+def test_a_stop_under_load_finishes_the_batch_in_hand_and_leaves_the_group(
+    kafka: KafkaWorld, programs: Programs
+) -> None:
+    for n in range(20_000):
+        kafka._producer.send(kafka.input, b"%d" % n)
+    kafka._producer.flush()
+    worker = start(programs, kafka, "first")
+    worker.wait_for_log("committed")
+    begun = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - begun < 5
+    members = kafka.admin.describe_groups([kafka.group])[kafka.group]["members"]
+    assert members == []
+    done = sum(kafka.committed().values())
+    assert 0 < done < 20_000
+    assert len(kafka.values(kafka.output)) == done
+
+
+def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: KafkaWorld, programs: Programs) -> None:
+    # Offsets of a topic that is gone: the broker says so each time, and kafka-python asks again, for ever.
+    worker = start(programs, kafka, "waiting", "send_offsets_to_transaction:2", worker_transaction_timeout_ms=1_000)
+    kafka.send(b"a", partition=0)
+    worker.wait_for_log("standing still")
+    kafka.admin.delete_topics([kafka.input])
+    begun = time.monotonic()
+    worker.send(signal.SIGUSR1)
+    assert worker.wait(10) == 1
+    assert 4 < time.monotonic() - begun < 8
+    assert "deadline_passed" in worker.log
+    assert "committing a batch" in worker.log
+    assert "in send_offsets_to_transaction" in worker.log
+    assert kafka.values(kafka.output) == []
+
+
+def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, programs: Programs) -> None:
+    # The coordinator aborts what is older than a second, before the commit comes.
+    worker = start(programs, kafka, "late", "commit_transaction:2", worker_transaction_timeout_ms=1_000)
+    kafka.send(b"a", partition=0)
+    worker.wait_for_log("standing still")
+    time.sleep(3)
+    worker.send(signal.SIGUSR1)
+    worker.wait_for_log("committed 1")
+    assert "retrying" in worker.log
+    assert worker.stop() == 0
+    assert kafka.values(kafka.output) == [b"a|late"]
+    assert kafka.values(kafka.output, "read_uncommitted") == [b"a|late", b"a|late"]
+
+
+def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
+    kafka: KafkaWorld, programs: Programs
+) -> None:
+    worker = start(programs, kafka, "hanging", "commit_transaction:2")
+    kafka.send(b"a", partition=0)
+    worker.wait_for_log("standing still")
+    begun = time.monotonic()
+    assert worker.stop() == 1
+    assert 4 < time.monotonic() - begun < 7
+    assert "not_drained" in worker.log
+    assert kafka.committed()[0] == 0
+
+
+def test_a_broker_that_goes_away_and_comes_back_costs_nothing(embedded_broker: Broker) -> None:
+    with KafkaWorld(embedded_broker.bootstrap_servers) as kafka:
+        transport: KafkaTransport = kafka.open(worker_transaction_timeout_ms=2_000)
+        with looping(transport) as watched:
+            kafka.send(*(b"%d" % n for n in range(200)))
+            until(lambda: len(watched.records) >= 200 or None)
+            embedded_broker.kill()
+            time.sleep(3)
+            embedded_broker.start()
+            kafka.send(*(b"%d" % n for n in range(200, 400)))
+            until(lambda: len(watched.records) >= 400 or None, 60)
+        assert sorted(int(value) for value in kafka.values(kafka.output)) == list(range(400))
