@@ -16,7 +16,6 @@ from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
 from schemas.roles import load_profile_class
 from trainer import stored
-from trainer.console import print_facts
 from trainer.errors import ExtraMissing, TrainerError
 from trainer.settings import TrainerSettings
 
@@ -61,13 +60,13 @@ def _fit(arguments: argparse.Namespace) -> None:
     profile_class = load_profile_class(arguments.profile)
     try:
         from trainer.fit import ColumnRule, FitOptions
-        from trainer.learning import BadRows, facts_of_fit, fit_history
+        from trainer.learning import BadRows, fit_history, print_fit
         from trainer.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     options = FitOptions(
         k=arguments.k,
-        groups=None if arguments.only is None else frozenset(arguments.only),
+        groups=arguments.only,
         columns=ColumnRule(arguments.columns),
         seed=arguments.seed,
     )
@@ -78,7 +77,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     store_flag = (
         "" if arguments.models == arguments.default_models else f" --models {shlex.quote(str(arguments.models))}"
     )
-    print_facts(facts_of_fit(published, store, store_flag))
+    print_fit(published, store, store_flag)
     if arguments.promote:
         stored.promote(store, published.manifest.id, datetime.now(UTC), _accepting(arguments))
 
@@ -86,7 +85,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _assign(arguments: argparse.Namespace) -> None:
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.learning import assign_history, refuse_output
+        from trainer.learning import assign_history, print_assigned, refuse_output
         from trainer.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
@@ -94,8 +93,8 @@ def _assign(arguments: argparse.Namespace) -> None:
     store = ModelStore(arguments.models)
     model = store.load_alias(stored.PRODUCTION) if arguments.version is None else store.load(arguments.version)
     with watched(sys.stderr) as watcher:
-        facts = assign_history(arguments.data, profile_class, model, arguments.output, watcher)
-    print_facts(facts)
+        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher)
+    print_assigned(assigned)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -241,8 +240,11 @@ def _at_least(least: int) -> Callable[[str], int]:
     return whole_number
 
 
-def _groups(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, map(str.strip, text.split(","))))
+def _groups(text: str) -> frozenset[str]:
+    groups = frozenset(filter(None, map(str.strip, text.split(","))))
+    if not groups:
+        raise argparse.ArgumentTypeError(f"{text!r} names no group")
+    return groups
 
 
 if __name__ == "__main__":

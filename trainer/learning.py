@@ -15,7 +15,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from models.manifest import Manifest, ProfileReference, Verdict
+from models.segmentation import Assignments
 from models.store import ModelStore, StoredModel
+from trainer.console import print_facts
 from trainer.errors import FitRefused, OutputError
 from trainer.fit import FitOptions, Fitted, fit
 from trainer.history import History, read_history, refuse_bad_rows
@@ -40,6 +42,15 @@ class Published:
 
     manifest: Manifest
     fitted: Fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The segments of the users of a history, written to a file."""
+
+    stored: StoredModel
+    assignments: Assignments
+    output: Path
 
 
 def fit_history(
@@ -73,19 +84,19 @@ def fit_history(
     return Published(manifest, fitted)
 
 
-def facts_of_fit(published: Published, store: ModelStore, store_flag: str) -> list[tuple[str, str]]:
-    """What to print of a fit, the next command to type last; store_flag repeats the user's --models, or is empty."""
+def print_fit(published: Published, store: ModelStore, store_flag: str) -> None:
+    """Print what was fitted, and the next command to type; store_flag repeats the user's --models, or is empty."""
     manifest, runner_up = published.manifest, published.fitted.choice.runner_up
     accepting = " --accept-no-structure" if manifest.verdict is Verdict.NONE else ""
     facts = facts_of(manifest)
     if runner_up is not None:
         facts.append(("runner-up", f"{runner_up.k} segments, silhouette {figure(runner_up.silhouette)}"))
     facts += [("note", note) for note in published.fitted.notes]
-    facts += [
+    to_copy = [
         ("files", str(store.folder(manifest.id))),
         ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
     ]
-    return facts
+    print_facts(facts, to_copy)
 
 
 def refuse_output(output: Path, history: Path) -> None:
@@ -100,8 +111,8 @@ def refuse_output(output: Path, history: Path) -> None:
 
 def assign_history(
     path: Path, profile_class: type[BaseModel], stored: StoredModel, output: Path, watcher: Watcher
-) -> list[tuple[str, str]]:
-    """Write the segment of every user of a history, in its order, whole or not at all; returns what to print of it.
+) -> Assigned:
+    """Write the segment of every user of a history, in its order, whole or not at all.
 
     Raises HistoryError for a file that is no history or has a bad row, ProfileMismatch for another profile class, and
     OutputError when the output cannot be written.
@@ -115,16 +126,21 @@ def assign_history(
     users = segmented_users(history.id_header, history.users, stored.segmentation, assignments)
     with _whole(output) as unfinished:
         users.to_csv(unfinished, index=False, lineterminator="\n")
-    sizes = np.bincount(assignments.segment, minlength=stored.segmentation.k)
+    return Assigned(stored, assignments, output)
+
+
+def print_assigned(assigned: Assigned) -> None:
+    """Print how many users fell into each segment, and how many were unlike those of training."""
+    assignments = assigned.assignments
+    sizes = np.bincount(assignments.segment, minlength=assigned.stored.segmentation.k)
     unknown = Counter(name for names in assignments.unknown.values() for name in names)
-    return [
-        ("users", f"{len(users):,}"),
+    facts = [
+        ("users", f"{len(assignments.segment):,}"),
         ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in enumerate(sizes.tolist()))),
         ("outliers", f"{int(assignments.outlier.sum()):,}"),
         ("unknown values", ", ".join(f"{name}: {rows:,} users" for name, rows in unknown.items()) or "none"),
-        ("version", stored.manifest.id),
-        ("file", str(output)),
     ]
+    print_facts(facts, to_copy=[("version", assigned.stored.manifest.id), ("file", str(assigned.output))])
 
 
 def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> History:

@@ -52,8 +52,8 @@ def show(store: ModelStore, version: str) -> None:
             *facts_of(manifest),
             ("alias", PRODUCTION if manifest.id == _production(store) else "none"),
             *origin_of(manifest),
-            ("files", str(store.folder(version))),
-        ]
+        ],
+        to_copy=[("history", f"SHA-256 {manifest.data_sha256}"), ("files", str(store.folder(version)))],
     )
 
 

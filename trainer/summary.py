@@ -30,7 +30,6 @@ def origin_of(manifest: Manifest) -> list[tuple[str, str]]:
     return [
         ("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}"),
         ("parent", manifest.parent or "none"),
-        ("history", f"SHA-256 {manifest.data_sha256}"),
         ("options", ", ".join(f"{name} {value}" for name, value in manifest.options.items())),
         ("seed", str(manifest.seed)),
         ("profile class", f"{manifest.profile.name}, schema {manifest.profile.schema_digest[:12]}"),

@@ -134,6 +134,7 @@ def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path
         (["few.csv", "--profile", "nothing:Here"], "module nothing cannot be imported"),
         (["few.csv", "--k", "1"], "argument --k: '1' is no whole number of 2 or more"),
         (["few.csv", "--k", "many"], "argument --k: 'many' is no whole number of 2 or more"),
+        (["few.csv", "--only", " ,"], "argument --only: ' ,' names no group"),
         (["few.csv", "--seed", "-1"], "argument --seed"),
         ([], "the following arguments are required: DATA.csv"),
     ],
