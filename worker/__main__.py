@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from worker.settings import SettingRow, setting_rows
+if TYPE_CHECKING:
+    from worker.settings import SettingRow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    arguments = _parser().parse_args(argv)
-    flags = {row.field: value for row in setting_rows() if (value := getattr(arguments, row.field, None)) is not None}
     try:
-        match arguments.command:
-            case "run":
-                from worker.run import run
-
-                return run(flags, create_topics=arguments.create_topics)
-            case "check":
-                return _check(flags, as_json=arguments.json)
-            case _:
-                return _asyncapi(flags)
+        status = _main(argv)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; what is left must not fail again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    from worker.settings import setting_rows
+
+    rows = setting_rows()
+    arguments = _parser(rows).parse_args(argv)
+    flags = {row.field: value for row in rows if (value := getattr(arguments, row.field, None)) is not None}
+    match arguments.command:
+        case "run":
+            from worker.run import run
+
+            return run(flags, create_topics=arguments.create_topics)
+        case "check":
+            return _check(flags, as_json=arguments.json)
+        case _:
+            return _asyncapi(flags)
 
 
 def _check(flags: dict[str, str], *, as_json: bool) -> int:
     from worker import check
+    from worker.logs import configure_logs
     from worker.preflight import preflight
 
+    # The findings say all that there is to say; kafka-python's warnings are none.
+    configure_logs(sys.stderr, "error")
     findings = preflight(flags)
     sys.stdout.write(check.as_json(findings) if as_json else check.as_text(findings))
     return 2 if check.problems(findings) else 0
@@ -72,24 +91,23 @@ class _ShowVersion(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segment-worker", description="Assigns users to segments as their events arrive, exactly once."
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _command(commands, "run", "consume, validate, assign, publish, until stopped")
+    run = _command(commands, rows, "run", "consume, validate, assign, publish, until stopped")
     run.add_argument("--create-topics", action="store_true", help="first create those of the topics that do not exist")
-    check = _command(commands, "check", "name every problem that would keep `run` from running, and what to do")
+    check = _command(commands, rows, "check", "name every problem that would keep `run` from running, and what to do")
     check.add_argument("--json", action="store_true", help="print for machines")
-    _command(commands, "asyncapi", "print the AsyncAPI 3 document of the topics")
+    _command(commands, rows, "asyncapi", "print the AsyncAPI 3 document of the topics")
     return parser
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow], name: str, summary: str
 ) -> argparse.ArgumentParser:
-    rows = setting_rows()
     command = commands.add_parser(
         name,
         help=summary,

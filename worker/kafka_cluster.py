@@ -77,11 +77,16 @@ class Cluster:
         settings = self._settings
         try:
             cluster = self._admin.describe_cluster()
+            living = [broker["broker_id"] for broker in cluster["brokers"] if not broker.get("is_fenced")]
+            if not living:
+                raise BrokersUnreachable(
+                    f"the cluster at {settings.kafka_bootstrap_servers} has no broker in service; look at their logs"
+                )
             described = {topic["name"]: topic for topic in self._admin.describe_topics(list(settings.topics))}
-            configs = self._configs(cluster["brokers"][0]["broker_id"])
+            configs = self._configs(living[0])
             return ClusterFacts(
                 cluster_id=str(cluster["cluster_id"]),
-                brokers=sum(1 for broker in cluster["brokers"] if not broker.get("is_fenced")),
+                brokers=len(living),
                 topics={
                     name: _topic_facts(described[name], configs.get("topic", {}).get(name, {}))
                     for name in settings.topics

@@ -16,49 +16,63 @@ from worker.probes import require_free_port, worker_answers
 from worker.settings import Settings, misspelt_settings, read_settings
 
 _WAIT_S: Final = 5.0
+_MODEL_SETTINGS: Final = frozenset({"models_dir", "model_alias", "profile_class"})
+_PORT_SETTINGS: Final = frozenset({"worker_http_host", "worker_http_port"})
+_CLUSTER_SETTINGS: Final = frozenset(
+    {
+        *(name for name in Settings.model_fields if name.startswith("kafka_")),
+        *("worker_group_id", "worker_instance_id"),
+        *("worker_input_topic", "worker_output_topic", "worker_rejected_topic"),
+        *("worker_session_timeout_ms", "worker_transaction_timeout_ms", "worker_event_max_bytes"),
+    }
+)
 
 
 def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Every finding about settings, model, port and cluster; what a wrong setting decides is left out."""
+    """Every finding about settings, model, port and cluster; what a wrong setting decides is not looked at."""
     settings, wrong = read_settings(flags)
-    fields = wrong.fields if wrong else frozenset[str]()
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
     findings += [
         Finding(Weight.ADVICE, "settings", f"{given} is none", f"did you mean {meant}?")
         for given, meant in misspelt_settings()
     ]
     findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
-    if fields.isdisjoint({"models_dir", "model_alias", "profile_class"}):
-        findings.append(_model(settings))
-    if fields.isdisjoint({"worker_http_host", "worker_http_port"}):
-        findings.append(_port(settings))
-    if not any(name.startswith(("kafka_", "worker_")) and not name.startswith("worker_http_") for name in fields):
-        findings += _cluster(settings)
+    for where, decisive, look in (
+        ("model", _MODEL_SETTINGS, _model),
+        ("http", _PORT_SETTINGS, _port),
+        ("brokers", _CLUSTER_SETTINGS, _cluster),
+    ):
+        if wrong is None or wrong.fields.isdisjoint(decisive):
+            findings += look(settings)
+        else:
+            findings.append(Finding(Weight.UNKNOWN, where, "not looked at", "mend the settings first"))
     return tuple(findings)
 
 
-def _model(settings: Settings) -> Finding:
+def _model(settings: Settings) -> Iterator[Finding]:
     try:
         model = load_model(settings)
     except (ModelError, ProfileClassError) as error:
-        return Finding(Weight.PROBLEM, "model", str(error))
+        yield Finding(Weight.PROBLEM, "model", str(error))
+        return
     manifest = model.stored.manifest
     what = f"version {manifest.id} loads, {manifest.k} segments, fitted for {manifest.profile.name}"
-    return Finding(Weight.FINE, "model", what)
+    yield Finding(Weight.FINE, "model", what)
 
 
-def _port(settings: Settings) -> Finding:
-    if settings.worker_http_port == 0:
-        return Finding(Weight.FINE, "http", "off")
+def _port(settings: Settings) -> Iterator[Finding]:
+    port = settings.worker_http_port
     try:
         require_free_port(settings)
     except PortUnusable as error:
         if worker_answers(settings):
             # Asked from inside a running worker's container, say.
-            what = f"a segment worker answers at {settings.worker_http_host}:{settings.worker_http_port} already"
-            return Finding(Weight.ADVICE, "http", what, "stop it before another one starts there")
-        return Finding(Weight.PROBLEM, "http", str(error))
-    return Finding(Weight.FINE, "http", f"port {settings.worker_http_port} is free")
+            what = f"a segment worker answers at {settings.worker_http_host}:{port} already"
+            yield Finding(Weight.ADVICE, "http", what, "stop it before another one starts there")
+        else:
+            yield Finding(Weight.PROBLEM, "http", str(error))
+    else:
+        yield Finding(Weight.FINE, "http", f"port {port} is free" if port else "off")
 
 
 def _cluster(settings: Settings) -> Iterator[Finding]:
@@ -66,7 +80,7 @@ def _cluster(settings: Settings) -> Iterator[Finding]:
         with Cluster(settings, connection_arguments(settings), min(_WAIT_S, settings.worker_broker_wait_s)) as cluster:
             facts = cluster.facts()
     except SettingsError as error:
-        yield from (Finding(Weight.PROBLEM, "settings", problem) for problem in error.problems)
+        yield from (Finding(Weight.PROBLEM, "brokers", problem) for problem in error.problems)
         return
     except WorkerError as error:
         yield Finding(Weight.PROBLEM, "brokers", str(error))

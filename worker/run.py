@@ -145,8 +145,8 @@ def _look(
     while not stop.is_set():
         try:
             with Cluster(settings, connection, _ATTEMPT_S) as cluster, deadline.within(_LOOK_S, "asking the cluster"):
-                if create_topics:
-                    _log.info("topics_created", topics=cluster.create_missing_topics())
+                if create_topics and (created := cluster.create_missing_topics()):
+                    _log.info("topics_created", topics=created)
                 facts = cluster.facts()
         except BrokersUnreachable as error:
             if time.monotonic() > until_s:
