@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -116,8 +116,7 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
 # --- from bytes to cells ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):  # made a million times: twice as fast as a frozen dataclass
     line: int
     cells: tuple[str, ...]
 
