@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,8 +78,8 @@ class ModelStore:
 
     def manifest(self, version: str) -> Manifest:
         """The manifest of a version; raises VersionNotFound, VersionDamaged or ModelFormatError."""
-        folder = self._versions / Path(version).name
-        if not folder.is_dir():
+        folder = self._versions / version
+        if not re.match(VERSION_PATTERN, version) or not folder.is_dir():
             known = ", ".join(path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))[-3:]) or "none yet"
             raise VersionNotFound(
                 f"there is no version {version} in {self.root} (newest: {known}): "

@@ -54,8 +54,9 @@ def test_a_version_that_is_not_there_is_named_with_what_is(store: ModelStore) ->
     manifest = published(store)
     with pytest.raises(VersionNotFound, match=f"no version 20200101.*newest: {manifest.id}"):
         store.load("20200101T000000Z-00000000")
-    with pytest.raises(VersionNotFound):
-        store.load(f"../versions/../{manifest.id}x")
+    for elsewhere in ("..", "../..", "", f"../versions/{manifest.id}", f"{manifest.id}/"):
+        with pytest.raises(VersionNotFound):
+            store.load(elsewhere)
 
 
 @pytest.mark.parametrize("name", ["model.json", "golden.json"])
