@@ -10,17 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.cluster import answers
-from demo.errors import BrokerStartError
+from demo.errors import BrokerEndedError, BrokerStartError, PortTakenError
 from demo.jars import class_path, default_cache_dir
 from demo.java import VERSION, Java
-from demo.ports import LOOPBACK, free_ports
-from demo.processes import GuardedProcess
+from demo.ports import LOOPBACK, free_ports, is_free
+from demo.processes import GuardedProcess, last_lines
 
 _START_TIMEOUT_S = 60
 _STOP_GRACE_S = 15
 _RECORDING_GRACE_S = 120
 _POLL_INTERVAL_S = 0.05
-_LOG_LINES_SHOWN = 15
 
 _SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",
@@ -127,6 +126,11 @@ class Broker:
                 raise self._failed(f"the broker did not answer within {_START_TIMEOUT_S} s")
             time.sleep(_POLL_INTERVAL_S)
 
+    def check(self) -> None:
+        """Raises BrokerEndedError when it has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise BrokerEndedError(f"the broker ended; {last_lines(self._output_file, self.log_file)}")
+
     def stop(self, grace_s: float = _STOP_GRACE_S) -> None:
         """Stop in good order, at the latest after the grace time; nothing to do when it is not running."""
         if self._process is not None:
@@ -157,13 +161,7 @@ class Broker:
             raise self._failed("the broker's data directory could not be formatted")
 
     def _failed(self, what: str) -> BrokerStartError:
-        lines = [
-            line
-            for file in (self._output_file, self.log_file)
-            if file.is_file()
-            for line in file.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
-        ]
-        return BrokerStartError("\n    ".join([f"{what}; its last lines in {self.data_dir}:", *lines]))
+        return BrokerStartError(f"{what}; {last_lines(self._output_file, self.log_file)}")
 
 
 def _say_nothing(_line: str) -> None:
@@ -184,11 +182,16 @@ def running_broker(
     `data_dir` is kept; without one a temporary directory is used and removed. `config` is laid over the settings of
     the broker. `listeners` adds listeners, name to security protocol (`{"LOGIN": "SASL_PLAINTEXT"}`), found under
     `broker.addresses`; the one for clients, PLAINTEXT, is always there, on `port` or a free one. `announce` is told
-    about a download. Raises JarsUnavailableError, BrokerStartError.
+    about a download. Raises JarsUnavailableError, PortTakenError,
+    BrokerStartError.
     """
     protocols = {**_PROTOCOLS, **(listeners or {})}
     ports = dict(zip(protocols, free_ports(len(protocols)), strict=True))
     if port is not None:
+        if not is_free(port):
+            raise PortTakenError(
+                f"port {port} of {LOOPBACK} is in use: stop what listens there, or choose another port"
+            )
         ports["PLAINTEXT"] = port
     java = _installed(default_cache_dir(), announce)
     with _directory(data_dir) as directory:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
 from kafka.protocol.consumer import IsolationLevel
 
 from demo.errors import ClusterError
@@ -111,7 +111,10 @@ class Cluster:
     def committed_offsets(self, group_id: str, topic: str) -> Mapping[int, int]:
         """Partition to the group's committed offset; partitions without one are left out."""
         with _kafka_errors(self.bootstrap_servers):
-            found = self._admin.list_group_offsets(group_id)[group_id]
+            try:
+                found = self._admin.list_group_offsets(group_id)[group_id]
+            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+                return {}  # the first member of the first group is still on its way
             return {
                 partition.partition: position.offset
                 for partition, position in found.items()

@@ -4,6 +4,8 @@
 class DemoError(Exception):
     """The demo cannot go on; the base of all errors here."""
 
+    exit_status = 1
+
 
 class JarsUnavailableError(DemoError):
     """Kafka's jars are not in the cache and cannot be downloaded."""
@@ -13,5 +15,23 @@ class BrokerStartError(DemoError):
     """The embedded broker ended, or did not answer in time; the message carries its last log lines."""
 
 
+class BrokerEndedError(DemoError):
+    """The embedded broker is no longer there; the message carries its last log lines."""
+
+
+class PortTakenError(DemoError):
+    """The port that was asked for is in use."""
+
+    exit_status = 2
+
+
 class ClusterError(DemoError):
     """A Kafka cluster cannot be reached, or refused what it was asked; the message says which and why."""
+
+
+class ProgramError(DemoError):
+    """A program that the demo started failed; the message carries its last lines."""
+
+
+class StreamStalledError(DemoError):
+    """Events went in and nothing came out any more."""

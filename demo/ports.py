@@ -16,11 +16,17 @@ def free_ports(count: int) -> tuple[int, ...]:
     found: set[int] = set()
     while len(found) < count:
         port = random.randint(*_RANGE)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        found.add(port)
+        if is_free(port):
+            found.add(port)
     return tuple(found)
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens there at this moment."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+_LINES_SHOWN = 15
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -88,3 +89,14 @@ class GuardedProcess:
             os.read(self._gone, 1)  # returns at the end of the pipe: when nobody holds the other end any more
             os.close(self._gone)
         return self._guard.wait()
+
+
+def last_lines(*files: Path) -> str:
+    """The end of some logs for an error message: their paths, then the last lines, each on a line of its own."""
+    lines = [
+        line
+        for file in files
+        if file.is_file()
+        for line in file.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
+    ]
+    return "\n    ".join([f"its last lines ({', '.join(map(str, files))}):", *(lines or ["none"])])

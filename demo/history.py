@@ -1,0 +1,46 @@
+"""A history CSV of made-up users, in the form that the trainer reads, and the true groups beside it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from demo.population import Block, Population
+from schemas import UserProfile
+from schemas.roles import Kind, profile_fields
+
+ID_COLUMN = UserProfile.history_id_column
+LABEL_COLUMN = "Planted Group"
+
+
+def labels_path(history: Path) -> Path:
+    """Where the true groups of a history lie: `users.labels.csv` beside `users.csv`."""
+    return history.with_suffix(".labels.csv")
+
+
+def write_history(path: Path, population: Population) -> None:
+    """Write the population as a history to `path`, and its planted groups to `labels_path(path)`.
+
+    Byte for byte the same for the same population. Raises OSError where a file cannot be written.
+    """
+    fields = profile_fields(UserProfile)
+    with _created(path) as history, _created(labels_path(path)) as labels:
+        rows, groups = csv.writer(history, lineterminator="\n"), csv.writer(labels, lineterminator="\n")
+        rows.writerow([ID_COLUMN, *(field.header for field in fields)])
+        groups.writerow([ID_COLUMN, LABEL_COLUMN])
+        several = tuple(field.name for field in fields if field.kind is Kind.SEVERAL_OF)
+        names = [field.name for field in fields]
+        for block in population.blocks():
+            rows.writerows(_rows(block, names, several))
+            groups.writerows(zip(block.users, block.groups, strict=True))
+
+
+def _created(path: Path) -> IO[str]:
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _rows(block: Block, names: Iterable[str], several: tuple[str, ...]) -> Iterator[tuple[object, ...]]:
+    columns = [map(", ".join, block.profiles[name]) if name in several else block.profiles[name] for name in names]
+    return zip(block.users, *columns, strict=True)

@@ -1,0 +1,155 @@
+"""What a person sees while events flow: a picture that renews itself on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from schemas.events import SegmentAssigned
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_magenta")
+_LINE_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is shown of one moment."""
+
+    elapsed_s: float
+    sent: int
+    to_send: int
+    sent_per_s: float
+    done_per_s: float
+    lag: int
+    assigned: int
+    rejected: int
+    segments: Mapping[int, int]
+    """Stable number of the segment to its assignments."""
+    names: Mapping[int, str]
+    reasons: Mapping[str, int]
+    last: Sequence[SegmentAssigned]
+
+
+class View(Protocol):
+    """Shows pictures, the next in place of the one before."""
+
+    def show(self, picture: Picture) -> None:
+        """Show how things stand; may be called as often as wanted."""
+        ...
+
+
+@contextmanager
+def view(console: Console) -> Iterator[View]:
+    """The view that fits where the output goes; the last picture stays."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        yield _Pictures(live)
+
+
+class _Pictures:
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, picture: Picture) -> None:
+        self._live.update(rendered(picture), refresh=True)
+
+
+class _Lines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next_s = 0.0
+
+    def show(self, picture: Picture) -> None:
+        complete = picture.assigned + picture.rejected == picture.to_send
+        if picture.elapsed_s < self._next_s and not complete:
+            return
+        self._next_s = picture.elapsed_s + _LINE_EVERY_S
+        self._console.print(line(picture), highlight=False, soft_wrap=True)
+
+
+def line(picture: Picture) -> str:
+    """The picture in one line of text."""
+    shares = ", ".join(f"{name} {count / picture.assigned:.0%}" for name, count in _segments(picture))
+    return (
+        f"{picture.elapsed_s:5.1f} s  sent {picture.sent:,}  assigned {picture.assigned:,}  "
+        f"rejected {picture.rejected:,}  {picture.done_per_s:,.0f}/s  lag {picture.lag:,}  {shares}"
+    ).rstrip()
+
+
+def rendered(picture: Picture) -> RenderableType:
+    """The picture for a terminal."""
+    return Panel(
+        Group(
+            _progress(picture),
+            Text(),
+            Columns([_shares(picture), _rejects(picture)], padding=(0, 3)),
+            Text(),
+            _last(picture),
+        ),
+        title=f"user events → segments   {picture.elapsed_s:4.1f} s",
+        border_style="dim",
+        width=92,
+    )
+
+
+def _progress(picture: Picture) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    done = picture.assigned + picture.rejected
+    for name, count, per_s in (("sent", picture.sent, picture.sent_per_s), ("done", done, picture.done_per_s)):
+        bar = ProgressBar(total=picture.to_send, completed=count, width=30)
+        grid.add_row(name, bar, f"{count:>9,} of {picture.to_send:,}", f"{per_s:>7,.0f}/s")
+    grid.add_row("lag", f"{picture.lag:,} events")
+    return grid
+
+
+def _segments(picture: Picture) -> list[tuple[str, int]]:
+    return [(picture.names[number], count) for number, count in sorted(picture.segments.items())]
+
+
+def _shares(picture: Picture) -> Table:
+    table = Table("segment", "", "share", "users' events", box=box.SIMPLE_HEAD, padding=(0, 1))
+    most = max(picture.segments.values(), default=1)
+    for position, (name, count) in enumerate(_segments(picture)):
+        bar = Text("█" * max(1, round(22 * count / most)), style=_COLOURS[position % len(_COLOURS)])
+        table.add_row(name, bar, f"{count / picture.assigned:>5.1%}", f"{count:>8,}")
+    return table
+
+
+def _rejects(picture: Picture) -> Table:
+    table = Table("rejected for", "", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for reason, count in sorted(picture.reasons.items(), key=lambda item: -item[1]):
+        table.add_row(reason, f"{count:>5,}")
+    return table
+
+
+def _last(picture: Picture) -> Table:
+    table = Table("last assigned", "user", "segment", "distance", "margin", "", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for event in reversed(picture.last):
+        data = event.data
+        table.add_row(
+            _clock(event.time),
+            event.subject,
+            data.segment_name,
+            f"{data.distance:.2f}",
+            f"{data.margin:.2f}",
+            "outlier" if data.outlier else "",
+        )
+    return table
+
+
+def _clock(time: datetime) -> str:
+    return time.astimezone().strftime("%H:%M:%S.%f")[:-3]

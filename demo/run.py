@@ -1,0 +1,237 @@
+"""The whole of it, once: broker, history, fit, promotion, worker, a stream of events, and a check that all is right."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.broker import Broker, running_broker
+from demo.cluster import Cluster, Reader, Sender
+from demo.emit import Emitter
+from demo.errors import ProgramError
+from demo.history import labels_path, write_history
+from demo.interrupts import Interrupts
+from demo.live import view
+from demo.outcomes import Outcomes, adjusted_rand_index
+from demo.population import SHARES, Population
+from demo.processes import GuardedProcess, last_lines
+from demo.stream import Lag, flow
+from models.manifest import Manifest
+from models.store import ModelStore
+
+INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"
+PARTITIONS = 4
+GROUP_ID = "segment-worker"
+
+LEAST_AGREEMENT = 0.9
+_PROGRAM_TIMEOUT_S = 600
+_DRAIN_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one demo is to do."""
+
+    events: int
+    users: int
+    seed: int
+    rate: float
+    bad_share: float
+    output: Path
+    """Directory for what a person may want to look at afterwards."""
+
+    @property
+    def population(self) -> Population:
+        """The users of history and events."""
+        return Population(users=self.users, seed=self.seed)
+
+    @property
+    def history(self) -> Path:
+        """The generated history."""
+        return self.output / "history.csv"
+
+    @property
+    def store(self) -> ModelStore:
+        """The model store."""
+        return ModelStore(self.output / "models")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be so at the end, with the figures."""
+
+    holds: bool
+    says: str
+
+
+def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
+    """Do all of it and tell the console; whether everything was as it must be.
+
+    Raises DemoError when a step fails, KeyboardInterrupt when interrupted; nothing runs any more in any case.
+    """
+    begun = time.monotonic()
+    plan.output.mkdir(parents=True, exist_ok=True)
+    (plan.output / ".gitignore").write_text("*\n")  # whatever lies here was made by a command
+    with _step(console, "starting Apache Kafka") as started, running_broker(announce=console.print) as broker:
+        _create_topics(broker)
+        started(f"Apache Kafka 4.3.1 at {broker.bootstrap_servers}, in {broker.data_dir}")
+        with _step(console, "writing a history") as written:
+            write_history(plan.history, plan.population)
+            written(f"{plan.users:,} users with {len(SHARES)} planted groups in {plan.history}")
+        with _step(console, "fitting segments") as promoted:
+            fitted = _fit_and_promote(plan)
+            promoted(_told(fitted))
+        with _running_worker(plan, broker) as worker:
+            checks = _stream(plan, broker, worker, console, interrupts)
+    _summarise(plan, fitted, checks, time.monotonic() - begun, console)
+    return all(check.holds for check in checks)
+
+
+@contextmanager
+def _step(console: Console, doing: str) -> Iterator[Callable[[str], None]]:
+    """Shows that something is being done, until the function it gives is told what was done, or the block ends."""
+    begun = time.monotonic()
+    status = console.status(f"{doing} …")
+    status.start()
+
+    def done(what: str) -> None:
+        status.stop()
+        console.print(f"[green]✓[/] {what}  [dim]{time.monotonic() - begun:.1f} s[/]", highlight=False, soft_wrap=True)
+
+    try:
+        yield done
+    finally:
+        status.stop()
+
+
+def _create_topics(broker: Broker) -> None:
+    with Cluster(broker.bootstrap_servers) as cluster:
+        for topic in (INPUT, OUTPUT, REJECTED):
+            cluster.create_topic(topic, PARTITIONS)
+
+
+def _fit_and_promote(plan: Plan) -> Manifest:
+    models = str(plan.store.root.absolute())
+    _trainer(plan, "fit", str(plan.history.absolute()), "--models", models)
+    fitted = plan.store.versions()[-1]
+    _trainer(plan, "promote", fitted.id, "--models", models)
+    return fitted
+
+
+def _trainer(plan: Plan, *arguments: str) -> None:
+    log = plan.output / "trainer.log"
+    trainer = GuardedProcess(
+        [sys.executable, "-m", "trainer", *arguments], environment=_environment(), output=log, directory=plan.output
+    )
+    try:
+        status = trainer.run_to_end(_PROGRAM_TIMEOUT_S)
+    finally:
+        trainer.kill()
+    if status != 0:
+        raise ProgramError(f"the trainer's {arguments[0]} ended with status {status}; {last_lines(log)}")
+
+
+def _told(fitted: Manifest) -> str:
+    left_out = ", ".join(fitted.columns.left_out)
+    return (
+        f"{fitted.k} segments fitted and in production, silhouette {fitted.silhouette or 0:.2f}, verdict "
+        f"{fitted.verdict}; left out, unrelated to all others: {left_out or 'nothing'}"
+    )
+
+
+@contextmanager
+def _running_worker(plan: Plan, broker: Broker) -> Iterator[GuardedProcess]:
+    log = plan.output / "worker.log"
+    log.unlink(missing_ok=True)
+    worker = GuardedProcess(
+        [
+            *(sys.executable, "-m", "worker", "run"),
+            *("--bootstrap-servers", broker.bootstrap_servers),
+            *("--models", str(plan.store.root.absolute())),
+            *("--http-port", "0"),
+        ],
+        environment=_environment(),
+        output=log,
+        directory=broker.data_dir,  # new, so no .env lies there
+    )
+    try:
+        yield worker
+    finally:
+        worker.kill()
+
+
+def _environment() -> Mapping[str, str]:
+    """Nothing of KAFKA_… or WORKER_… in it: a demo must never reach a real cluster."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR")
+    here = Path(__file__).parents[1]
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(here)}
+
+
+def _stream(
+    plan: Plan, broker: Broker, worker: GuardedProcess, console: Console, interrupts: Interrupts
+) -> tuple[Check, ...]:
+    servers = broker.bootstrap_servers
+    outcomes = Outcomes(REJECTED)
+    with (
+        Cluster(servers) as cluster,
+        Reader(servers, (OUTPUT, REJECTED)) as reader,
+        Sender(servers, INPUT) as sender,
+        interrupts.noted() as stopped,
+    ):
+        emitter = Emitter(sender, plan.population, count=plan.events, bad_share=plan.bad_share, rate=plan.rate)
+        with view(console) as shown:
+            for picture in flow(emitter, outcomes, Lag(cluster, GROUP_ID, INPUT), reader, plan.events, stopped):
+                shown.show(picture)
+                if worker.poll() is not None:
+                    raise ProgramError(f"the worker ended with status {worker.poll()}; {last_lines(worker.output)}")
+        status = worker.stop(_DRAIN_TIMEOUT_S)
+        # Once more to the end: an outcome too many would come now.
+        outcomes.add(reader.read_to_end())
+        return _checks(emitter, outcomes, cluster.end_offsets(INPUT), status)
+
+
+def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int], status: int) -> tuple[Check, ...]:
+    lost, doubled = outcomes.lost_and_doubled(end_offsets)
+    inputs = sum(end_offsets.values())
+    agreement = adjusted_rand_index(outcomes.together)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(outcomes.reasons.items()))
+    return (
+        Check(
+            lost == doubled == 0 and inputs == emitter.sent,
+            f"{emitter.sent:,} events sent = {outcomes.assigned:,} assigned + {outcomes.rejected:,} rejected, "
+            f"{lost} lost, {doubled} doubled",
+        ),
+        Check(
+            outcomes.reasons == emitter.bad,
+            f"{outcomes.rejected:,} of {emitter.bad.total():,} bad events rejected, each for the reason it was made "
+            f"for: {reasons or 'none'}",
+        ),
+        Check(
+            agreement >= LEAST_AGREEMENT,
+            f"segments agree with the planted groups: adjusted Rand index {agreement:.3f} (at least "
+            f"{LEAST_AGREEMENT} expected)",
+        ),
+        Check(status == 0, f"the worker drained and ended with status {status}"),
+    )
+
+
+def _summarise(plan: Plan, fitted: Manifest, checks: tuple[Check, ...], took_s: float, console: Console) -> None:
+    version = plan.store.folder(fitted.id)
+    lines = [
+        *(f"{'[green]✓[/]' if check.holds else '[bold red]✗[/]'} {check.says}" for check in checks),
+        f"took {took_s:.1f} s",
+        "",
+        "to look at:",
+        f"  {version}  the fitted version",
+        f"  {version / 'segmented_users.csv'}  the history with segments",
+        f"  {labels_path(plan.history)}  the planted groups",
+        f"  {plan.output / 'worker.log'}  what the worker logged",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""Events on their way in and outcomes on their way out, in turns, with a picture after each."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from demo.cluster import Cluster, Reader
+from demo.emit import TURN_S, Emitter
+from demo.errors import StreamStalledError
+from demo.live import Picture
+from demo.outcomes import Outcomes
+
+_STALL_S = 30
+_RATE_WINDOW_S = 3
+_LAG_EVERY_S = 0.5
+
+
+@dataclass
+class Lag:
+    """How many input records the worker has still to commit, asked for now and then."""
+
+    cluster: Cluster
+    group_id: str
+    topic: str
+    _known: int = 0
+    _next_at: float = 0
+
+    def at(self, now: float) -> int:
+        """The lag, as it was at most half a second ago."""
+        if now >= self._next_at:
+            self._known, self._next_at = self.cluster.lag(self.group_id, self.topic), now + _LAG_EVERY_S
+        return self._known
+
+
+@dataclass
+class _Speed:
+    """Events sent and done a second, over the last seconds."""
+
+    _passed: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def at(self, now: float, sent: int, done: int) -> tuple[float, float]:
+        self._passed.append((now, sent, done))
+        while self._passed[0][0] < now - _RATE_WINDOW_S:
+            self._passed.popleft()
+        then, sent_then, done_then = self._passed[0]
+        passed_s = max(now - then, TURN_S)
+        return (sent - sent_then) / passed_s, (done - done_then) / passed_s
+
+
+def flow(
+    emitter: Emitter,
+    outcomes: Outcomes,
+    lag: Lag,
+    reader: Reader,
+    to_send: int,
+    stopped: Callable[[], bool],
+) -> Iterator[Picture]:
+    """Send what is due and count what comes out, in turns, until all events are sent or `stopped()`, and each is done.
+
+    Raises ClusterError, and StreamStalledError when nothing has come out for half a minute.
+    """
+    begun = progressed_at = time.monotonic()
+    speed = _Speed()
+    while True:
+        turn_ends = time.monotonic() + TURN_S
+        sending = not emitter.done and not stopped()
+        if sending:
+            emitter.send_due()
+        done_before = outcomes.total
+        outcomes.add(reader.poll(timeout_ms=20))
+        now = time.monotonic()
+        if outcomes.total > done_before or outcomes.total == emitter.sent:
+            progressed_at = now
+        yield _picture(
+            now - begun, emitter, outcomes, to_send, speed.at(now, emitter.sent, outcomes.total), lag.at(now)
+        )
+        if not sending and outcomes.total >= emitter.sent:
+            return
+        if now - progressed_at > _STALL_S:
+            raise StreamStalledError(
+                f"nothing has come out of the worker for {_STALL_S} s; "
+                f"{outcomes.total:,} of {emitter.sent:,} events are done"
+            )
+        time.sleep(max(0.0, turn_ends - time.monotonic()))
+
+
+def _picture(
+    elapsed_s: float, emitter: Emitter, outcomes: Outcomes, to_send: int, per_s: tuple[float, float], lag: int
+) -> Picture:
+    sent_per_s, done_per_s = per_s
+    return Picture(
+        elapsed_s=elapsed_s,
+        sent=emitter.sent,
+        to_send=to_send,
+        sent_per_s=sent_per_s,
+        done_per_s=done_per_s,
+        lag=lag,
+        assigned=outcomes.assigned,
+        rejected=outcomes.rejected,
+        segments=dict(outcomes.segments),
+        names=outcomes.names,
+        reasons={str(reason): count for reason, count in outcomes.reasons.items()},
+        last=tuple(outcomes.last),
+    )
