@@ -156,8 +156,11 @@ def _configured(
         return
     in_sync = int(topic.configs.get("min.insync.replicas", "1"))
     if in_sync > topic.replicas:
-        what = f"min.insync.replicas is {in_sync}, more than its {topic.replicas} copies: every write is refused"
-        yield Finding(Weight.PROBLEM, where, what, "add copies, or lower min.insync.replicas")
+        # Since Kafka 3.7 the number of copies is its limit (apache/kafka#14594).
+        what = (
+            f"min.insync.replicas is {in_sync}, more than its copies ({topic.replicas}): an old broker refuses writes"
+        )
+        yield Finding(Weight.ADVICE, where, what, "add copies, or lower min.insync.replicas")
     elif in_sync == topic.replicas > 1:
         what = f"min.insync.replicas equals its {topic.replicas} copies: one broker away stops every write"
         yield Finding(Weight.ADVICE, where, what, "add a copy, or lower min.insync.replicas by one")

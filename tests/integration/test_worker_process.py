@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from demo.broker import Broker
 from demo.cluster import NewRecord
@@ -169,6 +169,22 @@ def test_transactions_of_an_upstream_leave_no_lag_that_looks_like_a_stall(site: 
         time.sleep(0.1)
     upstream.abort_transaction()
     upstream.close()
+
+
+def test_a_worker_that_makes_no_progress_while_brokers_answer_is_not_alive_until_it_moves_again(
+    site: WorkerSite,
+) -> None:
+    site.start_ready(WORKER_LIVENESS_WINDOW_S="2", WORKER_TRANSACTION_TIMEOUT_MS="2000")
+    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
+    admin.delete_topics([site.output])
+    site.send(events(50))
+    wait_until(lambda: site.asked("/livez") == 503, 20, "a worker that is not alive")
+    assert site.reason("/livez").startswith(f"no progress although there is lag: {site.input}/")
+    assert b"segment_worker_live 0.0" in site.get("/metrics")[1]
+    admin.create_topics({site.output: {"num_partitions": 4}}, wait_for_metadata=True)
+    admin.close()
+    wait_until(lambda: site.asked("/livez") == 200, 40, "a worker that is alive again")
+    assert len(site.wait_for_outcomes(50)) == 50
 
 
 def test_sigterm_drains_within_five_seconds_and_nothing_is_lost_or_doubled(site: WorkerSite) -> None:

@@ -132,10 +132,10 @@ def test_a_compacted_rejected_topic_is_a_problem_and_a_compacted_output_topic_is
     assert findings(with_config(INPUT, cleanup_policy="compact")) == []
 
 
-def test_more_copies_in_sync_than_there_are_refuses_every_write() -> None:
+def test_more_copies_in_sync_than_there_are_is_worth_a_word() -> None:
     weight, line = only(with_config(OUTPUT, min_insync_replicas="4"))
-    assert weight is Weight.PROBLEM
-    assert "min.insync.replicas is 4, more than its 3 copies" in line
+    assert weight is Weight.ADVICE
+    assert "min.insync.replicas is 4, more than its copies (3)" in line
 
 
 def test_as_many_copies_in_sync_as_there_are_stops_with_one_broker() -> None:
