@@ -13,7 +13,7 @@ _connect = KafkaNetSocket.sock_connect
 
 
 def connected(client: Callable[..., Any], **arguments: Any) -> Any:
-    """The client, connected to the cluster.
+    """The client, connected to the cluster; it never creates a topic.
 
     Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and a broker's refusal to sign in rather
     than the timeout that kafka-python makes of it. The connections and thread of a failed attempt are gone then.
@@ -22,8 +22,11 @@ def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     opened: list[Any] = []
 
     def remembered(**settings: Any) -> Any:
-        opened.append(KafkaNetClient(**settings))
-        return opened[-1]
+        one = KafkaNetClient(**settings)
+        opened.append(one)
+        # kafka-python 3.0.12 does not hand this setting on: a topic deleted under a worker would come back, empty.
+        one._manager.cluster.config["allow_auto_create_topics"] = False  # noqa: SLF001  # see above
+        return one
 
     try:
         return client(kafka_client=remembered, **arguments)

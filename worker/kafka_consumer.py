@@ -60,7 +60,6 @@ class GroupReader:
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="none",
-            allow_auto_create_topics=False,
             partition_assignment_strategy=[CooperativeStickyAssignor],
             session_timeout_ms=settings.worker_session_timeout_ms,
             # A member learns from its heartbeat that the group rebalances, and all others wait for it.

@@ -19,8 +19,8 @@ from worker.settings import Settings
 # Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
 GRACE_S = 5.0
 CLOSE_S = 1.0
-# One batch for each partition and transaction: sending begins at the flush. Larger than any transaction takes.
-LINGER_MS = 1_000
+# Sending begins at the flush, so that a transaction is one batch for each partition.
+LINGER_MS = 200
 # Under the brokers' own limit for a batch (1 MiB), or each one would be refused and sent again in halves.
 BATCH_BYTES = 256 * 1024
 RECORD_OVERHEAD_BYTES = 1024
@@ -58,10 +58,10 @@ class Transactions:
                     **self._connection,
                     transactional_id=self._transactional_id,
                     transaction_timeout_ms=timeout_ms,
-                    allow_auto_create_topics=False,
                     bootstrap_timeout_ms=timeout_ms,
-                    request_timeout_ms=timeout_ms,
-                    delivery_timeout_ms=timeout_ms + LINGER_MS,
+                    # A record that cannot be delivered fails with its own reason before the flush gives up on it.
+                    request_timeout_ms=timeout_ms // 2,
+                    delivery_timeout_ms=timeout_ms // 2 + LINGER_MS,
                     linger_ms=LINGER_MS,
                     batch_size=BATCH_BYTES,
                     max_block_ms=timeout_ms,

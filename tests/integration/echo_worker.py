@@ -31,7 +31,7 @@ class Printed:
         pass
 
     def committed(self, batch: Batch, _: Outcome, __: loop.Timings) -> None:
-        print("committed", len(batch.records), flush=True)
+        print("batch of", len(batch.records), flush=True)
 
     def retrying(self, error: RetryBatchError, _: float) -> None:
         print("retrying", error, flush=True)

@@ -15,6 +15,7 @@ from typing import Any, Self
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import MemberToRemove, NewTopic
+from kafka.errors import RetriableError
 from kafka.structs import TopicPartition
 
 from worker import loop
@@ -49,18 +50,29 @@ class KafkaWorld:
 
     def __enter__(self) -> Self:
         self._closing = ExitStack()
-        self.admin: Any = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        self.admin: Any = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, reconnect_backoff_max_ms=500)
         self._closing.callback(self.admin.close)
-        self._producer: Any = KafkaProducer(bootstrap_servers=self.bootstrap_servers, linger_ms=20)
-        self._closing.callback(self._producer.close)
-        configs = {self.input: self.input_configs, self.output: self.output_configs, self.rejected: {}}
-        self.admin.create_topics(
-            [NewTopic(topic, self.partitions, 1, topic_configs=configs) for topic, configs in configs.items()]
+        self._producer: Any = KafkaProducer(
+            bootstrap_servers=self.bootstrap_servers, linger_ms=20, reconnect_backoff_max_ms=500
         )
+        self._closing.callback(self._producer.close)
+        self.create_topics()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.close()
+
+    def create_topics(self) -> None:
+        """Create those of the three topics that are not there."""
+        configs = {self.input: self.input_configs, self.output: self.output_configs, self.rejected: {}}
+        there = self.admin.list_topics()
+        self.admin.create_topics(
+            [
+                NewTopic(topic, self.partitions, 1, topic_configs=config)
+                for topic, config in configs.items()
+                if topic not in there
+            ]
+        )
 
     @property
     def input(self) -> str:
@@ -138,7 +150,10 @@ class KafkaWorld:
 
     def committed(self) -> dict[int, int]:
         """The group's committed offset of each partition of the input that has one."""
-        offsets = self.admin.list_group_offsets({self.group: None})[self.group]
+        try:
+            offsets = self.admin.list_group_offsets({self.group: None})[self.group]
+        except RetriableError:  # a broker that just started does not know yet
+            return {}
         return {at.partition: there.offset for at, there in offsets.items() if at.topic == self.input}
 
     def expel_members(self) -> None:

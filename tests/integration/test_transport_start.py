@@ -3,14 +3,16 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from kafka.structs import TopicPartition
 
+from demo.broker import Broker
 from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld, collect_sockets, echo, leaves_sockets
-from tests.unit.worker.transport_contract import next_batch, values, work_off
+from tests.unit.worker.transport_contract import next_batch, until, values, work_off
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
 from worker.kafka_clients import connection_arguments
@@ -109,15 +111,29 @@ def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: 
     assert f"topic {kafka.input}, partition 0" in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", ["input", "output", "rejected"])
-def test_a_missing_topic_is_named_and_not_created(kafka: KafkaWorld, missing: str) -> None:
-    topic = f"{kafka.name}-nowhere"
-    with pytest.raises(StopProcessError) as caught:
-        kafka.open(**{f"worker_{missing}_topic": topic})
-    assert caught.value.exit_status == ExitStatus.ACT_FIRST
-    assert topic in str(caught.value)
-    assert "--create-topics" in str(caught.value)
-    assert topic not in kafka.admin.list_topics()
+def test_a_missing_topic_is_named_and_not_created(
+    broker_with: Callable[..., AbstractContextManager[Broker]],
+) -> None:
+    with (
+        broker_with(config={"auto.create.topics.enable": "true"}) as eager,
+        KafkaWorld(eager.bootstrap_servers) as kafka,
+    ):
+        for missing in ("input", "output", "rejected"):
+            topic = f"{kafka.name}-no-{missing}"
+            with pytest.raises(StopProcessError) as caught:
+                kafka.open(**{f"worker_{missing}_topic": topic})
+            assert caught.value.exit_status == ExitStatus.ACT_FIRST
+            assert topic in str(caught.value)
+            assert "--create-topics" in str(caught.value)
+            assert topic not in kafka.admin.list_topics()
+        transport = kafka.open()
+        join(transport, kafka)
+        kafka.admin.delete_topics([kafka.input])
+        until(lambda: kafka.input not in kafka.admin.list_topics() or None)
+        transport._reader._consumer._cluster.request_update()
+        for _ in range(6):
+            assert transport.poll() is None
+        assert kafka.input not in kafka.admin.list_topics()
 
 
 def opened(settings: Settings, stop: threading.Event) -> KafkaTransport | None:
