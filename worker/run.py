@@ -16,7 +16,7 @@ from schemas.errors import ProfileClassError
 from schemas.roles import profile_fields
 from worker import loop
 from worker.check import Weight, judge_cluster
-from worker.deadline import Deadline
+from worker.deadline import Deadline, StopSignal
 from worker.errors import (
     BrokersUnreachable,
     ClusterUnusable,
@@ -39,7 +39,6 @@ from worker.probes import serve_probes
 from worker.process import Scoring
 from worker.records import Outcome, Record
 from worker.settings import Settings, misspelt_settings, read_settings
-from worker.signals import StopSignals
 
 # Short, so that a stop while waiting for a broker is followed in time.
 _ATTEMPT_S: Final = 2.0
@@ -50,14 +49,13 @@ _HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})
 _log = structlog.get_logger()
 
 
-def run(flags: Mapping[str, str], *, create_topics: bool) -> ExitStatus:
-    """Consume, validate, assign and publish until stopped; the status to exit with.
+def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> ExitStatus:
+    """Consume, validate, assign and publish until told to stop; the status to exit with.
 
     Errors are on stderr by then, one line each.
     """
     settings, wrong = read_settings(flags)
     configure_logs(sys.stderr, settings.worker_log_level)
-    stop = StopSignals()
     metrics = Metrics()
     health = HealthWatch(settings.worker_liveness_window_s, stop, metrics.progressed)
     server: HttpServer | None = None
@@ -95,7 +93,7 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
 def _work(
     settings: Settings,
     model: ServedModel,
-    stop: StopSignals,
+    stop: StopSignal,
     health: HealthWatch,
     metrics: Metrics,
     *,
@@ -137,7 +135,7 @@ def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring
 
 
 def _look(
-    settings: Settings, connection: Mapping[str, Any], stop: StopSignals, deadline: Deadline, *, create_topics: bool
+    settings: Settings, connection: Mapping[str, Any], stop: StopSignal, deadline: Deadline, *, create_topics: bool
 ) -> str | None:
     """The cluster's id, after everything there was found usable; None when told to stop before a broker answered."""
     until_s = time.monotonic() + settings.worker_broker_wait_s
@@ -189,7 +187,7 @@ def _told(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
     return ExitStatus.RESTART, (defect,)
 
 
-def _hold(health: HealthWatch, stop: StopSignals, reason: str) -> None:
+def _hold(health: HealthWatch, stop: StopSignal, reason: str) -> None:
     """Stay, alive and not ready, until told to stop.
 
     The process then ends with the status that it was held with, not with 0: whoever looks at it afterwards still sees
