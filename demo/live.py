@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rich import box
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -20,6 +18,7 @@ from rich.text import Text
 from schemas.events import SegmentAssigned
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_magenta")
+_BAR_WIDTH = 16
 _LINE_EVERY_S = 2.0
 
 
@@ -56,7 +55,7 @@ def view(console: Console) -> Iterator[View]:
     if not console.is_terminal:
         yield _Lines(console)
         return
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False) as live:
         yield _Pictures(live)
 
 
@@ -91,18 +90,14 @@ def line(picture: Picture) -> str:
 
 
 def rendered(picture: Picture) -> RenderableType:
-    """The picture for a terminal."""
+    """The picture for a terminal of 80 columns and 24 lines, or more."""
+    side_by_side = Table.grid(padding=(0, 3))
+    side_by_side.add_row(_shares(picture), _rejects(picture))
     return Panel(
-        Group(
-            _progress(picture),
-            Text(),
-            Columns([_shares(picture), _rejects(picture)], padding=(0, 3)),
-            Text(),
-            _last(picture),
-        ),
+        Group(_progress(picture), Text(), side_by_side, Text(), _last(picture)),
         title=f"user events → segments   {picture.elapsed_s:4.1f} s",
         border_style="dim",
-        width=92,
+        width=80,
     )
 
 
@@ -110,7 +105,7 @@ def _progress(picture: Picture) -> Table:
     grid = Table.grid(padding=(0, 2))
     done = picture.assigned + picture.rejected
     for name, count, per_s in (("sent", picture.sent, picture.sent_per_s), ("done", done, picture.done_per_s)):
-        bar = ProgressBar(total=picture.to_send, completed=count, width=30)
+        bar = ProgressBar(total=picture.to_send, completed=count, width=26)
         grid.add_row(name, bar, f"{count:>9,} of {picture.to_send:,}", f"{per_s:>7,.0f}/s")
     grid.add_row("lag", f"{picture.lag:,} events")
     return grid
@@ -120,24 +115,31 @@ def _segments(picture: Picture) -> list[tuple[str, int]]:
     return [(picture.names[number], count) for number, count in sorted(picture.segments.items())]
 
 
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
 def _shares(picture: Picture) -> Table:
-    table = Table("segment", "", "share", "users' events", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = _table("segment", "", "share", "events")
     most = max(picture.segments.values(), default=1)
     for position, (name, count) in enumerate(_segments(picture)):
-        bar = Text("█" * max(1, round(22 * count / most)), style=_COLOURS[position % len(_COLOURS)])
-        table.add_row(name, bar, f"{count / picture.assigned:>5.1%}", f"{count:>8,}")
+        bar = Text("█" * max(1, round(_BAR_WIDTH * count / most)), style=_COLOURS[position % len(_COLOURS)])
+        table.add_row(name, bar, f"{count / picture.assigned:>5.1%}", f"{count:>7,}")
     return table
 
 
 def _rejects(picture: Picture) -> Table:
-    table = Table("rejected for", "", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = _table("rejected for", "")
     for reason, count in sorted(picture.reasons.items(), key=lambda item: -item[1]):
         table.add_row(reason, f"{count:>5,}")
     return table
 
 
 def _last(picture: Picture) -> Table:
-    table = Table("last assigned", "user", "segment", "distance", "margin", "", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = _table("last assigned", "user", "segment", "distance", "margin", "")
     for event in reversed(picture.last):
         data = event.data
         table.add_row(

@@ -11,7 +11,7 @@ from demo.population import planted_group
 from schemas.events import SegmentAssigned
 from schemas.rejected import RejectedHeader, RejectReason
 
-_LAST = 6
+_LAST = 5
 
 InputPosition = tuple[int, int]
 """Partition and offset of an input record."""

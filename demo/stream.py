@@ -28,10 +28,14 @@ class Lag:
     _known: int = 0
     _next_at: float = 0
 
+    def now(self) -> int:
+        """The lag of this moment."""
+        return self.cluster.lag(self.group_id, self.topic)
+
     def at(self, now: float) -> int:
         """The lag, as it was at most half a second ago."""
         if now >= self._next_at:
-            self._known, self._next_at = self.cluster.lag(self.group_id, self.topic), now + _LAG_EVERY_S
+            self._known, self._next_at = self.now(), now + _LAG_EVERY_S
         return self._known
 
 
