@@ -28,6 +28,7 @@ from demo.processes import GuardedProcess
 
 PARTITIONS = 4
 INPUT = "benchmark-events"
+EMIT = ("--topic", INPUT, "--bad-share", "0", "--rate", "100000")
 LOOK_EVERY_S = 0.25
 MEMORY_AT = 100_000
 CONTENDERS: Mapping[str, tuple[str, ...]] = {
@@ -99,9 +100,9 @@ def _prepare(scratch: Path, environment: Mapping[str, str], bootstrap_servers: s
         admin.create_topics([NewTopic(INPUT, PARTITIONS, 1)])
     print(f"fitting a model and writing {events:,} events …", flush=True)
     for command in (
-        ("demo", "history", str(history), "--users", "5000", "--seed", "1"),
+        ("demo", "history", str(history)),
         ("trainer", "fit", str(history), "--promote"),
-        ("demo", "emit", "--topic", INPUT, "--count", str(events), "--rate", "0", "--bad-share", "0"),
+        ("demo", "emit", "--bootstrap-servers", bootstrap_servers, *EMIT, "--count", str(events)),
     ):
         subprocess.run([sys.executable, "-m", *command], env=dict(environment), check=True, stdout=subprocess.DEVNULL)
 
