@@ -101,24 +101,10 @@ def test_every_problem_is_named_in_one_run(site: WorkerSite, broker: TestBroker)
 
 
 def test_an_unreachable_broker_is_named_beside_the_other_problems(site: WorkerSite) -> None:
-    began = time.monotonic()
-    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"))
-    assert time.monotonic() - began < 12
+    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", WORKER_BROKER_WAIT_S="0.5"))
     assert found.keys() == {"brokers", "model"}
     assert found["brokers"].startswith("no broker answers at 127.0.0.1:1 (111 ECONNREFUSED); check KAFKA_BOOTSTRAP_")
     assert "is named 'production'" in found["model"]
-
-
-def test_a_name_that_nobody_knows_and_a_port_that_is_no_kafka_are_told_apart(site: WorkerSite) -> None:
-    site.create_topics()
-    worker_port = site.http_port
-    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS="nowhere.invalid:9092", WORKER_BROKER_WAIT_S="1"))
-    assert "(DNS Resolution failure)" in found["brokers"]
-    site.publish_model()
-    site.start_ready()
-    kafka_at = f"127.0.0.1:{worker_port}"
-    found = problems(checked(site, 2, KAFKA_BOOTSTRAP_SERVERS=kafka_at, WORKER_BROKER_WAIT_S="1"))
-    assert f"no broker answers at {kafka_at} (" in found["brokers"]
 
 
 def test_timeouts_beyond_what_the_brokers_allow_are_named(site: WorkerSite) -> None:
@@ -180,11 +166,10 @@ def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
             "KAFKA_SASL_PASSWORD": "right",
         }
 
-        refused = problems(checked(site, 2, **login | {"KAFKA_SASL_PASSWORD": "wrong-secret"}))
-        assert "Authentication failed: Invalid username or password" in refused["brokers"]
         ended = site.run("run", **login | {"KAFKA_SASL_PASSWORD": "wrong-secret"})
         assert ended.returncode == 2
         assert "refused to sign this worker in" in ended.stderr
+        assert "Authentication failed: Invalid username or password" in ended.stderr
         assert "wrong-secret" not in ended.stdout + ended.stderr
 
         assert problems(checked(site, 2, **login)).keys() == {

@@ -125,14 +125,17 @@ def test_results_keep_the_order_of_each_partition_and_restart_continues_at_the_c
     assert sum(site.committed().values()) >= 1500
 
 
-def test_a_running_worker_answers_its_probes_and_shows_its_lag(site: WorkerSite) -> None:
-    site.start_ready(WORKER_LIVENESS_WINDOW_S="1")
+def test_a_running_worker_answers_its_probes_shows_its_lag_and_drains_after_one_ctrl_c(site: WorkerSite) -> None:
+    worker = site.start_ready(WORKER_LIVENESS_WINDOW_S="1")
     site.send(events(10))
     site.wait_for_outcomes(10)
     assert site.asked("/livez") == 200
     assert site.reason("/readyz") == "model loaded, consumer group joined"
     wait_until(lambda: site.get("/metrics")[1].count(b"segment_worker_lag_events{") == 4, 10, "the lag of 4 partitions")
     assert site.asked("/") == 404
+    worker.send(signal.SIGINT)
+    assert worker.wait(10) == 0
+    assert "Traceback" not in worker.log
 
 
 def test_a_worker_without_a_partition_is_ready(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
@@ -200,13 +203,6 @@ def test_sigterm_drains_within_five_seconds_and_nothing_is_lost_or_doubled(site:
     outcomes = site.wait_for_outcomes(5000)
     ids = Counter(json.loads(record.value or b"")["id"] for record in outcomes)
     assert len(ids) == len(outcomes) == 5000
-
-
-def test_one_ctrl_c_drains(site: WorkerSite) -> None:
-    worker = site.start_ready()
-    worker.send(signal.SIGINT)
-    assert worker.wait(10) == 0
-    assert "Traceback" not in worker.log
 
 
 def test_a_worker_that_waits_for_a_broker_says_so_and_follows_a_signal(site: WorkerSite) -> None:
