@@ -19,7 +19,7 @@ from demo.errors import ClusterError
 from worker.kafka_connect import connected
 
 _REQUEST_TIMEOUT_MS = 10_000
-_BOOTSTRAP_TIMEOUT_MS = 10_000
+_BOOTSTRAP_TIMEOUT_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,10 @@ class Sender:
     """Sends records, each confirmed by all replicas and stored once; a context manager; raises ClusterError."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        """Connect to the cluster; the topic must exist."""
+        """Connect to the cluster; a topic that does not exist is an error at once."""
+        with Cluster(bootstrap_servers) as cluster:
+            if topic not in cluster.topics():
+                raise ClusterError(f"there is no topic {topic} at {bootstrap_servers}: create it first")
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._unconfirmed: list[Any] = []
