@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -23,22 +24,31 @@ def labels_path(history: Path) -> Path:
 def write_history(path: Path, population: Population) -> None:
     """Write the population as a history to `path`, and its planted groups to `labels_path(path)`.
 
-    Byte for byte the same for the same population. Raises OSError where a file cannot be written.
+    Byte for byte the same for the same population; interrupted, it leaves nothing. Raises OSError where a file cannot
+    be written.
     """
     fields = profile_fields(UserProfile)
-    with _created(path) as history, _created(labels_path(path)) as labels:
+    names = [field.name for field in fields]
+    several = tuple(field.name for field in fields if field.kind is Kind.SEVERAL_OF)
+    with _written(path) as history, _written(labels_path(path)) as labels:
         rows, groups = csv.writer(history, lineterminator="\n"), csv.writer(labels, lineterminator="\n")
         rows.writerow([ID_COLUMN, *(field.header for field in fields)])
         groups.writerow([ID_COLUMN, LABEL_COLUMN])
-        several = tuple(field.name for field in fields if field.kind is Kind.SEVERAL_OF)
-        names = [field.name for field in fields]
         for block in population.blocks():
             rows.writerows(_rows(block, names, several))
             groups.writerows(zip(block.users, block.groups, strict=True))
 
 
-def _created(path: Path) -> IO[str]:
-    return path.open("w", encoding="utf-8", newline="")
+@contextmanager
+def _written(path: Path) -> Iterator[IO[str]]:
+    """A file that is there when it is whole, and not before."""
+    beside = path.with_name(path.name + ".partial")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _rows(block: Block, names: Iterable[str], several: tuple[str, ...]) -> Iterator[tuple[object, ...]]:

@@ -19,8 +19,10 @@ class Interrupts:
         self._noting = False
         self._noted = False
         self._raised = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._received)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, self._received)
 
     @contextmanager
     def noted(self) -> Iterator[Callable[[], bool]]:

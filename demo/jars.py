@@ -80,20 +80,24 @@ def _download(jars: Iterable[Jar], cache_dir: Path) -> None:
 
 
 def _fetch(jar: Jar, partial: Path, cache_dir: Path) -> None:
-    from jgo.maven import MavenContext  # noqa: PLC0415 - half a second that a warm start does not spend
-
-    group, artifact, version = jar.coordinate.split(":")
-    downloaded = MavenContext(repo_cache=partial).project(group, artifact).at_version(version).artifact().resolve()
+    downloaded = _downloaded(jar, partial)
     found = hashlib.sha256(downloaded.read_bytes()).hexdigest()
     if found != jar.sha256:
         raise RuntimeError(f"{jar.coordinate} has SHA-256 {found} instead of {jar.sha256}")
     downloaded.replace(cache_dir / jar.file_name)
 
 
+def _downloaded(jar: Jar, directory: Path) -> Path:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - half a second that a warm start does not spend
+
+    group, artifact, version = jar.coordinate.split(":")
+    return MavenContext(repo_cache=directory).project(group, artifact).at_version(version).artifact().resolve()
+
+
 def _resolved() -> Iterable[Jar]:
     """What the roots need at run time, resolved anew: the content of kafka_jars.txt."""
-    from jgo.maven import Artifact, MavenContext  # noqa: PLC0415 - see _fetch
-    from jgo.parse import Coordinate  # noqa: PLC0415 - see _fetch
+    from jgo.maven import Artifact, MavenContext  # noqa: PLC0415 - see _downloaded
+    from jgo.parse import Coordinate  # noqa: PLC0415 - see _downloaded
 
     with tempfile.TemporaryDirectory() as repository:
         context = MavenContext(repo_cache=Path(repository))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from demo.history import ID_COLUMN, LABEL_COLUMN, labels_path, write_history
-from demo.population import SEED, SHARES, USERS, Population, Structure, planted_group, user_id
+from demo.population import SEED, SHARES, USERS, Block, Population, Structure, planted_group, user_id
 from schemas import UserProfile
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +64,18 @@ def test_the_sample_is_what_the_command_writes(tmp_path: Path) -> None:
 
     assert written.read_bytes() == SAMPLE.read_bytes()
     assert labels_path(written).read_bytes() == labels_path(SAMPLE).read_bytes()
+
+
+def test_a_history_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    class Interrupted(Population):
+        def blocks(self) -> Iterator[Block]:
+            yield from Population(users=100).blocks()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_history(tmp_path / "users.csv", Interrupted())
+
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_another_seed_gives_other_users() -> None:

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from demo.cluster import StoredRecord
+from demo.outcomes import Outcomes, adjusted_rand_index
+from demo.population import planted_group
+from schemas.events import SegmentAssigned
+from schemas.rejected import RejectReason
+
+
+def assigned(user: str, segment: int, partition: int, offset: int) -> StoredRecord:
+    event = SegmentAssigned.model_validate_json(
+        f"""{{"specversion": "1.0", "type": "user.segment.assigned.v1", "source": "s", "id": "{uuid.uuid4()}",
+        "subject": "{user}", "time": "2026-11-24T12:00:00Z", "data": {{"segment": {segment},
+        "segment_name": "Segment {segment}", "distance": 1.5, "margin": 0.5, "outlier": false, "unknown_values": [],
+        "model": {{"version": "v", "digest": "{"0" * 64}"}},
+        "input": {{"id": "i", "topic": "in", "partition": {partition}, "offset": {offset},
+        "time": "2026-11-24T12:00:00Z"}}}}}}"""
+    )
+    return StoredRecord("out", 0, 0, 0, user.encode(), event.model_dump_json().encode(), {})
+
+
+def rejected(reason: str, partition: int, offset: int) -> StoredRecord:
+    headers = {"rejected.reason": reason, "rejected.partition": str(partition), "rejected.offset": str(offset)}
+    return StoredRecord("bad", 0, 0, 0, None, b"", {name: value.encode() for name, value in headers.items()})
+
+
+def outcomes(*records: StoredRecord) -> Outcomes:
+    found = Outcomes("bad")
+    found.add(records)
+    return found
+
+
+def test_each_input_with_one_outcome_is_neither_lost_nor_doubled() -> None:
+    found = outcomes(assigned("user-1", 0, 0, 0), rejected("empty", 0, 1), assigned("user-2", 1, 1, 0))
+
+    assert found.lost_and_doubled({0: 2, 1: 1, 2: 0}) == (0, 0)
+    assert (found.assigned, found.rejected, found.total) == (2, 1, 3)
+
+
+def test_an_input_without_an_outcome_is_lost() -> None:
+    assert outcomes(assigned("user-1", 0, 0, 0)).lost_and_doubled({0: 3}) == (2, 0)
+
+
+def test_a_second_outcome_of_an_input_is_doubled_even_where_another_is_lost() -> None:
+    found = outcomes(assigned("user-1", 0, 0, 0), rejected("empty", 0, 0))
+
+    assert found.lost_and_doubled({0: 2}) == (1, 1)
+
+
+def test_an_outcome_of_an_input_that_nobody_sent_is_one_too_many() -> None:
+    assert outcomes(assigned("user-1", 0, 5, 9)).lost_and_doubled({}) == (0, 1)
+
+
+def test_segments_reasons_and_the_last_assignments_are_counted() -> None:
+    found = outcomes(*(assigned(f"user-{number}", number % 2, 0, number) for number in range(1, 10)))
+    found.add([rejected("not_json", 0, 0), rejected("not_json", 0, 10)])
+
+    assert found.segments == {0: 4, 1: 5}
+    assert found.names == {0: "Segment 0", 1: "Segment 1"}
+    assert found.reasons == {RejectReason.NOT_JSON: 2}
+    assert [event.subject for event in found.last] == [f"user-{number}" for number in range(5, 10)]
+    assert found.together == Counter((planted_group(f"user-{number}"), number % 2) for number in range(1, 10))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_agreement_equals_scikit_learns(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    first = draw.integers(0, 5, 300)
+    second = np.where(draw.random(300) < seed / 5, first, draw.integers(0, 4, 300))
+
+    together = Counter(zip(first.tolist(), second.tolist(), strict=True))
+
+    assert adjusted_rand_index(together) == pytest.approx(adjusted_rand_score(first, second), abs=1e-12)
+
+
+def test_one_group_that_is_found_as_one_agrees() -> None:
+    assert adjusted_rand_index({(0, 3): 50}) == 1.0
+    assert adjusted_rand_index({}) == 1.0
