@@ -97,7 +97,7 @@ class Deadline:
             "not_drained",
             doing=doing,
             seconds=self._drain_s,
-            next="exit 1; the batch in hand stays uncommitted, a restart reads it again",
+            next="exit 1; what is not committed yet is read again after a restart",
         )
         self._end_process(ExitStatus.RESTART)
 

@@ -15,7 +15,8 @@ from worker.transport import PartitionProgress
 class Standstill:
     """A partition with lag, and since when its position has been where it is."""
 
-    position: int
+    position: int | None
+    """None: not even known, although the partition holds something."""
     since_s: float
 
 
@@ -38,7 +39,7 @@ def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) 
     """
     after: dict[tuple[str, int], Standstill] = {}
     for each in progress:
-        if each.position is None or not each.lag:
+        if not (each.last_stable_offset if each.position is None else each.lag):
             continue
         place = (each.topic, each.partition)
         standing = before.get(place)
@@ -51,13 +52,17 @@ def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) 
 def liveness(watch: Watch, now_s: float, window_s: float) -> Health:
     """Unhealthy when a partition with lag has stood still for the whole window; without partitions, healthy."""
     stalled = [
-        f"{topic}/{partition} at offset {standing.position} for {now_s - standing.since_s:.0f} s"
+        f"{topic}/{partition} at offset {_told(standing.position)} for {now_s - standing.since_s:.0f} s"
         for (topic, partition), standing in sorted(watch.items())
         if now_s - standing.since_s >= window_s
     ]
     if stalled:
         return Health(healthy=False, reason=f"no progress although there is lag: {', '.join(stalled)}")
     return Health(healthy=True, reason="every partition with lag moves, or the brokers do not answer")
+
+
+def _told(position: int | None) -> str:
+    return "unknown" if position is None else str(position)
 
 
 class HealthWatch:
@@ -96,6 +101,8 @@ class HealthWatch:
 
     def live(self) -> Health:
         """What /livez says."""
+        if self._held.is_set():
+            return Health(healthy=True, reason="held")
         return liveness(self._watch, self._clock_s(), self._window_s)
 
     def ready(self) -> Health:
@@ -113,6 +120,4 @@ class HealthWatch:
         while not self._held.wait(min(self._window_s / 4, 5.0)):
             partitions = progress()
             self._sampled(partitions)
-            watch = watched(self._watch, partitions, self._clock_s())
-            if not self._held.is_set():
-                self._watch = watch
+            self._watch = watched(self._watch, partitions, self._clock_s())

@@ -11,6 +11,9 @@ from kafka.net.inet import KafkaNetSocket
 
 _connect = KafkaNetSocket.sock_connect
 
+# Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
+CONNECT_MS = 3_000
+
 
 def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     """The client, connected to the cluster; it never creates a topic.

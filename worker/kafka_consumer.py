@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import FencedInstanceIdError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError, WorkerError
-from worker.kafka_connect import connected
+from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_header_name
 from worker.records import Batch, Membership, Record
@@ -24,11 +30,10 @@ from worker.transport import PartitionProgress
 
 IDLE_WAIT_MS = 250
 STEP_LONGEST_S = 15.0
-# Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
-CONNECT_MS = 3_000
 ANSWER_MS = 5_000
 PROGRESS_ANSWER_MS = 2_000
 CLOSE_MS = 2_000
+METADATA_MAX_AGE_MS = 60_000
 # What the client holds ahead is bounded by these, whatever the backlog; a larger record still comes through, alone.
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024
@@ -52,6 +57,9 @@ class GroupReader:
         self._largest_bytes = settings.worker_event_max_bytes
         # Swapped whole: progress() reads it from another thread.
         self._settled: dict[TopicPartition, int | None] = {}
+        # Under which membership the positions were set, and which partitions the input topic had then.
+        self._positioned_under: Membership | None = None
+        self._partitions_then: frozenset[int] = frozenset()
         self._consumer = connected(
             KafkaConsumer,
             **connection,
@@ -68,7 +76,7 @@ class GroupReader:
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
             bootstrap_timeout_ms=CONNECT_MS,
-            metadata_max_age_ms=60_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
@@ -97,6 +105,15 @@ class GroupReader:
             return None
         return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
 
+    def _settled_membership(self) -> Membership | None:
+        # While a rebalance goes on the new generation shows before the positions that belong to it are set.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # group_metadata() shows the state, not what it means
+        return self.membership() if coordinator.stable() else None
+
+    def _partitions(self) -> frozenset[int]:
+        known = self._consumer._cluster.partitions_for_topic(self._settings.worker_input_topic)  # noqa: SLF001  # cached
+        return frozenset(known or ())
+
     @property
     def joined(self) -> bool:
         """Whether this process is a member of the group; from any thread."""
@@ -110,7 +127,15 @@ class GroupReader:
         self._settle()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
         # records of partitions that are gone still come back, and the broker checks the generation only.
-        before = self.membership()
+        before = self._settled_membership()
+        if before is not None and before != self._positioned_under:
+            # A partition kept through a membership that was lost keeps a position that others may have passed.
+            self.rewind()
+            self._positioned_under, self._partitions_then = before, self._partitions()
+        elif self._settings.worker_instance_id is not None and self._partitions() != self._partitions_then:
+            # A static leader that restarted is not told that it leads, and nobody would share out added partitions.
+            self._partitions_then = self._partitions()
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client knows no public way
         with self._step("polling"):
             records = self._gather()
         self._require_instance_id()
@@ -150,6 +175,7 @@ class GroupReader:
                 if self._settings.worker_start_at == "earliest"
                 else self._consumer.end_offsets
             )
+            self._require_leaders(missing)
             found = ask(missing, timeout_ms=ANSWER_MS)
         return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
 
@@ -157,9 +183,11 @@ class GroupReader:
         """Each assigned partition's progress; from any thread, within 2 s, never raises."""
         settled = self._settled
         ends: dict[TopicPartition, int] = {}
-        if settled:
+        # A partition without a leader has no answer, and would take that of all others with it.
+        led = [partition for partition in settled if self._has_leader(partition)]
+        if led:
             try:
-                ends = self._consumer.end_offsets(list(settled), timeout_ms=PROGRESS_ANSWER_MS)
+                ends = self._consumer.end_offsets(led, timeout_ms=PROGRESS_ANSWER_MS)
             except Exception as error:  # noqa: BLE001  # whatever went wrong, no broker answered
                 _log.debug("no_last_stable_offset", error=repr(error))
         return tuple(
@@ -209,8 +237,22 @@ class GroupReader:
         self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
 
     def _committed(self) -> dict[TopicPartition, int | None]:
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
+        assigned = self._consumer.assignment()
         with self._step("asking for the committed offsets"):
-            return {p: self._consumer.committed(p, timeout_ms=ANSWER_MS) for p in self._consumer.assignment()}
+            # An answer that came after its question was given up is kept there for whoever asks next: it may be old.
+            coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
+            found = coordinator.fetch_committed_offsets(assigned, timeout_ms=ANSWER_MS)
+        return {partition: found[partition].offset if partition in found else None for partition in assigned}
+
+    def _has_leader(self, partition: TopicPartition) -> bool:
+        leader = self._consumer._cluster.leader_for_partition(partition)  # noqa: SLF001  # cached
+        return leader is not None and leader >= 0
+
+    def _require_leaders(self, partitions: Iterable[TopicPartition]) -> None:
+        headless = [_named(partition) for partition in partitions if not self._has_leader(partition)]
+        if headless:
+            raise LeaderNotAvailableError("; ".join(headless))
 
     def _require_instance_id(self) -> None:
         # kafka-python polls on with its old assignment after another process took the instance id: its heartbeat
@@ -242,13 +284,13 @@ class GroupReader:
         try:
             start = self._consumer.beginning_offsets([partition], timeout_ms=ANSWER_MS)[partition]
             end = self._consumer.end_offsets([partition], timeout_ms=ANSWER_MS)[partition]
-        except KafkaError:
+        except (KafkaError, KeyError):  # KeyError: the partition has no leader now
             pass
         return StopProcessError(
             f"the committed offset {offset} of group {self._settings.worker_group_id} for {_named(partition)} is no "
-            f"longer in the log, which goes from {start} to {end}: retention removed records before they were worked "
-            "on, or the topic was made anew; decide where to go on with kafka-consumer-groups --reset-offsets, then "
-            "start again",
+            f"longer in the log, which goes from {start} to {end}: retention removed records, or markers of "
+            "transactions, before they were worked on, or the topic was made anew; decide where to go on with "
+            "kafka-consumer-groups --reset-offsets, then start again",
             ExitStatus.ACT_FIRST,
         )
 

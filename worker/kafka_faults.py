@@ -123,6 +123,12 @@ def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> Worker
     """
     causes = tuple(causes)
     for cause in causes:
+        if "InvalidTransactionTimeout" in str(cause):  # kafka-python quotes this one in a plain KafkaError
+            return StopProcessError(
+                f"{settings.kafka_bootstrap_servers} does not allow WORKER_TRANSACTION_TIMEOUT_MS="
+                f"{settings.worker_transaction_timeout_ms}; stay within its transaction.max.timeout.ms",
+                ExitStatus.ACT_FIRST,
+            )
         for kind, explain in _STOPS:
             if isinstance(cause, kind):
                 return StopProcessError(explain(cause, settings), ExitStatus.ACT_FIRST)

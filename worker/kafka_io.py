@@ -55,6 +55,9 @@ class KafkaTransport:
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
+        # First, because it ends the transaction that a failed commit left open: until then the committed offsets are
+        # not known, here or to whoever has the partitions now, and readers wait.
+        self._transactions.open()
         self._reader.rewind()
 
     def close(self) -> None:
@@ -107,8 +110,9 @@ def open_transport(
             left_s = until - time.monotonic()
             if left_s <= 0:
                 raise StopProcessError(
-                    f"no broker answered at {settings.kafka_bootstrap_servers} for {settings.worker_broker_wait_s:g} s "
-                    f"({error}); check KAFKA_BOOTSTRAP_SERVERS and that Kafka runs, or raise WORKER_BROKER_WAIT_S",
+                    f"the worker could not begin at {settings.kafka_bootstrap_servers} for "
+                    f"{settings.worker_broker_wait_s:g} s ({error}); check that the brokers run and that the group and "
+                    "transaction coordinators have their replicas, or raise WORKER_BROKER_WAIT_S",
                     ExitStatus.RESTART,
                 ) from error
             if not told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
@@ -11,7 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from worker.deadline import Deadline
-from worker.kafka_connect import connected
+from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.records import Membership, Message
 from worker.settings import Settings
@@ -49,7 +50,9 @@ class Transactions:
         return self._settings.worker_transaction_timeout_ms / 1000 + GRACE_S
 
     def open(self) -> None:
-        """Take over the transactional id: an unfinished transaction of a predecessor is over when this returns."""
+        """Take over the transactional id, unless it is held; an unfinished transaction of before is over then."""
+        if self._producer is not None:
+            return
         timeout_ms = self._settings.worker_transaction_timeout_ms
         try:
             with self._deadline.within(self.longest_s, "connecting the producer"):
@@ -58,7 +61,7 @@ class Transactions:
                     **self._connection,
                     transactional_id=self._transactional_id,
                     transaction_timeout_ms=timeout_ms,
-                    bootstrap_timeout_ms=timeout_ms,
+                    bootstrap_timeout_ms=CONNECT_MS,
                     # A record that cannot be delivered fails with its own reason before the flush gives up on it.
                     request_timeout_ms=timeout_ms // 2,
                     delivery_timeout_ms=timeout_ms // 2 + LINGER_MS,
@@ -87,8 +90,7 @@ class Transactions:
         The broker refuses the offsets when the group has moved on from this membership. Raises RetryBatchError when
         nothing became visible or that is not known yet (the next committed offset tells), StopProcessError otherwise.
         """
-        if self._producer is None:
-            self.open()
+        self.open()
         producer = self._producer
         futures: list[Any] = []
         try:
@@ -121,10 +123,10 @@ class Transactions:
             return
         # close() alone would first try to send what is left, and give up without closing when that fails.
         producer._sender.force_close()  # noqa: SLF001  # kafka-python has no public way to close at once
-        try:
+        # Its thread ends all the same; what close() could not send was of a transaction that is given up.
+        with suppress(KafkaError):
             producer.close(timeout=CLOSE_S)
-        except KafkaError:
-            producer.close(timeout=0)
+        producer._closed = True  # noqa: SLF001  # or the garbage collector would try all of it again
 
     def close(self) -> None:
         """Release the producer; the last transaction is over or counts as aborted."""

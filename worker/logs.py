@@ -44,7 +44,8 @@ class _Forward(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._log.warning("kafka_client", logger=record.name, message=record.getMessage())
+        error = record.exc_info[1] if record.exc_info else None
+        self._log.warning("kafka_client", logger=record.name, message=record.getMessage(), exc_info=error)
 
 
 class _Lines:

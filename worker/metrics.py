@@ -57,7 +57,7 @@ class Metrics:
         )
         self._retries = Counter(
             "segment_worker_retries_total",
-            "Batches given up without a commit and read again from the committed offsets.",
+            "Failed polls, commits and rewinds, after which work began anew at the committed offsets.",
             registry=registry,
         )
         self._batch_events = Histogram(

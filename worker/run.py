@@ -69,7 +69,7 @@ def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> E
         status, lines = _told(error)
         for line in lines:
             print(f"segment-worker: {line}", file=sys.stderr)
-        if settings.worker_hold_on_stop and status in _HELD and server is not None:
+        if settings.worker_hold_on_stop and status in _HELD:
             _hold(health, stop, "; ".join(lines))
         return status
     finally:

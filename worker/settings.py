@@ -142,7 +142,8 @@ class Settings(BaseSettings):
         "user-activity-rejected", description="Where rejected events go."
     )
     worker_start_at: Annotated[Literal["earliest", "latest"], Flag("--start-at")] = Field(
-        "earliest", description="Where a group without a committed offset begins."
+        "earliest",
+        description="Where a partition without a committed offset begins, also one that is added later.",
     )
     worker_session_timeout_ms: int = Field(
         10_000, ge=1_000, le=1_800_000, description="A worker silent for this long loses its partitions."
@@ -166,7 +167,7 @@ class Settings(BaseSettings):
         description="Bytes of events in one transaction, at most.",
     )
     worker_batch_max_wait_ms: Annotated[int, Flag("--batch-max-wait-ms")] = Field(
-        50, ge=0, le=10_000, description="How long an event waits for others to share its transaction."
+        50, ge=0, le=4_000, description="How long an event waits for others to share its transaction."
     )
     worker_broker_wait_s: Annotated[float, Flag("--broker-wait-s")] = Field(
         60, ge=0, le=86_400, description="How long to wait at the start for a broker that is not there yet."

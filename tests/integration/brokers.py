@@ -91,14 +91,17 @@ def _container() -> Iterator[str]:
         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
+        "KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS": "4",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
         "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         "KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS": "1000",
         "KAFKA_HEAP_OPTS": "-Xmx512m",
     }
-    here_only: Any = ("127.0.0.1", port)  # the engine takes an address too, which the annotation does not know
-    container = DockerContainer("apache/kafka:4.3.1").with_bind_ports(f"{port}/tcp", here_only)
+    container = DockerContainer("apache/kafka:4.3.1")
+    here_only: Any = ("127.0.0.1", port)  # the engine takes an address, with_bind_ports does not
+    container.ports[f"{port}/tcp"] = here_only
     for name, value in settings.items():
         container = container.with_env(name, value)
     started = LogMessageWaitStrategy(re.compile("Kafka Server started")).with_startup_timeout(90)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import MemberToRemove, NewTopic
 from kafka.errors import RetriableError
@@ -22,20 +19,10 @@ from worker import loop
 from worker.deadline import Deadline
 from worker.errors import RetryBatchError
 from worker.kafka_clients import connection_arguments
+from worker.kafka_connect import connected
 from worker.kafka_io import KafkaTransport, open_transport
 from worker.records import Batch, Message, Outcome, Record
 from worker.settings import Settings
-
-leaves_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-"""For modules that test brokers that are away: kafka-python leaves a socket that could not connect to the garbage
-collector. They also call `collect_sockets` at their end, or a test elsewhere would be blamed."""
-
-
-def collect_sockets() -> None:
-    """Let the garbage collector close what kafka-python left, now and without a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @dataclass
@@ -52,8 +39,8 @@ class KafkaWorld:
         self._closing = ExitStack()
         self.admin: Any = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, reconnect_backoff_max_ms=500)
         self._closing.callback(self.admin.close)
-        self._producer: Any = KafkaProducer(
-            bootstrap_servers=self.bootstrap_servers, linger_ms=20, reconnect_backoff_max_ms=500
+        self._producer: Any = connected(
+            KafkaProducer, bootstrap_servers=self.bootstrap_servers, linger_ms=20, reconnect_backoff_max_ms=500
         )
         self._closing.callback(self._producer.close)
         self.create_topics()
@@ -125,7 +112,8 @@ class KafkaWorld:
 
     def read(self, topic: str, isolation_level: str = "read_committed") -> list[Any]:
         """All records of a topic, each partition in order; waits for transactions that are still open."""
-        consumer = KafkaConsumer(
+        consumer = connected(
+            KafkaConsumer,
             bootstrap_servers=self.bootstrap_servers,
             auto_offset_reset="earliest",
             enable_auto_commit=False,

@@ -13,18 +13,10 @@ from kafka import KafkaProducer
 
 from demo.broker import Broker
 from tests.integration.brokers import Program, Programs, TestBroker
-from tests.integration.kafka_world import KafkaWorld, collect_sockets, echo, leaves_sockets
+from tests.integration.kafka_world import KafkaWorld, echo
 from tests.unit.worker.transport_contract import next_batch, until, work_off
 from worker.errors import RetryBatchError, StopProcessError
 from worker.records import Message, Outcome
-
-pytestmark = leaves_sockets
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sockets_collected() -> Iterator[None]:
-    yield
-    collect_sockets()
 
 
 @pytest.fixture

@@ -73,8 +73,9 @@ def test_a_record_of_2_mb_is_read(kafka: KafkaWorld) -> None:
     assert seen == [large, b"after"]
 
 
-def test_compressed_records_are_read(kafka: KafkaWorld) -> None:
-    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type="gzip", linger_ms=50)
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+def test_records_are_read_however_upstream_compressed_them(kafka: KafkaWorld, codec: str) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type=codec, linger_ms=50)
     for n in range(20):
         producer.send(kafka.input, b"%d " % n * 100)
     producer.flush()

@@ -11,7 +11,7 @@ from kafka.structs import TopicPartition
 
 from demo.broker import Broker
 from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld, collect_sockets, echo, leaves_sockets
+from tests.integration.kafka_world import KafkaWorld, echo
 from tests.unit.worker.transport_contract import next_batch, until, values, work_off
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
@@ -24,15 +24,6 @@ from worker.settings import Settings
 def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
     with KafkaWorld(broker.bootstrap_servers) as kafka:
         yield kafka
-
-
-pytestmark = leaves_sockets
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sockets_collected() -> Iterator[None]:
-    yield
-    collect_sockets()
 
 
 def join(transport: KafkaTransport, kafka: KafkaWorld) -> None:

@@ -45,6 +45,14 @@ def test_a_partition_without_lag_may_stand_still_for_ever() -> None:
     assert alive(watch, 10**6)
 
 
+def test_a_position_that_stays_unknown_while_the_partition_holds_something_is_a_stall() -> None:
+    watch = looked((0, partition(None, 9)), (30, partition(None, 9)))
+    assert not alive(watch, 60)
+    assert "in/0 at offset unknown for 60 s" in liveness(watch, 60, WINDOW_S).reason
+    assert alive(looked((0, partition(None, 0))), 10**6)
+    assert alive(looked((0, partition(None, None))), 10**6)
+
+
 def test_the_window_begins_when_the_lag_does() -> None:
     watch = looked((0, partition(9, 9)), (1000, partition(9, 10)))
     assert alive(watch, 1059)
@@ -68,10 +76,6 @@ def test_an_open_upstream_transaction_is_no_stall_of_this_worker() -> None:
 def test_a_partition_that_left_is_forgotten() -> None:
     watch = watched({("in", 0): Standstill(5, 0.0)}, [], 59.0)
     assert watch == {}
-
-
-def test_a_position_that_is_not_known_yet_is_no_stall() -> None:
-    assert looked((0, partition(None, 9)), (600, partition(None, 9))) == {}
 
 
 def test_one_stalled_partition_among_many_is_enough() -> None:
