@@ -226,8 +226,9 @@ def _record_start(jars: tuple[Path, ...], kept: Path) -> None:
         broker = broker_on(Java(jars, (f"-XX:AOTCacheOutput={recorded}",)))
         try:
             broker.start()
-        finally:
             broker.stop(_RECORDING_GRACE_S)  # it is written at the end
+        finally:
+            broker.kill()
         recorded.replace(kept)
 
 

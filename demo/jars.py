@@ -68,15 +68,16 @@ def _download(jars: Iterable[Jar], cache_dir: Path) -> None:
         tempfile.TemporaryDirectory(dir=cache_dir, prefix=".download-") as partial,
         ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool,
     ):
-        for fetched in [pool.submit(_fetch, jar, Path(partial), cache_dir) for jar in jars]:
-            try:
+        try:
+            for fetched in [pool.submit(_fetch, jar, Path(partial), cache_dir) for jar in jars]:
                 fetched.result()
-            except (OSError, RuntimeError) as error:  # requests' own errors are OSErrors
-                pool.shutdown(cancel_futures=True)
-                raise JarsUnavailableError(
-                    f"Apache Kafka's jars cannot be downloaded from Maven Central ({error}). "
-                    "They are needed once: try again with a network, or through a proxy set in HTTPS_PROXY"
-                ) from error
+        except (OSError, RuntimeError) as error:  # requests' own errors are OSErrors
+            raise JarsUnavailableError(
+                f"Apache Kafka's jars cannot be downloaded from Maven Central ({error}). "
+                "They are needed once: try again with a network, or through a proxy set in HTTPS_PROXY"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C
 
 
 def _fetch(jar: Jar, partial: Path, cache_dir: Path) -> None:

@@ -73,7 +73,7 @@ class _Lines:
         self._next_s = 0.0
 
     def show(self, picture: Picture) -> None:
-        complete = picture.assigned + picture.rejected == picture.to_send
+        complete = picture.assigned + picture.rejected == picture.to_send and picture.lag == 0
         if picture.elapsed_s < self._next_s and not complete:
             return
         self._next_s = picture.elapsed_s + _LINE_EVERY_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,11 +61,14 @@ class GuardedProcess:
             raise TimeoutError(f"process {self.pid} still runs after {timeout_s} s") from None
 
     def run_to_end(self, timeout_s: float) -> int:
-        """The exit status of a command that ends by itself; killed after the timeout."""
+        """The exit status of a command that ends by itself; it is killed after the timeout, and on an interrupt."""
         try:
             self.wait(timeout_s)
         except TimeoutError:
             self.kill()
+        except BaseException:
+            self.kill()
+            raise
         return self._close()
 
     def terminate(self) -> None:
@@ -75,8 +79,9 @@ class GuardedProcess:
     def kill(self) -> None:
         """End the command at once, without giving it a chance to do anything; return when it is gone."""
         if self.poll() is None:
-            os.killpg(self._guard.pid, signal.SIGKILL)  # the group of guard and command
-        self._close()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._close()  # the guard ends when the system has taken the command away with all that it held
 
     def stop(self, grace_s: float) -> int:
         """Ask the command to stop, kill it after the grace time, and return its exit status."""

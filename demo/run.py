@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from demo.broker import Broker, running_broker
 from demo.cluster import Cluster, Reader, Sender
@@ -79,6 +80,8 @@ def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
     begun = time.monotonic()
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / ".gitignore").write_text("*\n")  # whatever lies here was made by a command
+    for name in ("trainer.log", "worker.log"):
+        (plan.output / name).unlink(missing_ok=True)
     with _step(console, "starting Apache Kafka") as started, running_broker(announce=console.print) as broker:
         _create_topics(broker)
         started(f"Apache Kafka 4.3.1 at {broker.bootstrap_servers}, in {broker.data_dir}")
@@ -86,7 +89,7 @@ def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
             write_history(plan.history, plan.population)
             written(f"{plan.users:,} users with {len(SHARES)} planted groups in {plan.history}")
         with _step(console, "fitting segments") as promoted:
-            fitted = _fit_and_promote(plan)
+            fitted = _fit_and_promote(plan, broker.data_dir)
             promoted(_told(fitted))
         with _running_worker(plan, broker) as worker:
             checks = _stream(plan, broker, worker, console, interrupts)
@@ -103,7 +106,9 @@ def _step(console: Console, doing: str) -> Iterator[Callable[[str], None]]:
 
     def done(what: str) -> None:
         status.stop()
-        console.print(f"[green]✓[/] {what}  [dim]{time.monotonic() - begun:.1f} s[/]", highlight=False, soft_wrap=True)
+        console.print(
+            f"[green]✓[/] {escape(what)}  [dim]{time.monotonic() - begun:.1f} s[/]", highlight=False, soft_wrap=True
+        )
 
     try:
         yield done
@@ -117,23 +122,18 @@ def _create_topics(broker: Broker) -> None:
             cluster.create_topic(topic, PARTITIONS)
 
 
-def _fit_and_promote(plan: Plan) -> Manifest:
+def _fit_and_promote(plan: Plan, directory: Path) -> Manifest:
     models = str(plan.store.root.absolute())
-    _trainer(plan, "fit", str(plan.history.absolute()), "--models", models)
+    _trainer(plan, directory, "fit", str(plan.history.absolute()), "--models", models)
     fitted = plan.store.versions()[-1]
-    _trainer(plan, "promote", fitted.id, "--models", models)
+    _trainer(plan, directory, "promote", fitted.id, "--models", models)
     return fitted
 
 
-def _trainer(plan: Plan, *arguments: str) -> None:
+def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
     log = plan.output / "trainer.log"
-    trainer = GuardedProcess(
-        [sys.executable, "-m", "trainer", *arguments], environment=_environment(), output=log, directory=plan.output
-    )
-    try:
-        status = trainer.run_to_end(_PROGRAM_TIMEOUT_S)
-    finally:
-        trainer.kill()
+    trainer = _program("trainer", *arguments, output=log, directory=directory)
+    status = trainer.run_to_end(_PROGRAM_TIMEOUT_S)
     if status != 0:
         raise ProgramError(f"the trainer's {arguments[0]} ended with status {status}; {last_lines(log)}")
 
@@ -148,18 +148,13 @@ def _told(fitted: Manifest) -> str:
 
 @contextmanager
 def _running_worker(plan: Plan, broker: Broker) -> Iterator[GuardedProcess]:
-    log = plan.output / "worker.log"
-    log.unlink(missing_ok=True)
-    worker = GuardedProcess(
-        [
-            *(sys.executable, "-m", "worker", "run"),
-            *("--bootstrap-servers", broker.bootstrap_servers),
-            *("--models", str(plan.store.root.absolute())),
-            *("--http-port", "0"),
-        ],
-        environment=_environment(),
-        output=log,
-        directory=broker.data_dir,  # new, so no .env lies there
+    worker = _program(
+        *("worker", "run"),
+        *("--bootstrap-servers", broker.bootstrap_servers),
+        *("--models", str(plan.store.root.absolute())),
+        *("--http-port", "0"),
+        output=plan.output / "worker.log",
+        directory=broker.data_dir,
     )
     try:
         yield worker
@@ -167,11 +162,19 @@ def _running_worker(plan: Plan, broker: Broker) -> Iterator[GuardedProcess]:
         worker.kill()
 
 
-def _environment() -> Mapping[str, str]:
-    """Nothing of KAFKA_… or WORKER_… in it: a demo must never reach a real cluster."""
+def _program(*arguments: str, output: Path, directory: Path) -> GuardedProcess:
+    """One of the project's programs, in a new directory, where no .env lies, and without KAFKA_… or WORKER_… settings.
+
+    So a demo never reaches a real cluster.
+    """
     kept = ("PATH", "HOME", "LANG", "TMPDIR")
-    here = Path(__file__).parents[1]
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONPATH": str(here)}
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return GuardedProcess(
+        [sys.executable, "-m", *arguments],
+        environment=environment | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        output=output,
+        directory=directory,
+    )
 
 
 def _stream(
@@ -224,14 +227,17 @@ def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int]
 
 def _summarise(plan: Plan, fitted: Manifest, checks: tuple[Check, ...], took_s: float, console: Console) -> None:
     version = plan.store.folder(fitted.id)
+    places = {
+        version: "the fitted version",
+        version / "segmented_users.csv": "the history with segments",
+        labels_path(plan.history): "the planted groups",
+        plan.output / "worker.log": "what the worker logged",
+    }
     lines = [
-        *(f"{'[green]✓[/]' if check.holds else '[bold red]✗[/]'} {check.says}" for check in checks),
+        *(f"{'[green]✓[/]' if check.holds else '[bold red]✗[/]'} {escape(check.says)}" for check in checks),
         f"took {took_s:.1f} s",
         "",
         "to look at:",
-        f"  {version}  the fitted version",
-        f"  {version / 'segmented_users.csv'}  the history with segments",
-        f"  {labels_path(plan.history)}  the planted groups",
-        f"  {plan.output / 'worker.log'}  what the worker logged",
+        *(f"  {escape(str(path))}  [dim]{what}[/]" for path, what in places.items()),
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

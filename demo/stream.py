@@ -62,7 +62,8 @@ def flow(
     to_send: int,
     stopped: Callable[[], bool],
 ) -> Iterator[Picture]:
-    """Send what is due and count what comes out, in turns, until all events are sent or `stopped()`, and each is done.
+    """Send what is due and count what comes out, in turns, until all events are sent or `stopped()`, and all
+    are done and committed.
 
     Raises ClusterError, and StreamStalledError when nothing has come out for half a minute.
     """
@@ -76,17 +77,18 @@ def flow(
         done_before = outcomes.total
         outcomes.add(reader.poll(timeout_ms=20))
         now = time.monotonic()
-        if outcomes.total > done_before or outcomes.total == emitter.sent:
+        if outcomes.total > done_before or (sending and outcomes.total == emitter.sent):
             progressed_at = now
-        yield _picture(
-            now - begun, emitter, outcomes, to_send, speed.at(now, emitter.sent, outcomes.total), lag.at(now)
-        )
-        if not sending and outcomes.total >= emitter.sent:
+        all_out = not sending and outcomes.total >= emitter.sent
+        to_commit = lag.now() if all_out else lag.at(now)
+        per_s = speed.at(now, emitter.sent, outcomes.total)
+        yield _picture(now - begun, emitter, outcomes, to_send, per_s, to_commit)
+        if all_out and to_commit == 0:
             return
         if now - progressed_at > _STALL_S:
             raise StreamStalledError(
                 f"nothing has come out of the worker for {_STALL_S} s; "
-                f"{outcomes.total:,} of {emitter.sent:,} events are done"
+                f"{outcomes.total:,} of {emitter.sent:,} events are done, {to_commit:,} not committed"
             )
         time.sleep(max(0.0, turn_ends - time.monotonic()))
 

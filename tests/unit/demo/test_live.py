@@ -9,7 +9,7 @@ from schemas.rejected import RejectReason
 from tests.unit.demo.test_outcomes import assigned, outcomes
 
 
-def picture(elapsed_s: float = 12.0, sent: int = 9_000, done: int = 8_000) -> Picture:
+def picture(elapsed_s: float = 12.0, sent: int = 9_000, done: int = 8_000, lag: int = 1_000) -> Picture:
     found = outcomes(*(assigned(f"user-{number}", number % 5, 0, number) for number in range(1, 20)))
     return Picture(
         elapsed_s=elapsed_s,
@@ -17,7 +17,7 @@ def picture(elapsed_s: float = 12.0, sent: int = 9_000, done: int = 8_000) -> Pi
         to_send=20_000,
         sent_per_s=1500,
         done_per_s=1487.4,
-        lag=1000,
+        lag=lag,
         assigned=done - 60,
         rejected=60,
         segments={0: (done - 60) * 3 // 4, 1: (done - 60) // 4, 2: 1, 3: 1, 4: 1},
@@ -63,11 +63,11 @@ def test_without_a_terminal_a_line_comes_now_and_then_and_one_at_the_end() -> No
     with view(Console(file=text, width=20)) as shown:
         for tenth in range(50):
             shown.show(picture(elapsed_s=tenth / 10))
-        shown.show(picture(elapsed_s=5.0, sent=20_000, done=20_000))
+        shown.show(picture(elapsed_s=5.0, sent=20_000, done=20_000, lag=0))
 
     lines = text.getvalue().splitlines()
     assert [one.split()[0] for one in lines] == ["0.0", "2.0", "4.0", "5.0"]
-    assert "assigned 19,940  rejected 60  1,487/s  lag 1,000  Segment 0 75%, Segment 1 25%" in lines[-1]
+    assert "assigned 19,940  rejected 60  1,487/s  lag 0  Segment 0 75%, Segment 1 25%" in lines[-1]
 
 
 def test_on_a_terminal_a_picture_takes_the_place_of_the_one_before() -> None:

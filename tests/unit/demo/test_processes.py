@@ -79,7 +79,7 @@ def test_a_command_that_will_not_stop_is_killed(python: Start) -> None:
     process = python(STUBBORN)
     wait_for(lambda: "ready" in process.output.read_text())
 
-    assert process.stop(0.2) == -signal.SIGKILL
+    assert process.stop(0.2) == 128 + signal.SIGKILL
     assert not alive(process.pid)
 
 
