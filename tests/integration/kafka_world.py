@@ -102,7 +102,9 @@ class KafkaWorld:
         return transport
 
     def send(self, *values: bytes, partition: int | None = None, key: bytes | None = None, headers: Any = None) -> None:
-        """Append records to the input and wait until they are there."""
+        """Append records to the input and wait until they are there; those of one partition have one key."""
+        if key is None and partition is not None:
+            key = b"key-%d" % partition
         futures = [
             self._producer.send(self.input, value, key, headers=headers, partition=partition) for value in values
         ]
