@@ -117,12 +117,18 @@ class Broker:
             ("-Xmx512m", f"-Dlog4j2.configurationFile={self._logging_file}", *self._java.shortened_start),
             output=self._output_file,
         )
+        try:
+            self._wait_for_answer(self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait_for_answer(self, process: GuardedProcess) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not answers(self.bootstrap_servers):
-            if self._process.poll() is not None:
+            if process.poll() is not None:
                 raise self._failed("the broker ended before it answered")
             if time.monotonic() > deadline:
-                self.kill()
                 raise self._failed(f"the broker did not answer within {_START_TIMEOUT_S} s")
             time.sleep(_POLL_INTERVAL_S)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import pytest
 
 from demo.broker import Broker, running_broker
 from demo.cluster import Cluster, NewRecord, Sender, answers, read_committed
-from demo.errors import BrokerEndedError, BrokerStartError, ClusterError, PortTakenError
+from demo.errors import BrokerStartError, ClusterError, PortTakenError
 from demo.ports import free_ports
 from tests.integration.brokers import TestBroker, wait_until
 
@@ -108,18 +106,6 @@ def test_what_was_stored_is_there_after_a_kill_and_after_a_stop(own: Broker) -> 
 
     assert own.bootstrap_servers == servers
     assert stored(own, "kept") == [b"before the kill", b"after the kill"]
-
-
-def test_a_broker_that_ended_by_itself_is_noticed(own: Broker) -> None:
-    own.check()
-    guard = int(Path(f"/proc/{own.pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(own.pid, signal.SIGKILL)
-
-    wait_until(lambda: not alive(own.pid) and not alive(guard), 10, "the end of the broker and its guard")
-    with pytest.raises(BrokerEndedError, match=r"broker\.log"):
-        own.check()
-    own.stop()
-    own.start()
 
 
 def test_listeners_of_the_tests_own_are_there_beside_the_usual_one(tmp_path: Path) -> None:

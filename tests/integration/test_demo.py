@@ -81,8 +81,9 @@ def test_ctrl_c_while_events_flow_finishes_those_already_sent(programs: Programs
     assert running_below(demo, seen) == set()
 
 
-def test_nothing_outlives_a_demo_that_was_killed(programs: Programs) -> None:
-    demo = programs.start("demo", "run", "--users", "400", "--rate", "200")
+def test_nothing_outlives_a_demo_that_was_killed(programs: Programs, tmp_path: Path) -> None:
+    # Nobody is left to remove its temporary directory, so that lies in the test's own.
+    demo = programs.start("demo", "run", "--users", "400", "--rate", "200", TMPDIR=str(tmp_path))
     seen: set[int] = set()
     demo.wait_for_log("lag", timeout_s=90)
     assert len(running_below(demo, seen)) >= 4, "a guard each, the broker and the worker"
