@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         "finishes those already sent; pressed again, or earlier, it ends everything at once (exit status 130).",
     )
     run.add_argument("--events", type=_count, default=20_000, metavar="N", help="events to send (default: 20000)")
-    run.add_argument("--rate", type=_rate, default=1500.0, metavar="R", help="events a second (default: 1500)")
+    run.add_argument("--rate", type=_rate, default=2000.0, metavar="R", help="events a second (default: 2000)")
     run.add_argument(
         "--output",
         type=Path,
