@@ -88,4 +88,6 @@ $(PYTHON):
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed as python3 in PATH; here it is: $$(python3 --version 2>&1)" >&2; exit 1; }
 	@rm -rf $(VENV)
-	@trap '' INT; python3 -m venv $(VENV) || { rm -rf $(VENV); exit 1; }  # four seconds; half of it would be of no use
+	@# python3 -m venv, but Ctrl-C ends it without a traceback; make then deletes the half-made target.
+	@python3 -c 'import signal, venv; signal.signal(signal.SIGINT, signal.SIG_DFL); venv.main(["$(VENV)"])' || { \
+		rm -rf $(VENV); exit 1; }
