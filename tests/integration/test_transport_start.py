@@ -99,7 +99,7 @@ def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: 
     with pytest.raises(StopProcessError) as caught:
         transport.rewind()
     assert caught.value.exit_status == ExitStatus.ACT_FIRST
-    assert f"topic {kafka.input}, partition 0" in str(caught.value)
+    assert f"committed offset of group {kafka.group} for topic {kafka.input}, partition" in str(caught.value)
 
 
 def test_a_missing_topic_is_named_and_not_created(
