@@ -4,6 +4,8 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --quiet
+# Most tests wait for a broker most of the time. Each process has a broker of its own; a file stays in one process.
+TEST_PROCESSES := 3
 COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ check: $(VENV)/installed-test  ## format, lint, types, import directions
 
 .PHONY: test
 test: check  ## check, then every test that needs no container engine, on a broker of its own
-	$(PYTHON) -m pytest -ra --durations=5 --cov
+	$(PYTHON) -m pytest -ra --durations=5 --cov --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .PHONY: test-container
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image
@@ -84,10 +86,10 @@ $(VENV)/installed-lock: requirements/lock.txt | $(PYTHON)
 	@$(PIP_INSTALL) --require-hashes -r requirements/lock.txt
 	@touch $@
 
+# As python3 -m venv does, but Ctrl-C ends it without a traceback; make then deletes the half-made target.
 $(PYTHON):
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed as python3 in PATH; here it is: $$(python3 --version 2>&1)" >&2; exit 1; }
 	@rm -rf $(VENV)
-	@# python3 -m venv, but Ctrl-C ends it without a traceback; make then deletes the half-made target.
 	@python3 -c 'import signal, venv; signal.signal(signal.SIGINT, signal.SIG_DFL); venv.main(["$(VENV)"])' || { \
 		rm -rf $(VENV); exit 1; }
