@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Before any test module is imported, since some make their settings there: no variable, and no `.env`."""
+def pytest_configure() -> None:
+    """Before any test module is imported, since some make their settings there."""
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_CLASS"))]:
         del os.environ[name]
-    nowhere = tempfile.TemporaryDirectory(prefix="tests-without-dot-env-")
-    os.chdir(nowhere.name)
-    config.add_cleanup(nowhere.cleanup)
-    config.add_cleanup(lambda: os.chdir(config.invocation_params.dir))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _without_dot_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run every test in an empty folder: `.env` is read where a program is started."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("without-dot-env"))
+    yield
+    os.chdir(before)
