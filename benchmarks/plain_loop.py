@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import OffsetAndMetadata
 
+from worker.kafka_producer import BATCH_BYTES, LINGER_MS
 from worker.model import load_model
 from worker.process import Scoring
 from worker.records import Record
@@ -40,7 +41,11 @@ def main() -> None:
         max_poll_records=settings.worker_batch_max_events,
     )
     producer = KafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers, transactional_id=f"plain-{os.getpid()}-{uuid.uuid4().hex}"
+        bootstrap_servers=settings.bootstrap_servers,
+        transactional_id=f"plain-{os.getpid()}-{uuid.uuid4().hex}",
+        # As the worker has it: with kafka-python's own settings this loop is about half as fast.
+        linger_ms=LINGER_MS,
+        batch_size=BATCH_BYTES,
     )
     producer.init_transactions()
     while True:
