@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,8 +159,12 @@ def _committed(admin: KafkaAdminClient, group: str) -> int:
 
 def _command_pid(process: GuardedProcess) -> int:
     """The process that does the work: the only child of its guard."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0])
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # a process that ended meanwhile
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+            if parent == process.pid:
+                return int(status.parent.name)
+    raise SystemExit(f"the benchmarked process is gone: {process.output.read_text()[-2000:]}")
 
 
 def _rss_mb(process: GuardedProcess) -> float:
