@@ -5,9 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --quiet
 # Most tests wait for a broker most of the time. Each process has a broker of its own; a file stays in one process.
-TEST_PROCESSES := 3
-# Tests wait most of their time. A file stays in one process: its tests share what they have fitted or started.
-PARALLEL := -n 3 --dist loadfile
+PARALLEL := --numprocesses 3 --dist loadfile
 COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help
@@ -32,7 +30,7 @@ check: $(VENV)/installed-test  ## format, lint, types, import directions
 
 .PHONY: test
 test: check  ## check, then every test that needs no container engine, on a broker of its own
-	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
 
 .PHONY: test-container
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image
