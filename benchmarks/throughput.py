@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,24 +157,14 @@ def _committed(admin: KafkaAdminClient, group: str) -> int:
     return sum(max(0, found.offset) for found in offsets.values())
 
 
-def _command_pid(process: GuardedProcess) -> int:
-    """The process that does the work: the only child of its guard."""
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # a process that ended meanwhile
-            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == process.pid:
-                return int(status.parent.name)
-    raise SystemExit(f"the benchmarked process is gone: {process.output.read_text()[-2000:]}")
-
-
 def _rss_mb(process: GuardedProcess) -> float:
-    status = Path(f"/proc/{_command_pid(process)}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text()
     kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
     return int(kilobytes) / 1024
 
 
 def _cpu_s(process: GuardedProcess) -> float:
-    fields = Path(f"/proc/{_command_pid(process)}/stat").read_text().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
