@@ -188,7 +188,8 @@ class Encoder:
         if plan.numbers:
             numbers = _packed("d", rows, [columns[name] for name in plan.numbers])
             for at, unit in plan.logs:
-                numbers[at] = np.log1p(numbers[at] / unit)
+                # Training saw no negative number here, or there would be no logarithm: below is clipped to its least.
+                numbers[at] = np.log1p(np.maximum(numbers[at], 0.0) / unit)
             np.maximum(numbers, plan.lows, out=numbers)
             np.minimum(numbers, plan.highs, out=matrix[: len(numbers)])
         if plan.single:

@@ -136,22 +136,25 @@ class Scoring:
         if key is None and value is None:
             key, value = b"", b""
             nulls += ["key", "value"]
-        nulls += [f"header:{place}" for place, (_, content) in enumerate(original) if content is None]
-        if nulls:
-            own[RejectedHeader.NULLS] = ",".join(nulls)
+        null_headers = [f"header:{place}" for place, (_, content) in enumerate(original) if content is None]
         headers = [(name, content or b"") for name, content in original]
         left_out = []
-        room = self.rejected_max_bytes - _RECORD_OVERHEAD_BYTES - _HEADERS_RESERVED_BYTES
+        # The list of null headers can be longer than the headers themselves; it goes with them.
+        listed_bytes = len(",".join(null_headers))
+        room = self.rejected_max_bytes - _RECORD_OVERHEAD_BYTES - _HEADERS_RESERVED_BYTES - listed_bytes
         if _bytes(key, value, headers) > room and value:
             own[RejectedHeader.SHA256] = sha256(value).hexdigest()
             value = b""
             left_out.append("value")
         if _bytes(key, value, headers) > room and headers:
-            headers = []
+            headers, null_headers = [], []
+            room += listed_bytes
             left_out.append("headers")
         if _bytes(key, value, headers) > room:
             key = b""
             left_out.append("key")
+        if nulls or null_headers:
+            own[RejectedHeader.NULLS] = ",".join((*nulls, *null_headers))
         if left_out:
             own[RejectedHeader.TRUNCATED] = "1"
             own[RejectedHeader.LEFT_OUT] = ",".join(left_out)

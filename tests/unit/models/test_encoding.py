@@ -40,6 +40,10 @@ def test_numbers_are_clipped_to_what_training_saw() -> None:
     assert encoded(hours=[99.0], likes=[0])[:2] == [0.0, 20.0]
 
 
+def test_a_negative_number_where_training_took_logarithms_is_clipped_too() -> None:
+    assert encoded(likes=[-1e6])[:1] == [0.0]
+
+
 def test_an_unknown_ordered_label_is_the_mean_and_zero_after_scaling() -> None:
     made = SMALL.encode(rows(age=["ancient"]))
     assert made.matrix[0, 2] == 1.25

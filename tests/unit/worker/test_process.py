@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.manifest import Manifest
@@ -179,6 +179,20 @@ def test_what_is_too_large_for_the_topic_is_left_out_and_named(
     size = len(message.key or b"") + len(message.value or b"")
     size += sum(len(name) + len(text) for name, text in message.headers)
     assert size < SCORING.rejected_max_bytes
+
+
+@given(st.integers(0, 200_000), st.sampled_from([0, 900_000]), st.sampled_from([0, 900_000]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_no_number_of_headers_makes_a_rejected_record_too_large(
+    headers: int, key_bytes: int, value_bytes: int, null: bool
+) -> None:
+    content = None if null else b"x"
+    message, own = only_rejected(record(b"v" * value_bytes, key=b"k" * key_bytes, headers=(("a", content),) * headers))
+    size = len(message.key or b"") + len(message.value or b"")
+    size += sum(len(name) + len(text) + 10 for name, text in message.headers)
+    assert size < SCORING.rejected_max_bytes
+    if len(message.headers) - len(own) == headers and null and headers:
+        assert own["rejected.nulls"].count("header:") == headers
 
 
 @given(
