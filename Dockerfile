@@ -1,4 +1,4 @@
-# Two images: `worker`, the base install alone, and `trainer`, which also fits and makes events. In both the locked
+# Two images: `worker`, the base install alone, and `trainer`, which also fits. In both the locked
 # packages are one layer and the project is another, so that a change of code ships a few hundred kilobytes.
 
 FROM python:3.12-slim AS build

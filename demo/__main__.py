@@ -30,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package in OUR_PACKAGES:
             raise
-        return _failed(f'{package} is missing; it comes with: pip install "stream-segmentation[demo]"', ACT_FIRST)
+        reason = (
+            f'{package} is missing; it comes with the extra "demo" (from a checkout: make, or requirements/demo.txt)'
+        )
+        return _failed(reason, ACT_FIRST)
     except OSError as error:
         return _failed(f"{error.filename or 'a file'}: {error.strerror or error}", ACT_FIRST)
     except KeyboardInterrupt:

@@ -24,7 +24,6 @@ class Outcomes:
     rejected_topic: str
     segments: Counter[int] = field(default_factory=Counter)
     names: dict[int, str] = field(default_factory=dict)
-    outliers: int = 0
     reasons: Counter[RejectReason] = field(default_factory=Counter)
     inputs: Counter[InputPosition] = field(default_factory=Counter)
     """Input record to the number of its outcomes."""
@@ -59,7 +58,6 @@ class Outcomes:
         assignment = event.data
         self.segments[assignment.segment] += 1
         self.names[assignment.segment] = assignment.segment_name
-        self.outliers += assignment.outlier
         self.inputs[assignment.input.partition, assignment.input.offset] += 1
         self.together[planted_group(event.subject), assignment.segment] += 1
         self.last.append(event)

@@ -126,7 +126,7 @@ class ModelStore:
         if entry is None:
             raise AliasNotFound(
                 f"no version in {self.root} is named {alias!r}: fit one with `segment-trainer fit DATA.csv` and "
-                "promote it with `segment-trainer promote VERSION`"
+                "name it 'production' with `segment-trainer promote VERSION`"
             )
         stored = self.load(entry.version)
         if stored.segmentation.digest != entry.model_digest:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel
@@ -88,7 +89,29 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
             "number(…), ordered(…), category(…) or several_of(…) from schemas.roles"
         )
     (role,) = roles
+    _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, info.annotation)
+    config = profile_class.model_config
+    if info.alias and not (config.get("validate_by_name") and config.get("validate_by_alias") is False):
+        raise ProfileClassError(
+            f"field {name!r} of {profile_class.__name__} has an alias, the header in a history, and events would need "
+            "it too: add model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)"
+        )
     return ProfileField(name, info.alias or name, role.group, role.kind, role.levels)
+
+
+def _require_type(field: str, kind: Kind, annotation: Any) -> None:
+    """Raise ProfileClassError for a type that the encoding of this kind cannot take: null is one such value."""
+    labels = annotation is str or (
+        get_origin(annotation) is Literal and all(isinstance(one, str) for one in get_args(annotation))
+    )
+    fits, wanted = {
+        Kind.NUMBER: (annotation in {int, float}, "float or int"),
+        Kind.ORDERED: (labels, "str or a Literal of strings"),
+        Kind.CATEGORY: (labels, "str or a Literal of strings"),
+        Kind.SEVERAL_OF: (get_origin(annotation) in {tuple, list, set, frozenset}, "a tuple, list or set of str"),
+    }[kind]
+    if not fits:
+        raise ProfileClassError(f"{field} is a {kind} of type {annotation}: give it the type {wanted}")
 
 
 def history_id_column(profile_class: type[BaseModel]) -> str:

@@ -27,8 +27,8 @@ OUR_PACKAGES = frozenset({"trainer", "models", "schemas"})
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 a person must act first, 130 interrupted."""
-    arguments = _parser(TrainerSettings()).parse_args(argv)
     try:
+        arguments = _parser(TrainerSettings()).parse_args(argv)
         arguments.run(arguments)
         sys.stdout.flush()
     except (TrainerError, ModelError, ProfileClassError) as error:
@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is left in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except UnicodeDecodeError as error:
+        return _refused(f".env cannot be read ({error}): mend it or move it away")
     except OSError as error:
         return _refused(f"{error.filename or 'a file'}: {error.strerror or error}: check its rights and the room there")
     except KeyboardInterrupt:
@@ -131,7 +133,7 @@ def _missing_extra(error: ModuleNotFoundError) -> Exception:
         return error
     return ExtraMissing(
         f"this command needs {package}, which the base install does not have: "
-        'pip install "stream-segmentation[trainer]"'
+        'install it with the extra "trainer" (from a checkout: make, or requirements/trainer.txt)'
     )
 
 

@@ -181,7 +181,7 @@ def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[F
         what = "is compacted: a rejected event without a key is refused, and one with the key of a later one is lost"
         yield Finding(Weight.PROBLEM, where, what, "set its cleanup.policy to delete")
     else:
-        what = "is compacted: of each user only the last assignment stays, and `verify` cannot count the others"
+        what = "is compacted: of each user only the last assignment stays, and the others can no longer be counted"
         yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to delete unless that is wanted")
 
 

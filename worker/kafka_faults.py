@@ -79,7 +79,7 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
         errors.UnsupportedCodecError,
         lambda e, s: (
             f"topic {s.worker_input_topic} holds records compressed in a way that cannot be read here ({e}); "
-            "install lz4, zstandard and python-snappy beside the worker"
+            "upgrade the worker, or let upstream use gzip, snappy, lz4 or zstd"
         ),
     ),
     (

@@ -77,7 +77,7 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 def _cluster(settings: Settings) -> Iterator[Finding]:
     try:
-        with Cluster(settings, connection_arguments(settings), min(_WAIT_S, settings.worker_broker_wait_s)) as cluster:
+        with Cluster(settings, connection_arguments(settings), _WAIT_S) as cluster:
             facts = cluster.facts()
     except SettingsError as error:
         yield from (Finding(Weight.PROBLEM, "brokers", problem) for problem in error.problems)

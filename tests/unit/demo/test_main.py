@@ -64,7 +64,8 @@ def test_a_command_without_its_packages_says_what_to_install(
     assert main(command) == 2
 
     assert capsys.readouterr().err == (
-        f'segment-demo: {package} is missing; it comes with: pip install "stream-segmentation[demo]"\n'
+        f'segment-demo: {package} is missing; it comes with the extra "demo" '
+        "(from a checkout: make, or requirements/demo.txt)\n"
     )
 
 

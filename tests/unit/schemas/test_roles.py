@@ -15,6 +15,7 @@ from schemas.roles import (
     ordered,
     profile_fields,
     schema_digest,
+    several_of,
 )
 
 
@@ -47,7 +48,7 @@ def digest_of(annotation: object) -> str:
 
 def test_the_digest_follows_names_roles_and_bounds_and_nothing_else() -> None:
     digest = schema_digest(Player)
-    assert digest == digest_of(Annotated[float, number("play"), Field(le=99, ge=0, description="up to 99", alias="L")])
+    assert digest == digest_of(Annotated[float, number("play"), Field(le=99, ge=0, description="up to 99")])
     assert digest != digest_of(Annotated[float, Field(ge=0, le=100), number("play")])
     assert digest != digest_of(Annotated[float, Field(ge=0, le=99), number("other")])
     assert digest != digest_of(Annotated[str, category("play")])
@@ -59,6 +60,31 @@ def test_a_field_without_a_role_is_named() -> None:
 
     with pytest.raises(ProfileClassError, match="field 'level' of Bare has 0 roles"):
         profile_fields(Bare)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "wanted"),
+    [
+        (Annotated[float | None, number("play")], "float or int"),
+        (Annotated[str, number("play")], "float or int"),
+        (Annotated[bool, number("play")], "float or int"),
+        (Annotated[float, category("play")], "str or a Literal"),
+        (Annotated[str | None, category("play")], "str or a Literal"),
+        (Annotated[str, several_of("play")], "a tuple, list or set"),
+    ],
+    ids=["nullable number", "text number", "boolean number", "number label", "nullable label", "text list"],
+)
+def test_a_type_that_cannot_be_encoded_as_its_role_says_is_refused(annotation: object, wanted: str) -> None:
+    with pytest.raises(ProfileClassError, match=f"field 'level' of Player is a .*: give it the type {wanted}"):
+        digest_of(annotation)
+
+
+def test_an_alias_that_events_would_need_too_is_refused() -> None:
+    class Aliased(BaseModel):
+        level: Annotated[float, number("play")] = Field(alias="Level")
+
+    with pytest.raises(ProfileClassError, match="validate_by_name=True, validate_by_alias=False"):
+        profile_fields(Aliased)
 
 
 def test_an_ordered_field_needs_two_different_levels() -> None:

@@ -442,7 +442,7 @@ def test_a_command_whose_extra_is_missing_says_which(here: Path) -> None:
     assert statuses == ["fit 2", "assign 2"]
     for line in errors.splitlines():
         assert re.fullmatch(
-            r'segment-trainer: this command needs \w+, .*: pip install "stream-segmentation\[trainer\]"', line
+            r'segment-trainer: this command needs \w+, .*: install it with the extra "trainer" \(.*\)', line
         )
     assert len(errors.splitlines()) == 2
 

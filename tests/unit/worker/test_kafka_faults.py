@@ -30,7 +30,7 @@ def stop(*causes: Exception) -> StopProcessError:
         (errors.RecordListTooLargeError(), "max.message.bytes"),
         (errors.InvalidTimestampError(), "clock"),
         (errors.InvalidRecordError("no key"), "cleanup.policy"),
-        (errors.UnsupportedCodecError("lz4"), "zstandard"),
+        (errors.UnsupportedCodecError("lz4"), "upgrade the worker"),
         (errors.InvalidSessionTimeoutError(), "WORKER_SESSION_TIMEOUT_MS=10000"),
         (errors.InconsistentGroupProtocolError(), "no segment workers"),
         (errors.GroupMaxSizeReachedError("g"), "group.max.size"),
