@@ -10,25 +10,20 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
-
+from benchmarks.place import run, worker_environment, write_model
 from demo.broker import running_broker
+from demo.cluster import Cluster
 from demo.processes import GuardedProcess
 
 PARTITIONS = 4
 INPUT = "benchmark-events"
-EMIT = ("--topic", INPUT, "--bad-share", "0", "--rate", "100000")
 LOOK_EVERY_S = 0.25
 MEMORY_AT = 100_000
 CONTENDERS: Mapping[str, tuple[str, ...]] = {
@@ -57,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = [arguments.only] if arguments.only else [*CONTENDERS]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch, running_broker() as broker:
-        environment = _environment(broker.bootstrap_servers, Path(scratch))
+        environment = {**worker_environment(broker.bootstrap_servers, Path(scratch)), "WORKER_INPUT_TOPIC": INPUT}
         _prepare(Path(scratch), environment, broker.bootstrap_servers, arguments.events)
         drains: dict[str, list[Drain]] = {name: [] for name in names}
         for round_number in range(arguments.rounds):
@@ -81,30 +76,14 @@ def main() -> None:
         print(f"worker / plain loop: median {statistics.median(ratios):.3f}, pairs {[round(r, 3) for r in ratios]}")
 
 
-def _environment(bootstrap_servers: str, scratch: Path) -> dict[str, str]:
-    ours = {
-        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
-        "MODELS_DIR": str(scratch / "models"),
-        "WORKER_INPUT_TOPIC": INPUT,
-        "WORKER_HTTP_PORT": "0",
-        "WORKER_LOG_LEVEL": "warning",
-    }
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**inherited, **ours}
-
-
 def _prepare(scratch: Path, environment: Mapping[str, str], bootstrap_servers: str, events: int) -> None:
     """A model in production, and the backlog on the input topic."""
-    history = scratch / "history.csv"
-    with _admin(bootstrap_servers) as admin:
-        admin.create_topics([NewTopic(INPUT, PARTITIONS, 1)])
     print(f"fitting a model and writing {events:,} events …", flush=True)
-    for command in (
-        ("demo", "history", str(history)),
-        ("trainer", "fit", str(history), "--promote"),
-        ("demo", "emit", "--bootstrap-servers", bootstrap_servers, *EMIT, "--count", str(events)),
-    ):
-        subprocess.run([sys.executable, "-m", *command], env=dict(environment), check=True, stdout=subprocess.DEVNULL)
+    write_model(scratch, environment)
+    with Cluster(bootstrap_servers) as cluster:
+        cluster.create_topic(INPUT, PARTITIONS)
+    emit = ("--bootstrap-servers", bootstrap_servers, "--topic", INPUT, "--count", str(events))
+    run("demo", "emit", *emit, "--bad-share", "0", "--rate", "100000", environment=environment)
 
 
 def _run(
@@ -112,27 +91,28 @@ def _run(
 ) -> Drain:
     group = f"{name.replace(' ', '-')}-{round_number}"
     topics = {"WORKER_OUTPUT_TOPIC": f"{group}-out", "WORKER_REJECTED_TOPIC": f"{group}-rejected"}
-    with _admin(bootstrap_servers) as admin:
-        admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics.values()])
+    with Cluster(bootstrap_servers) as cluster:
+        for topic in topics.values():
+            cluster.create_topic(topic, PARTITIONS)
         process = GuardedProcess(
             [sys.executable, *CONTENDERS[name]],
             environment={**environment, **topics, "WORKER_GROUP_ID": group},
             output=scratch / f"{group}.log",
         )
         try:
-            return _watch(process, admin, group, events)
+            return _watch(process, cluster, group, events)
         finally:
             process.stop(10)
 
 
-def _watch(process: GuardedProcess, admin: KafkaAdminClient, group: str, events: int) -> Drain:
+def _watch(process: GuardedProcess, cluster: Cluster, group: str, events: int) -> Drain:
     samples: list[tuple[float, int]] = []
     rss_early_mb = 0.0
     while True:
         status = process.poll()
         if status is not None:
             raise SystemExit(f"{group} ended with status {status}: {process.output.read_text()[-2000:]}")
-        done = _committed(admin, group)
+        done = sum(cluster.committed_offsets(group, INPUT).values())
         samples.append((time.monotonic(), done))
         if not rss_early_mb and done >= min(MEMORY_AT, events):
             rss_early_mb = _rss_mb(process)
@@ -149,14 +129,6 @@ def _rate(samples: list[tuple[float, int]], events: int) -> float:
     return (last[1] - first[1]) / (last[0] - first[0])
 
 
-def _committed(admin: KafkaAdminClient, group: str) -> int:
-    try:
-        offsets = admin.list_group_offsets({group: None})[group]
-    except (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProgressError):
-        return 0  # the broker is only now making the topic of committed offsets
-    return sum(max(0, found.offset) for found in offsets.values())
-
-
 def _rss_mb(process: GuardedProcess) -> float:
     status = Path(f"/proc/{process.pid}/status").read_text()
     kilobytes = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
@@ -166,15 +138,6 @@ def _rss_mb(process: GuardedProcess) -> float:
 def _cpu_s(process: GuardedProcess) -> float:
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def _admin(bootstrap_servers: str) -> Iterator[KafkaAdminClient]:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    try:
-        yield admin
-    finally:
-        admin.close()
 
 
 if __name__ == "__main__":
