@@ -12,7 +12,12 @@ from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, KafkaError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+)
 from kafka.protocol.consumer import IsolationLevel
 
 from demo.errors import ClusterError
@@ -113,8 +118,8 @@ class Cluster:
         with _kafka_errors(self.bootstrap_servers):
             try:
                 found = self._admin.list_group_offsets(group_id)[group_id]
-            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
-                return {}  # the first member of the first group is still on its way
+            except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+                return {}  # the first member of the first group is still on its way, or the coordinator moves
             return {
                 partition.partition: position.offset
                 for partition, position in found.items()

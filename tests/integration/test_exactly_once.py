@@ -216,14 +216,12 @@ def test_a_broker_that_is_killed_under_load_and_comes_back_costs_nothing(
     embedded_broker: Broker, programs: Programs
 ) -> None:
     with KafkaWorld(embedded_broker.bootstrap_servers) as kafka:
-        for n in range(15_000):
-            kafka._producer.send(kafka.input, b"%d" % n)
-        kafka._producer.flush()
+        kafka.send(*(b"%d" % n for n in range(15_000)))
         worker = start(programs, kafka, "worker", worker_transaction_timeout_ms=5_000)
         worker.wait_for_log("batch of")
         embedded_broker.kill()
         time.sleep(2)
         embedded_broker.start()
-        until(lambda: sum(kafka.committed().values()) == 15_000 or None, 60)
+        until(lambda: sum(kafka.committed().values()) == 15_000 or None, 120)
         assert worker.stop() == 0
         assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_000))
