@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 def pytest_configure() -> None:
     """Before any test module is imported, since some make their settings there."""
+    # A shell starts what it puts into the background with Ctrl-C ignored, and every child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_CLASS"))]:
         del os.environ[name]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas import UserProfile
 from schemas.roles import Kind, category, number
@@ -195,6 +195,8 @@ def test_a_history_without_a_bad_row_is_not_refused(path: Path) -> None:
 
 
 class Shop(BaseModel):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)
+
     history_id_column: ClassVar[str] = "customer"
 
     orders: Annotated[int, number("sales"), Field(strict=True, ge=0)]
