@@ -18,7 +18,7 @@ from trainer.errors import FitRefused
 from trainer.features import Learned, encoder, learn
 from trainer.history import History
 from trainer.progress import Watcher
-from trainer.relations import Relation, related, relations
+from trainer.relations import related, relations
 from trainer.scikit import Clusters, cluster_from, one_thread
 from trainer.summary import reasons_in_words
 
@@ -61,7 +61,6 @@ class Fitted:
     kept: tuple[str, ...]
     left_out: Mapping[str, str]
     """Field name -> why."""
-    relations: tuple[Relation, ...]
     verdict: Verdict
     verdict_reason: str
     notes: tuple[str, ...]
@@ -85,8 +84,7 @@ def fit(history: History, options: FitOptions, watcher: Watcher) -> Fitted:
         usable = tuple(field for field in history.fields if field.name not in left_out)
         if not usable:
             raise FitRefused(f"there is nothing to tell users apart by: {reasons_in_words(left_out)}")
-        found = relations(history.table, usable)
-        connected = related(found)
+        connected = related(relations(history.table, usable))
         kept = frozenset(field.name for field in usable)
         if options.columns is ColumnRule.RELATED and connected:
             kept = connected
@@ -115,7 +113,6 @@ def fit(history: History, options: FitOptions, watcher: Watcher) -> Fitted:
         choice=choice,
         kept=tuple(field.name for field in history.fields if field.name in kept),
         left_out={field.name: left_out[field.name] for field in history.fields if field.name in left_out},
-        relations=found,
         verdict=Verdict.UNJUDGED if connected else Verdict.NONE,
         verdict_reason="the structure has not been judged" if connected else "no two columns are related",
         notes=_notes(history, learned),
