@@ -1,0 +1,288 @@
+"""What a fit found out, as plain values: the report draws them, findings.json keeps them, the manifest sums them up.
+
+Everywhere here a segment is named by its stable number, and a count of users below the least number that may be shown
+is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from models.manifest import Verdict
+from schemas.roles import Kind
+
+# --- how many, and are they real ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One number of segments that was tried on the judged sample, beside the same search on data without segments."""
+
+    k: int
+    silhouette: float
+    null_silhouette: tuple[float, float, float] | None
+    """Least, mean and greatest silhouette of the draws without segments at this k; None where none was drawn."""
+    inertia: float
+    """Sum of squared distances to the nearest centre."""
+    gap: float | None
+    """Mean log inertia of the draws without segments − log inertia of the data (Tibshirani et al. 2001)."""
+    gap_error: float | None
+    """Standard deviation of the draws' log inertia · √(1 + 1/draws)."""
+    stability: float | None
+    """The least stable segment's mean Jaccard with its match in bootstrap resamples (Hennig 2007)."""
+    smallest_users: int
+    """Users of its smallest segment, in the sample."""
+    allowed: bool
+    """Whether its smallest segment is large enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """The line between a segment and its nearest neighbour: are there two humps on it?"""
+
+    segment: int
+    neighbour: int
+    dip_p_value: float
+    """Hartigan's dip test of the users of both, projected on the line between their centres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether the segments are real, with the evidence."""
+
+    verdict: Verdict
+    reason: str
+    k: int
+    k_was_given: bool
+    runner_up: int | None
+    elbow_k: int | None
+    silhouette: float
+    """S, of the judged k on the sample."""
+    null_silhouettes: tuple[float, ...]
+    """S₀: the best that the same search found in each draw of data with the same columns and no segments."""
+    effect: float | None
+    """E = (S − mean S₀) / (1 − mean S₀); None where nothing was drawn."""
+    p_value: float | None
+    """(1 + number of draws with S₀ ≥ S) / (draws + 1)."""
+    jaccard: Mapping[int, float]
+    """Segment -> mean Jaccard with its match in bootstrap resamples."""
+    borders: tuple[Border, ...]
+    humps: tuple[str, ...]
+    """Headers of the number columns that have several humps by themselves (dip test)."""
+    sample_rows: int
+    trials: tuple[Trial, ...]
+    """In ascending k."""
+
+
+# --- what are they ---------------------------------------------------------------------------------------------------
+
+
+class Measure(StrEnum):
+    """How a segment's difference from all other users is put into a figure."""
+
+    STANDARDISED_DIFFERENCE = "standardised difference"
+    """(mean − mean of the others) / standard deviation over all users."""
+    CLIFFS_DELTA = "Cliff's delta"
+    """P(higher than the others) − P(lower), −1 … 1 (Cliff 1993)."""
+    SHARE_DIFFERENCE = "difference in share"
+    """Share with the label or item − share of the others with it, a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTest:
+    """Whether a field differs between segments that it did not help to make."""
+
+    field: str
+    header: str
+    p_value: float
+    """Against labels of a clustering refitted without the field."""
+    survives: bool
+    """Benjamini–Hochberg over all fields at 5 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What sets one segment apart in one field, label or item; of fields that survive their test only."""
+
+    field: str
+    header: str
+    group: str
+    kind: Kind
+    level: str | None
+    """The label or item; None for numbers and ordered fields."""
+    measure: Measure
+    size: float
+    low: float
+    high: float
+    """95 % interval over resamples that were clustered again and matched."""
+    inside: float
+    """Mean (number), mean place from 0 (ordered) or share (label, item) of the segment's users."""
+    outside: float
+    """The same of all other users."""
+    lift: float | None
+    """inside / share of all users; None where under 20 users of the segment would be expected, or for no share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One segment as a person meets it."""
+
+    segment: int
+    name: str
+    users: int
+    """Users of the history; never below the least number that may be shown."""
+    share: float
+    outliers: int | None
+    effects: tuple[Effect, ...]
+    """Strongest first; empty with verdict none."""
+    suggestion: str
+    """What marketing might do with it, drawn from the effects; empty with verdict none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """How strongly the segments predict a demographic field."""
+
+    field: str
+    header: str
+    strength: float
+    """Bias-corrected Cramér's V (Bergsma 2013), 0 … 1."""
+    low: float
+    high: float
+    """95 % interval over resamples that were clustered again and matched."""
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """The sample on its first two principal components."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    segment: tuple[int, ...]
+    explained: tuple[float, float]
+    """Share of the variance that each axis explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """One field, label or item across the segments."""
+
+    label: str
+    group: str
+    values: tuple[float | None, ...]
+    """In the order of the cards: (mean of the segment − mean of all) / standard deviation of all; None: suppressed."""
+    texts: tuple[str, ...]
+    """The same cells in the field's own unit, ready to print; "<20" where suppressed."""
+
+
+# --- the same ones as last time --------------------------------------------------------------------------------------
+
+
+class Fate(StrEnum):
+    """What became of a segment between two versions."""
+
+    KEPT = "kept"
+    SPLIT = "split"
+    MERGED = "merged"
+    NEW = "new"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFate:
+    """What became of one segment."""
+
+    segment: int
+    name: str
+    fate: Fate
+    jaccard: float | None
+    """Overlap with its match in the other version; None without a match."""
+    others: tuple[int, ...]
+    """Kept: its own number before. Split or merged: the segments that it came from or went into. Else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Two versions over the same users: who moves where when the second replaces the first."""
+
+    before: str
+    """Id of the earlier version."""
+    before_accepted_no_structure: bool
+    """Whether the earlier version was promoted although nothing was found in its data."""
+    before_segments: tuple[int, ...]
+    after_segments: tuple[int, ...]
+    users: tuple[tuple[int | None, ...], ...]
+    """users[i][j]: in before_segments[i] then, in after_segments[j] now; None: too few to be shown."""
+    fates: tuple[SegmentFate, ...]
+    """Of every segment after, then of the retired ones of before."""
+    churn: float
+    """Share of the users whose stable number changes."""
+    moved: int
+    compared: int
+    """Users that were compared."""
+
+
+# --- data and origin -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnQuality:
+    """How good one column of the history is."""
+
+    field: str
+    header: str
+    group: str
+    kind: Kind
+    left_out_because: str | None
+    """None: it counts in the distance."""
+    clipped_share: float | None
+    """Share of users beyond the clip limits; None for anything but a number."""
+    unseen_share: float | None
+    """Share of users with a label that is none of the declared levels; None for anything but an ordered field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the history was like."""
+
+    rows: int
+    rows_skipped: int
+    columns: tuple[ColumnQuality, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a version was made."""
+
+    created_at: datetime
+    parent: str | None
+    seed: int
+    options: Mapping[str, str]
+    libraries: Mapping[str, str]
+    profile: str
+    profile_digest: str
+    data_sha256: str
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that is told of a fit beside the model itself: findings.json, and the whole input of the report."""
+
+    judgement: Judgement
+    tests: tuple[FieldTest, ...]
+    cards: tuple[Card, ...]
+    """By size, largest first."""
+    proxies: tuple[Proxy, ...]
+    map: Map
+    heat: tuple[HeatRow, ...]
+    lineage: Lineage | None
+    quality: Quality
+    origin: Origin
