@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from kneed import KneeLocator
 
 from models.encoding import Floats
 from trainer.errors import FitRefused
-from trainer.scikit import Clusters, cluster, silhouette
+from trainer.scikit import Clusters, Labels, cluster, cluster_from, silhouette
 
 FEWEST_SEGMENTS = 2
 MOST_SEGMENTS = 10
-SAMPLE_ROWS = 3_000
-LEAST_ROWS = 20
+LEAST_USERS = 20
 LEAST_SHARE = 0.03
+# What a fresh start must gain in silhouette to replace the segments that are in production: users who know them have
+# to learn new ones.
+GAIN_TO_START_AFRESH = 0.02
+
+
+class Start(Enum):
+    """Where k-means began."""
+
+    FRESH = auto()
+    """At users drawn at random (k-means++)."""
+    WARM = auto()
+    """At the centres of the model in production."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRange:
+    """Which numbers of segments are tried, and how small a segment may be."""
+
+    max_k: int
+    min_segment_users: int
+    rows: int
+    """Users of the whole history, of which the judged sample is a part."""
+
+    @property
+    def least_share(self) -> float:
+        """The smallest share of users that a segment may have."""
+        return max(self.min_segment_users / self.rows, LEAST_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +52,23 @@ class Candidate:
     """One number of segments that was tried, measured on the sample."""
 
     k: int
+    start: Start
     silhouette: float
     inertia: float
-    smallest_share: float
-    """Share of rows in its smallest segment."""
+    labels: Labels
+    """The cluster of each row of the sample."""
     centroids: Floats
     """Shape (k, width), scaled space: where the fit on all rows starts."""
+
+    @property
+    def smallest_rows(self) -> int:
+        """Rows of its smallest segment."""
+        return int(np.bincount(self.labels, minlength=self.k).min())
+
+    @property
+    def smallest_share(self) -> float:
+        """Share of rows in its smallest segment."""
+        return self.smallest_rows / len(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,80 +77,97 @@ class Choice:
 
     chosen: Candidate
     runner_up: Candidate | None
+    """The next best that could have been chosen, of another k."""
     candidates: tuple[Candidate, ...]
-    """In ascending k; one only where k was given."""
+    """In ascending k; one only where k was given. The chosen one is among them."""
     elbow_k: int | None
     """Where the curve of inertia bends most; shown, never decides."""
+    least_share: float
+    """The smallest share of rows that a segment might have; 0 where k was given."""
+    k_was_given: bool
 
 
-def least_share(rows: int) -> float:
-    """The smallest share of rows that a segment may have: 20 rows, and 3 %."""
-    return max(LEAST_ROWS / rows, LEAST_SHARE)
+def choose_k(
+    scaled: Floats, limits: SearchRange, seed: int, warm: Floats | None, tried: Callable[[int, int], None]
+) -> Choice:
+    """The k of 2 … max_k with the highest silhouette on a sample (rows × width), its segments large enough.
 
-
-def choose_k(scaled: Floats, seed: int, tried: Callable[[int, int], None]) -> Choice:
-    """The k of 2 … 10 with the highest silhouette on a sample of at most 3,000 rows, its segments large enough.
-
-    tried is told how many numbers were tried, of how many. Raises FitRefused when no k leaves every segment large
-    enough.
+    warm are the centres of the model in production (k₀ × width), in the same space: what k-means finds from them on is
+    chosen unless a fresh start gains more than 0.02 in silhouette. tried is told how many numbers were tried, of how
+    many. Raises FitRefused when no k leaves every segment large enough.
     """
-    rows = len(scaled)
-    if rows < FEWEST_SEGMENTS * LEAST_ROWS:
+    least = limits.least_share
+    needed = FEWEST_SEGMENTS * limits.min_segment_users
+    if limits.rows < needed:
         raise FitRefused(
-            f"{rows} rows are too few to choose a number of segments, {FEWEST_SEGMENTS * LEAST_ROWS} are needed: "
+            f"{limits.rows} rows are too few to choose a number of segments, {needed} are needed: "
             "add history, or give the number with --k"
         )
-    sample = _sample(scaled, seed)
-    ks = range(FEWEST_SEGMENTS, min(MOST_SEGMENTS, len(np.unique(sample, axis=0))) + 1)
-    candidates: list[Candidate] = []
+    most = min(limits.max_k, len(np.unique(scaled, axis=0)))
+    ks = range(FEWEST_SEGMENTS, most + 1)
+    fresh: list[Candidate] = []
     for k in ks:
-        candidates.append(_candidate(sample, k, seed))
-        tried(len(candidates), len(ks))
-    least = least_share(rows)
-    qualified = sorted(
-        (candidate for candidate in candidates if candidate.smallest_share >= least),
-        key=lambda candidate: (-candidate.silhouette, candidate.k),
-    )
-    if not qualified:
+        fresh.append(_candidate(Start.FRESH, cluster(scaled, k, seed), scaled))
+        tried(len(fresh), len(ks))
+    best = best_first(fresh, least)
+    chosen = best[0] if best else None
+    if warm is not None and len(warm) in ks:
+        kept = _candidate(Start.WARM, cluster_from(scaled, warm), scaled)
+        if kept.smallest_share >= least:
+            chosen = _unless_better(kept, chosen)
+    if chosen is None:
+        too_few = math.ceil(least * limits.rows)
         raise FitRefused(
-            f"any number of segments leaves one with under {math.ceil(least * rows):,} of the {rows:,} rows: "
+            f"any number of segments leaves one with under {too_few:,} of the {limits.rows:,} rows: "
             "look for extreme rows in the history, add history, or give the number with --k"
         )
     return Choice(
-        chosen=qualified[0],
-        runner_up=qualified[1] if len(qualified) > 1 else None,
-        candidates=tuple(candidates),
-        elbow_k=_elbow(candidates),
+        chosen=chosen,
+        runner_up=next((candidate for candidate in best if candidate.k != chosen.k), None),
+        candidates=tuple(chosen if candidate.k == chosen.k else candidate for candidate in fresh),
+        elbow_k=_elbow(fresh),
+        least_share=least,
+        k_was_given=False,
     )
 
 
-def given_k(scaled: Floats, k: int, seed: int) -> Choice:
-    """The choice that someone else made; raises FitRefused when there are too few rows for it."""
+def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
+    """The choice that someone else made, started warm as choose_k does where production has as many segments.
+
+    Raises FitRefused when there are too few rows for it.
+    """
     if len(scaled) <= k:
         raise FitRefused(f"{len(scaled)} rows are too few for {k} segments: give a smaller --k, or add history")
-    sample = _sample(scaled, seed)
-    different = len(np.unique(sample, axis=0))
+    different = len(np.unique(scaled, axis=0))
     if different < k:
         raise FitRefused(
             f"{k} segments are more than the {different} different users in the history: give a smaller --k"
         )
-    chosen = _candidate(sample, k, seed)
-    return Choice(chosen, None, (chosen,), None)
+    chosen = _candidate(Start.FRESH, cluster(scaled, k, seed), scaled)
+    if warm is not None and len(warm) == k:
+        chosen = _unless_better(_candidate(Start.WARM, cluster_from(scaled, warm), scaled), chosen)
+    return Choice(chosen, None, (chosen,), None, least_share=0.0, k_was_given=True)
 
 
-def _sample(scaled: Floats, seed: int) -> Floats:
-    if len(scaled) <= SAMPLE_ROWS:
-        return scaled
-    return scaled[np.sort(np.random.default_rng(seed).choice(len(scaled), SAMPLE_ROWS, replace=False))]
+def best_first(candidates: Sequence[Candidate], least_share: float) -> list[Candidate]:
+    """Those whose smallest segment is large enough, by silhouette, the highest first; of equals the smaller k."""
+    allowed = [candidate for candidate in candidates if candidate.smallest_share >= least_share]
+    return sorted(allowed, key=lambda candidate: (-candidate.silhouette, candidate.k))
 
 
-def _candidate(sample: Floats, k: int, seed: int) -> Candidate:
-    found: Clusters = cluster(sample, k, seed)
+def _unless_better(warm: Candidate, fresh: Candidate | None) -> Candidate:
+    if fresh is not None and fresh.silhouette - warm.silhouette > GAIN_TO_START_AFRESH:
+        return fresh
+    return warm
+
+
+def _candidate(start: Start, found: Clusters, sample: Floats) -> Candidate:
     return Candidate(
-        k=k,
+        k=len(found.centroids),
+        start=start,
         silhouette=silhouette(sample, found.labels),
         inertia=found.inertia,
-        smallest_share=float(np.bincount(found.labels, minlength=k).min() / len(sample)),
+        labels=found.labels,
         centroids=found.centroids,
     )
 

@@ -13,12 +13,13 @@ from models.encoding import Floats
 from models.manifest import Verdict
 from models.segmentation import Assignments, Segment, Segmentation
 from schemas.roles import ProfileField
-from trainer.choose import Choice, choose_k, given_k
+from trainer.choose import LEAST_USERS, MOST_SEGMENTS, Choice, SearchRange, choose_k, given_k
 from trainer.errors import FitRefused
 from trainer.features import Learned, encoder, learn
 from trainer.history import History
 from trainer.progress import Watcher
 from trainer.relations import related, relations
+from trainer.sample import JUDGED_ROWS
 from trainer.scikit import Clusters, cluster_from, one_thread
 from trainer.summary import reasons_in_words
 
@@ -93,13 +94,15 @@ def fit(history: History, options: FitOptions, watcher: Watcher) -> Fitted:
         columns = history.columns
         scaled = encode.scale(encode.encode(columns).matrix)
 
+        sample = _sample(scaled, options.seed)
         choosing = "choosing the number of segments"
         if options.k is None:
             watcher.at(choosing)
-            choice = choose_k(scaled, options.seed, lambda done, total: watcher.at(choosing, done, total))
+            limits = SearchRange(MOST_SEGMENTS, LEAST_USERS, len(scaled))
+            choice = choose_k(sample, limits, options.seed, None, lambda done, total: watcher.at(choosing, done, total))
         else:
             watcher.at(f"trying {options.k} segments")
-            choice = given_k(scaled, options.k, options.seed)
+            choice = given_k(sample, options.k, options.seed, None)
         watcher.at(f"fitting {choice.chosen.k} segments to {len(scaled):,} users")
         clusters = cluster_from(scaled, choice.chosen.centroids)
         # Without limits yet: they are quantiles of the distances that it gives.
@@ -117,6 +120,12 @@ def fit(history: History, options: FitOptions, watcher: Watcher) -> Fitted:
         verdict_reason="the structure has not been judged" if connected else "no two columns are related",
         notes=_notes(history, learned),
     )
+
+
+def _sample(scaled: Floats, seed: int) -> Floats:
+    if len(scaled) <= JUDGED_ROWS:
+        return scaled
+    return scaled[np.sort(np.random.default_rng(seed).choice(len(scaled), JUDGED_ROWS, replace=False))]
 
 
 def _useless(
