@@ -68,13 +68,14 @@ def related(found: Sequence[Relation]) -> frozenset[str]:
 
 def _factor(values: pd.Series, field: ProfileField) -> _Factor:
     if field.kind is Kind.NUMBER:
-        return _Factor(field.name, field.kind, _marks(_quantile_bins(values.to_numpy(dtype=np.float64))))
+        return _Factor(field.name, field.kind, _marks(quantile_bins(values.to_numpy(dtype=np.float64))))
     if field.kind is Kind.SEVERAL_OF:
         return _Factor(field.name, field.kind, _item_marks(values))
     return _Factor(field.name, field.kind, _marks(values.cat.codes.to_numpy()))
 
 
-def _quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+def quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The bin of each value, from 0: five of about equal size, fewer where many values are equal."""
     edges = np.unique(np.quantile(values, np.arange(1, QUANTILE_BINS) / QUANTILE_BINS))
     # Where many rows share one value, an edge falls on it: they belong on whichever side leaves more bins.
     below, above = (np.searchsorted(edges, values, side=side) for side in ("left", "right"))
@@ -98,7 +99,7 @@ def _rows_of_marks(levels: npt.NDArray[np.integer], ends: npt.NDArray[np.intp]) 
 
 
 def _relation(first: _Factor, second: _Factor, pairs: int) -> Relation:
-    tested = [_chi_square(table) for table in map(_without_rare, _tables(first, second)) if min(table.shape) > 1]
+    tested = [chi_square(table) for table in map(without_rare, _tables(first, second)) if min(table.shape) > 1]
     if not tested:
         return Relation(first.name, second.name, 1.0, 0.0)
     p_value, strength = min(tested, key=lambda found: (found[0], -found[1]))
@@ -122,7 +123,7 @@ def _tables(first: _Factor, second: _Factor) -> Iterator[Counts]:
             yield np.array([[both, one - both], [other - both, rows - one - other + both]])
 
 
-def _without_rare(table: Counts) -> Counts:
+def without_rare(table: Counts) -> Counts:
     """The table with its rarest levels joined until every cell expects enough rows."""
     while min(table.shape) > 1:
         totals = [table.sum(axis=1), table.sum(axis=0)]
@@ -138,7 +139,7 @@ def _without_rare(table: Counts) -> Counts:
     return table
 
 
-def _chi_square(table: Counts) -> tuple[float, float]:
+def chi_square(table: Counts) -> tuple[float, float]:
     """The p-value of independence and the bias-corrected Cramér's V (Bergsma 2013) of a table of counts."""
     rows = table.sum()
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / rows
