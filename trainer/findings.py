@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from models.manifest import Verdict
+from models.manifest import Fate, Verdict
 from schemas.roles import Kind
 
 # --- how many, and are they real ------------------------------------------------------------------------------------
@@ -184,16 +184,6 @@ class HeatRow:
 # --- the same ones as last time --------------------------------------------------------------------------------------
 
 
-class Fate(StrEnum):
-    """What became of a segment between two versions."""
-
-    KEPT = "kept"
-    SPLIT = "split"
-    MERGED = "merged"
-    NEW = "new"
-    RETIRED = "retired"
-
-
 @dataclass(frozen=True, slots=True)
 class SegmentFate:
     """What became of one segment."""
@@ -202,7 +192,7 @@ class SegmentFate:
     name: str
     fate: Fate
     jaccard: float | None
-    """Overlap with its match in the other version; None without a match."""
+    """Highest Jaccard with a segment of the other version, of a kept one with itself; None: too few users in common."""
     others: tuple[int, ...]
     """Kept: its own number before. Split or merged: the segments that it came from or went into. Else empty."""
 
@@ -220,7 +210,7 @@ class Lineage:
     users: tuple[tuple[int | None, ...], ...]
     """users[i][j]: in before_segments[i] then, in after_segments[j] now; None: too few to be shown."""
     fates: tuple[SegmentFate, ...]
-    """Of every segment after, then of the retired ones of before."""
+    """Of every segment after, in their order; then of those before that were not kept: split, merged or retired."""
     churn: float
     """Share of the users whose stable number changes."""
     moved: int
