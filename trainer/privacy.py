@@ -1,8 +1,10 @@
-"""Which counts of users may be shown: a small one could point at a person."""
+"""Which counts of users may be shown, and which fields are personal: a small count could point at a person."""
 
 from __future__ import annotations
 
 LEAST_SHOWN = 20
+DEMOGRAPHIC = "demographic"
+"""The group of fields that say who a person is, not what they do."""
 SUPPRESSED = f"<{LEAST_SHOWN}"
 """What stands in a table where a count, or a figure of so few users, may not be shown."""
 
