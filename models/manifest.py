@@ -146,9 +146,6 @@ class Fit(BaseModel):
     lineage: LineageFigures | None = Field(
         default=None, description="Measured on the history of the fit; null when nothing comparable was in production."
     )
-    next_number: int | None = Field(
-        default=None, ge=1, description="The least stable number that no version of the store has used, this included."
-    )
     given_names: Mapping[int, str] = Field(default={}, description="Stable number -> name that a person gave.")
     min_segment_users: int | None = Field(
         default=None, ge=1, description="A segment of fewer users would not have been published."
@@ -164,10 +161,13 @@ class Fit(BaseModel):
 
 
 class Manifest(Fit):
-    """A published version: the fit, its id, and the SHA-256 of each of its files."""
+    """A published version: the fit, and what the store adds: its id, the next number, the SHA-256 of each file."""
 
     format: int
     id: str = Field(pattern=VERSION_PATTERN)
+    next_number: int = Field(
+        ge=1, description="The least stable number that no version of the store had used, this one included."
+    )
     files: Mapping[FileName, Digest]
 
     def check_profile(self, profile_class: type[BaseModel]) -> None:

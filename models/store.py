@@ -27,7 +27,17 @@ from models.errors import (
     VersionNotFound,
 )
 from models.golden import Golden
-from models.manifest import MANIFEST_FORMAT, VERSION_PATTERN, Digest, Fit, Manifest, Verdict, sha256, version_id
+from models.manifest import (
+    MANIFEST_FORMAT,
+    VERSION_PATTERN,
+    Churn,
+    Digest,
+    Fit,
+    Manifest,
+    Verdict,
+    sha256,
+    version_id,
+)
 from models.segmentation import Segmentation
 
 # A model of a thousand columns has well under a megabyte; more is not a model.
@@ -50,6 +60,16 @@ class AliasEntry(BaseModel):
     previous: str | None
     verdict: Verdict
     accepted_no_structure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnLimit:
+    """How many users may change their segment at a promotion."""
+
+    most: float
+    """Greatest share, 0 to 1."""
+    measured: Churn | None
+    """Measured for this promotion; None: the manifest says it, when it was measured against the version in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +160,22 @@ class ModelStore:
         """The folder of a version; raises VersionNotFound."""
         return self._versions / self.manifest(version).id
 
+    def checked_folder(self, version: str) -> Path:
+        """The folder of a version, each file of which is what was published; raises VersionDamaged when one is not."""
+        manifest = self.manifest(version)
+        folder = self._versions / manifest.id
+        for name in manifest.files:
+            self._check_file(folder, manifest, name)
+        return folder
+
+    def next_number(self) -> int:
+        """The least number that no segment of any version has or had, for the segments that are new in the next one.
+
+        Over all versions, not only those that led to the one in force: after a rollback, users have met numbers that
+        are not among its ancestors'. Each manifest carries the greatest that was known, so what is pruned is not lost.
+        """
+        return max((manifest.next_number for manifest in self.versions()), default=0)
+
     def history(self, alias: str) -> tuple[AliasEntry, ...]:
         """Every promotion and rollback of an alias, oldest first; the last is in force."""
         return tuple(entry for entry in self._entries() if entry.alias == alias)
@@ -181,10 +217,12 @@ class ModelStore:
             write_files(unfinished)
             segmentation = Segmentation.from_json((unfinished / "model.json").read_bytes())
             Golden.from_json((unfinished / "golden.json").read_bytes()).check(segmentation)
+            self._check_numbers(fit, segmentation)
             manifest = Manifest(
                 **dict(fit),
                 format=MANIFEST_FORMAT,
                 id=version_id(fit.created_at, segmentation.digest),
+                next_number=max(self.next_number(), *(number + 1 for number in segmentation.names)),
                 files={path.name: _digest(path) for path in sorted(unfinished.iterdir())},
             )
             final = self._versions / manifest.id
@@ -200,10 +238,30 @@ class ModelStore:
             raise
         return manifest
 
-    def promote(self, version: str, alias: str, at: datetime, accepting: frozenset[Verdict] = PROMOTABLE) -> AliasEntry:
+    def _check_numbers(self, fit: Fit, segmentation: Segmentation) -> None:
+        """Raise PublishFailed when another fit has given one of the new numbers away while this one was at work."""
+        if fit.parent is None:  # nobody had met a number when it was fitted
+            return
+        new = segmentation.names.keys() - self.load(fit.parent).segmentation.names.keys()
+        taken = self.next_number()
+        if new and min(new) < taken:
+            raise PublishFailed(
+                f"another version with a segment {min(new)} was published while this one was fitted, nothing was "
+                "published: fit again, so that the number means one segment only"
+            )
+
+    def promote(
+        self,
+        version: str,
+        alias: str,
+        at: datetime,
+        accepting: frozenset[Verdict] = PROMOTABLE,
+        limit: ChurnLimit | None = None,
+    ) -> AliasEntry:
         """Let the alias name this version from now on; the entry in force is returned when it does so already.
 
-        Raises PromotionRefused when the version's verdict is not among those accepted, and whatever `load` raises.
+        Raises PromotionRefused when the version's verdict is not among those accepted, when more users would change
+        their segment than the limit allows or nobody knows how many, and whatever `load` raises.
         """
         stored = self.load(version)
         manifest = stored.manifest
@@ -212,12 +270,13 @@ class ModelStore:
                 f"version {manifest.id} found no segments in its data ({manifest.verdict_reason}): "
                 "give --accept-no-structure to promote it all the same"
             )
-        for name in manifest.files:
-            self._check_file(self._versions / manifest.id, manifest, name)
+        self.checked_folder(manifest.id)
         with self._locked():
             before = self.current(alias)
             if before is not None and before.version == manifest.id:
                 return before
+            if before is not None and limit is not None:
+                _check_churn(manifest, before.version, limit)
             entry = AliasEntry(
                 at=at,
                 alias=alias,
@@ -341,6 +400,23 @@ class _Head(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     format: int
+
+
+def _check_churn(manifest: Manifest, in_force: str, limit: ChurnLimit) -> None:
+    """Raise PromotionRefused when more users would move than the limit allows, or nobody knows how many."""
+    churn = limit.measured or manifest.lineage
+    if churn is None or churn.against != in_force:
+        known = "was never measured" if churn is None else f"was measured against {churn.against}"
+        raise PromotionRefused(
+            f"how many users change their segment when {manifest.id} replaces {in_force}, which is in force, is not "
+            f"known (it {known}): name a history to measure it on with --data FILE"
+        )
+    if churn.churn > limit.most:
+        raise PromotionRefused(
+            f"{churn.moved:,} of {churn.compared:,} users ({churn.churn:.1%}) would change their segment when "
+            f"{manifest.id} replaces {in_force}, at most {limit.most:.1%} may: see where they go with "
+            f"`segment-trainer compare {in_force} {manifest.id} DATA.csv`, or give a higher --max-churn"
+        )
 
 
 def _promotions_in_force(history: tuple[AliasEntry, ...]) -> list[AliasEntry]:

@@ -6,7 +6,7 @@ from models.manifest import Manifest, ProfileReference
 from schemas import UserProfile
 from tests.unit.fitted import fit
 
-MANIFEST = Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", files={})
+MANIFEST = Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={})
 
 
 class OtherProfile(UserProfile):
@@ -30,4 +30,4 @@ def test_a_class_of_the_same_name_with_other_fields_is_told_by_its_digest() -> N
 @pytest.mark.parametrize("name", ["../model.json", "/etc/passwd", "a/b", "", ".hidden", "x" * 200])
 def test_a_manifest_lists_plain_file_names_only(name: str) -> None:
     with pytest.raises(ValidationError):
-        Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", files={name: "0" * 64})
+        Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={name: "0" * 64})

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from models.errors import (
     VersionDamaged,
     VersionNotFound,
 )
-from models.manifest import Manifest, Verdict
-from models.store import PROMOTABLE, ModelStore
+from models.manifest import Churn, LineageFigures, Manifest, Verdict
+from models.segmentation import Segmentation
+from models.store import PROMOTABLE, ChurnLimit, ModelStore
 from tests.unit.fitted import files_of, fit, publish, segmentation
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -284,6 +286,112 @@ def test_an_alias_refuses_a_model_that_is_not_the_one_that_was_promoted(store: M
     path.write_text(path.read_text().replace(entry.model_digest, "0" * 64))
     with pytest.raises(VersionDamaged, match="is not the model that was promoted"):
         store.load_alias("production")
+
+
+# --- how many users move ----------------------------------------------------------------------------------------------
+
+
+def measured(store: ModelStore, seconds: int, against: str, moved: int) -> Manifest:
+    """A version whose lineage says how many of 1,000 users it moves."""
+    lineage = LineageFigures(against=against, churn=moved / 1000, moved=moved, compared=1000, fates={})
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"lineage": lineage})
+    return publish(store, segmentation(seed=seconds), made)
+
+
+def test_a_promotion_that_moves_more_users_than_allowed_is_refused_and_says_how_many(store: ModelStore) -> None:
+    first = published(store)
+    second = measured(store, 60, first.id, moved=201)
+    store.promote(first.id, "production", NOON)
+    with pytest.raises(PromotionRefused) as refused:
+        store.promote(second.id, "production", NOON, limit=ChurnLimit(0.2, None))
+    assert str(refused.value) == (
+        f"201 of 1,000 users (20.1%) would change their segment when {second.id} replaces {first.id}, at most 20.0% "
+        f"may: see where they go with `segment-trainer compare {first.id} {second.id} DATA.csv`, "
+        "or give a higher --max-churn"
+    )
+    assert store.load_alias("production").manifest == first
+    assert store.promote(second.id, "production", NOON, limit=ChurnLimit(0.201, None)).version == second.id
+
+
+def test_without_a_limit_any_number_of_users_may_move(store: ModelStore) -> None:
+    first = published(store)
+    second = measured(store, 60, first.id, moved=1000)
+    store.promote(first.id, "production", NOON)
+    assert store.promote(second.id, "production", NOON).version == second.id
+
+
+def test_where_nothing_is_in_force_nobody_moves(store: ModelStore) -> None:
+    assert store.promote(published(store).id, "production", NOON, limit=ChurnLimit(0.0, None)).previous is None
+
+
+def test_a_churn_against_another_version_than_the_one_in_force_counts_for_nothing(store: ModelStore) -> None:
+    first, second = published(store, 0), published(store, 60)
+    third = measured(store, 120, first.id, moved=0)
+    store.promote(first.id, "production", NOON)
+    store.promote(second.id, "production", NOON)
+    limit = ChurnLimit(1.0, None)
+    with pytest.raises(PromotionRefused, match=rf"not known \(it was measured against {first.id}\).* with --data FILE"):
+        store.promote(third.id, "production", NOON, limit=limit)
+    with pytest.raises(PromotionRefused, match=r"not known \(it was never measured\)"):
+        store.promote(first.id, "production", NOON, limit=limit)
+    store.rollback("production", NOON)
+    assert store.promote(third.id, "production", NOON, limit=limit).version == third.id
+
+
+def test_a_churn_that_was_measured_for_the_promotion_counts_before_the_manifests(store: ModelStore) -> None:
+    first, second = published(store, 0), published(store, 60)
+    third = measured(store, 120, second.id, moved=0)
+    store.promote(second.id, "production", NOON)
+    fresh = Churn(against=second.id, churn=0.5, moved=10, compared=20)
+    with pytest.raises(PromotionRefused, match="10 of 20 users"):
+        store.promote(third.id, "production", NOON, limit=ChurnLimit(0.2, fresh))
+    # Somebody else has promoted since it was measured.
+    store.promote(first.id, "production", NOON)
+    with pytest.raises(PromotionRefused, match=f"measured against {second.id}"):
+        store.promote(third.id, "production", NOON, limit=ChurnLimit(0.9, fresh))
+
+
+# --- the numbers of segments ------------------------------------------------------------------------------------------
+
+
+def numbered(model: Segmentation, *numbers: int) -> Segmentation:
+    """The model under other numbers."""
+    segments = zip(model.segments, numbers, strict=True)
+    return replace(model, segments=tuple(replace(segment, number=number) for segment, number in segments))
+
+
+def child(store: ModelStore, seconds: int, parent: str, *numbers: int) -> Manifest:
+    """A version with these numbers, fitted while the parent was in production."""
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
+    return publish(store, numbered(segmentation(len(numbers), seed=seconds), *numbers), made)
+
+
+def test_the_next_number_is_above_all_that_any_version_has_or_had(store: ModelStore) -> None:
+    assert store.next_number() == 0
+    first = published(store)
+    assert (first.next_number, store.next_number()) == (4, 4)
+    # Promoted and rolled back, then another one: what users met in between is not met again.
+    assert child(store, 60, first.id, 0, 1, 2, 4, 5).next_number == 6
+    third = child(store, 120, first.id, 0, 6)
+    assert third.next_number == 7
+    # Its last segment goes, its number stays.
+    fourth = child(store, 180, third.id, 0)
+    assert fourth.next_number == 7
+    assert store.prune(keep=1)[-1] == third.id
+    assert store.next_number() == 7
+
+
+def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store: ModelStore) -> None:
+    first = published(store)
+    child(store, 60, first.id, 0, 1, 4)
+    with pytest.raises(PublishFailed, match=r"a segment 4 was published while this one was fitted.*: fit again"):
+        child(store, 120, first.id, 0, 4, 5)
+    assert len(store.versions()) == 2
+    child(store, 120, first.id, 0, 5)
+
+
+def test_before_the_first_promotion_each_fit_numbers_from_zero(store: ModelStore) -> None:
+    assert published(store, 0).next_number == published(store, 60).next_number == 4
 
 
 def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore) -> None:

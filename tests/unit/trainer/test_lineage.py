@@ -134,6 +134,12 @@ def test_segments_that_are_not_listed_in_the_order_of_their_numbers_are_counted_
             id="shuffled",
         ),
         pytest.param(
+            table([50, 25, 25], [30, 0, 0]),
+            [(MERGED, 0, 1), (SPLIT, 0), (SPLIT, 0)],
+            [(SPLIT, 10, 11, 12), (MERGED, 10)],
+            id="most of it comes from one, yet most of two went into it",
+        ),
+        pytest.param(
             table([20, 0, 0], [40, 100, 0], [40, 0, 100]),
             [(MERGED, 0), (KEPT, 1), (KEPT, 2)],
             [(MERGED, 10), (KEPT, 11), (KEPT, 12)],

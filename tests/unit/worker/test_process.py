@@ -20,7 +20,7 @@ from worker.records import Message, Outcome, Record
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 MODEL = StoredModel(
-    Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", files={}),
+    Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
     segmentation(left_out=frozenset({"language"})),
 )
 SCORING = Scoring(
