@@ -180,6 +180,10 @@ class ModelStore:
         """Every promotion and rollback of an alias, oldest first; the last is in force."""
         return tuple(entry for entry in self._entries() if entry.alias == alias)
 
+    def accepted_without_structure(self) -> frozenset[str]:
+        """The versions that some alias was given although no segments were found in their data."""
+        return frozenset(entry.version for entry in self._entries() if entry.accepted_no_structure)
+
     def current(self, alias: str) -> AliasEntry | None:
         """The entry in force of an alias; None when nothing was promoted yet."""
         history = self.history(alias)

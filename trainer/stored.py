@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from models.manifest import Manifest, Verdict
-from models.store import PROMOTABLE, ModelStore
+from models.manifest import Churn, Manifest, Verdict
+from models.store import PROMOTABLE, AliasEntry, ChurnLimit, ModelStore
 from trainer.console import print_facts, print_table
-from trainer.summary import facts_of, figure, origin_of
+from trainer.summary import ACCEPTED, churn_in_words, facts_of, figure, origin_of
 
 PRODUCTION = "production"
 
@@ -20,9 +20,9 @@ def list_versions(store: ModelStore) -> None:
     if not versions:
         print(f"there is no version in {store.root} yet: fit one with `segment-trainer fit DATA.csv`")
         return
-    production = _production(store)
+    production, accepted = _production(store), store.accepted_without_structure()
     print_table(
-        ("version", "created", "verdict", "segments", "silhouette", "users", "alias"),
+        ("version", "created", "verdict", "segments", "silhouette", "users", "alias", ""),
         [
             (
                 manifest.id,
@@ -32,6 +32,7 @@ def list_versions(store: ModelStore) -> None:
                 figure(manifest.silhouette),
                 f"{manifest.rows:,}",
                 PRODUCTION if manifest.id == production else "",
+                ACCEPTED if manifest.id in accepted else "",
             )
             for manifest in versions
         ],
@@ -40,18 +41,17 @@ def list_versions(store: ModelStore) -> None:
 
 def list_versions_as_json(store: ModelStore) -> None:
     """Print an array of manifests, oldest first, each with the aliases that name it."""
-    production = _production(store)
-    _print_json([_with_aliases(manifest, production) for manifest in store.versions()])
+    _print_json([_as_json(manifest, store) for manifest in store.versions()])
 
 
 def show(store: ModelStore, version: str) -> None:
     """Print one version."""
-    manifest = store.manifest(version)
+    manifest, accepted = store.manifest(version), store.accepted_without_structure()
     print_facts(
         [
-            *facts_of(manifest),
+            *facts_of(manifest, accepted),
             ("alias", PRODUCTION if manifest.id == _production(store) else "none"),
-            *origin_of(manifest),
+            *origin_of(manifest, accepted),
         ],
         to_copy=[("history", f"SHA-256 {manifest.data_sha256}"), ("files", str(store.folder(version)))],
     )
@@ -59,7 +59,7 @@ def show(store: ModelStore, version: str) -> None:
 
 def show_as_json(store: ModelStore, version: str) -> None:
     """Print the manifest of one version, with the aliases that name it."""
-    _print_json(_with_aliases(store.manifest(version), _production(store)))
+    _print_json(_as_json(store.manifest(version), store))
 
 
 def history(store: ModelStore) -> None:
@@ -77,7 +77,7 @@ def history(store: ModelStore) -> None:
                 entry.version,
                 entry.previous or "none",
                 entry.verdict,
-                "accepted without structure" if entry.accepted_no_structure else "",
+                ACCEPTED if entry.accepted_no_structure else "",
             )
             for entry in entries
         ],
@@ -89,20 +89,37 @@ def history_as_json(store: ModelStore) -> None:
     _print_json([entry.model_dump(mode="json") for entry in store.history(PRODUCTION)])
 
 
-def promote(store: ModelStore, version: str, at: datetime, accepting: frozenset[Verdict] = PROMOTABLE) -> None:
-    """Make a version the one in production, and print so; raises PromotionRefused for a verdict not accepted."""
-    before = _production(store)
-    entry = store.promote(version, PRODUCTION, at, accepting)
-    if before == entry.version:
+def promote(
+    store: ModelStore,
+    version: str,
+    at: datetime,
+    accepting: frozenset[Verdict] = PROMOTABLE,
+    most_churn: float | None = None,
+    measured: Churn | None = None,
+) -> None:
+    """Make a version the one in production, and print so, with how many users change their segment.
+
+    most_churn is the greatest share of them, 0 to 1; measured counts before what the manifest says. Raises
+    PromotionRefused for a verdict that is not accepted, and for too high a churn, or one that nobody knows.
+    """
+    before = store.current(PRODUCTION)
+    limit = None if most_churn is None else ChurnLimit(most_churn, measured)
+    entry = store.promote(version, PRODUCTION, at, accepting, limit)
+    if before is not None and before.version == entry.version:
         print(f"{entry.version} is in production already")
         return
-    print(f"{entry.version} is in production now, before: {before or 'none'}; workers load it at their next start")
+    said = [f"{_said(entry)} is in production now, before: {entry.previous or 'none'}"]
+    if entry.previous is not None:
+        churn = measured or store.manifest(entry.version).lineage
+        known = churn is not None and churn.against == entry.previous
+        said.append(churn_in_words(churn) if churn and known else "how many users change their segment is not known")
+    print("; ".join([*said, "workers load it at their next start"]))
 
 
 def rollback(store: ModelStore, at: datetime) -> None:
     """Put back what was in production before, and print so; raises PromotionRefused when there is nothing before."""
     entry = store.rollback(PRODUCTION, at)
-    print(f"{entry.version} is in production again, before: {entry.previous}; workers load it at their next start")
+    print(f"{_said(entry)} is in production again, before: {entry.previous}; workers load it at their next start")
 
 
 def prune(store: ModelStore, keep: int) -> None:
@@ -118,8 +135,16 @@ def _production(store: ModelStore) -> str | None:
     return None if entry is None else entry.version
 
 
-def _with_aliases(manifest: Manifest, production: str | None) -> dict[str, Any]:
-    return {**manifest.model_dump(mode="json"), "aliases": [PRODUCTION] if manifest.id == production else []}
+def _said(entry: AliasEntry) -> str:
+    return f"{entry.version} ({ACCEPTED})" if entry.accepted_no_structure else entry.version
+
+
+def _as_json(manifest: Manifest, store: ModelStore) -> dict[str, Any]:
+    return {
+        **manifest.model_dump(mode="json"),
+        "aliases": [PRODUCTION] if manifest.id == _production(store) else [],
+        "accepted_no_structure": manifest.id in store.accepted_without_structure(),
+    }
 
 
 def _print_json(value: object) -> None:

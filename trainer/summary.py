@@ -4,37 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.manifest import Manifest
+from models.manifest import Churn, Fate, JudgementFigures, LineageFigures, Manifest
+from trainer.privacy import shown_text
+
+ACCEPTED = "accepted without structure"
+"""What stands beside every version that was promoted although no segments were found in its data."""
 
 
-def facts_of(manifest: Manifest) -> list[tuple[str, str]]:
-    """Names and values of what a person wants to know of a version, the most important first."""
+def facts_of(manifest: Manifest, accepted: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """Names and values of what a person wants to know of a version, the most important first.
+
+    accepted are the versions of the store that were promoted without structure.
+    """
     facts = [
-        ("version", manifest.id),
+        ("version", _id(manifest.id, accepted)),
         ("verdict", f"{manifest.verdict}: {manifest.verdict_reason}"),
-        ("segments", str(manifest.k)),
+        ("segments", _segments(manifest)),
         ("silhouette", figure(manifest.silhouette)),
         ("silhouette by k", _by_k(manifest)),
+    ]
+    if manifest.judgement is not None:
+        facts += _evidence(manifest.judgement)
+    facts += [
         ("users", f"{manifest.rows:,}"),
         ("users by segment", _sizes(manifest)),
         ("columns kept", ", ".join(manifest.columns.kept)),
         ("columns left out", reasons_in_words(manifest.columns.left_out) or "none"),
     ]
+    if manifest.given_names:
+        facts.append(("named by hand", _by_number(manifest.given_names)))
+    if manifest.lineage is not None:
+        facts.append(("since the last", f"{_fates(manifest.lineage)}; {churn_in_words(manifest.lineage, accepted)}"))
     if manifest.rows_skipped:
         facts.append(("bad rows skipped", f"{manifest.rows_skipped:,}, listed in bad_rows.csv"))
     return facts
 
 
-def origin_of(manifest: Manifest) -> list[tuple[str, str]]:
-    """Names and values of where a version came from."""
+def origin_of(manifest: Manifest, accepted: frozenset[str]) -> list[tuple[str, str]]:
+    """Names and values of where a version came from; accepted as in `facts_of`."""
     return [
         ("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}"),
-        ("parent", manifest.parent or "none"),
+        ("parent", _id(manifest.parent, accepted) if manifest.parent else "none"),
         ("options", ", ".join(f"{name} {value}" for name, value in manifest.options.items())),
         ("seed", str(manifest.seed)),
         ("profile class", f"{manifest.profile.name}, schema {manifest.profile.schema_digest[:12]}"),
         ("libraries", ", ".join(f"{name} {value}" for name, value in manifest.libraries.items())),
     ]
+
+
+def churn_in_words(churn: Churn, accepted: frozenset[str] = frozenset()) -> str:
+    """How many users change their segment, in a few words; accepted as in `facts_of`."""
+    return (
+        f"{shown_text(churn.moved)} of {churn.compared:,} users ({churn.churn:.1%}) change their segment "
+        f"against {_id(churn.against, accepted)}"
+    )
 
 
 def reasons_in_words(left_out: Mapping[str, str]) -> str:
@@ -50,15 +73,57 @@ def figure(silhouette: float | None) -> str:
     return "none" if silhouette is None else f"{silhouette:.3f}"
 
 
+def _id(version: str, accepted: frozenset[str]) -> str:
+    return f"{version} ({ACCEPTED})" if version in accepted else version
+
+
+def _segments(manifest: Manifest) -> str:
+    if manifest.k_supported is None or manifest.k_supported == manifest.k:
+        return str(manifest.k)
+    return f"{manifest.k} fitted, {manifest.k_supported} supported by the data"
+
+
 def _by_k(manifest: Manifest) -> str:
-    tried = ", ".join(f"{k}: {figure(value)}" for k, value in sorted(manifest.silhouette_by_k.items()))
-    if len(manifest.silhouette_by_k) == 1:
+    judgement = manifest.judgement
+    by_k = (
+        manifest.silhouette_by_k if judgement is None else {k: trial.silhouette for k, trial in judgement.by_k.items()}
+    )
+    elbow_k = manifest.elbow_k if judgement is None else judgement.elbow_k
+    tried = ", ".join(f"{k}: {figure(value)}" for k, value in sorted(by_k.items()))
+    if len(by_k) == 1:
         return f"{tried} (k was given)"
-    elbow = "no elbow" if manifest.elbow_k is None else f"elbow of the inertia at {manifest.elbow_k}"
+    elbow = "no elbow" if elbow_k is None else f"elbow of the inertia at {elbow_k}"
     return f"{tried} ({elbow}; it does not vote)"
 
 
+def _evidence(judgement: JudgementFigures) -> list[tuple[str, str]]:
+    evidence = []
+    if judgement.effect is not None and judgement.p_value is not None:
+        drawn = f"{judgement.draws} data sets without segments, mean silhouette {figure(judgement.null_silhouette)}"
+        evidence.append(("stands out", f"E {judgement.effect:.2f}, p {judgement.p_value:.3g} ({drawn})"))
+    if judgement.jaccard:
+        stability = {number: f"{value:.2f}" for number, value in judgement.jaccard.items()}
+        evidence.append(("stability", f"{_by_number(stability)} (Jaccard in resamples)"))
+    if judgement.border_dip_p:
+        borders = {number: f"{value:.3g}" for number, value in judgement.border_dip_p.items()}
+        evidence.append(("borders", f"{_by_number(borders)} (p of the dip test)"))
+    if judgement.runner_up is not None:
+        silhouette = judgement.by_k[judgement.runner_up].silhouette
+        evidence.append(("runner-up", f"{judgement.runner_up} segments, silhouette {figure(silhouette)}"))
+    return evidence
+
+
+def _fates(lineage: LineageFigures) -> str:
+    """The numbers of the segments by fate, such as "kept 0, 1; new 5"."""
+    numbers = {fate: [str(n) for n, became in lineage.fates.items() if became.fate is fate] for fate in Fate}
+    return "; ".join(f"{fate} {', '.join(found)}" for fate, found in numbers.items() if found)
+
+
+def _by_number(values: Mapping[int, str]) -> str:
+    return ", ".join(f"{number}: {value}" for number, value in sorted(values.items()))
+
+
 def _sizes(manifest: Manifest) -> str:
-    return ", ".join(
-        f"{number}: {size:,} ({size / manifest.rows:.0%})" for number, size in sorted(manifest.segment_sizes.items())
+    return _by_number(
+        {number: f"{size:,} ({size / manifest.rows:.0%})" for number, size in manifest.segment_sizes.items()}
     )
