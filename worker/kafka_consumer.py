@@ -125,6 +125,7 @@ class GroupReader:
         Raises NoCommittedOffset when a partition has nowhere to begin, and WorkerError.
         """
         self._settle()
+        self._finish_join()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
         # records of partitions that are gone still come back, and the broker checks the generation only.
         before = self._settled_membership()
@@ -235,6 +236,14 @@ class GroupReader:
         subscription = self._consumer._subscription  # noqa: SLF001  # position() asks the broker when one is missing
         positions = {partition: subscription.position(partition) for partition in self._consumer.assignment()}
         self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
+
+    def _finish_join(self) -> None:
+        # A join that outlasts one poll is to be finished by the next. kafka-python 3.0.12 forgets it when changed
+        # metadata was its reason: the group then counts this member in, while it has no heartbeat, keeps its old
+        # partitions, and drops all that it reads because its membership never settles.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # the client shows a join that goes on nowhere else
+        if coordinator._join_task is not None:  # noqa: SLF001  # see above
+            coordinator.request_rejoin()
 
     def _committed(self) -> dict[TopicPartition, int | None]:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time

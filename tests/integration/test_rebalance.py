@@ -153,6 +153,28 @@ def test_added_partitions_are_read_by_a_static_worker_that_restarted(
     assert values(next_batch(again)) == [b"new"]
 
 
+def test_a_join_that_outlasts_a_poll_is_finished_by_a_later_one(
+    kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "METADATA_MAX_AGE_MS", 500)
+    worker = kafka.open()
+    join(worker)
+    coordinator = worker._reader._consumer._coordinator
+    once = coordinator._do_join_and_sync_async
+
+    async def slowly() -> Any:
+        assigned = await once()
+        await coordinator._net.sleep(4 * kafka_consumer.IDLE_WAIT_MS / 1000)
+        return assigned
+
+    monkeypatch.setattr(coordinator, "_do_join_and_sync_async", slowly)
+    kafka.admin.create_partitions({kafka.input: 5})
+    until(lambda: worker.poll() or len(worker.progress()) == 5 or None)
+    kafka.send(b"new", partition=4)
+    work_off(worker, 1)
+    assert kafka.values(kafka.output) == [b"new"]
+
+
 def test_a_successor_waits_for_the_offsets_its_predecessor_has_in_an_open_transaction(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
