@@ -12,7 +12,7 @@ from kneed import KneeLocator
 
 from models.encoding import Floats
 from trainer.errors import FitRefused
-from trainer.scikit import Clusters, Labels, cluster, cluster_from, silhouette
+from trainer.scikit import Clusters, Labels, cluster, cluster_from, silhouettes
 
 FEWEST_SEGMENTS = 2
 MOST_SEGMENTS = 10
@@ -103,16 +103,12 @@ def choose_k(
             f"{limits.rows} rows are too few to choose a number of segments, {needed} are needed: "
             "add history, or give the number with --k"
         )
-    most = min(limits.max_k, len(np.unique(scaled, axis=0)))
-    ks = range(FEWEST_SEGMENTS, most + 1)
-    fresh: list[Candidate] = []
-    for k in ks:
-        fresh.append(_candidate(Start.FRESH, cluster(scaled, k, seed), scaled))
-        tried(len(fresh), len(ks))
+    ks = range(FEWEST_SEGMENTS, limits.max_k + 1)
+    fresh = search(scaled, ks, seed, tried)
     best = best_first(fresh, least)
     chosen = best[0] if best else None
-    if warm is not None and len(warm) in ks:
-        kept = _candidate(Start.WARM, cluster_from(scaled, warm), scaled)
+    if warm is not None and len(warm) in [candidate.k for candidate in fresh]:
+        (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
         if kept.smallest_share >= least:
             chosen = _unless_better(kept, chosen)
     if chosen is None:
@@ -138,15 +134,34 @@ def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
     """
     if len(scaled) <= k:
         raise FitRefused(f"{len(scaled)} rows are too few for {k} segments: give a smaller --k, or add history")
-    different = len(np.unique(scaled, axis=0))
-    if different < k:
+    found = search(scaled, (k,), seed, lambda *_: None)
+    if not found:
+        different = different_rows(scaled)
         raise FitRefused(
             f"{k} segments are more than the {different} different users in the history: give a smaller --k"
         )
-    chosen = _candidate(Start.FRESH, cluster(scaled, k, seed), scaled)
+    (chosen,) = found
     if warm is not None and len(warm) == k:
-        chosen = _unless_better(_candidate(Start.WARM, cluster_from(scaled, warm), scaled), chosen)
+        (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
+        chosen = _unless_better(kept, chosen)
     return Choice(chosen, None, (chosen,), None, least_share=0.0, k_was_given=True)
+
+
+def search(scaled: Floats, ks: Sequence[int], seed: int, tried: Callable[[int, int], None]) -> tuple[Candidate, ...]:
+    """A candidate for each k that there are enough different rows for: the same for data and for its nulls."""
+    different = different_rows(scaled)
+    possible = [k for k in ks if k <= different]
+    found: list[Clusters] = []
+    for k in possible:
+        found.append(cluster(scaled, k, seed))
+        tried(len(found), len(possible))
+    return _candidates(Start.FRESH, found, scaled)
+
+
+def different_rows(scaled: Floats) -> int:
+    """How many rows there are of which no two are equal."""
+    rows = np.ascontiguousarray(scaled) + 0.0  # which makes of −0 a 0: below, bytes are compared
+    return len(np.unique(rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))))
 
 
 def best_first(candidates: Sequence[Candidate], least_share: float) -> list[Candidate]:
@@ -161,18 +176,22 @@ def _unless_better(warm: Candidate, fresh: Candidate | None) -> Candidate:
     return warm
 
 
-def _candidate(start: Start, found: Clusters, sample: Floats) -> Candidate:
-    return Candidate(
-        k=len(found.centroids),
-        start=start,
-        silhouette=silhouette(sample, found.labels),
-        inertia=found.inertia,
-        labels=found.labels,
-        centroids=found.centroids,
+def _candidates(start: Start, found: Sequence[Clusters], sample: Floats) -> tuple[Candidate, ...]:
+    apart = silhouettes(sample, [clusters.labels for clusters in found])
+    return tuple(
+        Candidate(
+            k=len(clusters.centroids),
+            start=start,
+            silhouette=silhouette,
+            inertia=clusters.inertia,
+            labels=clusters.labels,
+            centroids=clusters.centroids,
+        )
+        for clusters, silhouette in zip(found, apart, strict=True)
     )
 
 
-def _elbow(candidates: list[Candidate]) -> int | None:
+def _elbow(candidates: Sequence[Candidate]) -> int | None:
     if len(candidates) < 3:  # a curve of two points does not bend
         return None
     bend = KneeLocator(

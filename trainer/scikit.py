@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
@@ -11,14 +12,17 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from models.encoding import Floats
 
-STARTS = 10
+# Five find what ten find on planted groups, six uneven ones too; three do.
+STARTS = 5
+STARTS_PER_RESAMPLE = 3
 MOST_ITERATIONS = 300
+# Distances of so many rows to all others are held at once, so that they stay in the processor's cache.
+SILHOUETTE_ROWS = 128
 
 Labels = npt.NDArray[np.intp]
 
@@ -38,8 +42,16 @@ def one_thread() -> AbstractContextManager[object]:
 
 
 def cluster(scaled: Floats, k: int, seed: int) -> Clusters:
-    """The best of ten k-means runs, each from its own k-means++ start."""
+    """The best of five k-means runs, each from its own k-means++ start; of all that it takes k different rows."""
     return _clusters(KMeans(n_clusters=k, n_init=STARTS, max_iter=MOST_ITERATIONS, random_state=seed), scaled)
+
+
+def cluster_drawn(scaled: Floats, times: npt.NDArray[np.intp], k: int, seed: int) -> Labels:
+    """The cluster of each row when each counts as often as it was drawn; k-means from fresh starts."""
+    kmeans = KMeans(n_clusters=k, n_init=STARTS_PER_RESAMPLE, max_iter=MOST_ITERATIONS, random_state=seed)
+    kmeans.fit(scaled, sample_weight=times.astype(np.float64))
+    labels: Labels = kmeans.labels_.astype(np.intp)
+    return labels
 
 
 def cluster_from(scaled: Floats, centroids: Floats) -> Clusters:
@@ -52,9 +64,42 @@ def _clusters(kmeans: KMeans, scaled: Floats) -> Clusters:
     return Clusters(kmeans.cluster_centers_, kmeans.labels_.astype(np.intp), float(kmeans.inertia_))
 
 
-def silhouette(scaled: Floats, labels: Labels) -> float:
-    """Mean silhouette of the rows, −1 to 1; its cost grows with the square of their number."""
-    return float(silhouette_score(scaled, labels))
+def silhouettes(scaled: Floats, labelings: Sequence[Labels]) -> tuple[float, ...]:
+    """Mean silhouette of the rows, −1 to 1, under each of these labelings; 0 where one cluster holds all rows.
+
+    A row's is (b − a) / max(a, b): a is its mean distance to the other rows of its cluster, b to those of the nearest
+    other cluster; 0 for a row that is alone (Rousseeuw 1987). The distances are worked out once for all labelings;
+    their cost grows with the square of the rows.
+    """
+    rows = len(scaled)
+    sizes = [np.bincount(labels).astype(np.float64) for labels in labelings]
+    marks = np.zeros((rows, sum(map(len, sizes))))
+    starts = np.cumsum([0, *map(len, sizes)])
+    for labels, start in zip(labelings, starts[:-1], strict=True):
+        marks[np.arange(rows), start + labels] = 1.0
+    squares = (scaled**2).sum(axis=1)
+    totals = np.zeros(len(labelings))
+    for first in range(0, rows, SILHOUETTE_ROWS):
+        chunk = slice(first, first + SILHOUETTE_ROWS)
+        distances = squares[chunk, None] + squares - 2 * (scaled[chunk] @ scaled.T)
+        np.sqrt(np.maximum(distances, 0.0, out=distances), out=distances)
+        sums = distances @ marks
+        for i, labels in enumerate(labelings):
+            totals[i] += _silhouette_sum(sums[:, starts[i] : starts[i + 1]], labels[chunk], sizes[i])
+    return tuple((totals / rows).tolist())
+
+
+def _silhouette_sum(sums: Floats, labels: Labels, sizes: Floats) -> float:
+    """Of the rows with these labels, from the sums of their distances to each cluster, shape (rows, clusters)."""
+    own = (np.arange(len(labels)), labels)
+    others = sizes[labels] - 1
+    inner = sums[own] / np.maximum(others, 1)
+    means = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
+    means[own] = np.inf
+    nearest = means.min(axis=1)
+    far = np.maximum(inner, nearest)
+    told = (others > 0) & np.isfinite(nearest) & (far > 0)
+    return float(((nearest[told] - inner[told]) / far[told]).sum())
 
 
 def scaler_file(means: Floats, scales: Floats, rows: int) -> bytes:
