@@ -9,6 +9,10 @@ class HistoryError(TrainerError):
     """A history cannot be read, or has rows that are none."""
 
 
+class ScratchError(TrainerError):
+    """There is no room for what a command keeps on disk while it runs."""
+
+
 class FitRefused(TrainerError):
     """A history is read, but there is nothing in it to segment as asked."""
 
@@ -19,3 +23,7 @@ class OutputError(TrainerError):
 
 class ExtraMissing(TrainerError):
     """The command needs packages that the base install does not have."""
+
+
+class NameRefused(TrainerError):
+    """A segment cannot have the name that was given."""
