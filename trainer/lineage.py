@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from models.encoding import Columns, Floats
+from models.encoding import Columns, Encoder, Floats, NumberColumn, SeveralOfColumn
 from models.manifest import Fate
 from models.segmentation import Segmentation
 from trainer.findings import Lineage, SegmentFate
@@ -63,18 +63,41 @@ def nothing_before(after: Segmentation) -> Overlap:
     return Overlap((), _numbers(after), np.zeros((0, after.k), dtype=np.int64))
 
 
+def columns_needed(before: Segmentation, after: Segmentation) -> frozenset[str]:
+    """The fields that `overlap` reads: those that count in the distance of one of them."""
+    return frozenset(column.name for model in (before, after) for column in model.encoder.kept)
+
+
 def overlap(before: Segmentation, after: Segmentation, chunks: Iterable[Columns]) -> Overlap:
-    """How many users of the chunks are in which segment of both versions; both take the same profile's columns."""
+    """How many users of the chunks are in which segment of both versions, which take the same profile's columns.
+
+    A column of labels that a chunk does not have, because a history has too many different ones, counts as unknown.
+    """
     numbers_before, numbers_after = _numbers(before), _numbers(after)
     row_of, column_of = (np.array(numbers, dtype=np.int64) for numbers in (numbers_before, numbers_after))
     rows, columns = np.argsort(row_of), np.argsort(column_of)
+    # The same segments from the columns that count alone.
+    before, after = (replace(model, encoder=Encoder(model.encoder.kept)) for model in (before, after))
     users = np.zeros(before.k * after.k, dtype=np.int64)
     with one_thread():  # so that each user gets what the fit gave, to the last digit
         for chunk in chunks:
-            i = rows[np.searchsorted(row_of, before.assign(chunk).segment, sorter=rows)]
-            j = columns[np.searchsorted(column_of, after.assign(chunk).segment, sorter=columns)]
+            i = rows[np.searchsorted(row_of, before.assign(_whole(chunk, before)).segment, sorter=rows)]
+            j = columns[np.searchsorted(column_of, after.assign(_whole(chunk, after)).segment, sorter=columns)]
             users += np.bincount(i * after.k + j, minlength=len(users))
     return Overlap(numbers_before, numbers_after, users.reshape(before.k, after.k))
+
+
+def _whole(chunk: Columns, model: Segmentation) -> Columns:
+    """The chunk with all the columns of the model; no label is known in those that are not there."""
+    users = len(next(iter(chunk.values())))
+    return {
+        **{
+            column.name: [()] * users if isinstance(column, SeveralOfColumn) else [""] * users
+            for column in model.encoder.columns
+            if column.name not in chunk and not isinstance(column, NumberColumn)
+        },
+        **chunk,
+    }
 
 
 # --- fates -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from trainer.lineage import (
     Became,
     Earlier,
     Overlap,
+    columns_needed,
     fates_after,
     fates_before,
     lineage,
@@ -65,6 +66,19 @@ def test_segments_that_are_not_listed_in_the_order_of_their_numbers_are_counted_
     assert found.before == (2, 1, 0)
     assert np.count_nonzero(found.users) == np.count_nonzero(np.fliplr(found.users).diagonal())
     assert found.moved == 0
+
+
+def test_only_the_columns_that_count_are_read_and_labels_too_many_to_be_recorded_are_unknown() -> None:
+    before, after = segmentation(3, left_out=frozenset({"age", "gender"})), segmentation(4, left_out=frozenset({"age"}))
+    assert columns_needed(before, after) == {column.name for column in before.encoder.columns} - {"age"}
+    columns = random_columns(300)
+    unseen: dict[str, list[Any]] = {"gender": [""] * 300, "top_interests": [[]] * 300}
+    counted = overlap(before, after, [columns | unseen]).users
+    fewer = {name: values for name, values in columns.items() if name not in {"age", "gender", "top_interests"}}
+    assert np.array_equal(overlap(before, after, [fewer]).users, counted)
+    assert not np.array_equal(overlap(before, after, [columns]).users, counted)
+    with pytest.raises(KeyError):
+        overlap(before, after, [{"gender": columns["gender"]}])
 
 
 # --- fates -----------------------------------------------------------------------------------------------------------
