@@ -17,7 +17,7 @@ def facts_of(manifest: Manifest, accepted: frozenset[str] = frozenset()) -> list
     accepted are the versions of the store that were promoted without structure.
     """
     facts = [
-        ("version", _id(manifest.id, accepted)),
+        ("version", marked(manifest.id, accepted)),
         ("verdict", f"{manifest.verdict}: {manifest.verdict_reason}"),
         ("segments", _segments(manifest)),
         ("silhouette", figure(manifest.silhouette)),
@@ -44,7 +44,7 @@ def origin_of(manifest: Manifest, accepted: frozenset[str]) -> list[tuple[str, s
     """Names and values of where a version came from; accepted as in `facts_of`."""
     return [
         ("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}"),
-        ("parent", _id(manifest.parent, accepted) if manifest.parent else "none"),
+        ("parent", marked(manifest.parent, accepted) if manifest.parent else "none"),
         ("options", ", ".join(f"{name} {value}" for name, value in manifest.options.items())),
         ("seed", str(manifest.seed)),
         ("profile class", f"{manifest.profile.name}, schema {manifest.profile.schema_digest[:12]}"),
@@ -56,8 +56,13 @@ def churn_in_words(churn: Churn, accepted: frozenset[str] = frozenset()) -> str:
     """How many users change their segment, in a few words; accepted as in `facts_of`."""
     return (
         f"{shown_text(churn.moved)} of {churn.compared:,} users ({churn.churn:.1%}) change their segment "
-        f"against {_id(churn.against, accepted)}"
+        f"against {marked(churn.against, accepted)}"
     )
+
+
+def marked(version: str, accepted: frozenset[str]) -> str:
+    """The id of a version, with a note where it was promoted without structure; accepted as in `facts_of`."""
+    return f"{version} ({ACCEPTED})" if version in accepted else version
 
 
 def reasons_in_words(left_out: Mapping[str, str]) -> str:
@@ -71,10 +76,6 @@ def reasons_in_words(left_out: Mapping[str, str]) -> str:
 def figure(silhouette: float | None) -> str:
     """A silhouette to three places."""
     return "none" if silhouette is None else f"{silhouette:.3f}"
-
-
-def _id(version: str, accepted: frozenset[str]) -> str:
-    return f"{version} ({ACCEPTED})" if version in accepted else version
 
 
 def _segments(manifest: Manifest) -> str:
