@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import ModelError
-from models.manifest import Verdict
+from models.manifest import Churn, Verdict
 from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
 from schemas.roles import load_profile_class
@@ -76,10 +77,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     with watched(sys.stderr) as watcher:
         created_at = datetime.now(UTC)
         published = fit_history(arguments.data, profile_class, options, bad_rows, store, created_at, watcher)
-    store_flag = (
-        "" if arguments.models == arguments.default_models else f" --models {shlex.quote(str(arguments.models))}"
-    )
-    print_fit(published, store, store_flag)
+    print_fit(published, store, _store_flag(arguments))
     if arguments.promote:
         stored.promote(store, published.manifest.id, datetime.now(UTC), _accepting(arguments))
 
@@ -112,7 +110,52 @@ def _history(arguments: argparse.Namespace) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    stored.promote(ModelStore(arguments.models), arguments.version, datetime.now(UTC), _accepting(arguments))
+    store = ModelStore(arguments.models)
+    in_force = store.current(stored.PRODUCTION)
+    measured = None
+    if arguments.data is not None and in_force is not None and in_force.version != arguments.version:
+        measured = _measured_churn(arguments, store, in_force.version)
+    accepting = _accepting(arguments)
+    stored.promote(store, arguments.version, datetime.now(UTC), accepting, arguments.max_churn, measured)
+
+
+def _measured_churn(arguments: argparse.Namespace, store: ModelStore, in_force: str) -> Churn:
+    profile_class = load_profile_class(arguments.profile)
+    try:
+        from trainer.compare import compare
+        from trainer.manifest_figures import churn_of
+        from trainer.progress import watched
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    with watched(sys.stderr) as watcher:
+        compared = compare(arguments.data, profile_class, store, (in_force, arguments.version), watcher)
+    return churn_of(compared.lineage)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    profile_class = load_profile_class(arguments.profile)
+    try:
+        from trainer.compare import compare, print_comparison, print_comparison_as_json, refuse_plot, write_picture
+        from trainer.progress import watched
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    refuse_plot(arguments.plot)
+    store = ModelStore(arguments.models)
+    with watched(sys.stderr) as watcher:
+        compared = compare(arguments.data, profile_class, store, (arguments.before, arguments.after), watcher)
+    if arguments.plot is not None:
+        write_picture(arguments.plot, compared.lineage)
+    (print_comparison_as_json if arguments.json else print_comparison)(compared)
+
+
+def _name(arguments: argparse.Namespace) -> None:
+    try:
+        from trainer.given_name import give_name, print_named
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    store = ModelStore(arguments.models)
+    named = give_name(store, arguments.version, arguments.segment, arguments.name, datetime.now(UTC))
+    print_named(named, store, _store_flag(arguments))
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
@@ -125,6 +168,11 @@ def _prune(arguments: argparse.Namespace) -> None:
 
 def _accepting(arguments: argparse.Namespace) -> frozenset[Verdict]:
     return frozenset(Verdict) if arguments.accept_no_structure else PROMOTABLE
+
+
+def _store_flag(arguments: argparse.Namespace) -> str:
+    """The user's --models, to be repeated in the next command; empty where it is the default."""
+    return "" if arguments.models == arguments.default_models else f" --models {shlex.quote(str(arguments.models))}"
 
 
 def _missing_extra(error: ModuleNotFoundError) -> Exception:
@@ -204,6 +252,29 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     promote = command("promote", _promote, "Put a version into production; workers load it at their next start.")
     promote.add_argument("version", metavar="V", help="the version's id")
     _takes_acceptance(promote, "")
+    promote.add_argument(
+        "--max-churn",
+        type=_share,
+        metavar="SHARE",
+        help="refuse when more than this share of users would change their segment, 0 to 1 (default: any)",
+    )
+    promote.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="measure the churn on this history (default: as it was measured when the version was fitted)",
+    )
+    _takes_profile(promote, settings)
+    compare = command("compare", _compare, "Show which users move where when one version replaces another.")
+    compare.add_argument("before", metavar="A", help="the id of the version that is replaced")
+    compare.add_argument("after", metavar="B", help="the id of the version that replaces it")
+    _takes_history(compare, settings)
+    _takes_json(compare)
+    compare.add_argument("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
+    name = command("name", _name, "Name a segment: write a new version that differs in that name only.")
+    name.add_argument("version", metavar="VERSION", help="the version's id")
+    name.add_argument("segment", type=_at_least(0), metavar="SEGMENT", help="the segment's number")
+    name.add_argument("name", metavar="NAME", help="1 to 60 characters that no other segment is named")
     command("rollback", _rollback, "Put back the version that was in production before.")
     prune = command("prune", _prune, "Remove old versions, never one that is in production.")
     prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
@@ -214,6 +285,10 @@ def _takes_history(command: argparse.ArgumentParser, settings: TrainerSettings) 
     command.add_argument(
         "data", type=Path, metavar="DATA.csv", help="the history: one row a user, comma-separated UTF-8"
     )
+    _takes_profile(command, settings)
+
+
+def _takes_profile(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:
     command.add_argument(
         "--profile",
         default=settings.profile_class,
@@ -240,6 +315,23 @@ def _at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a number from 0 to 1, such as 0.2")
+    return share
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in {".svg", ".png"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is no picture: give a name that ends in .svg or .png")
+    return path
 
 
 def _groups(text: str) -> frozenset[str]:
