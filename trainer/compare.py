@@ -130,14 +130,18 @@ def print_comparison_as_json(comparison: Comparison) -> None:
     print(json.dumps(document, indent=1, ensure_ascii=False))
 
 
-def write_picture(path: Path, content: bytes) -> None:
-    """Write a picture; raises OutputError where it cannot be written."""
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): name another file with --plot"
-        ) from error
+def refuse_plot(plot: Path | None) -> None:
+    """Raise OutputError when the picture could not be written: before the work, not after it."""
+    if plot is not None and (plot.is_dir() or not plot.absolute().parent.is_dir()):
+        raise OutputError(f"{plot} cannot be written: name a file in a directory that is there with --plot")
+
+
+def write_picture(path: Path, found: Lineage) -> None:
+    """Draw who moves where, as .svg or .png, whichever the path ends in."""
+    from trainer.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
+
+    picture = migration(found)
+    path.write_bytes(picture.png if path.suffix == ".png" else picture.svg)
 
 
 def _sides(found: Lineage) -> tuple[tuple[SegmentFate, ...], tuple[SegmentFate, ...]]:
