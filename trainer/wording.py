@@ -1,0 +1,305 @@
+"""Findings in words for people: figures as they are read, and what they mean, in one sentence each."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import Counter
+
+from models.manifest import Fate, Verdict
+from schemas.roles import Kind
+from trainer.findings import Effect, Findings, Judgement, Lineage, Measure, SegmentFate
+from trainer.privacy import LEAST_SHOWN, SUPPRESSED
+
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_MINUS = "\N{MINUS SIGN}"
+_LONGEST_PLAIN = 1e15
+
+# Bergsma's V reads like a correlation; these words are Cohen's for one.
+_STRENGTHS = ((0.1, "hardly"), (0.3, "weakly"), (0.5, "clearly"))
+_STRONGEST = "strongly"
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def count(users: int | None) -> str:
+    """A count, in groups of three digits; "<20" for None."""
+    return SUPPRESSED if users is None else f"{users:,}"
+
+
+def short_count(users: int | None) -> str:
+    """A count for a small cell: 1,234, 12k, 3.4M; "<20" for None."""
+    if users is None or users < 10_000:
+        return count(users)
+    if users < 1_000_000:
+        return f"{users / 1_000:.0f}k"
+    return f"{users / 1_000_000:.1f}M"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent, with one decimal where a whole number would say none or all of what is only nearly so."""
+    hundredths = 100 * fraction
+    whole = round(hundredths)
+    nearly = (whole in {0, 100} and whole != hundredths) or 0 < abs(hundredths) < 1
+    return f"{_signed(f'{hundredths:.1f}' if nearly else str(whole))}{_NO_BREAK}%"
+
+
+def decimal(value: float, decimals: int = 2) -> str:
+    """A number with so many decimals, in groups of three digits."""
+    if abs(value) >= _LONGEST_PLAIN:
+        digits, _, exponent = f"{value:.1e}".partition("e")
+        return f"{_signed(digits)} × 10^{int(exponent)}"
+    return _signed(f"{value:,.{decimals}f}")
+
+
+def probability(p_value: float) -> str:
+    """A p-value as in "p = 0.05", or "p < 0.001"."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}".rstrip("0").rstrip(".")
+
+
+def pair(inside: float, outside: float) -> tuple[str, str]:
+    """Two numbers with as many decimals as their difference needs to be seen."""
+    apart = abs(inside - outside) or max(abs(inside), abs(outside)) or 1.0
+    decimals = min(max(1 - math.floor(math.log10(apart)), 0), 6)
+    return decimal(inside, decimals), decimal(outside, decimals)
+
+
+def _signed(digits: str) -> str:
+    return digits.replace("-", _MINUS) if digits.strip("-0.,") else digits.removeprefix("-")
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def plain(text: str) -> str:
+    """A label on one line, without the signs that steer a machine instead of being read.
+
+    Control characters break XML, and marks that turn the direction of writing would turn the text around the label too.
+    """
+    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    kept = (
+        " " if sign.isspace() else sign
+        for sign in text
+        if sign.isspace()
+        or not (unicodedata.category(sign) in {"Cc", "Cs", "Cn"} or unicodedata.bidirectional(sign) in turning)
+    )
+    return " ".join("".join(kept).split())
+
+
+def shortened(text: str, columns: int) -> str:
+    """A plain label in at most so many columns of an average letter; wide signs (Chinese, emoji) take two."""
+    text = plain(text)
+    if _columns(text) <= columns:
+        return text
+    taken = ""
+    for sign in text:
+        if _columns(taken + sign) > columns - 1:
+            break
+        taken += sign
+    return taken.rstrip() + "…"
+
+
+def in_two_lines(text: str, columns: int) -> str:
+    """A plain label in at most two lines of so many columns each, broken at a space where there is one."""
+    text = plain(text)
+    if _columns(text) <= columns:
+        return text
+    taken = ""
+    for sign in text:
+        if _columns(taken + sign) > columns:
+            break
+        taken += sign
+    first = taken.rpartition(" ")[0] or taken
+    return f"{first.rstrip()}\n{shortened(text[len(first) :], columns)}"
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign) for sign in text)
+
+
+def sentence(text: str) -> str:
+    """A plain text with a capital at its start and a full stop at its end."""
+    text = plain(text)
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
+def title_of(segment: int, name: str) -> str:
+    """The name of a segment with its number, once."""
+    return name if name == f"Segment {segment}" else f"Segment {segment}: {name}"
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+
+def tells_of_segments(judgement: Judgement) -> bool:
+    """Whether there is anything to tell of the segments: not when there are none."""
+    return judgement.verdict in {Verdict.CLEAR, Verdict.WEAK}
+
+
+def headline(judgement: Judgement) -> str:
+    """The verdict in one sentence."""
+    return {
+        Verdict.CLEAR: f"Yes: {judgement.k} clearly separate segments",
+        Verdict.WEAK: f"Perhaps: {judgement.k} segments, but they run into each other",
+        Verdict.NONE: "No: there are no segments in these data",
+        Verdict.UNJUDGED: f"Not judged: nobody looked whether these {judgement.k} segments are real",
+    }[judgement.verdict]
+
+
+def evidence(judgement: Judgement) -> list[str]:
+    """What the verdict rests on, a sentence each."""
+    draws = len(judgement.null_silhouettes)
+    said = [
+        (
+            f"The silhouette of the {judgement.k} segments is {decimal(judgement.silhouette)}, on "
+            f"{count(judgement.sample_rows)} users: 1 would mean that everybody sits at the centre of their segment, "
+            "0 that everybody sits on a border."
+        )
+    ]
+    if draws and judgement.effect is not None and judgement.p_value is not None:
+        mean, greatest = sum(judgement.null_silhouettes) / draws, max(judgement.null_silhouettes)
+        reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
+        said += [
+            (
+                f"The same search in {draws} made-up data sets, with the same columns and the same relations between them "
+                f"but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
+            ),
+            (
+                f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments (0) "
+                f"to perfect ones (1). {probability(judgement.p_value)}: "
+                f"{'none' if reached == 0 else reached} of the {draws} data sets without segments came as high."
+            ),
+        ]
+    if judgement.jaccard:
+        least = min(judgement.jaccard, key=lambda segment: (judgement.jaccard[segment], segment))
+        said.append(
+            f"Clustered again on resampled users, the least stable segment ({least}) comes back with an overlap of "
+            f"{percent(judgement.jaccard[least])}. This can only speak against segments: "
+            "one cloud cut in two comes back just as well."
+        )
+    if judgement.humps and tells_of_segments(judgement):
+        said.append(
+            f"{_list(judgement.humps)} {'has' if len(judgement.humps) == 1 else 'have'} several humps "
+            f"{'by itself' if len(judgement.humps) == 1 else 'by themselves'}: a threshold there says as much as a "
+            "segment."
+        )
+    return said
+
+
+def choice(judgement: Judgement) -> list[str]:
+    """How the number of segments came about, a sentence each."""
+    if judgement.k_was_given:
+        return [f"The number of segments, {judgement.k}, was given with the command; it was not chosen."]
+    said = [
+        (
+            f"The silhouette alone chose {judgement.k}: the highest among the numbers whose smallest segment is large "
+            "enough. The other curves are there to be looked at; they do not vote."
+        )
+    ]
+    if judgement.runner_up is not None:
+        said.append(f"The runner-up is {judgement.runner_up}.")
+    if judgement.elbow_k is not None:
+        said.append(f"The curve of the distances bends most at {judgement.elbow_k}.")
+    return said
+
+
+# --- what sets a segment apart ---------------------------------------------------------------------------------------
+
+
+def subject(effect: Effect) -> str:
+    """The field of an effect, with its label or item."""
+    return effect.header if effect.level is None else f"{effect.header}: {effect.level}"
+
+
+def difference(effect: Effect) -> str:
+    """An effect in the field's own unit, such as "0.17 against 0.06 elsewhere"."""
+    if effect.level is not None:
+        times = "" if effect.lift is None else f", {decimal(effect.lift, 1)} times the average"
+        return f"{percent(effect.inside)} against {percent(effect.outside)} elsewhere{times}"
+    if effect.kind is Kind.ORDERED:  # places are counted from 0 in a model, from 1 by people
+        inside, outside = pair(effect.inside + 1, effect.outside + 1)
+        return f"place {inside} against {outside} elsewhere, 1 being the lowest"
+    inside, outside = pair(effect.inside, effect.outside)
+    return f"{inside} against {outside} elsewhere"
+
+
+def interval(effect: Effect) -> str:
+    """The size of an effect with its 95 % interval."""
+    if effect.measure is Measure.SHARE_DIFFERENCE:
+        return f"{_plus(100 * effect.size, 0)} points ({_plus(100 * effect.low, 0)} to {_plus(100 * effect.high, 0)})"
+    unit = "sd" if effect.measure is Measure.STANDARDISED_DIFFERENCE else "δ"
+    return f"{_plus(effect.size, 2)} {unit} ({_plus(effect.low, 2)} to {_plus(effect.high, 2)})"
+
+
+def _plus(value: float, decimals: int) -> str:
+    digits = decimal(value, decimals)
+    return digits if digits.startswith(_MINUS) or not digits.strip("0.") else f"+{digits}"
+
+
+def strength(cramers_v: float) -> str:
+    """How well segments tell a field, in one word."""
+    return next((word for limit, word in _STRENGTHS if cramers_v < limit), _STRONGEST)
+
+
+# --- what changed ----------------------------------------------------------------------------------------------------
+
+
+def churn(lineage: Lineage) -> str:
+    """Who moves when the new version replaces the one before, in one sentence."""
+    if 0 < lineage.moved < LEAST_SHOWN:
+        return f"fewer than {LEAST_SHOWN} of {count(lineage.compared)} users get another segment"
+    return (
+        f"{percent(lineage.churn)} of users ({count(lineage.moved)} of {count(lineage.compared)}) get another segment"
+    )
+
+
+def fates(lineage: Lineage) -> str:
+    """How many segments were kept, split off and so on, such as "3 kept, 1 new"; of those before, the retired ones."""
+    words = {
+        Fate.KEPT: "kept",
+        Fate.SPLIT: "split off",
+        Fate.MERGED: "merged",
+        Fate.NEW: "new",
+        Fate.RETIRED: "retired",
+    }
+    after = len(lineage.after_segments)
+    found = Counter(fate.fate for place, fate in enumerate(lineage.fates) if place < after or fate.fate is Fate.RETIRED)
+    return ", ".join(f"{found[fate]} {word}" for fate, word in words.items() if fate in found)
+
+
+def became(fate: SegmentFate, lineage: Lineage) -> str:
+    """What became of one segment, in words."""
+    others = _list([str(other) for other in fate.others])
+    gone = fate.segment not in lineage.after_segments
+    match fate.fate:
+        case Fate.KEPT:
+            return "kept: mostly the same users"
+        case Fate.SPLIT:
+            return f"split up into {others}" if gone else f"split off from {others}"
+        case Fate.MERGED:
+            return f"merged into {others}" if gone else f"merged from {others}"
+        case Fate.NEW:
+            return "new: from no single segment of before"
+        case Fate.RETIRED:
+            return "retired: its number is never used again"
+
+
+def in_short(findings: Findings) -> list[tuple[str, str]]:
+    """The facts that stand beside the verdict, with their names."""
+    lineage, judgement = findings.lineage, findings.judgement
+    facts = [("Users", count(findings.quality.rows))]
+    if tells_of_segments(judgement) and findings.cards:
+        largest, smallest = findings.cards[0], findings.cards[-1]
+        facts.append(("Largest and smallest segment", f"{percent(largest.share)} and {percent(smallest.share)}"))
+    if judgement.effect is not None and judgement.p_value is not None:
+        stands_out = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
+        facts.append(("Stands out from data without segments", stands_out))
+    if tells_of_segments(judgement):
+        changed = "this is the first" if lineage is None else f"{fates(lineage)}; {churn(lineage)}"
+        facts.append(("Since the last version", sentence(changed)))
+    return facts
+
+
+def _list(words: list[str] | tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
