@@ -95,11 +95,7 @@ def print_comparison(comparison: Comparison) -> None:
     print_facts(
         [
             *((f"after  {title_of(fate.segment, fate.name)}", _became(fate, found)) for fate in after),
-            # Where neither version continues the other, a number may stand for another segment in each.
-            *(
-                (f"before {title_of(fate.segment, fate.name)}", _became(fate, replace(found, after_segments=())))
-                for fate in gone
-            ),
+            *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
         ],
         to_copy=[
             ("before", marked(found.before, comparison.accepted)),
@@ -153,4 +149,19 @@ def _became(fate: SegmentFate, found: Lineage) -> str:
     words = became(fate, found)
     if fate.fate is Fate.KEPT and fate.others != (fate.segment,):
         words += f", numbered {fate.others[0]} before"
-    return words if fate.jaccard is None else f"{words}; overlap {percent(fate.jaccard)}"
+    return words + _overlap_in_words(fate)
+
+
+def _ended(fate: SegmentFate, found: Lineage) -> str:
+    """What became of a segment of the earlier version.
+
+    Where neither version continues the other, its number may stand for another segment now.
+    """
+    if fate.segment not in found.after_segments:
+        return became(fate, found) + _overlap_in_words(fate)
+    words = "retired" if fate.fate is Fate.RETIRED else became(fate, replace(found, after_segments=()))
+    return f"{words}; its number stands for another segment now{_overlap_in_words(fate)}"
+
+
+def _overlap_in_words(fate: SegmentFate) -> str:
+    return "" if fate.jaccard is None else f"; overlap {percent(fate.jaccard)}"

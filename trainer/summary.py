@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.manifest import Churn, Fate, JudgementFigures, LineageFigures, Manifest
-from trainer.privacy import shown_text
+from trainer.privacy import LEAST_SHOWN
 
 ACCEPTED = "accepted without structure"
 """What stands beside every version that was promoted although no segments were found in its data."""
@@ -54,10 +54,10 @@ def origin_of(manifest: Manifest, accepted: frozenset[str]) -> list[tuple[str, s
 
 def churn_in_words(churn: Churn, accepted: frozenset[str] = frozenset()) -> str:
     """How many users change their segment, in a few words; accepted as in `facts_of`."""
-    return (
-        f"{shown_text(churn.moved)} of {churn.compared:,} users ({churn.churn:.1%}) change their segment "
-        f"against {marked(churn.against, accepted)}"
-    )
+    moved = f"{churn.moved:,} of {churn.compared:,} users ({churn.churn:.1%})"
+    if 0 < churn.moved < LEAST_SHOWN:
+        moved = f"fewer than {LEAST_SHOWN} of {churn.compared:,} users"
+    return f"{moved} change their segment against {marked(churn.against, accepted)}"
 
 
 def marked(version: str, accepted: frozenset[str]) -> str:

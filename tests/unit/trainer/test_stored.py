@@ -207,7 +207,7 @@ def test_show_says_what_became_of_the_segments_and_which_have_a_name_by_hand(sto
     lineage = LineageFigures(against=first.id, churn=0.004, moved=4, compared=1000, fates=fates)
     shown = facts(run("show", version(store, 2, lineage=lineage, given_names={4: "Owls"}).id)[1])
     assert shown["since the last"] == (
-        f"kept 0, 4; new 5; retired 1; <20 of 1,000 users (0.4%) change their segment against {first.id}"
+        f"kept 0, 4; new 5; retired 1; fewer than 20 of 1,000 users change their segment against {first.id}"
     )
     assert shown["named by hand"] == "4: Owls"
 
