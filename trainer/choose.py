@@ -47,7 +47,7 @@ class SearchRange:
         return max(self.min_segment_users / self.rows, LEAST_SHARE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
     """One number of segments that was tried, measured on the sample."""
 

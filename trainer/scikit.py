@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import joblib
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from models.encoding import Floats
 
@@ -25,6 +25,8 @@ MOST_ITERATIONS = 300
 SILHOUETTE_ROWS = 128
 
 Labels = npt.NDArray[np.intp]
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,24 @@ class Clusters:
 def one_thread() -> AbstractContextManager[object]:
     """A context in which sums are always made in the same order: with more threads their last digits vary."""
     return cast(AbstractContextManager[object], threadpool_limits(limits=1))
+
+
+def on_all_cores(work: Callable[[Asked], Answer], asked: Sequence[Asked]) -> Iterator[Answer]:
+    """What the work makes of each, in their order, on all cores; if it draws lots, it must seed them by what is asked.
+
+    Threads: k-means and products of matrices let go of the interpreter's lock, and new processes would spend seconds
+    on imports, more than all the work on 1,000 rows takes.
+    """
+    # Found once: to look for the libraries takes longer than a small k-means.
+    libraries = ThreadpoolController()
+
+    def in_one_thread(each: Asked) -> Answer:
+        with libraries.limit(limits=1):  # OpenMP keeps a limit for each thread, and these have none yet
+            return work(each)
+
+    yield from joblib.Parallel(n_jobs=-1, backend="threading", return_as="generator")(
+        joblib.delayed(in_one_thread)(each) for each in asked
+    )
 
 
 def cluster(scaled: Floats, k: int, seed: int) -> Clusters:
