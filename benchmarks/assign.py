@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from schemas import UserProfile
-from trainer.fit import ColumnRule, FitOptions, fit
+from trainer.columns import ColumnRule
+from trainer.fit import FitOptions, fit
 from trainer.history import read_history
 from trainer.progress import Silence
 
@@ -27,14 +28,17 @@ def main() -> None:
     """Print a row for each model and size of batch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("history", type=Path, help="a history of at least 2,000 users, such as demo/sample_history.csv")
-    history = read_history(parser.parse_args().history, UserProfile, lambda _: None)
     print(f"{'columns':>8} {'in the distance':>16} {'rows':>6} {'best µs':>9} {'median µs':>10} {'µs a row':>9}")
-    for rule in ColumnRule:
-        fitted = fit(history, FitOptions(k=None, groups=None, columns=rule, seed=1), Silence())
-        for rows in BATCHES:
-            batch = {name: values[:rows] for name, values in history.columns.items()}
-            best, median = _times_us(partial(fitted.segmentation.assign, batch))
-            print(f"{rule:>8} {len(fitted.kept):>16} {rows:>6} {best:>9.1f} {median:>10.1f} {best / rows:>9.2f}")
+    with read_history(parser.parse_args().history, UserProfile, lambda *_: None) as history:
+        users = next(history.chunks()).columns
+        for rule in ColumnRule:
+            options = FitOptions(k=None, groups=None, columns=rule, seed=1, max_k=10, min_segment_users=20)
+            fitted = fit(history, options, Silence())
+            for rows in BATCHES:
+                batch = {name: values[:rows] for name, values in users.items()}
+                best, median = _times_us(partial(fitted.segmentation.assign, batch))
+                kept = len(fitted.columns.kept)
+                print(f"{rule:>8} {kept:>16} {rows:>6} {best:>9.1f} {median:>10.1f} {best / rows:>9.2f}")
 
 
 def _times_us(call: Callable[[], object]) -> tuple[float, float]:

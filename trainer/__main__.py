@@ -62,7 +62,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         return
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.fit import ColumnRule, FitOptions
+        from trainer.columns import ColumnRule
+        from trainer.fit import FitOptions
         from trainer.learning import BadRows, fit_history, print_fit
         from trainer.progress import watched
     except ModuleNotFoundError as error:
@@ -72,6 +73,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         groups=arguments.only,
         columns=ColumnRule(arguments.columns),
         seed=arguments.seed,
+        max_k=arguments.max_k,
+        min_segment_users=arguments.min_segment_users,
     )
     bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
     with watched(sys.stderr) as watcher:
@@ -209,7 +212,17 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     fit = command("fit", _fit, "Check a history, choose the number of segments, fit them, and write a new version.")
     _takes_history(fit, settings)
     fit.add_argument(
-        "--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to 10)"
+        "--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)"
+    )
+    fit.add_argument(
+        "--max-k", type=_at_least(2), default=10, metavar="N", help="the most segments that are tried (default: 10)"
+    )
+    fit.add_argument(
+        "--min-segment-users",
+        type=_at_least(1),
+        default=20,
+        metavar="N",
+        help="a smaller segment is never published (default: 20)",
     )
     fit.add_argument(
         "--only",
@@ -283,7 +296,10 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
 
 def _takes_history(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:
     command.add_argument(
-        "data", type=Path, metavar="DATA.csv", help="the history: one row a user, comma-separated UTF-8"
+        "data",
+        type=Path,
+        metavar="DATA.csv",
+        help="the history: one row a user; comma-separated UTF-8, also compressed with gzip, or Parquet",
     )
     _takes_profile(command, settings)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from models.encoding import Floats, NumberColumn, SeveralOfColumn
 from models.golden import Golden
 from models.segmentation import Segmentation
-from trainer.history import History
 
 ROWS_DRAWN = 128
 ROWS_KEPT = 32
@@ -19,21 +19,21 @@ MOST_ITEMS = 3
 UNSEEN = "a label that training did not see"
 
 
-def golden_rows(history: History, segmentation: Segmentation, seed: int) -> Golden:
+def golden_rows(users: pd.DataFrame, segmentation: Segmentation, seed: int) -> Golden:
     """Up to 32 synthetic rows with their segments: each column is drawn by itself, so that no row is a user.
 
-    Numbers are drawn between the quantiles of the history, labels from its levels; the last row has labels that
-    training did not see.
+    Takes a sample of the history, one column a field. Numbers are drawn between its quantiles, labels from the levels
+    of the model; the last row has labels that training did not see.
     """
     generator = np.random.default_rng(seed)
     columns: dict[str, list[Any]] = {}
-    for field, column in zip(history.fields, segmentation.encoder.columns, strict=True):
+    for column in segmentation.encoder.columns:
         if isinstance(column, NumberColumn):
-            columns[field.name] = _numbers(history.table[field.name].to_numpy(dtype=np.float64), generator)
+            columns[column.name] = _numbers(users[column.name].to_numpy(dtype=np.float64), generator)
         elif isinstance(column, SeveralOfColumn):
-            columns[field.name] = [*_items(column.levels, generator), [UNSEEN]]
+            columns[column.name] = [*_items(column.levels, generator), [UNSEEN]]
         else:
-            columns[field.name] = [*generator.choice(column.levels, ROWS_DRAWN - 1).tolist(), UNSEEN]
+            columns[column.name] = [*generator.choice(column.levels, ROWS_DRAWN - 1).tolist(), UNSEEN]
     found = segmentation.assign(columns)
     clear = np.flatnonzero(found.margin >= LEAST_MARGIN)[-ROWS_KEPT:]
     return Golden(

@@ -1,338 +1,278 @@
-"""A history of users: a CSV file, one row a user, checked row by row against the profile class."""
+"""A history of users: a CSV or Parquet file, one row a user, checked row by row against the profile class."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel
 
-from models.encoding import Columns
-from schemas.roles import Kind, ProfileField, history_id_column, profile_fields
+from models.encoding import Columns, Floats
+from schemas.roles import Kind, ProfileField
+from trainer.bad_rows import BadRows
+from trainer.check import Check, cell_text, shown
+from trainer.checked_copy import CheckedCopy, CopyWriter, Places
+from trainer.csv_rows import csv_source
+from trainer.draw import Drawn, draw
 from trainer.errors import HistoryError
+from trainer.parquet_rows import PARQUET_MARK, parquet_source
+from trainer.rows import BadRow, Source, Told
+from trainer.scratch import close, scratch_file
 
-if TYPE_CHECKING:
-    from _csv import Reader
+# Repeated users are looked for among about so many at a time, which bounds the memory.
+USERS_COMPARED = 2_000_000
 
-CHUNK_ROWS = 5_000
-BAD_ROWS_SHOWN = 20
-VALUE_SHOWN_CHARS = 40
-DELIMITER_NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+Integers = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that is no profile: where it starts, what is wrong in which column, and its cells as they were."""
+class Chunk:
+    """Some users in the order of the file."""
 
-    line: int
-    problems: tuple[str, ...]
-    cells: tuple[str, ...]
+    users: Sequence[str]
+    columns: Columns
+    """Event name of each field -> its values: numbers, labels, or tuples of labels, as a model reads them."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The users of a file, in its order, checked; rows that failed the check stand apart."""
+    """The users of a file, in its order, checked; rows that failed the check stand apart.
+
+    They lie on disk, in files without a name that are gone when the history is closed.
+    """
 
     header: tuple[str, ...]
     id_header: str
-    fields: tuple[ProfileField, ...]
-    users: tuple[str, ...]
-    table: pd.DataFrame
-    """One row a user, one column a field under its event name: float64, category, or tuples of labels."""
-    bad_rows: tuple[BadRow, ...]
+    all_fields: tuple[ProfileField, ...]
+    """Of the profile class, in its order."""
+    bad_rows: BadRows
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
+    copy: CheckedCopy
+    kept_open: ExitStack
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove all that lies on disk."""
+        self.kept_open.close()
 
     @property
-    def columns(self) -> Columns:
-        """The table as a model reads it."""
-        return {str(name): column.tolist() for name, column in self.table.items()}
+    def rows(self) -> int:
+        """The number of users."""
+        return self.copy.rows
+
+    @property
+    def fields(self) -> tuple[ProfileField, ...]:
+        """Those that have a column here: all but fields with more than 100,000 different labels."""
+        labels = self.copy.labels
+        return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
+
+    def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """All users, some thousands at a time; with the columns of these fields, or of all."""
+        fields = [field for field in self.fields if names is None or field.name in names]
+        readers = [self._values(field) for field in fields]
+        for users, *columns in zip(self.copy.users(), *readers, strict=True):
+            yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))
+
+    def holders(self, name: str) -> Iterator[tuple[Integers, Integers]]:
+        """Of every chunk of a field of labels: who has which label, as rows of the chunk and codes; each once."""
+        if self._field(name).kind is Kind.SEVERAL_OF:
+            labels = len(self.copy.labels[name])
+            for items in self.copy.items(name):
+                # Whoever has an item twice has it.
+                pairs = np.unique(items.rows * labels + items.codes)
+                yield pairs // labels, pairs % labels
+        else:
+            for codes in self.copy.codes(name):
+                yield np.arange(len(codes)), codes
+
+    def label_counts(self, name: str) -> Mapping[str, int]:
+        """Each label or item of a field -> users who have it, in the order of the labels."""
+        labels = self.copy.labels[name]
+        counts = np.zeros(len(labels), dtype=np.int64)
+        for _, codes in self.holders(name):
+            counts += np.bincount(codes, minlength=len(labels))
+        return {label: count for label, count in sorted(zip(labels, counts.tolist(), strict=True)) if count}
+
+    def drawn(self, most: int, seed: int) -> Drawn:
+        """Rows drawn at random without replacement, or all of them where there are no more."""
+        return draw(self.copy.chunk_rows, most, seed)
+
+    def drawn_numbers(self, name: str, drawn: Drawn) -> Floats:
+        """A number of the rows drawn, in their order."""
+        chunks = zip(self.copy.numbers(name), drawn, strict=True)
+        return np.concatenate([np.zeros(0), *(numbers[at] for numbers, at in chunks)])
+
+    def sample(self, most: int, seed: int) -> pd.DataFrame:
+        """Users drawn at random without replacement, or all where there are no more, in the order of the file.
+
+        One row a user, one column a field under its event name: float64, category, or tuples of labels.
+        """
+        drawn = self.drawn(most, seed)
+        return pd.DataFrame({field.name: self._drawn_column(field, drawn) for field in self.fields})
+
+    def scratch_file(self) -> BinaryIO:
+        """A new file without a name, which is gone when the history is closed; raises ScratchError without room."""
+        file = scratch_file()
+        self.kept_open.callback(close, file)
+        return file
+
+    def _field(self, name: str) -> ProfileField:
+        return next(field for field in self.fields if field.name == name)
+
+    def _values(self, field: ProfileField) -> Iterator[list[Any]]:
+        if field.kind is Kind.NUMBER:
+            yield from (numbers.tolist() for numbers in self.copy.numbers(field.name))
+            return
+        labels = np.array(self.copy.labels[field.name], dtype=object)
+        if field.kind is not Kind.SEVERAL_OF:
+            yield from (labels[codes].tolist() for codes in self.copy.codes(field.name))
+            return
+        for items in self.copy.items(field.name):
+            flat = labels[items.codes].tolist()
+            yield [tuple(flat[start:end]) for start, end in pairwise(items.ends.tolist())]
+
+    def _drawn_column(self, field: ProfileField, drawn: Drawn) -> pd.Series:
+        if field.kind is Kind.NUMBER:
+            return pd.Series(self.drawn_numbers(field.name, drawn), dtype=np.float64)
+        chunks = zip(self._values(field), drawn, strict=True)
+        values = [*chain.from_iterable(map(chunk.__getitem__, at.tolist()) for chunk, at in chunks)]
+        return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
 
 
-def read_history(path: Path, profile_class: type[BaseModel], rows_read: Callable[[int], None]) -> History:
-    """All users of the file; rows_read is told how many rows were read so far.
+def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> History:
+    """All users of the file; told hears how much of it was read, of how much.
 
-    A row that is no profile, or names a user again, is listed in bad_rows. Raises HistoryError for a file that cannot
-    be read, is not comma-separated UTF-8 without a byte-order mark, lacks a column, or has no row.
+    Which kind of file it is, its first bytes tell: CSV, CSV compressed with gzip, or Parquet. A row that is no profile,
+    or names a user again, is listed in bad_rows. Raises HistoryError for a file that cannot be read, is not
+    comma-separated UTF-8 without a byte-order mark, lacks a column, or has no row; ScratchError where there is no room
+    for the checked copy.
     """
-    digest = hashlib.sha256()
-    reader = csv.reader(_lines(path, digest.update), strict=True)
-    layout = _layout(path, reader, profile_class)
-    check = TypeAdapter(list[profile_class])  # type: ignore[valid-type]  # the class is known at run time only
-    line_of_user: dict[str, int] = {}
-    tables: list[pd.DataFrame] = []
-    bad_rows: list[BadRow] = []
-    rows = 0
-    for chunk in _chunks(path, reader):
-        rows += len(chunk)
-        problems = _problems_of_cells(chunk, layout)
-        profiles = _checked(check, [row for row in chunk if row.line not in problems], layout, problems)
-        good: list[BaseModel] = []
-        for row, profile in profiles:
-            user = row.cells[layout.id_at]
-            first_line = line_of_user.setdefault(user, row.line)
-            if first_line == row.line:
-                good.append(profile)
-            else:
-                problems[row.line] = [f"{layout.id_header}: {_shown(user)} is already on line {first_line}"]
-        bad_rows += [BadRow(row.line, tuple(problems[row.line]), row.cells) for row in chunk if row.line in problems]
-        tables.append(_table(good, layout.fields))
-        rows_read(rows)
-    if rows == 0:
-        raise HistoryError(f"{path} has a header and no rows: there is nothing to learn from")
-    return History(
-        header=layout.header,
-        id_header=layout.id_header,
-        fields=layout.fields,
-        users=tuple(line_of_user),
-        table=_joined(tables, layout.fields),
-        bad_rows=tuple(bad_rows),
-        ignored_headers=layout.ignored,
-        digest=digest.hexdigest(),
-    )
+    with ExitStack() as undo, _opened(path, profile_class, told) as source:
+        layout = source.layout
+        check = Check(profile_class, layout, source.read)
+        bad_rows = BadRows(source.place, layout.header)
+        undo.callback(bad_rows.close)
+        writer = CopyWriter(layout.fields)
+        undo.callback(writer.close)
+        for rows in source.rows:
+            checked = check(rows)
+            bad_rows.add(checked.bad_rows)
+            writer.add(checked.places, checked.users, checked.columns)
+        copy = writer.finish()
+        if copy.rows + bad_rows.count == 0:
+            raise HistoryError(f"{path} has a header and no rows: there is nothing to learn from")
+        digest = source.digest()
+        repeated, first = _repeated(copy)
+        if repeated.size:
+            copy = copy.without(repeated)
+            undo.callback(copy.close)
+            problems = {
+                place: f"is already {bad_rows.in_place} {earlier}"
+                for place, earlier in zip(repeated.tolist(), first.tolist(), strict=True)
+            }
+            found = _rows_at(path, profile_class, told, problems)
+            bad_rows = _merged(bad_rows, found, layout.header)
+            undo.callback(bad_rows.close)
+        return History(
+            header=layout.header,
+            id_header=layout.id_header,
+            all_fields=layout.fields,
+            bad_rows=bad_rows,
+            ignored_headers=layout.ignored,
+            digest=digest,
+            copy=copy,
+            kept_open=undo.pop_all(),
+        )
 
 
 def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
-    if not history.bad_rows:
+    bad_rows = history.bad_rows
+    if not bad_rows.count:
         return
-    shown = [f"  line {row.line}, {'; '.join(row.problems)}" for row in history.bad_rows[:BAD_ROWS_SHOWN]]
-    if len(history.bad_rows) > BAD_ROWS_SHOWN:
-        shown.append(f"  and {len(history.bad_rows) - BAD_ROWS_SHOWN:,} more")
-    count = f"{len(history.bad_rows):,} bad {'row' if len(history.bad_rows) == 1 else 'rows'}"
-    raise HistoryError("\n".join([f"{path} has {count}, nothing was written: {remedy}", *shown]))
+    lines = [f"  {bad_rows.place} {row.place}, {'; '.join(row.problems)}" for row in bad_rows.first]
+    if bad_rows.count > len(bad_rows.first):
+        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
+    count = f"{bad_rows.count:,} bad {'row' if bad_rows.count == 1 else 'rows'}"
+    raise HistoryError("\n".join([f"{path} has {count}, nothing was written: {remedy}", *lines]))
 
 
-# --- from bytes to cells ---------------------------------------------------------------------------------------------
-
-
-class _Row(NamedTuple):  # made a million times: twice as fast as a frozen dataclass
-    line: int
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    header: tuple[str, ...]
-    id_header: str
-    id_at: int
-    fields: tuple[ProfileField, ...]
-    field_at: tuple[int, ...]
-    ignored: tuple[str, ...]
-
-
-def _lines(path: Path, also: Callable[[bytes], None]) -> Iterator[str]:
-    """The file line by line, decoded; each line's bytes are handed over too.
-
-    Read in binary, because a text file that is no UTF-8 does not tell the line, and pandas does not either.
-    """
+@contextmanager
+def _opened(path: Path, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if number == 1:
-                    _refuse_byte_order_mark(path, line)
-                also(line)
-                try:
-                    yield line.decode()
-                except UnicodeDecodeError as error:
-                    raise HistoryError(
-                        f"{path}, line {number} is not UTF-8: save the file as UTF-8, "
-                        f"for example with iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
-                    ) from error
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise HistoryError(f"{path} does not exist: check the path of the history") from error
     except IsADirectoryError as error:
-        raise HistoryError(f"{path} is a directory: name the CSV file in it") from error
+        raise HistoryError(f"{path} is a directory: name the file in it") from error
     except OSError as error:
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        if file.peek(len(PARQUET_MARK)).startswith(PARQUET_MARK):
+            with parquet_source(path, file, profile_class, told) as source:
+                yield source
+        else:
+            with csv_source(path, file, path.stat().st_size, profile_class, told) as source:
+                yield source
 
 
-def _refuse_byte_order_mark(path: Path, first_line: bytes) -> None:
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if first_line.startswith(mark):
-            raise HistoryError(f"{path} starts with a byte-order mark ({encoding}): save it as UTF-8 without one")
+# --- users who are there twice ---------------------------------------------------------------------------------------
 
 
-def _layout(path: Path, reader: Reader, profile_class: type[BaseModel]) -> _Layout:
-    try:
-        header = tuple(next(reader, ()))
-    except csv.Error as error:
-        _refuse_syntax(path, 1, error)
-    if not header:
-        raise HistoryError(f"{path} is empty: it needs a header line and one row a user")
-    fields = profile_fields(profile_class)
-    id_header = history_id_column(profile_class)
-    wanted = [id_header, *(field.header for field in fields)]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        _refuse_delimiter(path, header, wanted, len(missing))
-        names = ", ".join(f'"{name}"' for name in missing)
-        raise HistoryError(
-            f"{path} lacks the {'column' if len(missing) == 1 else 'columns'} {names}: add them, or describe your own "
-            "columns in a profile class and pass it with --profile"
-        )
-    twice = sorted({name for name in wanted if header.count(name) > 1})
-    if twice:
-        raise HistoryError(f"{path} has two columns named {twice[0]!r}: remove one")
-    return _Layout(
-        header=header,
-        id_header=id_header,
-        id_at=header.index(id_header),
-        fields=fields,
-        field_at=tuple(header.index(field.header) for field in fields),
-        ignored=tuple(name for name in header if name not in wanted),
-    )
+def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
+    """Where users are named again, in ascending order, and where each of them stands first.
 
-
-def _refuse_delimiter(path: Path, header: Sequence[str], wanted: Sequence[str], missing: int) -> None:
-    for delimiter, name in DELIMITER_NAMES.items():
-        found = next(csv.reader([",".join(header)], delimiter=delimiter), [])
-        if sum(column not in found for column in wanted) < missing:
-            raise HistoryError(f"{path} is separated by {name}: save it separated by commas")
-
-
-def _refuse_syntax(path: Path, line: int, error: csv.Error) -> NoReturn:
-    raise HistoryError(
-        f"{path} is not a CSV file from line {line} on ({error}): look for a quote that is not closed"
-    ) from error
-
-
-def _chunks(path: Path, reader: Reader) -> Iterator[list[_Row]]:
-    chunk: list[_Row] = []
-    line = reader.line_num + 1
-    try:
-        for cells in reader:
-            if cells:  # an empty line is no row
-                chunk.append(_Row(line, tuple(cells)))
-            # A quoted cell may hold line breaks: the next row starts after the last line of this one.
-            line = reader.line_num + 1
-            if len(chunk) == CHUNK_ROWS:
-                yield chunk
-                chunk = []
-    except csv.Error as error:
-        _refuse_syntax(path, line, error)
-    if chunk:
-        yield chunk
-
-
-# --- from cells to profiles ------------------------------------------------------------------------------------------
-
-
-def _problems_of_cells(rows: Sequence[_Row], layout: _Layout) -> dict[int, list[str]]:
-    width = len(layout.header)
-    problems: dict[int, list[str]] = {}
-    for row in rows:
-        if len(row.cells) != width:
-            problems[row.line] = [f"the row: has {len(row.cells)} cells, the header has {width}"]
-        elif not row.cells[layout.id_at]:
-            problems[row.line] = [f"{layout.id_header}: is empty"]
-    return problems
-
-
-def _checked(
-    check: TypeAdapter[list[BaseModel]], rows: list[_Row], layout: _Layout, problems: dict[int, list[str]]
-) -> list[tuple[_Row, BaseModel]]:
-    """The rows that are profiles; what is wrong with the others is added to problems.
-
-    The profile class itself checks every row, as the worker does, so there is no second set of rules: 1,000 rows take
-    15 ms.
+    Equal hashes find them, without a table of all users in memory; the names themselves decide.
     """
-    headers = [field.header for field in layout.fields]
-    columns = [
-        [_PARSERS[field.kind](row.cells[at]) for row in rows]
-        for field, at in zip(layout.fields, layout.field_at, strict=True)
-    ]
-    inputs = [dict(zip(headers, values, strict=True)) for values in zip(*columns, strict=True)]
-    try:
-        return list(zip(rows, check.validate_python(inputs, by_alias=True, by_name=False), strict=True))
-    except ValidationError as error:
-        cell_at = dict(zip(headers, layout.field_at, strict=True))
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            place, *where = problem["loc"]
-            row = rows[int(place)]
-            problems.setdefault(row.line, []).append(_described(problem, where, row.cells, cell_at))
-    return _checked(check, [row for row in rows if row.line not in problems], layout, problems)
+    parts = math.ceil(copy.rows / USERS_COMPARED)
+    again: list[int] = []
+    before: list[int] = []
+    for part in range(parts):
+        hashes = np.sort(np.concatenate([each[each % parts == part] for each in copy.hashes()]))
+        suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        first: dict[str, int] = {}
+        for chunk in copy.identities(suspects):
+            for user, place in zip(chunk.users, chunk.places.tolist(), strict=True):
+                if first.setdefault(user, place) != place:
+                    again.append(place)
+                    before.append(first[user])
+    order = np.argsort(np.array(again, dtype=np.int64))
+    return np.array(again, dtype=np.int64)[order], np.array(before, dtype=np.int64)[order]
 
 
-def _described(
-    problem: ErrorDetails, where: Sequence[int | str], cells: Sequence[str], cell_at: Mapping[str, int]
-) -> str:
-    if not where or where[0] not in cell_at:
-        return f"the row: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-    header = str(where[0])
-    cell = cells[cell_at[header]]
-    if not cell.strip():
-        return f"{header}: is empty"
-    message = problem["msg"]
-    if message.startswith("Input "):
-        return f"{header}: {_shown(cell)} {message.removeprefix('Input ')}"
-    return f"{header}: {_shown(cell)}: {message[:1].lower()}{message[1:]}"
+def _rows_at(path: Path, profile_class: type[BaseModel], told: Told, problems: Mapping[int, str]) -> Iterator[BadRow]:
+    """The rows at these places, each with what is wrong with its user.
+
+    The file is read again for them: the copy has not all of their cells.
+    """
+    with _opened(path, profile_class, told) as source:
+        for rows in source.rows:
+            for i, place in enumerate(rows.places):
+                if place in problems:
+                    cells = tuple(cell_text(column[i]) for column in rows.columns)
+                    user = shown(cells[source.layout.id_at])
+                    yield BadRow(place, (f"{source.layout.id_header}: {user} {problems[place]}",), cells)
 
 
-def _shown(value: str) -> str:
-    return repr(value if len(value) <= VALUE_SHOWN_CHARS else value[:VALUE_SHOWN_CHARS] + "…")
-
-
-def _number(cell: str) -> int | float | str:
-    """The number that a cell holds; any other text as it is, for the profile class to refuse."""
-    if "_" in cell:  # Python reads 1_000, nobody else does
-        return cell
-    try:
-        # A class may ask for int, which takes no float, or for float, which takes an int.
-        return int(cell) if cell.isdecimal() and cell.isascii() else float(cell)
-    except ValueError:
-        return cell
-
-
-def _label(cell: str) -> str:
-    return cell
-
-
-def _labels(cell: str) -> tuple[str, ...]:
-    return tuple(item for item in map(str.strip, cell.split(",")) if item)
-
-
-_PARSERS: Mapping[Kind, Callable[[str], object]] = {
-    Kind.NUMBER: _number,
-    Kind.ORDERED: _label,
-    Kind.CATEGORY: _label,
-    Kind.SEVERAL_OF: _labels,
-}
-
-
-# --- from profiles to a table ----------------------------------------------------------------------------------------
-
-
-def _table(profiles: Sequence[BaseModel], fields: Sequence[ProfileField]) -> pd.DataFrame:
-    columns: dict[str, pd.Series] = {}
-    for field in fields:
-        values = [*map(attrgetter(field.name), profiles)]
-        if field.kind is Kind.NUMBER:
-            columns[field.name] = pd.Series(values, dtype=np.float64)
-        elif field.kind is Kind.SEVERAL_OF:
-            columns[field.name] = pd.Series(values, dtype=object)
-        else:
-            columns[field.name] = pd.Series(pd.Categorical(values))
-    return pd.DataFrame(columns)
-
-
-def _joined(tables: Sequence[pd.DataFrame], fields: Sequence[ProfileField]) -> pd.DataFrame:
-    columns: dict[str, pd.Series] = {}
-    for field in fields:
-        parts = [table[field.name] for table in tables]
-        if field.kind in {Kind.ORDERED, Kind.CATEGORY}:
-            # pandas joins categories of different sets to plain text, forty bytes a row instead of one.
-            columns[field.name] = pd.Series(pd.api.types.union_categoricals(parts, sort_categories=True))
-        else:
-            columns[field.name] = pd.concat(parts, ignore_index=True)
-    return pd.DataFrame(columns)
+def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
+    both = BadRows(bad_rows.place, header)
+    both.add(merge(bad_rows, others, key=attrgetter("place")))
+    return both

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel
 
 from models.manifest import Manifest, ProfileReference, Verdict
@@ -25,7 +25,7 @@ from trainer.progress import Watcher
 from trainer.scikit import one_thread
 from trainer.stored import PRODUCTION
 from trainer.summary import facts_of, figure
-from trainer.tables import segmented_users
+from trainer.tables import write_segmented_users
 from trainer.version import Origin, describe, files_of
 
 
@@ -46,10 +46,14 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The segments of the users of a history, written to a file."""
+    """How the users of a history were assigned, and the file that says so of each."""
 
     stored: StoredModel
-    assignments: Assignments
+    sizes: Mapping[int, int]
+    """Stable number -> users."""
+    outliers: int
+    unknown: Mapping[str, int]
+    """Field name -> users whose value training had not seen; fields without one are absent."""
     output: Path
 
 
@@ -67,20 +71,20 @@ def fit_history(
     Raises HistoryError for a file that is no history, FitRefused where there is nothing to segment, and what
     ModelStore.publish raises.
     """
-    history = _read(path, profile_class, watcher)
-    if bad_rows is BadRows.REFUSE:
-        refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
-    elif not history.users:
-        raise FitRefused(f"{path} has no good row: its first problem is on line {_first_problem(history)}")
-    fitted = fit(history, options, watcher)
-    watcher.at("writing the version")
-    in_force = store.current(PRODUCTION)
-    origin = Origin(
-        created_at=created_at,
-        parent=None if in_force is None else in_force.version,
-        profile=ProfileReference.of(profile_class),
-    )
-    manifest = store.publish(describe(fitted, history, options, origin), files_of(fitted, history, options.seed))
+    with _read(path, profile_class, watcher) as history:
+        if bad_rows is BadRows.REFUSE:
+            refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
+        elif history.rows == 0:
+            raise FitRefused(f"{path} has no good row: its first problem is {_first_problem(history)}")
+        fitted = fit(history, options, watcher)
+        watcher.at("writing the version")
+        in_force = store.current(PRODUCTION)
+        origin = Origin(
+            created_at=created_at,
+            parent=None if in_force is None else in_force.version,
+            profile=ProfileReference.of(profile_class),
+        )
+        manifest = store.publish(describe(fitted, history, options, origin), files_of(fitted, history, options.seed))
     return Published(manifest, fitted)
 
 
@@ -91,7 +95,7 @@ def print_fit(published: Published, store: ModelStore, store_flag: str) -> None:
     facts = facts_of(manifest)
     if runner_up is not None:
         facts.append(("runner-up", f"{runner_up.k} segments, silhouette {figure(runner_up.silhouette)}"))
-    facts += [("note", note) for note in published.fitted.notes]
+    facts += [("note", note) for note in published.fitted.columns.notes]
     to_copy = [
         ("files", str(store.folder(manifest.id))),
         ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
@@ -118,27 +122,37 @@ def assign_history(
     OutputError when the output cannot be written.
     """
     stored.manifest.check_profile(profile_class)
-    history = _read(path, profile_class, watcher)
-    refuse_bad_rows(path, history, "correct them")
-    watcher.at("assigning")
-    with one_thread():  # so that the users of the fit get what the fit gave them, to the last digit
-        assignments = stored.segmentation.assign(history.columns)
-    users = segmented_users(history.id_header, history.users, stored.segmentation, assignments)
-    with _whole(output) as unfinished:
-        users.to_csv(unfinished, index=False, lineterminator="\n")
-    return Assigned(stored, assignments, output)
+    segmentation = stored.segmentation
+    sizes = Counter(dict.fromkeys(segmentation.names, 0))
+    outliers = Counter[bool]()
+    unknown = Counter[str]()
+
+    def assigned(history: History) -> Iterator[tuple[Sequence[str], Assignments]]:
+        done = 0
+        for chunk in history.chunks():
+            watcher.at("assigning", done, history.rows)
+            found = segmentation.assign(chunk.columns)
+            sizes.update(found.segment.tolist())
+            outliers.update(found.outlier.tolist())
+            unknown.update(name for names in found.unknown.values() for name in names)
+            done += len(chunk.users)
+            yield chunk.users, found
+
+    with _read(path, profile_class, watcher) as history:
+        refuse_bad_rows(path, history, "correct them")
+        # One thread, so that the users of the fit get what the fit gave them, to the last digit.
+        with _whole(output) as unfinished, one_thread():
+            write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))
+    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
 
 
 def print_assigned(assigned: Assigned) -> None:
     """Print how many users fell into each segment, and how many were unlike those of training."""
-    assignments = assigned.assignments
-    sizes = np.bincount(assignments.segment, minlength=assigned.stored.segmentation.k)
-    unknown = Counter(name for names in assignments.unknown.values() for name in names)
     facts = [
-        ("users", f"{len(assignments.segment):,}"),
-        ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in enumerate(sizes.tolist()))),
-        ("outliers", f"{int(assignments.outlier.sum()):,}"),
-        ("unknown values", ", ".join(f"{name}: {rows:,} users" for name, rows in unknown.items()) or "none"),
+        ("users", f"{sum(assigned.sizes.values()):,}"),
+        ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in assigned.sizes.items())),
+        ("outliers", f"{assigned.outliers:,}"),
+        ("unknown values", ", ".join(f"{name}: {rows:,} users" for name, rows in assigned.unknown.items()) or "none"),
     ]
     print_facts(facts, to_copy=[("version", assigned.stored.manifest.id), ("file", str(assigned.output))])
 
@@ -146,12 +160,12 @@ def print_assigned(assigned: Assigned) -> None:
 def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> History:
     step = f"reading {path.name}"
     watcher.at(step)
-    return read_history(path, profile_class, lambda rows: watcher.at(step, rows))
+    return read_history(path, profile_class, partial(watcher.at, step))
 
 
 def _first_problem(history: History) -> str:
-    first = history.bad_rows[0]
-    return f"{first.line}, {first.problems[0]}"
+    first = history.bad_rows.first[0]
+    return f"{history.bad_rows.in_place} {first.place}, {first.problems[0]}"
 
 
 @contextmanager

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Watcher(Protocol):
@@ -40,7 +48,7 @@ class PlainLines:
 
 
 class _Bar:
-    """A bar with the step's name, redrawn in place."""
+    """A bar with the step's name and the time left, redrawn in place."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -58,10 +66,17 @@ class _Bar:
 
 @contextmanager
 def watched(stream: TextIO) -> Iterator[Watcher]:
-    """A watcher that draws a bar on a terminal, and writes plain lines to anything else."""
+    """A watcher that draws a bar with the time left on a terminal, and writes plain lines to anything else."""
     if not stream.isatty():
         yield PlainLines(stream)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         yield _Bar(bar)

@@ -2,71 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from models.segmentation import Assignments, Segmentation
+from models.encoding import Floats
+from models.segmentation import Assignments
 from schemas.roles import Kind, ProfileField
+from trainer.draw import Drawn, draw
 from trainer.history import History
+from trainer.placing import Placed
+from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown
 
 ITEMS_SHOWN = 3
+# Medians are taken of so many users, a fair part of each segment.
+MEDIAN_USERS = 1_000_000
 
 
-def segmented_users(
-    id_header: str, users: Sequence[str], segmentation: Segmentation, assignments: Assignments
-) -> pd.DataFrame:
-    """One row a user, in the order given: id, segment, segment_name, distance, margin, outlier."""
-    names = np.array([segmentation.names[number] for number in range(segmentation.k)], dtype=object)
-    return pd.DataFrame(
-        {
-            id_header: users,
-            "segment": assignments.segment,
-            "segment_name": names[assignments.segment],
-            "distance": assignments.distance,
-            "margin": assignments.margin,
-            "outlier": assignments.outlier,
-        }
-    )
+def write_segmented_users(
+    path: Path, id_header: str, names: Mapping[int, str], chunks: Iterable[tuple[Sequence[str], Assignments]]
+) -> None:
+    """Write one row a user, in the order given: id, segment, segment_name, distance, margin, outlier."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([id_header, "segment", "segment_name", "distance", "margin", "outlier"])
+        for users, found in chunks:
+            numbers = found.segment.tolist()
+            writer.writerows(
+                zip(
+                    users,
+                    numbers,
+                    map(names.__getitem__, numbers),
+                    found.distance.tolist(),
+                    found.margin.tolist(),
+                    found.outlier.tolist(),
+                    strict=True,
+                )
+            )
 
 
-def segment_profiles(history: History, segmentation: Segmentation, assignments: Assignments) -> pd.DataFrame:
-    """One row a segment and a last one for all users: size, share, outliers, and what is typical in each column.
+def write_segment_profiles(path: Path, history: History, names: Mapping[int, str], placed: Placed, seed: int) -> None:
+    """Write one row a segment and a last one for all users: size, share, outliers, and what is typical in each column.
 
     Of a number its mean and median; of a label the most common one and its share; of several items the three most
     common, each with the share of users who have it. Columns that do not count in the distance are described too.
+    Means and shares are exact. Medians are so up to 1,000,000 ÷ (segments + 1) users of a segment, and come from a
+    seeded sample of as many beyond: with ten segments, its rank is then within ±0.5 % with a probability of 99 %.
+    Whatever tells of fewer than 20 users is "<20".
     """
-    rows = []
-    everyone = np.ones(len(history.users), dtype=np.bool_)
-    groups = [(str(number), name, assignments.segment == number) for number, name in segmentation.names.items()]
-    for number, name, members in [*groups, ("all", "All users", everyone)]:
-        row: dict[str, object] = {
+    # Every row of the table is a group; all users are the last.
+    users = np.append(placed.users, placed.users.sum(axis=1, keepdims=True), axis=1)
+    sizes = users.sum(axis=0).tolist()
+    rows: list[dict[str, object]] = [
+        {
             "segment": number,
             "segment_name": name,
-            "users": int(members.sum()),
-            "share": round(float(members.mean()), 4),
-            "outliers": int((assignments.outlier & members).sum()),
+            "users": _shown(size, size),
+            "share": _shown(round(size / sizes[-1], 4), size),
         }
-        for field in history.fields:
-            row |= _typical(history.table.loc[members, field.name], field)
-        rows.append(row)
-    return pd.DataFrame(rows)
+        for number, name, size in zip(
+            [*placed.numbers, "all"], [*(names[number] for number in placed.numbers), "All users"], sizes, strict=True
+        )
+    ]
+    outliers = [*placed.outliers().values()]
+    for row, count in zip(rows, [*outliers, sum(outliers)], strict=True):
+        row["outliers"] = _shown(count, count)
+    each = MEDIAN_USERS // len(sizes)
+    drawn = [draw(group.tolist(), each, seed) for group in users.T]
+    for field in history.fields:
+        if field.kind is Kind.NUMBER:
+            typical = _typical_numbers(history, field, placed, drawn)
+        else:
+            typical = _typical_labels(history, field, placed, sizes)
+        for row, cells, size in zip(rows, typical, sizes, strict=True):
+            row |= {name: _shown(cell, size) for name, cell in cells.items()}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def _typical(values: pd.Series, field: ProfileField) -> dict[str, object]:
-    if field.kind is Kind.NUMBER:
-        return {
-            f"{field.header}: mean": float(f"{values.mean():.6g}"),
-            f"{field.header}: median": float(f"{values.median():.6g}"),
-        }
-    if field.kind is Kind.SEVERAL_OF:
-        shares = values.explode().dropna().value_counts() / len(values)
-        most_common = sorted(shares.items(), key=lambda entry: (-entry[1], str(entry[0])))[:ITEMS_SHOWN]
-        return {f"{field.header}: most common": "; ".join(f"{item} {share:.0%}" for item, share in most_common)}
-    counts = values.value_counts()
-    label, count = min(counts.items(), key=lambda entry: (-entry[1], str(entry[0])))
-    return {
-        f"{field.header}: most common": str(label),
-        f"{field.header}: share": round(float(count / len(values)), 4),
-    }
+def _shown(cell: object, users: int) -> object:
+    return SUPPRESSED if shown(users) is None else cell
+
+
+def _typical_numbers(
+    history: History, field: ProfileField, placed: Placed, drawn: Sequence[Drawn]
+) -> Iterator[dict[str, object]]:
+    groups = len(drawn)
+    sums: list[Floats] = []
+    parts: list[list[Floats]] = [[] for _ in range(groups)]
+    for numbers, positions, *rows in zip(history.copy.numbers(field.name), placed.positions(), *drawn, strict=True):
+        sums.append(np.append(np.bincount(positions, weights=numbers, minlength=groups - 1), numbers.sum()))
+        for group, at in enumerate(rows):
+            members = numbers if group == groups - 1 else numbers[positions == group]
+            parts[group].append(members[at])
+    sizes = [*placed.sizes.values(), history.rows]
+    for total, size, part in zip(zip(*sums, strict=True), sizes, parts, strict=True):
+        mean, median = math.fsum(total) / size, float(np.median(np.concatenate(part)))
+        yield {f"{field.header}: mean": float(f"{mean:.6g}"), f"{field.header}: median": float(f"{median:.6g}")}
+
+
+def _typical_labels(
+    history: History, field: ProfileField, placed: Placed, sizes: Sequence[int]
+) -> Iterator[dict[str, object]]:
+    labels = history.copy.labels[field.name]
+    counts = np.zeros((len(sizes), len(labels)), dtype=np.int64)
+    for positions, (rows, codes) in zip(placed.positions(), history.holders(field.name), strict=True):
+        np.add.at(counts, (positions[rows], codes), 1)
+    counts[-1] = counts.sum(axis=0)
+    for group, size in zip(counts, sizes, strict=True):
+        # Of what fewer users have, nothing is said.
+        told = [(int(group[code]), labels[code]) for code in np.flatnonzero(group >= LEAST_SHOWN).tolist()]
+        told.sort(key=lambda entry: (-entry[0], entry[1]))
+        yield _items(field, told, size) if field.kind is Kind.SEVERAL_OF else _label(field, told, size)
+
+
+def _items(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
+    texts = [f"{item} {count / size:.0%}" for count, item in told[:ITEMS_SHOWN]]
+    return {f"{field.header}: most common": "; ".join(texts) or SUPPRESSED}
+
+
+def _label(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
+    label, share = (told[0][1], round(told[0][0] / size, 4)) if told else (SUPPRESSED, SUPPRESSED)
+    return {f"{field.header}: most common": label, f"{field.header}: share": share}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
+import numpy as np
+
 from models.manifest import ColumnUse, Fit, ProfileReference, Verdict
 from trainer.fit import FitOptions, Fitted
 from trainer.golden import golden_rows
 from trainer.history import History
 from trainer.scikit import kmeans_file, scaler_file
-from trainer.tables import segment_profiles, segmented_users
+from trainer.tables import write_segment_profiles, write_segmented_users
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy")
 
@@ -38,19 +39,21 @@ def describe(fitted: Fitted, history: History, options: FitOptions, origin: Orig
         k_supported=1 if fitted.verdict is Verdict.NONE else None,
         verdict=fitted.verdict,
         verdict_reason=fitted.verdict_reason,
-        columns=ColumnUse(kept=fitted.kept, left_out=fitted.left_out),
+        columns=ColumnUse(kept=fitted.columns.kept, left_out=fitted.columns.left_out),
         silhouette=fitted.choice.chosen.silhouette,
         silhouette_by_k={candidate.k: candidate.silhouette for candidate in fitted.choice.candidates},
         elbow_k=fitted.choice.elbow_k,
-        segment_sizes=fitted.sizes,
-        rows=len(history.users),
-        rows_skipped=len(history.bad_rows),
+        min_segment_users=options.min_segment_users,
+        segment_sizes=fitted.placed.sizes,
+        rows=history.rows,
+        rows_skipped=history.bad_rows.count,
         data_sha256=history.digest,
         seed=options.seed,
         options={
             "k": "chosen" if options.k is None else str(options.k),
             "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
             "columns": options.columns,
+            "max-k": str(options.max_k),
         },
         libraries={"python": python_version(), **{name: version(name) for name in LIBRARIES}},
         profile=origin.profile,
@@ -61,28 +64,18 @@ def files_of(fitted: Fitted, history: History, seed: int) -> Callable[[Path], No
     """A function that writes every file of the version into the folder that it is given."""
 
     def write(folder: Path) -> None:
-        segmentation = fitted.segmentation
+        segmentation, placed = fitted.segmentation, fitted.placed
         (folder / "model.json").write_bytes(segmentation.to_json())
-        (folder / "golden.json").write_bytes(golden_rows(history, segmentation, seed).to_json())
+        (folder / "golden.json").write_bytes(golden_rows(fitted.sample.table, segmentation, seed).to_json())
         (folder / "scaler.joblib").write_bytes(
-            scaler_file(segmentation.encoder.means, segmentation.encoder.scales, len(history.users))
+            scaler_file(segmentation.encoder.means, segmentation.encoder.scales, history.rows)
         )
-        (folder / "kmeans.joblib").write_bytes(
-            kmeans_file(segmentation.centroids, fitted.assignments.segment, fitted.inertia)
-        )
-        profiles = segment_profiles(history, segmentation, fitted.assignments)
-        profiles.to_csv(folder / "segment_profiles.csv", index=False, lineterminator="\n")
-        users = segmented_users(history.id_header, history.users, segmentation, fitted.assignments)
-        users.to_csv(folder / "segmented_users.csv", index=False, lineterminator="\n")
-        if history.bad_rows:
-            _write_bad_rows(folder / "bad_rows.csv", history)
+        labels = np.concatenate([*placed.positions()])
+        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, labels, placed.inertia))
+        write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, placed, seed)
+        chunks = zip(history.copy.users(), placed.chunks(), strict=True)
+        write_segmented_users(folder / "segmented_users.csv", history.id_header, segmentation.names, chunks)
+        if history.bad_rows.count:
+            history.bad_rows.write(folder / "bad_rows.csv")
 
     return write
-
-
-def _write_bad_rows(path: Path, history: History) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["line", "problem", *history.header])
-        for row in history.bad_rows:
-            writer.writerow([row.line, "; ".join(row.problems), *row.cells])

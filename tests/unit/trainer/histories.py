@@ -1,12 +1,16 @@
 """Small histories for tests: users as rows under the headers of a CSV file, with or without groups in them."""
 
+import atexit
 import csv
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from models.encoding import Columns
 from schemas import UserProfile
 from schemas.roles import profile_fields
 from trainer.history import History, read_history
@@ -83,5 +87,24 @@ def write(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def read(path: Path) -> History:
-    """The history in a file, with nobody watching."""
-    return read_history(path, UserProfile, lambda _: None)
+    """The history in a file, with nobody watching; its temporary files are closed when the tests end."""
+    return _OPEN.enter_context(read_history(path, UserProfile, lambda _done, _total: None))
+
+
+def table(history: History) -> pd.DataFrame:
+    """All users, one row each."""
+    return history.sample(history.rows, seed=0)
+
+
+def columns(history: History) -> Columns:
+    """All users, as a model reads them."""
+    return {str(name): column.tolist() for name, column in table(history).items()}
+
+
+def users(history: History) -> tuple[str, ...]:
+    """The ids of all users."""
+    return tuple(user for chunk in history.chunks() for user in chunk.users)
+
+
+_OPEN = ExitStack()
+atexit.register(_OPEN.close)

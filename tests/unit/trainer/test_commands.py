@@ -106,12 +106,12 @@ def test_the_advertising_data_set_is_fitted_with_the_verdict_none(run: Run) -> N
 
 def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path, run: Run) -> None:
     write(tmp_path / "history.csv", planted(100))
-    flags = ("--k", 4, "--only", "behaviour, device", "--columns", "all", "--seed", 5)
+    flags = ("--k", 4, "--only", "behaviour, device", "--columns", "all", "--seed", 5, "--min-segment-users", 5)
     status, _, _ = run("fit", "history.csv", *flags)
     assert status == 0
     (manifest,) = ModelStore(Path("model-store")).versions()
     assert (manifest.k, manifest.seed) == (4, 5)
-    assert manifest.options == {"k": "4", "only": "behaviour,device", "columns": "all"}
+    assert manifest.options == {"k": "4", "only": "behaviour,device", "columns": "all", "max-k": "10"}
     assert "device_usage" in manifest.columns.kept
     assert "age" not in manifest.columns.kept
 
@@ -120,7 +120,7 @@ def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path
     ("words", "message"),
     [
         (["history.csv"], "history.csv does not exist: check the path"),
-        (["."], ". is a directory: name the CSV file in it"),
+        (["."], ". is a directory: name the file in it"),
         (["empty.csv"], "empty.csv is empty"),
         (["header.csv"], "header.csv has a header and no rows"),
         (["semicolons.csv"], "semicolons.csv is separated by semicolons: save it separated by commas"),

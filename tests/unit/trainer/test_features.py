@@ -1,35 +1,45 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from models.encoding import CategoryColumn, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from schemas.roles import Kind, ProfileField
-from trainer.features import MOST_LEVELS, Learned, encoder, learn
+from trainer.features import MOST_LEVELS, Learned, encoder, learn_labels, learn_number
 
 ROWS = 2_000
 
 
 def number(values: object) -> Learned:
-    return learn(pd.Series(values, dtype=np.float64), ProfileField("x", "X", "group", Kind.NUMBER, ()))
-
-
-def ordered(values: list[str]) -> Learned:
-    return learn(
-        pd.Series(pd.Categorical(values)), ProfileField("x", "X", "group", Kind.ORDERED, ("low", "middle", "high"))
+    numbers = np.array(values, dtype=np.float64)
+    return learn_number(
+        field(Kind.NUMBER), lambda: np.array_split(numbers, 3) if len(numbers) > 5 else [numbers], numbers
     )
 
 
+def ordered(values: list[str]) -> Learned:
+    return learn_labels(field(Kind.ORDERED, ("low", "middle", "high")), counts(values), len(values))
+
+
 def category(values: list[str]) -> Learned:
-    return learn(pd.Series(pd.Categorical(values)), ProfileField("x", "X", "group", Kind.CATEGORY, ()))
+    return learn_labels(field(Kind.CATEGORY), counts(values), len(values))
 
 
 def several_of(values: list[tuple[str, ...]]) -> Learned:
-    return learn(pd.Series(values, dtype=object), ProfileField("x", "X", "group", Kind.SEVERAL_OF, ()))
+    return learn_labels(field(Kind.SEVERAL_OF), counts([item for items in values for item in items]), len(values))
+
+
+def field(kind: Kind, levels: tuple[str, ...] = ()) -> ProfileField:
+    return ProfileField("x", "X", "group", kind, levels)
+
+
+def counts(labels: list[str]) -> dict[str, int]:
+    return dict(sorted(Counter(labels).items()))
 
 
 def scaled(learned: Learned, values: object) -> np.ndarray:
+    assert learned.column is not None
     one = Encoder((learned.column,))
     return one.scale(one.encode({"x": list(values)}).matrix)  # type: ignore[call-overload]
 
@@ -81,11 +91,13 @@ def test_other_numbers_stay_as_they_are(values: np.ndarray) -> None:
 def test_numbers_are_clipped_at_the_outermost_thousandth_of_training(generator: np.random.Generator) -> None:
     values = generator.normal(0, 1, ROWS)
     values[0] = 1e6
-    column = number(values).column
+    learned = number(values)
+    column = learned.column
     assert isinstance(column, NumberColumn)
-    assert (column.low, column.high) == pytest.approx(np.quantile(values, [0.001, 0.999]))
+    ordered_values = np.sort(values)
+    assert (column.low, column.high) == (ordered_values[2], ordered_values[-3])  # 2 of 2,000 on each side
     assert column.scale < 2
-    assert scaled(Learned(column, None), [1e9]) == scaled(Learned(column, None), [column.high])
+    assert scaled(learned, [1e9]) == scaled(learned, [column.high])
 
 
 def test_the_declared_order_is_kept_not_the_alphabetical_one() -> None:
@@ -117,16 +129,38 @@ def test_a_label_that_is_no_declared_level_counts_as_unknown_and_is_noted() -> N
         (category(["a"] * 10), "every user has the same value"),
         (several_of([("a", "b")] * 10), "every user has the same value"),
         (several_of([()] * 10), "every user has the same value"),
-        (category([f"city {i}" for i in range(MOST_LEVELS + 1)]), "201 different labels, at most 200 are compared"),
     ],
 )
 def test_a_column_that_tells_nothing_says_why_and_can_still_be_stored(learned: Learned, reason: str) -> None:
     assert learned.useless_because == reason
+    assert learned.column is not None
     column = replace(learned.column, weight=0.0)
     numbers = [column.scale, *column.means]
     if isinstance(column, NumberColumn):
         numbers += [column.low, column.high]
     assert np.isfinite(numbers).all()
+
+
+def test_a_column_of_names_is_left_out_and_no_model_keeps_its_labels() -> None:
+    for learned in (
+        category([f"city {i}" for i in range(MOST_LEVELS + 1)]),
+        several_of([(f"item {i}",) for i in range(MOST_LEVELS + 1)]),
+    ):
+        assert learned.useless_because == "201 different labels, at most 200 are compared"
+        assert encoder([learned], frozenset()).columns == ()
+    assert category([f"city {i}" for i in range(MOST_LEVELS)]).useless_because is None
+
+
+@pytest.mark.parametrize("rows", [50, 300, 900, ROWS])
+@pytest.mark.parametrize("extreme", [1e12, 1.7e308])
+def test_one_extreme_cell_changes_next_to_nothing(generator: np.random.Generator, rows: int, extreme: float) -> None:
+    for values in (generator.normal(50, 7, rows), generator.lognormal(0, 1, rows), generator.uniform(0, 1, rows)):
+        without, with_it = number(values), number([*values[:-1], extreme])
+        rest = scaled(without, values[:-1])
+        moved = np.sort(np.abs(scaled(with_it, values[:-1]) - rest).ravel())
+        assert moved[-2] < 0.3  # but for the greatest of the others, which is the one that was clipped before
+        assert np.median(moved) < 0.1
+        assert scaled(with_it, [extreme]) == scaled(with_it, [values[:-1].max()])
 
 
 def test_the_largest_counts_there_are_do_not_break_the_scale(generator: np.random.Generator) -> None:

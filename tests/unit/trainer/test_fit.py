@@ -9,19 +9,30 @@ import numpy as np
 import pytest
 
 from models.manifest import Verdict
-from tests.unit.trainer.histories import ADS_DATA, FIELDS, TOPS, Row, groups, noise, planted, read, write
+from models.segmentation import Assignments
+from tests.unit.trainer.histories import ADS_DATA, FIELDS, TOPS, Row, columns, groups, noise, planted, read, write
+from trainer.columns import ColumnRule
 from trainer.errors import FitRefused
-from trainer.fit import ColumnRule, FitOptions, Fitted, fit
+from trainer.fit import FitOptions, Fitted, fit
 from trainer.history import History
 from trainer.progress import Silence
 
-OPTIONS = FitOptions(k=None, groups=None, columns=ColumnRule.RELATED, seed=0)
+OPTIONS = FitOptions(k=None, groups=None, columns=ColumnRule.RELATED, seed=0, max_k=10, min_segment_users=20)
 BEHAVIOUR = tuple(field.name for field in FIELDS if field.group == "behaviour")
 
 
 def fitted(path: Path, rows: list[Row], options: FitOptions = OPTIONS) -> tuple[History, Fitted]:
     history = read(write(path, rows))
     return history, fit(history, options, Silence())
+
+
+def assignments(found: Fitted) -> Assignments:
+    """Of all users."""
+    chunks = [*found.placed.chunks()]
+    segment, distance, margin = (
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("segment", "distance", "margin")
+    )
+    return Assignments(segment, distance, margin, np.concatenate([chunk.outlier for chunk in chunks]), {})
 
 
 @pytest.fixture(scope="module")
@@ -31,39 +42,39 @@ def three_groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[History, Fit
 
 def test_planted_groups_are_found_among_columns_that_carry_nothing(three_groups: tuple[History, Fitted]) -> None:
     _, found = three_groups
-    assert found.kept == BEHAVIOUR
-    assert set(found.left_out.values()) == {"not related to any other column"}
+    assert found.columns.kept == BEHAVIOUR
+    assert set(found.columns.left_out.values()) == {"not related to any other column"}
     # The groups are numbered by size, as the segments are: equal labels, not only an equal partition.
-    assert found.assignments.segment.tolist() == groups(500).tolist()
-    assert found.sizes == {0: 250, 1: 150, 2: 100}
+    assert assignments(found).segment.tolist() == groups(500).tolist()
+    assert found.placed.sizes == {0: 250, 1: 150, 2: 100}
     assert (found.verdict, found.verdict_reason) == (Verdict.UNJUDGED, "the structure has not been judged")
 
 
 def test_each_segment_lies_where_its_users_are(three_groups: tuple[History, Fitted]) -> None:
     history, found = three_groups
     encode = found.segmentation.encoder
-    scaled = encode.scale(encode.encode(history.columns).matrix)
+    scaled = encode.scale(encode.encode(columns(history)).matrix)
     for segment in found.segmentation.segments:
-        members = scaled[found.assignments.segment == segment.number]
-        assert members.mean(axis=0) == pytest.approx(np.array(segment.centroid))
+        members = scaled[assignments(found).segment == segment.number]
+        assert members.mean(axis=0) == pytest.approx(np.array(segment.centroid), abs=1e-6)
         distances = np.linalg.norm(members - segment.centroid, axis=1)
         assert segment.median_distance == pytest.approx(np.median(distances))
-    assert found.inertia == pytest.approx((found.assignments.distance**2).sum())
+    assert found.placed.inertia == pytest.approx((assignments(found).distance ** 2).sum())
 
 
 def test_a_small_segment_takes_its_outlier_distance_from_all_users(three_groups: tuple[History, Fitted]) -> None:
     _, found = three_groups
     medians = np.array([segment.median_distance for segment in found.segmentation.segments])
-    pooled = np.quantile(found.assignments.distance / medians[found.assignments.segment], 0.995)
+    pooled = np.quantile(assignments(found).distance / medians[assignments(found).segment], 0.995)
     for segment in found.segmentation.segments:
         assert segment.outlier_distance == pytest.approx(pooled * segment.median_distance)
-    assert found.assignments.outlier.sum() == 3  # 0.5 % of 500
+    assert assignments(found).outlier.sum() == 3  # 0.5 % of 500
 
 
 def test_a_large_segment_has_an_outlier_distance_of_its_own(tmp_path: Path) -> None:
     _, found = fitted(tmp_path / "history.csv", planted(2_500), replace(OPTIONS, k=3))
-    of_largest = found.assignments.distance[found.assignments.segment == 0]
-    assert found.sizes[0] >= 1_000
+    of_largest = assignments(found).distance[assignments(found).segment == 0]
+    assert found.placed.sizes[0] >= 1_000
     assert found.segmentation.segments[0].outlier_distance == pytest.approx(np.quantile(of_largest, 0.995))
     pooled = found.segmentation.segments[1].outlier_distance / found.segmentation.segments[1].median_distance
     assert found.segmentation.segments[0].outlier_distance != pytest.approx(
@@ -76,12 +87,12 @@ def test_equal_users_are_no_outliers(tmp_path: Path) -> None:
     rows = [kinds[i % len(kinds)] | {"User ID": i} for i in range(50 * len(kinds))]
     options = replace(OPTIONS, k=len(kinds), columns=ColumnRule.ALL)
     history, found = fitted(tmp_path / "history.csv", rows, options)
-    assert found.sizes == dict.fromkeys(range(len(kinds)), 50)
-    assert 0 < found.assignments.distance.max() < 1e-6  # what rounding leaves
-    assert not found.assignments.outlier.any()
+    assert found.placed.sizes == dict.fromkeys(range(len(kinds)), 50)
+    assert 0 < assignments(found).distance.max() < 1e-5  # what rounding leaves
+    assert not assignments(found).outlier.any()
     # A sum over one row rounds otherwise than the same sum among many.
     for i in range(len(kinds)):
-        one = {name: [values[i]] for name, values in history.columns.items()}
+        one = {name: [values[i]] for name, values in columns(history).items()}
         assert not found.segmentation.assign(one).outlier.any()
 
 
@@ -89,18 +100,19 @@ def test_the_order_of_users_and_the_seed_decide_nothing_where_groups_are_clear(t
     rows = planted(300)
     _, first = fitted(tmp_path / "history.csv", rows)
     _, again = fitted(tmp_path / "history.csv", rows[::-1], replace(OPTIONS, seed=7))
-    assert again.assignments.segment.tolist() == first.assignments.segment.tolist()[::-1]
+    assert assignments(again).segment.tolist() == assignments(first).segment.tolist()[::-1]
 
 
 MODEL_DIGEST = """
 import hashlib, sys
 from pathlib import Path
 from schemas import UserProfile
-from trainer.fit import ColumnRule, FitOptions, fit
+from trainer.columns import ColumnRule
+from trainer.fit import FitOptions, fit
 from trainer.history import read_history
 from trainer.progress import Silence
-history = read_history(Path(sys.argv[1]), UserProfile, lambda rows: None)
-found = fit(history, FitOptions(5, None, ColumnRule.ALL, 0), Silence())
+history = read_history(Path(sys.argv[1]), UserProfile, lambda *_: None)
+found = fit(history, FitOptions(5, None, ColumnRule.ALL, 0, 10, 20), Silence())
 print(hashlib.sha256(found.segmentation.to_json()).hexdigest())
 """
 
@@ -123,8 +135,8 @@ def test_the_same_history_gives_the_same_model_byte_for_byte_whatever_the_number
 def test_noise_has_no_structure_and_all_its_columns_are_used(tmp_path: Path) -> None:
     _, found = fitted(tmp_path / "history.csv", noise(300))
     assert (found.verdict, found.verdict_reason) == (Verdict.NONE, "no two columns are related")
-    assert found.kept == tuple(field.name for field in FIELDS)
-    assert found.left_out == {}
+    assert found.columns.kept == tuple(field.name for field in FIELDS)
+    assert found.columns.left_out == {}
 
 
 def test_to_keep_every_column_does_not_make_structure_out_of_noise(tmp_path: Path) -> None:
@@ -140,16 +152,16 @@ def test_the_advertising_data_set_has_no_structure() -> None:
 
 def test_all_columns_are_kept_when_asked_for(tmp_path: Path) -> None:
     _, found = fitted(tmp_path / "history.csv", planted(300), replace(OPTIONS, columns=ColumnRule.ALL, k=3))
-    assert found.kept == tuple(field.name for field in FIELDS)
+    assert found.columns.kept == tuple(field.name for field in FIELDS)
     assert found.verdict is Verdict.UNJUDGED
 
 
 def test_only_the_groups_asked_for_count(tmp_path: Path) -> None:
     options = replace(OPTIONS, groups=frozenset({"behaviour", "device"}))
     _, found = fitted(tmp_path / "history.csv", planted(300), options)
-    assert found.kept == BEHAVIOUR
-    assert found.left_out["device_usage"] == "not related to any other column"
-    assert found.left_out["age"] == "its group, demographic, was not asked for"
+    assert found.columns.kept == BEHAVIOUR
+    assert found.columns.left_out["device_usage"] == "not related to any other column"
+    assert found.columns.left_out["age"] == "its group, demographic, was not asked for"
     assert [column.weight for column in found.segmentation.encoder.columns if column.name == "age"] == [0.0]
 
 
@@ -161,7 +173,7 @@ def test_a_group_that_no_field_belongs_to_is_refused_with_those_that_there_are(t
 def test_a_constant_column_is_left_out_with_its_reason(tmp_path: Path) -> None:
     rows = [row | {"Gender": "X", "Conversion Rates": 0.05} for row in planted(300)]
     _, found = fitted(tmp_path / "history.csv", rows, replace(OPTIONS, columns=ColumnRule.ALL, k=3))
-    assert found.left_out == dict.fromkeys(("gender", "conversion_rate"), "every user has the same value")
+    assert found.columns.left_out == dict.fromkeys(("gender", "conversion_rate"), "every user has the same value")
 
 
 def test_users_who_are_all_the_same_are_refused(tmp_path: Path) -> None:
@@ -186,7 +198,7 @@ def test_what_a_person_should_know_is_noted(tmp_path: Path) -> None:
     rows = [row | {"Score": 1} for row in planted(100)]
     rows[0]["Age"] = "old"
     _, found = fitted(tmp_path / "history.csv", rows)
-    assert found.notes == (
+    assert found.columns.notes == (
         "Age: 1 users have a label that is none of its levels ('old'); it counts as unknown",
         'columns that the profile class does not have were ignored: "Score"',
     )
@@ -204,10 +216,14 @@ def test_each_step_is_told(tmp_path: Path) -> None:
     listener = Listener()
     fit(read(write(tmp_path / "history.csv", planted(100))), OPTIONS, listener)
     assert listener.steps == [
-        "looking at the columns 0/None",
+        *(f"looking at the columns {done}/15" for done in range(16)),
         "choosing the number of segments 0/None",
         *(f"choosing the number of segments {done}/9" for done in range(1, 10)),
+        "encoding all users 0/None",
+        "encoding all users 100/100",
         "fitting 3 segments to 100 users 0/None",
+        "placing all users 0/None",
+        "placing all users 100/100",
     ]
 
 
@@ -216,4 +232,4 @@ def test_extreme_numbers_do_not_break_the_fit(tmp_path: Path) -> None:
     rows[0] |= {"Likes and Reactions": "1.7e308", "Followed Accounts": "1e300"}
     rows[1] |= dict.fromkeys(TOPS, 0)
     _, found = fitted(tmp_path / "history.csv", rows)
-    assert np.isfinite(found.assignments.distance).all()
+    assert np.isfinite(assignments(found).distance).all()

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from schemas import UserProfile
 from schemas.roles import Kind, category, number
-from tests.unit.trainer.histories import ADS_DATA, FIELDS, HEADER, noise, read, write
+from tests.unit.trainer.histories import ADS_DATA, FIELDS, HEADER, noise, read, table, users, write
+from trainer.bad_rows import SHOWN
 from trainer.errors import HistoryError
-from trainer.history import BAD_ROWS_SHOWN, CHUNK_ROWS, read_history, refuse_bad_rows
+from trainer.history import read_history, refuse_bad_rows
+from trainer.rows import CHUNK_ROWS
 
 
 @pytest.fixture
@@ -29,31 +31,34 @@ def text_of(path: Path) -> str:
 def test_a_history_keeps_its_order_and_reads_each_column_as_its_kind(path: Path) -> None:
     rows = noise(30)
     history = read(write(path, rows))
-    assert history.users == tuple(row["User ID"] for row in rows)
-    assert history.table["age"].tolist() == [row["Age"] for row in rows]
-    assert history.table["conversion_rate"].tolist() == [row["Conversion Rates"] for row in rows]
-    assert history.table["top_interests"].tolist() == [
+    assert users(history) == tuple(row["User ID"] for row in rows)
+    assert table(history)["age"].tolist() == [row["Age"] for row in rows]
+    assert table(history)["conversion_rate"].tolist() == [row["Conversion Rates"] for row in rows]
+    assert table(history)["top_interests"].tolist() == [
         tuple(filter(None, row["Top Interests"].split(", "))) for row in rows
     ]
-    assert history.bad_rows == ()
+    assert history.bad_rows.count == 0
     assert history.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.skipif(not ADS_DATA.exists(), reason="the advertising data set is not beside this checkout")
 def test_the_advertising_data_set_is_a_history_without_a_bad_row() -> None:
     history = read(ADS_DATA)
-    assert len(history.users) == 1_000
-    assert history.bad_rows == ()
+    assert len(users(history)) == 1_000
+    assert history.bad_rows.count == 0
     assert history.ignored_headers == ()
 
 
 def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_told(path: Path) -> None:
     rows = noise(CHUNK_ROWS + 7)
     rows[-1]["Gender"] = "X"
-    told: list[int] = []
-    history = read_history(write(path, rows), UserProfile, told.append)
-    assert told == [CHUNK_ROWS, CHUNK_ROWS + 7]
-    assert history.table["gender"].tolist() == [row["Gender"] for row in rows]
+    told: list[tuple[int, int]] = []
+    with read_history(write(path, rows), UserProfile, lambda *done: told.append(done)) as history:
+        size = path.stat().st_size
+        assert told[-1] == (size, size)
+        assert history.copy.chunk_rows == (CHUNK_ROWS, 7)
+        assert users(history) == tuple(row["User ID"] for row in rows)
+        assert table(history)["gender"].tolist() == [row["Gender"] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -121,24 +126,24 @@ def test_a_bad_row_is_named_with_line_column_and_reason(path: Path, header: str,
     rows = noise(5)
     rows[2][header] = cell
     history = read(write(path, rows))
-    (bad_row,) = history.bad_rows
-    assert (bad_row.line, bad_row.problems) == (4, (problem,))
+    (bad_row,) = history.bad_rows.first
+    assert (bad_row.place, bad_row.problems) == (4, (problem,))
     assert bad_row.cells == tuple(str(rows[2][name]) for name in HEADER)
-    assert history.users == ("user-0", "user-1", "user-3", "user-4")
-    assert len(history.table) == 4
+    assert users(history) == ("user-0", "user-1", "user-3", "user-4")
+    assert history.rows == 4
 
 
 def test_every_problem_of_a_row_is_named(path: Path) -> None:
     rows = noise(2)
     rows[1] |= {"Age": "", "Conversion Rates": "much"}
-    (bad_row,) = read(write(path, rows)).bad_rows
+    (bad_row,) = read(write(path, rows)).bad_rows.first
     assert bad_row.problems == ("Age: is empty", "Conversion Rates: 'much' should be a valid number")
 
 
 def test_a_row_with_another_number_of_cells_is_a_bad_row(path: Path) -> None:
     path.write_text(text_of(path) + "user-9,18-24\n" + ",".join("x" * 20) + "\n", encoding="utf-8")
     history = read(path)
-    assert [(row.line, row.problems) for row in history.bad_rows] == [
+    assert [(row.place, row.problems) for row in history.bad_rows.first] == [
         (5, ("the row: has 2 cells, the header has 16",)),
         (6, ("the row: has 20 cells, the header has 16",)),
     ]
@@ -148,16 +153,18 @@ def test_a_user_named_again_is_a_bad_row_that_names_the_first_line(path: Path) -
     rows = noise(4)
     rows[3]["User ID"] = "user-1"
     history = read(write(path, rows))
-    assert [(row.line, row.problems) for row in history.bad_rows] == [(5, ("User ID: 'user-1' is already on line 3",))]
-    assert history.users == ("user-0", "user-1", "user-2")
+    assert [(row.place, row.problems) for row in history.bad_rows.first] == [
+        (5, ("User ID: 'user-1' is already on line 3",))
+    ]
+    assert users(history) == ("user-0", "user-1", "user-2")
 
 
 def test_a_bad_row_does_not_make_the_good_row_of_its_user_a_repetition(path: Path) -> None:
     rows = noise(3)
     rows[0] |= {"User ID": "user-2", "Age": ""}
     history = read(write(path, rows))
-    assert [row.line for row in history.bad_rows] == [2]
-    assert history.users == ("user-1", "user-2")
+    assert [row.place for row in history.bad_rows.first] == [2]
+    assert users(history) == ("user-1", "user-2")
 
 
 def test_lines_are_those_of_the_file_where_cells_hold_line_breaks_and_lines_are_empty(path: Path) -> None:
@@ -166,27 +173,27 @@ def test_lines_are_those_of_the_file_where_cells_hold_line_breaks_and_lines_are_
     rows[2]["Age"] = ""
     lines = write(path, rows).read_bytes().replace(b"user-1", b"\r\n\r\nuser-1")
     path.write_bytes(lines)
-    (bad_row,) = read(path).bad_rows
-    assert bad_row.line == 7
-    assert lines.splitlines()[bad_row.line - 1].startswith(b"user-2")
+    (bad_row,) = read(path).bad_rows.first
+    assert bad_row.place == 7
+    assert lines.splitlines()[bad_row.place - 1].startswith(b"user-2")
 
 
 def test_columns_that_the_profile_class_does_not_have_are_ignored_and_named(path: Path) -> None:
     rows = [{"Score": 1, **row, "Notes": "x, y"} for row in noise(3)]
     history = read(write(path, rows))
     assert history.ignored_headers == ("Score", "Notes")
-    assert history.table["age"].tolist() == [row["Age"] for row in rows]
+    assert table(history)["age"].tolist() == [row["Age"] for row in rows]
 
 
 def test_the_first_bad_rows_are_shown_and_the_others_counted(path: Path) -> None:
-    rows = noise(BAD_ROWS_SHOWN + 5)
+    rows = noise(SHOWN + 5)
     for row in rows[2:]:
         row["Age"] = ""
     with pytest.raises(HistoryError) as refused:
         refuse_bad_rows(path, read(write(path, rows)), "correct them")
     first, *shown, last = str(refused.value).splitlines()
     assert first == f"{path} has 23 bad rows, nothing was written: correct them"
-    assert shown == [f"  line {line}, Age: is empty" for line in range(4, 4 + BAD_ROWS_SHOWN)]
+    assert shown == [f"  line {line}, Age: is empty" for line in range(4, 4 + SHOWN)]
     assert last == "  and 3 more"
 
 
@@ -212,12 +219,12 @@ class Shop(BaseModel):
 
 def test_a_class_of_ones_own_is_the_rule_its_own_checks_included(path: Path) -> None:
     path.write_text("customer,Land,orders,refunds\na,FR,3,1\nb,FR,1,2.5\nc,FR,1.5,0\n", encoding="utf-8")
-    history = read_history(path, Shop, lambda _: None)
-    assert history.users == ("a",)
-    assert [(row.line, row.problems) for row in history.bad_rows] == [
-        (3, ("the row: value error, more refunds than orders",)),
-        (4, ("orders: '1.5' should be a valid integer",)),
-    ]
+    with read_history(path, Shop, lambda *_: None) as history:
+        assert users(history) == ("a",)
+        assert [(row.place, row.problems) for row in history.bad_rows.first] == [
+            (3, ("the row: value error, more refunds than orders",)),
+            (4, ("orders: '1.5' should be a valid integer",)),
+        ]
 
 
 # What an event can hold and a CSV cell can too, the bounds of the profile class on both sides.
@@ -257,7 +264,7 @@ def test_a_row_is_good_exactly_when_the_same_profile_in_an_event_is(tmp_path: Pa
         except ValidationError:
             continue
     history = read(path)
-    assert history.users == tuple(expected)
-    assert len(history.bad_rows) == len(given_profiles) - len(expected)
+    assert users(history) == tuple(expected)
+    assert history.bad_rows.count == len(given_profiles) - len(expected)
     for field in FIELDS:
-        assert history.table[field.name].tolist() == [getattr(profile, field.name) for profile in expected.values()]
+        assert table(history)[field.name].tolist() == [getattr(profile, field.name) for profile in expected.values()]

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.histories import ADS_DATA, FIELDS, noise, read, write
+from tests.unit.trainer.histories import ADS_DATA, FIELDS, noise, read, table, write
 from trainer.relations import related, relations
 
 ROWS = 1_000
@@ -96,8 +96,8 @@ def test_the_p_value_and_strength_are_those_of_the_literature(generator: np.rand
     third = generator.integers(0, 2, ROWS)
     columns = {"l1": labels(first), "l2": labels(second), "l3": labels(third)}
     found = relations(pd.DataFrame(columns), [field(name, Kind.CATEGORY) for name in columns])
-    table = pd.crosstab(first, second)
-    expected = stats.chi2_contingency(table, correction=False)
+    crossed = pd.crosstab(first, second)
+    expected = stats.chi2_contingency(crossed, correction=False)
     assert found[0].p_value == pytest.approx(expected.pvalue * 3)  # three pairs
     # Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T, equations 8 to 10.
     spread = expected.statistic / ROWS - 2 * 3 / (ROWS - 1)
@@ -126,9 +126,9 @@ def test_rare_labels_and_items_make_no_relation_out_of_noise() -> None:
 def test_no_two_columns_of_noise_are_related(tmp_path: Path) -> None:
     for seed in range(5):
         history = read(write(tmp_path / "history.csv", noise(ROWS, seed)))
-        assert related(relations(history.table, FIELDS)) == frozenset(), seed
+        assert related(relations(table(history), FIELDS)) == frozenset(), seed
 
 
 @pytest.mark.skipif(not ADS_DATA.exists(), reason="the advertising data set is not beside this checkout")
 def test_no_two_columns_of_the_advertising_data_set_are_related() -> None:
-    assert related(relations(read(ADS_DATA).table, FIELDS)) == frozenset()
+    assert related(relations(table(read(ADS_DATA)), FIELDS)) == frozenset()

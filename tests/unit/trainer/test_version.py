@@ -1,6 +1,6 @@
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,16 +15,16 @@ from models.manifest import ProfileReference, Verdict
 from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
-from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.histories import FIELDS, HEADER, groups, noise, planted, read, write
+from tests.unit.trainer.histories import FIELDS, HEADER, columns, groups, noise, planted, read, table, users, write
+from trainer.columns import ColumnRule
 from trainer.errors import FitRefused, HistoryError
-from trainer.fit import ColumnRule, FitOptions
+from trainer.fit import FitOptions
 from trainer.golden import UNSEEN, golden_rows
 from trainer.history import History
 from trainer.learning import BadRows, Published, fit_history
 from trainer.progress import Silence
 
-OPTIONS = FitOptions(k=None, groups=None, columns=ColumnRule.RELATED, seed=3)
+OPTIONS = FitOptions(k=None, groups=None, columns=ColumnRule.RELATED, seed=3, max_k=10, min_segment_users=20)
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
@@ -64,7 +64,7 @@ def test_the_manifest_says_what_was_done(case: Case) -> None:
     assert manifest.segment_sizes == {0: 150, 1: 90, 2: 60}
     assert (manifest.rows, manifest.rows_skipped, manifest.seed) == (300, 0, 3)
     assert manifest.data_sha256 == case.history.digest
-    assert manifest.options == {"k": "chosen", "only": "all", "columns": "related"}
+    assert manifest.options == {"k": "chosen", "only": "all", "columns": "related", "max-k": "10"}
     assert {"python", "numpy", "scikit-learn", "pandas"} <= set(manifest.libraries)
     assert manifest.profile == ProfileReference.of(UserProfile)
     assert manifest.parent is None
@@ -80,12 +80,12 @@ def test_the_exported_scaler_and_kmeans_do_what_the_segmentation_does(case: Case
     # Our own files, written a moment ago: the only kind that may be unpickled.
     scaler, kmeans = (joblib.load(case.folder / name) for name in ("scaler.joblib", "kmeans.joblib"))
     segmentation = case.store.load(case.published.manifest.id).segmentation
-    columns = read(write(tmp_path / "other.csv", noise(2_000, seed=9))).columns
-    raw = segmentation.encoder.encode(columns).matrix
+    data = columns(read(write(tmp_path / "other.csv", noise(2_000, seed=9))))
+    raw = segmentation.encoder.encode(data).matrix
     scaled = scaler.transform(raw)
     assert np.array_equal(scaled, segmentation.encoder.scale(raw))
-    assert np.array_equal(kmeans.predict(scaled), segmentation.assign(columns).segment)
-    assert np.array_equal(kmeans.labels_, case.published.fitted.assignments.segment)
+    assert np.array_equal(kmeans.predict(scaled), segmentation.assign(data).segment)
+    assert np.array_equal(kmeans.labels_, segmentation.assign(columns(case.history)).segment)
     assert np.array_equal(kmeans.cluster_centers_, segmentation.centroids)
     assert type(scaler).__name__ == "StandardScaler"
     assert type(kmeans).__name__ == "KMeans"
@@ -95,9 +95,9 @@ def test_segmented_users_are_in_input_order_under_the_historys_own_id(case: Case
     with (case.folder / "segmented_users.csv").open(encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     assert [*rows[0]] == ["User ID", "segment", "segment_name", "distance", "margin", "outlier"]
-    assert [row["User ID"] for row in rows] == [*case.history.users]
+    assert [row["User ID"] for row in rows] == [*users(case.history)]
     assert [int(row["segment"]) for row in rows] == groups(300).tolist()
-    found = case.published.fitted.assignments
+    found = case.published.fitted.segmentation.assign(columns(case.history))
     assert [float(row["distance"]) for row in rows] == found.distance.tolist()
     assert [float(row["margin"]) for row in rows] == found.margin.tolist()
     assert [row["outlier"] == "True" for row in rows] == found.outlier.tolist()
@@ -109,24 +109,25 @@ def test_segment_profiles_tell_what_is_typical_of_each_segment_and_of_all(case: 
     assert profiles["segment"].tolist() == ["0", "1", "2", "all"]
     assert profiles["users"].tolist() == [150, 90, 60, 300]
     assert profiles["share"].tolist() == [0.5, 0.3, 0.2, 1.0]
-    members = case.history.table[groups(300) == 1]
+    assert profiles["outliers"].tolist() == ["<20"] * 4
+    members = table(case.history)[groups(300) == 1]
     row = profiles.iloc[1]
     assert row["Likes and Reactions: mean"] == pytest.approx(members["likes_and_reactions"].mean(), rel=1e-5)
     assert row["Conversion Rates: median"] == pytest.approx(members["conversion_rate"].median(), rel=1e-5)
     counts = members["device_usage"].value_counts()
     assert counts[row["Device Usage: most common"]] == counts.max()
     assert row["Device Usage: share"] == pytest.approx(counts.max() / 90, abs=1e-4)
-    first = row["Top Interests: most common"].split("; ")[0]
-    assert first.endswith("%")
+    assert profiles.iloc[3]["Top Interests: most common"].split("; ")[0].endswith("%")
 
 
 def test_golden_rows_are_nobody_and_get_their_segments(case: Case) -> None:
     golden = Golden.from_json((case.folder / "golden.json").read_bytes())
     assert len(golden.segments) == 32
     assert len(set(golden.segments)) > 1
-    users = set(zip(*(map(repr, case.history.columns[field.name]) for field in FIELDS), strict=True))
+    data = columns(case.history)
+    everybody = set(zip(*(map(repr, data[field.name]) for field in FIELDS), strict=True))
     rows = zip(*(map(repr, golden.columns[field.name]) for field in FIELDS), strict=True)
-    assert not users & set(rows)
+    assert not everybody & set(rows)
     assert UNSEEN in golden.columns["gender"]
     segmentation = case.store.load(case.published.manifest.id).segmentation
     assert segmentation.assign(golden.columns).margin.min() >= 0.001
@@ -141,13 +142,11 @@ def test_golden_rows_are_profiles_as_an_event_has_them(case: Case) -> None:
 
 def test_no_golden_row_lies_on_a_border() -> None:
     levels = ("left", "middle", "right")
-    field = ProfileField("side", "Side", "group", Kind.CATEGORY, ())
-    table = pd.DataFrame({"side": pd.Categorical(levels * 10)})
-    history = History(("User ID", "Side"), "User ID", (field,), tuple(map(str, range(30))), table, (), (), "")
+    sample = pd.DataFrame({"side": pd.Categorical(levels * 10)})
     encoder = Encoder((CategoryColumn("side", levels, means=(0.0, 0.0, 0.0), scale=1.0),))
     at_the_sides = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
     segments = tuple(Segment(i, f"Segment {i}", at, 0.1, 1.0) for i, at in enumerate(at_the_sides))
-    golden = golden_rows(history, Segmentation(encoder, segments), seed=1)
+    golden = golden_rows(sample, Segmentation(encoder, segments), seed=1)
     assert set(golden.columns["side"]) == {"left", "right"}
 
 
@@ -168,8 +167,8 @@ def test_bad_rows_are_left_out_and_written_beside_the_version(tmp_path: Path) ->
     assert header == ["line", "problem", *HEADER]
     assert written[0][:3] == ["5", "Age: is empty; Conversion Rates: '2' should be less than or equal to 1", "user-3"]
     assert written[1][:3] == ["9", "User ID: 'user-1' is already on line 3", "user-1"]
-    users = pd.read_csv(store.folder(manifest.id) / "segmented_users.csv")["User ID"].tolist()
-    assert users == [f"user-{i}" for i in range(100) if i not in {3, 7}]
+    written_users = pd.read_csv(store.folder(manifest.id) / "segmented_users.csv")["User ID"].tolist()
+    assert written_users == [f"user-{i}" for i in range(100) if i not in {3, 7}]
 
 
 def test_a_history_of_bad_rows_only_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -184,8 +183,8 @@ def test_the_parent_of_a_version_is_the_one_in_production(tmp_path: Path) -> Non
     path, store = write(tmp_path / "history.csv", planted(100)), ModelStore(tmp_path / "store")
     first = fit_history(path, UserProfile, OPTIONS, BadRows.REFUSE, store, NOON, Silence()).manifest
     store.promote(first.id, "production", NOON)
-    options = FitOptions(k=2, groups=frozenset({"device", "behaviour"}), columns=ColumnRule.ALL, seed=0)
+    options = replace(OPTIONS, k=2, groups=frozenset({"device", "behaviour"}), columns=ColumnRule.ALL)
     second = fit_history(path, UserProfile, options, BadRows.REFUSE, store, NOON, Silence()).manifest
     assert second.parent == first.id
-    assert second.options == {"k": "2", "only": "behaviour,device", "columns": "all"}
+    assert second.options == {"k": "2", "only": "behaviour,device", "columns": "all", "max-k": "10"}
     assert [*second.silhouette_by_k] == [2]
