@@ -53,9 +53,13 @@ class Overlap:
         return int(self.users.sum())
 
     def renumbered(self, numbers: Mapping[int, int]) -> Overlap:
-        """The same users, the later version's segments under other numbers, in ascending order of these."""
-        order = sorted(range(len(self.after)), key=lambda j: numbers[self.after[j]])
-        return Overlap(self.before, tuple(numbers[self.after[j]] for j in order), self.users[:, order])
+        """The same users, the later version's segments under other numbers."""
+        return replace(self, after=tuple(numbers[number] for number in self.after))
+
+    def in_order(self) -> Overlap:
+        """The same users, the segments of both versions in ascending order of their numbers."""
+        rows, columns = np.argsort(self.before), np.argsort(self.after)
+        return Overlap(tuple(sorted(self.before)), tuple(sorted(self.after)), self.users[np.ix_(rows, columns)])
 
 
 def nothing_before(after: Segmentation) -> Overlap:
@@ -209,12 +213,14 @@ def stable_numbers(found: Overlap, next_number: int) -> Mapping[int, int]:
 
 
 def renumbered(segmentation: Segmentation, numbers: Mapping[int, int]) -> Segmentation:
-    """The same segments under other numbers, in ascending order of these, each with the name "Segment <number>"."""
-    segments = (
-        replace(segment, number=numbers[segment.number], name=f"Segment {numbers[segment.number]}")
-        for segment in segmentation.segments
+    """The same segments in the same order under other numbers, each with the name "Segment <number>"."""
+    return replace(
+        segmentation,
+        segments=tuple(
+            replace(segment, number=numbers[segment.number], name=f"Segment {numbers[segment.number]}")
+            for segment in segmentation.segments
+        ),
     )
-    return replace(segmentation, segments=tuple(sorted(segments, key=lambda segment: segment.number)))
 
 
 def named(segmentation: Segmentation, names: Mapping[int, str]) -> Segmentation:
@@ -246,8 +252,9 @@ class Earlier:
 def lineage(found: Overlap, before: Earlier, names_after: Mapping[int, str]) -> Lineage:
     """Who moves where when the later version replaces the earlier one; counts of too few users are left out.
 
-    Takes the overlap under final numbers, of at least one user.
+    Takes the overlap under final numbers, of at least one user; tells of the segments in their order.
     """
+    found = found.in_order()
     after = [
         _told(number, names_after[number], became, found.users[:, j], found.jaccard[:, j], found.before)
         for j, (number, became) in enumerate(zip(found.after, fates_after(found), strict=True))
