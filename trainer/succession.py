@@ -1,0 +1,97 @@
+"""What a new model takes over from the one in production: numbers, names given by hand, and who would move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from models.encoding import Columns
+from models.manifest import ProfileReference
+from models.segmentation import Segmentation
+from models.store import ModelStore
+from trainer.findings import Lineage
+from trainer.lineage import (
+    Earlier,
+    Overlap,
+    columns_needed,
+    lineage,
+    named,
+    nothing_before,
+    overlap,
+    renumbered,
+    stable_numbers,
+)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a store has when a fit begins."""
+
+    parent: str | None
+    """The version in production."""
+    model: Segmentation | None
+    """Its model; None where nothing is in production, or what is takes other columns."""
+    accepted_no_structure: bool
+    given_names: Mapping[int, str]
+    next_number: int
+    """What the first new segment is numbered."""
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A new model under stable numbers."""
+
+    segmentation: Segmentation
+    """Kept segments have their old numbers, and the names that a person gave them; the others "Segment <number>"."""
+    numbers: Mapping[int, int]
+    """Number in the model as it was fitted -> stable number."""
+    given_names: Mapping[int, str]
+    """Of those given before, the ones whose segments were kept."""
+    overlap: Overlap | None
+    """With the model in production, over the users of the fit, under stable numbers; None where there is none."""
+
+
+def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Before:
+    """What is in force under an alias, to be followed; raises whatever ModelStore.load raises.
+
+    Where nothing is, numbers start at 0: nobody has met one, however often the first model was fitted.
+    """
+    if store.current(alias) is None:
+        return Before(None, None, accepted_no_structure=False, given_names={}, next_number=0)
+    stored = store.load_alias(alias)
+    manifest = stored.manifest
+    same = manifest.profile == profile
+    return Before(
+        parent=manifest.id,
+        model=stored.segmentation if same else None,
+        accepted_no_structure=manifest.id in store.accepted_without_structure(),
+        given_names=manifest.given_names if same else {},
+        next_number=store.next_number(),
+    )
+
+
+def continued(fitted: Segmentation, before: Before, chunks: Callable[[Iterable[str]], Iterable[Columns]]) -> Continued:
+    """The model that was fitted, as the successor of the one before; chunks give some columns of all users of the fit.
+
+    They are read only where there is a model before.
+    """
+    if before.model is None:
+        found = nothing_before(fitted)
+    else:
+        found = overlap(before.model, fitted, chunks(columns_needed(before.model, fitted)))
+    numbers = stable_numbers(found, before.next_number)
+    given = {number: name for number, name in before.given_names.items() if number in numbers.values()}
+    return Continued(
+        segmentation=named(renumbered(fitted, numbers), given),
+        numbers=numbers,
+        given_names=given,
+        overlap=None if before.model is None else found.renumbered(numbers),
+    )
+
+
+def lineage_of(found: Continued, before: Before, names: Mapping[int, str]) -> Lineage | None:
+    """Who moves where, once the segments have their names; None where there was no model before."""
+    if before.parent is None or before.model is None or found.overlap is None:
+        return None
+    earlier = Earlier(before.parent, before.accepted_no_structure, before.model.names)
+    return lineage(found.overlap, earlier, names)
