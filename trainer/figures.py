@@ -81,8 +81,11 @@ def _evidence(findings: Findings) -> list[Drawing]:
 
 def _segments(findings: Findings) -> list[Drawing]:
     look = looks_of(findings)
-    drawings = [_sizes(findings.cards, look), *_map(findings.map, findings.cards, look)]
-    drawings += _profile(findings.heat, findings.cards, look)
+    drawings = [
+        _sizes(findings.cards, look),
+        _map(findings.map, findings.cards, look),
+        _profile(findings.heat, findings.cards, look),
+    ]
     if findings.lineage is not None:
         drawings.append(_migration(findings.lineage, look))
     return drawings
@@ -113,9 +116,7 @@ def _sizes(cards: Sequence[Card], look: Mapping[int, Look]) -> Drawing:
     return Drawing("figure-sizes", f"Users by segment, largest first. {described}.", figure)
 
 
-def _map(found: Map, cards: Sequence[Card], look: Mapping[int, Look]) -> list[Drawing]:
-    if not found.x:
-        return []
+def _map(found: Map, cards: Sequence[Card], look: Mapping[int, Look]) -> Drawing:
     figure = empty_figure(WIDTH, 312)
     axes = axes_within(figure, left=26, bottom=26, right=6, top=6)
     badges: list[tuple[float, float, int]] = []
@@ -147,14 +148,12 @@ def _map(found: Map, cards: Sequence[Card], look: Mapping[int, Look]) -> list[Dr
         f"{percent(sum(found.explained))} of the variance; each segment has its colour and marker, and its number at "
         "its middle."
     )
-    return [Drawing("figure-map", text, figure)]
+    return Drawing("figure-map", text, figure)
 
 
-def _profile(rows: Sequence[HeatRow], cards: Sequence[Card], look: Mapping[int, Look]) -> list[Drawing]:
-    if not rows:
-        return []
+def _profile(rows: Sequence[HeatRow], cards: Sequence[Card], look: Mapping[int, Look]) -> Drawing:
     longest = max((len(text) for row in rows for text in row.texts), default=1)
-    cell, head, label = max(40.0, 5.4 * min(longest, 10) + 14), 30.0, 118.0
+    cell, head, label = max(40.0, 5.4 * min(longest, 10) + 14), 30.0, 112.0
     groups = list(dict.fromkeys(row.group for row in rows))
     labels = [in_two_lines(row.label, 20) for row in rows]
     highs = [27.0 if "\n" in text else 19.0 for text in labels]
@@ -178,7 +177,7 @@ def _profile(rows: Sequence[HeatRow], cards: Sequence[Card], look: Mapping[int, 
                 draw_cell(axes, label + cell * column, y, (cell, high), _heat(value, text))
             y += high
     _key(axes, label, y + 8, width - label - 2)
-    return [Drawing("figure-profile", _profile_in_words(rows, cards), figure)]
+    return Drawing("figure-profile", _profile_in_words(rows, cards), figure)
 
 
 def _key(axes: Axes, x: float, y: float, width: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 
@@ -11,6 +12,8 @@ from schemas.roles import Kind
 from trainer.findings import Effect, Findings, Judgement, Lineage, Measure, SegmentFate
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
 
+_BREAKS = re.compile(r"[^\S\xa0]+")
+"""White space but for the space that holds a number and its unit together."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 _LONGEST_PLAIN = 1e15
@@ -32,17 +35,19 @@ def short_count(users: int | None) -> str:
     """A count for a small cell: 1,234, 12k, 3.4M; "<20" for None."""
     if users is None or users < 10_000:
         return count(users)
-    if users < 1_000_000:
+    if users < 999_500:
         return f"{users / 1_000:.0f}k"
     return f"{users / 1_000_000:.1f}M"
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent, with one decimal where a whole number would say none or all of what is only nearly so."""
+    """A fraction in percent, more exactly where a whole number would say none or all of what is only nearly so."""
     hundredths = 100 * fraction
-    whole = round(hundredths)
-    nearly = (whole in {0, 100} and whole != hundredths) or 0 < abs(hundredths) < 1
-    return f"{_signed(f'{hundredths:.1f}' if nearly else str(whole))}{_NO_BREAK}%"
+    digits = f"{hundredths:.0f}"
+    if digits in {"0", "-0", "100"} and hundredths not in {0, 100}:
+        digits = f"{hundredths:.1f}"
+        digits = {"0.0": "<0.1", "-0.0": "<0.1", "100.0": ">99.9"}.get(digits, digits)
+    return f"{_signed(digits)}{_NO_BREAK}%"
 
 
 def decimal(value: float, decimals: int = 2) -> str:
@@ -78,13 +83,12 @@ def plain(text: str) -> str:
     Control characters break XML, and marks that turn the direction of writing would turn the text around the label too.
     """
     turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-    kept = (
-        " " if sign.isspace() else sign
-        for sign in text
-        if sign.isspace()
-        or not (unicodedata.category(sign) in {"Cc", "Cs", "Cn"} or unicodedata.bidirectional(sign) in turning)
+    read = (
+        sign
+        for sign in _BREAKS.sub(" ", text)
+        if not (unicodedata.category(sign) in {"Cc", "Cs", "Cn"} or unicodedata.bidirectional(sign) in turning)
     )
-    return " ".join("".join(kept).split())
+    return "".join(read).strip()
 
 
 def shortened(text: str, columns: int) -> str:
@@ -162,12 +166,12 @@ def evidence(judgement: Judgement) -> list[str]:
         reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
         said += [
             (
-                f"The same search in {draws} made-up data sets, with the same columns and the same relations between them "
-                f"but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
+                f"The same search in {draws} made-up data sets, with the same columns and the same relations between "
+                f"them but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
             ),
             (
-                f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments (0) "
-                f"to perfect ones (1). {probability(judgement.p_value)}: "
+                f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments "
+                f"(0) to perfect ones (1). {probability(judgement.p_value)}: "
                 f"{'none' if reached == 0 else reached} of the {draws} data sets without segments came as high."
             ),
         ]
