@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path / "model-store")
 
 
-def published(store: ModelStore, seconds: int = 0, verdict: Verdict = Verdict.UNJUDGED) -> Manifest:
+def published(store: ModelStore, seconds: int = 0, verdict: Verdict = Verdict.CLEAR) -> Manifest:
     return publish(store, segmentation(seed=seconds), fit(verdict, NOON + timedelta(seconds=seconds)))
 
 

@@ -10,7 +10,7 @@ FINDINGS = clear()
 
 
 def test_the_manifest_keeps_on_what_the_verdict_rests() -> None:
-    found = judgement_figures(FINDINGS.judgement, {"E ≥ 0.20": True})
+    found = judgement_figures(FINDINGS.judgement)
     assert found.draws == 19
     assert found.null_silhouette == pytest.approx(0.209)
     assert (found.effect, found.p_value, found.runner_up, found.elbow_k) == (0.319, 0.05, 4, 4)
@@ -25,11 +25,10 @@ def test_the_manifest_keeps_on_what_the_verdict_rests() -> None:
     assert JudgementFigures.model_validate_json(found.model_dump_json()) == found
 
 
-def test_what_was_not_drawn_is_absent() -> None:
+def test_what_was_not_drawn_for_a_k_is_absent() -> None:
     trial = replace(FINDINGS.judgement.trials[0], null_silhouette=None, gap=None, stability=None)
-    bare = replace(FINDINGS.judgement, null_silhouettes=(), effect=None, p_value=None, trials=(trial,))
-    found = judgement_figures(bare, {})
-    assert (found.draws, found.null_silhouette, found.by_k[2].null_silhouette) == (0, None, None)
+    found = judgement_figures(replace(FINDINGS.judgement, trials=(trial,)))
+    assert (found.by_k[2].null_silhouette, found.by_k[2].gap, found.by_k[2].stability) == (None, None, None)
 
 
 def test_the_manifest_keeps_the_churn_and_the_fate_of_each_segment_of_both_versions() -> None:

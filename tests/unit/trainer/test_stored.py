@@ -170,7 +170,6 @@ def test_a_version_without_structure_is_marked_for_machines(store: ModelStore, r
 JUDGEMENT = JudgementFigures(
     effect=0.314,
     p_value=0.05,
-    conditions={"E ≥ 0.20": True},
     draws=19,
     null_silhouette=0.2081,
     jaccard={1: 0.91, 0: 0.97},
