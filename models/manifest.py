@@ -28,7 +28,6 @@ class Verdict(StrEnum):
     CLEAR = "clear"
     WEAK = "weak"
     NONE = "none"
-    UNJUDGED = "unjudged"
 
 
 class Fate(StrEnum):
@@ -80,11 +79,10 @@ class JudgementFigures(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    effect: float | None = Field(description="E = (S − mean S₀) / (1 − mean S₀); null when nothing was drawn.")
-    p_value: float | None = Field(description="(1 + draws with S₀ ≥ S) / (draws + 1).")
-    conditions: Mapping[str, bool] = Field(description="Each condition of the verdict, in words -> whether it holds.")
-    draws: int = Field(ge=0, description="Sets of data with the same columns and no segments.")
-    null_silhouette: float | None = Field(description="Mean S₀: the best silhouette in such data, on average.")
+    effect: float = Field(description="E = (S − mean S₀) / (1 − mean S₀).")
+    p_value: float = Field(description="(1 + draws with S₀ ≥ S) / (draws + 1).")
+    draws: int = Field(ge=1, description="Sets of data with the same columns and no segments.")
+    null_silhouette: float = Field(description="Mean S₀: the best silhouette in such data, on average.")
     jaccard: Mapping[int, float] = Field(description="Stable number -> mean Jaccard with its match in resamples.")
     border_dip_p: Mapping[int, float] = Field(
         description="Stable number -> p-value of the dip test on the line to the nearest neighbour."
@@ -133,23 +131,17 @@ class Fit(BaseModel):
     created_at: AwareDatetime
     parent: str | None = Field(pattern=VERSION_PATTERN, description="The production version when this one was fitted.")
     k: int = Field(ge=1, description="The number of segments that were fitted.")
-    k_supported: int | None = Field(
-        ge=1, description="The number of segments that the data support; 1 when nothing is there, null when not judged."
-    )
+    k_supported: int = Field(ge=1, description="The number of segments that the data support; 1 when nothing is there.")
     verdict: Verdict
     verdict_reason: str
     columns: ColumnUse
-    silhouette: float | None = Field(description="Mean silhouette of the fitted segments on the judged sample.")
-    silhouette_by_k: Mapping[int, float] = Field(description="k -> mean silhouette, for each k that was tried.")
-    elbow_k: int | None = Field(description="Where the inertia curve bends (kneed); shown, it does not vote.")
-    judgement: JudgementFigures | None = Field(default=None, description="Null when not judged.")
+    silhouette: float = Field(description="Mean silhouette of the fitted segments on the judged sample.")
+    judgement: JudgementFigures
     lineage: LineageFigures | None = Field(
         default=None, description="Measured on the history of the fit; null when nothing comparable was in production."
     )
     given_names: Mapping[int, str] = Field(default={}, description="Stable number -> name that a person gave.")
-    min_segment_users: int | None = Field(
-        default=None, ge=1, description="A segment of fewer users would not have been published."
-    )
+    min_segment_users: int = Field(ge=1, description="A segment of fewer users would not have been published.")
     segment_sizes: Mapping[int, int] = Field(description="Stable number -> users of the history.")
     rows: int = Field(ge=1)
     rows_skipped: int = Field(ge=0, description="Bad rows that were left out of the fit.")

@@ -65,6 +65,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         from trainer.columns import ColumnRule
         from trainer.fit import FitOptions
         from trainer.learning import BadRows, fit_history, print_fit
+        from trainer.privacy import DEMOGRAPHIC
         from trainer.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
@@ -75,6 +76,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         max_k=arguments.max_k,
         min_segment_users=arguments.min_segment_users,
+        not_named=frozenset() if arguments.name_demographics else frozenset({DEMOGRAPHIC}),
     )
     bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
     with watched(sys.stderr) as watcher:
@@ -161,6 +163,17 @@ def _name(arguments: argparse.Namespace) -> None:
     print_named(named, store, _store_flag(arguments))
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    try:
+        from trainer.export import Target, export, print_exported
+
+        model = ModelStore(arguments.models).load(arguments.version)
+        exported = export(model, Target(arguments.to), arguments.output)
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error) from error
+    print_exported(exported)
+
+
 def _rollback(arguments: argparse.Namespace) -> None:
     stored.rollback(ModelStore(arguments.models), datetime.now(UTC))
 
@@ -182,9 +195,10 @@ def _missing_extra(error: ModuleNotFoundError) -> Exception:
     package = (error.name or "").partition(".")[0]
     if package in OUR_PACKAGES:
         return error
+    extra = "export" if package in {"onnx", "onnxruntime"} else "trainer"
     return ExtraMissing(
         f"this command needs {package}, which the base install does not have: "
-        'install it with the extra "trainer" (from a checkout: make, or requirements/trainer.txt)'
+        f'install it with the extra "{extra}" (from a checkout: make, or requirements/{extra}.txt)'
     )
 
 
@@ -240,6 +254,11 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         "--seed", type=_at_least(0), default=0, metavar="N", help="start of every random draw (default: 0)"
     )
     fit.add_argument(
+        "--name-demographics",
+        action="store_true",
+        help="let demographic fields give names and suggestions too (default: cards describe them, no more)",
+    )
+    fit.add_argument(
         "--skip-bad-rows",
         action="store_true",
         help="leave bad rows out and list them in the version's bad_rows.csv (default: refuse the history)",
@@ -288,6 +307,14 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     name.add_argument("version", metavar="VERSION", help="the version's id")
     name.add_argument("segment", type=_at_least(0), metavar="SEGMENT", help="the segment's number")
     name.add_argument("name", metavar="NAME", help="1 to 60 characters that no other segment is named")
+    export = command(
+        "export", _export, "Write a version in a form that other programs run, from raw fields to segment."
+    )
+    export.add_argument("version", metavar="VERSION", help="the version's id")
+    export.add_argument(
+        "--to", choices=("onnx", "sklearn"), required=True, help="an ONNX graph, or a scikit-learn Pipeline (joblib)"
+    )
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
     command("rollback", _rollback, "Put back the version that was in production before.")
     prune = command("prune", _prune, "Remove old versions, never one that is in production.")
     prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")

@@ -34,8 +34,10 @@ class ChosenColumns:
     """Names of the fields that count."""
     left_out: Mapping[str, str]
     """Field name -> why."""
-    related: bool
-    """Whether any two of those that might count are related."""
+    related: frozenset[str]
+    """Names of those that might count and are related to another one."""
+    learned: tuple[Learned, ...]
+    """Of every field, in the order of the profile."""
     notes: tuple[str, ...]
 
 
@@ -67,7 +69,8 @@ def choose_columns(
         encoder=encoder(learned, kept),
         kept=tuple(field.name for field in fields if field.name in kept),
         left_out={field.name: left_out[field.name] for field in fields if field.name in left_out},
-        related=bool(connected),
+        related=connected,
+        learned=tuple(learned),
         notes=_notes(history, learned),
     )
 

@@ -34,6 +34,10 @@ class Learned:
     """None for a column of too many labels, of which a model keeps none."""
     useless_because: str | None
     note: str | None = None
+    clipped_share: float | None = None
+    """Share of users whose number is beyond the limits; None for anything but a number."""
+    unseen_share: float | None = None
+    """Share of users whose label is none of the declared levels; None for anything but an ordered field."""
 
 
 def learn(history: History, field: ProfileField, seed: int) -> Learned:
@@ -58,6 +62,7 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     low, high = _limits(sample)
     lengths, minima, maxima = zip(*((len(chunk), chunk.min(), chunk.max()) for chunk in numbers()), strict=True)
     rows, least, greatest = sum(lengths), min(minima), max(maxima)
+    clipped_share = sum(int(((chunk < low) | (chunk > high)).sum()) for chunk in numbers()) / rows
     log_unit = _log_unit(sample, low, high, least)
     unclipped = NumberColumn(field.name, log_unit, low=-np.inf, high=np.inf, mean=0.0, scale=1.0)
     # Both are numbers of the history, and what the encoder does to them keeps their order.
@@ -65,13 +70,14 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     clipped = replace(unclipped, low=low, high=high)
     if low == high:
         owners = "every user has" if least == greatest else "all but a few users have"
-        return Learned(field, replace(clipped, mean=low), f"{owners} the same value")
+        return Learned(field, replace(clipped, mean=low), f"{owners} the same value", clipped_share=clipped_share)
     mean = math.fsum(float(_encoded(clipped, chunk).sum()) for chunk in numbers()) / rows
     squares = math.fsum(float(np.square(_encoded(clipped, chunk) - mean).sum()) for chunk in numbers())
     fitted = replace(clipped, mean=mean, scale=math.sqrt(squares / rows))
     if not np.isfinite([low, high, fitted.mean, fitted.scale]).all():
-        return Learned(field, replace(clipped, low=0.0, high=0.0), "its numbers are too large to be compared")
-    return Learned(field, fitted, None)
+        useless = "its numbers are too large to be compared"
+        return Learned(field, replace(clipped, low=0.0, high=0.0), useless, clipped_share=clipped_share)
+    return Learned(field, fitted, None, clipped_share=clipped_share)
 
 
 def _limits(sample: Floats) -> tuple[float, float]:
@@ -118,9 +124,9 @@ def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> L
 def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) -> Learned:
     note = None
     undeclared = sorted(set(counts) - set(field.levels))
+    users = sum(counts[label] for label in undeclared)
     if undeclared:
         shown = ", ".join(repr(label) for label in undeclared[:3]) + (", …" if len(undeclared) > 3 else "")
-        users = sum(counts[label] for label in undeclared)
         note = (
             f"{field.header}: {users:,} users have a label that is none of its levels ({shown}); it counts as unknown"
         )
@@ -128,11 +134,12 @@ def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) ->
     known = {place: counts[level] for place, level in enumerate(field.levels) if level in counts}
     if len(known) < 2:
         reason = "every user has the same value" if known else "no user has one of its levels"
-        return Learned(field, replace(column, mean=float(min(known, default=0))), reason, note)
-    mean = sum(place * users for place, users in known.items()) / sum(known.values())
+        same = replace(column, mean=float(min(known, default=0)))
+        return Learned(field, same, reason, note, unseen_share=users / rows)
+    mean = sum(place * count for place, count in known.items()) / sum(known.values())
     # Whoever is unknown counts as the mean, and as one of the rows.
-    variance = math.fsum(users * (place - mean) ** 2 for place, users in known.items()) / rows
-    return Learned(field, replace(column, mean=mean, scale=math.sqrt(variance)), None, note)
+    variance = math.fsum(count * (place - mean) ** 2 for place, count in known.items()) / rows
+    return Learned(field, replace(column, mean=mean, scale=math.sqrt(variance)), None, note, unseen_share=users / rows)
 
 
 def _encoded(column: Column, numbers: Floats) -> Floats:

@@ -63,9 +63,9 @@ class Judgement:
     """S, of the judged k on the sample."""
     null_silhouettes: tuple[float, ...]
     """S₀: the best that the same search found in each draw of data with the same columns and no segments."""
-    effect: float | None
-    """E = (S − mean S₀) / (1 − mean S₀); None where nothing was drawn."""
-    p_value: float | None
+    effect: float
+    """E = (S − mean S₀) / (1 − mean S₀)."""
+    p_value: float
     """(1 + number of draws with S₀ ≥ S) / (draws + 1)."""
     jaccard: Mapping[int, float]
     """Segment -> mean Jaccard with its match in bootstrap resamples."""

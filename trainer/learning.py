@@ -22,11 +22,13 @@ from trainer.errors import FitRefused, OutputError
 from trainer.fit import FitOptions, Fitted, fit
 from trainer.history import History, read_history, refuse_bad_rows
 from trainer.progress import Watcher
+from trainer.report import REPORT_FILE
 from trainer.scikit import one_thread
 from trainer.stored import PRODUCTION
-from trainer.summary import facts_of, figure
+from trainer.succession import before_fit
+from trainer.summary import facts_of
 from trainer.tables import write_segmented_users
-from trainer.version import Origin, describe, files_of
+from trainer.version import Origin, describe, files_of, findings_of
 
 
 class BadRows(Enum):
@@ -76,28 +78,23 @@ def fit_history(
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
         elif history.rows == 0:
             raise FitRefused(f"{path} has no good row: its first problem is {_first_problem(history)}")
-        fitted = fit(history, options, watcher)
-        watcher.at("writing the version")
-        in_force = store.current(PRODUCTION)
-        origin = Origin(
-            created_at=created_at,
-            parent=None if in_force is None else in_force.version,
-            profile=ProfileReference.of(profile_class),
-        )
-        manifest = store.publish(describe(fitted, history, options, origin), files_of(fitted, history, options.seed))
+        before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
+        fitted = fit(history, options, before, watcher)
+        watcher.at("writing the report and the version")
+        origin = Origin(created_at, before.parent, ProfileReference.of(profile_class))
+        found = findings_of(fitted, history, options, origin)
+        manifest = store.publish(describe(fitted, history, options, origin), files_of(fitted, history, found))
     return Published(manifest, fitted)
 
 
 def print_fit(published: Published, store: ModelStore, store_flag: str) -> None:
     """Print what was fitted, and the next command to type; store_flag repeats the user's --models, or is empty."""
-    manifest, runner_up = published.manifest, published.fitted.choice.runner_up
+    manifest = published.manifest
     accepting = " --accept-no-structure" if manifest.verdict is Verdict.NONE else ""
     facts = facts_of(manifest)
-    if runner_up is not None:
-        facts.append(("runner-up", f"{runner_up.k} segments, silhouette {figure(runner_up.silhouette)}"))
     facts += [("note", note) for note in published.fitted.columns.notes]
     to_copy = [
-        ("files", str(store.folder(manifest.id))),
+        ("report", str(store.folder(manifest.id) / REPORT_FILE)),
         ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
     ]
     print_facts(facts, to_copy)

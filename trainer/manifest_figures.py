@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from models.manifest import Churn, JudgementFigures, LineageFigures, SegmentFateFigures, TrialFigures
 from trainer.findings import Judgement, Lineage
 
 
-def judgement_figures(judgement: Judgement, conditions: Mapping[str, bool]) -> JudgementFigures:
-    """On what the verdict rests; conditions are those of the verdict, in words, with whether each holds."""
+def judgement_figures(judgement: Judgement) -> JudgementFigures:
+    """On what the verdict rests."""
     nulls = judgement.null_silhouettes
     return JudgementFigures(
         effect=judgement.effect,
         p_value=judgement.p_value,
-        conditions=conditions,
         draws=len(nulls),
-        null_silhouette=sum(nulls) / len(nulls) if nulls else None,
+        null_silhouette=sum(nulls) / len(nulls),
         jaccard=judgement.jaccard,
         border_dip_p={border.segment: border.dip_p_value for border in judgement.borders},
         humps=judgement.humps,

@@ -22,10 +22,7 @@ def facts_of(manifest: Manifest, accepted: frozenset[str] = frozenset()) -> list
         ("segments", _segments(manifest)),
         ("silhouette", figure(manifest.silhouette)),
         ("silhouette by k", _by_k(manifest)),
-    ]
-    if manifest.judgement is not None:
-        facts += _evidence(manifest.judgement)
-    facts += [
+        *_evidence(manifest.judgement),
         ("users", f"{manifest.rows:,}"),
         ("users by segment", _sizes(manifest)),
         ("columns kept", ", ".join(manifest.columns.kept)),
@@ -73,41 +70,35 @@ def reasons_in_words(left_out: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
-def figure(silhouette: float | None) -> str:
+def figure(silhouette: float) -> str:
     """A silhouette to three places."""
-    return "none" if silhouette is None else f"{silhouette:.3f}"
+    return f"{silhouette:.3f}"
 
 
 def _segments(manifest: Manifest) -> str:
-    if manifest.k_supported is None or manifest.k_supported == manifest.k:
+    if manifest.k_supported == manifest.k:
         return str(manifest.k)
     return f"{manifest.k} fitted, {manifest.k_supported} supported by the data"
 
 
 def _by_k(manifest: Manifest) -> str:
     judgement = manifest.judgement
-    by_k = (
-        manifest.silhouette_by_k if judgement is None else {k: trial.silhouette for k, trial in judgement.by_k.items()}
-    )
-    elbow_k = manifest.elbow_k if judgement is None else judgement.elbow_k
-    tried = ", ".join(f"{k}: {figure(value)}" for k, value in sorted(by_k.items()))
-    if len(by_k) == 1:
+    tried = ", ".join(f"{k}: {figure(trial.silhouette)}" for k, trial in sorted(judgement.by_k.items()))
+    if len(judgement.by_k) == 1:
         return f"{tried} (k was given)"
-    elbow = "no elbow" if elbow_k is None else f"elbow of the inertia at {elbow_k}"
+    elbow = "no elbow" if judgement.elbow_k is None else f"elbow of the inertia at {judgement.elbow_k}"
     return f"{tried} ({elbow}; it does not vote)"
 
 
 def _evidence(judgement: JudgementFigures) -> list[tuple[str, str]]:
-    evidence = []
-    if judgement.effect is not None and judgement.p_value is not None:
-        drawn = f"{judgement.draws} data sets without segments, mean silhouette {figure(judgement.null_silhouette)}"
-        evidence.append(("stands out", f"E {judgement.effect:.2f}, p {judgement.p_value:.3g} ({drawn})"))
-    if judgement.jaccard:
-        stability = {number: f"{value:.2f}" for number, value in judgement.jaccard.items()}
-        evidence.append(("stability", f"{_by_number(stability)} (Jaccard in resamples)"))
-    if judgement.border_dip_p:
-        borders = {number: f"{value:.3g}" for number, value in judgement.border_dip_p.items()}
-        evidence.append(("borders", f"{_by_number(borders)} (p of the dip test)"))
+    drawn = f"{judgement.draws} data sets without segments, mean silhouette {figure(judgement.null_silhouette)}"
+    stability = {number: f"{value:.2f}" for number, value in judgement.jaccard.items()}
+    borders = {number: f"{value:.3g}" for number, value in judgement.border_dip_p.items()}
+    evidence = [
+        ("stands out", f"E {judgement.effect:.2f}, p {judgement.p_value:.3g} ({drawn})"),
+        ("stability", f"{_by_number(stability)} (Jaccard in resamples)"),
+        ("borders", f"{_by_number(borders)} (p of the dip test)"),
+    ]
     if judgement.runner_up is not None:
         silhouette = judgement.by_k[judgement.runner_up].silhouette
         evidence.append(("runner-up", f"{judgement.runner_up} segments, silhouette {figure(silhouette)}"))

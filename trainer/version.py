@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -12,9 +12,14 @@ from platform import python_version
 import numpy as np
 
 from models.manifest import ColumnUse, Fit, ProfileReference, Verdict
+from trainer import findings
+from trainer.findings import ColumnQuality, Findings, Quality
+from trainer.findings_file import FINDINGS_FILE, findings_to_json
 from trainer.fit import FitOptions, Fitted
 from trainer.golden import golden_rows
 from trainer.history import History
+from trainer.manifest_figures import judgement_figures, lineage_figures
+from trainer.report import report_files
 from trainer.scikit import kmeans_file, scaler_file
 from trainer.tables import write_segment_profiles, write_segmented_users
 
@@ -32,39 +37,92 @@ class Origin:
 
 def describe(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Fit:
     """What the manifest will say, before the store adds the id and the digests."""
+    judgement = fitted.judgement
     return Fit(
         created_at=origin.created_at,
         parent=origin.parent,
         k=fitted.segmentation.k,
-        k_supported=1 if fitted.verdict is Verdict.NONE else None,
-        verdict=fitted.verdict,
-        verdict_reason=fitted.verdict_reason,
+        k_supported=1 if judgement.verdict is Verdict.NONE else fitted.segmentation.k,
+        verdict=judgement.verdict,
+        verdict_reason=judgement.reason,
         columns=ColumnUse(kept=fitted.columns.kept, left_out=fitted.columns.left_out),
-        silhouette=fitted.choice.chosen.silhouette,
-        silhouette_by_k={candidate.k: candidate.silhouette for candidate in fitted.choice.candidates},
-        elbow_k=fitted.choice.elbow_k,
+        silhouette=judgement.silhouette,
+        judgement=judgement_figures(judgement),
+        lineage=None if fitted.lineage is None else lineage_figures(fitted.lineage),
+        given_names=fitted.given_names,
         min_segment_users=options.min_segment_users,
         segment_sizes=fitted.placed.sizes,
         rows=history.rows,
         rows_skipped=history.bad_rows.count,
         data_sha256=history.digest,
         seed=options.seed,
-        options={
-            "k": "chosen" if options.k is None else str(options.k),
-            "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
-            "columns": options.columns,
-            "max-k": str(options.max_k),
-        },
-        libraries={"python": python_version(), **{name: version(name) for name in LIBRARIES}},
+        options=_in_words(options),
+        libraries=_libraries(),
         profile=origin.profile,
     )
 
 
-def files_of(fitted: Fitted, history: History, seed: int) -> Callable[[Path], None]:
+def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Findings:
+    """All that the report tells of the version."""
+    return Findings(
+        judgement=fitted.judgement,
+        tests=fitted.explained.tests,
+        cards=fitted.explained.cards,
+        proxies=fitted.explained.proxies,
+        map=fitted.explained.map,
+        heat=fitted.explained.heat,
+        lineage=fitted.lineage,
+        quality=Quality(
+            rows=history.rows,
+            rows_skipped=history.bad_rows.count,
+            columns=tuple(
+                ColumnQuality(
+                    field=learned.field.name,
+                    header=learned.field.header,
+                    group=learned.field.group,
+                    kind=learned.field.kind,
+                    left_out_because=fitted.columns.left_out.get(learned.field.name),
+                    clipped_share=learned.clipped_share,
+                    unseen_share=learned.unseen_share,
+                )
+                for learned in fitted.columns.learned
+            ),
+            notes=fitted.columns.notes,
+        ),
+        origin=findings.Origin(
+            created_at=origin.created_at,
+            parent=origin.parent,
+            seed=options.seed,
+            options=_in_words(options),
+            libraries=_libraries(),
+            profile=origin.profile.name,
+            profile_digest=origin.profile.schema_digest,
+            data_sha256=history.digest,
+            model_digest=fitted.segmentation.digest,
+        ),
+    )
+
+
+def _in_words(options: FitOptions) -> Mapping[str, str]:
+    return {
+        "k": "chosen" if options.k is None else str(options.k),
+        "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
+        "columns": options.columns,
+        "max-k": str(options.max_k),
+        "min-segment-users": str(options.min_segment_users),
+        "not named": ",".join(sorted(options.not_named)) or "none",
+    }
+
+
+def _libraries() -> Mapping[str, str]:
+    return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def files_of(fitted: Fitted, history: History, found: Findings) -> Callable[[Path], None]:
     """A function that writes every file of the version into the folder that it is given."""
 
     def write(folder: Path) -> None:
-        segmentation, placed = fitted.segmentation, fitted.placed
+        segmentation, placed, seed = fitted.segmentation, fitted.placed, found.origin.seed
         (folder / "model.json").write_bytes(segmentation.to_json())
         (folder / "golden.json").write_bytes(golden_rows(fitted.sample.table, segmentation, seed).to_json())
         (folder / "scaler.joblib").write_bytes(
@@ -75,6 +133,9 @@ def files_of(fitted: Fitted, history: History, seed: int) -> Callable[[Path], No
         write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, placed, seed)
         chunks = zip(history.copy.users(), placed.chunks(), strict=True)
         write_segmented_users(folder / "segmented_users.csv", history.id_header, segmentation.names, chunks)
+        (folder / FINDINGS_FILE).write_bytes(findings_to_json(found))
+        for name, content in report_files(found).items():
+            (folder / name).write_bytes(content)
         if history.bad_rows.count:
             history.bad_rows.write(folder / "bad_rows.csv")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.golden import Golden
-from models.manifest import ColumnUse, Fit, Manifest, ProfileReference, Verdict
+from models.manifest import ColumnUse, Fit, JudgementFigures, Manifest, ProfileReference, TrialFigures, Verdict
 from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
@@ -74,19 +74,31 @@ def random_columns(rows: int, seed: int = 1) -> dict[str, list[Any]]:
     return columns
 
 
-def fit(verdict: Verdict = Verdict.UNJUDGED, at: datetime = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)) -> Fit:
+def fit(verdict: Verdict = Verdict.CLEAR, at: datetime = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)) -> Fit:
     """What a trainer says of a fit."""
     return Fit(
         created_at=at,
         parent=None,
         k=4,
-        k_supported=None,
+        k_supported=1 if verdict is Verdict.NONE else 4,
         verdict=verdict,
         verdict_reason="made by hand",
         columns=ColumnUse(kept=("age",), left_out={}),
         silhouette=0.3,
-        silhouette_by_k={4: 0.3},
-        elbow_k=None,
+        judgement=JudgementFigures(
+            effect=0.25,
+            p_value=0.05,
+            draws=19,
+            null_silhouette=0.07,
+            jaccard=dict.fromkeys(range(4), 0.9),
+            border_dip_p=dict.fromkeys(range(4), 0.01),
+            humps=(),
+            runner_up=None,
+            elbow_k=None,
+            sample_rows=40,
+            by_k={4: TrialFigures(silhouette=0.3, null_silhouette=0.07, gap=0.2, stability=0.9)},
+        ),
+        min_segment_users=10,
         segment_sizes={0: 10, 1: 10, 2: 10, 3: 10},
         rows=40,
         rows_skipped=0,
