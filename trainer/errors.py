@@ -27,3 +27,7 @@ class ExtraMissing(TrainerError):
 
 class NameRefused(TrainerError):
     """A segment cannot have the name that was given."""
+
+
+class ExportRefused(TrainerError):
+    """A model cannot be exported in this form, or the file would not do what the model does."""

@@ -1,0 +1,118 @@
+"""A segmentation as one scikit-learn Pipeline, in a joblib file that loads where this project is not installed.
+
+Its `predict` takes a pandas DataFrame with one column for each field that counts in the distance, under the field's
+name as in an event; other columns are let be. A number is a number, a label a string, several labels a list of strings:
+a list itself, neither a tuple nor text with commas, which raise TypeError. It returns the stable number of each row's
+segment.
+
+All steps are scikit-learn's own objects: a ColumnTransformer that encodes, a StandardScaler, and a KNeighborsClassifier
+that knows one point for each segment, its centroid, and says the stable number of the nearest one. KMeans.predict would
+find the same one, but say its place in a list. Nothing of this project is in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from models.encoding import (
+    CategoryColumn,
+    Column,
+    Columns,
+    Encoder,
+    Floats,
+    NumberColumn,
+    OrderedColumn,
+    SeveralOfColumn,
+)
+from models.segmentation import Segmentation
+from models.store import StoredModel
+
+
+def write(stored: StoredModel, path: Path) -> None:
+    """Write the pipeline of a stored model."""
+    segmentation = stored.segmentation
+    encoder = segmentation.encoder
+    numbers = [segment.number for segment in segmentation.segments]
+    pipeline = Pipeline(
+        [
+            ("encode", _encode(encoder)),
+            ("scale", _scale(encoder)),
+            ("segment", KNeighborsClassifier(n_neighbors=1, algorithm="brute").fit(segmentation.centroids, numbers)),
+        ]
+    )
+    joblib.dump(pipeline, path)
+
+
+def assigned(segmentation: Segmentation, path: Path, columns: Columns) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Segment and distance of each row, as scikit-learn reads them out of the file: one that was just written here."""
+    pipeline: Any = joblib.load(path)
+    frame = _frame(segmentation.encoder, columns)
+    distance, _ = pipeline[-1].kneighbors(pipeline[:-1].transform(frame))
+    return pipeline.predict(frame), distance.ravel()
+
+
+def _frame(encoder: Encoder, columns: Columns) -> pd.DataFrame:
+    return pd.DataFrame({column.name: pd.Series([*columns[column.name]]) for column in encoder.kept})
+
+
+def _encode(encoder: Encoder) -> Any:
+    steps = [(column.name, _step(column), _selected(column)) for column in encoder.kept]
+    encode = ColumnTransformer(steps, sparse_threshold=0.0, verbose_feature_names_out=False)
+    return encode.fit(_frame(encoder, {column.name: _taught(column) for column in encoder.kept}))
+
+
+def _step(column: Column) -> Any:
+    match column:
+        case NumberColumn():
+            clipped = _clip(column.low, column.high)
+            if column.log_unit is None:
+                return clipped
+            # Fitted on one number, a MaxAbsScaler divides by it.
+            return make_pipeline(_clip(0.0, None), MaxAbsScaler(), FunctionTransformer(np.log1p), clipped)
+        case OrderedColumn():
+            return make_pipeline(
+                OrdinalEncoder(categories=[[*column.levels]], handle_unknown="use_encoded_value", unknown_value=np.nan),
+                SimpleImputer(strategy="constant", fill_value=column.mean),
+            )
+        case CategoryColumn():
+            return OneHotEncoder(categories=[[*column.levels]], handle_unknown="ignore", sparse_output=False)
+        case SeveralOfColumn():
+            # What list.copy refuses is no list: text would otherwise be taken for a list of characters.
+            places = {level: place for place, level in enumerate(column.levels)}
+            return CountVectorizer(analyzer=list.copy, vocabulary=places, binary=True, lowercase=False)
+
+
+def _clip(low: float, high: float | None) -> Any:
+    return FunctionTransformer(np.clip, kw_args={"a_min": low, "a_max": high}, validate=True)
+
+
+def _selected(column: Column) -> str | list[str]:
+    """By a list of one name a step is given a table, by the name alone a series: the items of lists are text to it."""
+    return column.name if isinstance(column, SeveralOfColumn) else [column.name]
+
+
+def _taught(column: Column) -> Sequence[Any]:
+    """Values from which the column's step learns what the model knows."""
+    if isinstance(column, NumberColumn):
+        return [column.log_unit or 0.0]
+    return [[*column.levels]] if isinstance(column, SeveralOfColumn) else [column.levels[0]]
+
+
+def _scale(encoder: Encoder) -> Any:
+    scaler = StandardScaler()
+    scaler.mean_, scaler.scale_, scaler.var_ = encoder.means, encoder.scales, encoder.scales**2
+    scaler.n_features_in_, scaler.n_samples_seen_ = encoder.width, 1
+    return scaler
