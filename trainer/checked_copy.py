@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -144,7 +143,7 @@ class CopyWriter:
         self._file = scratch_file()
         self._writer = pa.ipc.new_file(self._file, self._schema, options=_compressed())
 
-    def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
+    def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
         """Append a chunk of users; a column whose labels turn out to be too many is not recorded any further."""
         if not users:
             return
@@ -171,7 +170,7 @@ class CopyWriter:
         """Give the copy up, before or after it is finished."""
         close(self._file)
 
-    def _array(self, field: ProfileField, values: Sequence[Any]) -> Any:
+    def _array(self, field: ProfileField, values: Sequence[Any] | Floats) -> Any:
         if field.kind is Kind.NUMBER:
             return pa.array(values, pa.float64())
         if field.name in self._too_many:
@@ -180,7 +179,7 @@ class CopyWriter:
         codes = self._codes[field.name]
         if field.kind is Kind.SEVERAL_OF:
             # A set has another order in each process.
-            lists = [sorted(items) if isinstance(items, AbstractSet) else items for items in values]
+            lists = [sorted(items) if isinstance(items, set | frozenset) else items for items in values]
             ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
             items = np.array([*map(codes.__getitem__, chain.from_iterable(lists))], dtype=np.int32)
             array = pa.ListArray.from_arrays(pa.array(ends), pa.array(items))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -172,10 +173,11 @@ def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> Hist
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
-        for rows in source.rows:
-            checked = check(rows)
-            bad_rows.add(checked.bad_rows)
-            writer.add(checked.places, checked.users, checked.columns)
+        with _no_search_for_cycles():
+            for rows in source.rows:
+                checked = check(rows)
+                bad_rows.add(checked.bad_rows)
+                writer.add(checked.places, checked.users, checked.columns)
         copy = writer.finish()
         if copy.rows + bad_rows.count == 0:
             raise HistoryError(f"{path} has a header and no rows: there is nothing to learn from")
@@ -232,6 +234,21 @@ def _opened(path: Path, profile_class: type[BaseModel], told: Told) -> Iterator[
         else:
             with csv_source(path, file, path.stat().st_size, profile_class, told) as source:
                 yield source
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A context in which Python does not look for garbage in cycles.
+
+    Rows make none, and among the millions of small objects that they are, the search takes a third of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # --- users who are there twice ---------------------------------------------------------------------------------------

@@ -104,5 +104,5 @@ def items_of(cells: Sequence[str]) -> list[tuple[str, ...]]:
     known: dict[str, tuple[str, ...]] = {}
     for cell in cells:
         if cell not in known:
-            known[cell] = tuple(item for item in map(str.strip, cell.split(",")) if item)
+            known[cell] = tuple(filter(None, map(str.strip, cell.split(","))))
     return [known[cell] for cell in cells]
