@@ -58,6 +58,7 @@ lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
 lock: $(VENV)/installed-lock  ## pin what pyproject.toml asks for; LOCK_FLAGS=--upgrade takes newer versions
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra test -o requirements/test.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra demo -c requirements/test.txt -o requirements/demo.txt
+	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra export -c requirements/test.txt -o requirements/export.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra trainer -c requirements/test.txt -o requirements/trainer.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml -c requirements/test.txt -o requirements/base.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/build.in -c requirements/test.txt -o requirements/build.txt
