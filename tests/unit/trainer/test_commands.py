@@ -76,7 +76,7 @@ def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) 
     assert status == 0
     facts = dict(re.split(r"  +", line, maxsplit=1) for line in output.splitlines())
     version = facts["version"]
-    assert facts["verdict"] == "unjudged: the structure has not been judged"
+    assert facts["verdict"].startswith("clear: far more grouped than data without segments")
     assert facts["segments"] == "3"
     assert re.fullmatch(r"0\.\d{3}", facts["silhouette"])
     assert re.match(r"2: 0\.\d{3}, 3: .* \(elbow of the inertia at \d+; it does not vote\)", facts["silhouette by k"])
@@ -84,7 +84,7 @@ def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) 
     assert facts["users by segment"] == "0: 50 (50%), 1: 30 (30%), 2: 20 (20%)"
     assert "likes_and_reactions" in facts["columns kept"]
     assert facts["columns left out"].endswith("(not related to any other column)")
-    assert facts["files"] == f"a store/versions/{version}"
+    assert facts["report"] == f"a store/versions/{version}/report.html"
     assert facts["next"] == f"segment-trainer promote {version} --models 'a store'"
     assert "choosing the number of segments …\n" in errors
 
@@ -111,7 +111,14 @@ def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path
     assert status == 0
     (manifest,) = ModelStore(Path("model-store")).versions()
     assert (manifest.k, manifest.seed) == (4, 5)
-    assert manifest.options == {"k": "4", "only": "behaviour,device", "columns": "all", "max-k": "10"}
+    assert manifest.options == {
+        "k": "4",
+        "only": "behaviour,device",
+        "columns": "all",
+        "max-k": "10",
+        "min-segment-users": "5",
+        "not named": "demographic",
+    }
     assert "device_usage" in manifest.columns.kept
     assert "age" not in manifest.columns.kept
 
@@ -191,7 +198,7 @@ def test_a_class_of_ones_own_is_fitted_and_another_one_is_told_apart(tmp_path: P
     )
     lines = [f"c{i},{(i % 2) * 50 + i % 5},{'FR' if i % 2 else 'DE'}" for i in range(60)]
     (tmp_path / "shop.csv").write_text("\n".join(["customer,orders,country", *lines]) + "\n", encoding="utf-8")
-    status, output, _ = run("fit", "shop.csv", "--profile", "shop.py:Shop", "--promote")
+    status, output, _ = run("fit", "shop.csv", "--profile", "shop.py:Shop", "--promote", "--accept-no-structure")
     assert status == 0
     assert "columns kept      orders, country" in output
     assert run("assign", "shop.csv", "-o", "out.csv", "--profile", "shop.py:Shop")[0] == 0
@@ -232,10 +239,10 @@ def test_promote_with_a_fit_without_structure_is_refused_and_the_version_stays(t
 
 def test_assign_gives_the_users_of_the_fit_what_the_fit_gave_them(here: Path, run: Run, ids: dict[str, str]) -> None:
     words = ("assign", "groups.csv", "-o", "out.csv", "--models", "store")
-    assert run(*words, "--version", ids["unjudged"])[0] == 0
-    stored = ModelStore(here / "store").folder(ids["unjudged"]) / "segmented_users.csv"
+    assert run(*words, "--version", ids["clear"])[0] == 0
+    stored = ModelStore(here / "store").folder(ids["clear"]) / "segmented_users.csv"
     assert (here / "out.csv").read_bytes() == stored.read_bytes()
-    run("promote", ids["unjudged"], "--models", "store")
+    run("promote", ids["clear"], "--models", "store")
     (here / "out.csv").unlink()
     status, output, _ = run(*words)
     assert status == 0
@@ -247,7 +254,7 @@ def test_assign_counts_values_that_training_did_not_see(here: Path, run: Run, id
     rows = noise(10)
     rows[0]["Language"] = rows[1]["Language"] = "Esperanto"
     write(here / "new.csv", rows)
-    _, output, _ = run("assign", "new.csv", "-o", "out.csv", "--models", "store", "--version", ids["unjudged"])
+    _, output, _ = run("assign", "new.csv", "-o", "out.csv", "--models", "store", "--version", ids["clear"])
     assert "unknown values    language: 2 users" in output
 
 
@@ -271,9 +278,7 @@ def test_what_cannot_be_assigned_is_refused_and_nothing_is_written(
     rows[1]["Age"] = ""
     write(here / "bad.csv", rows)
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
-    status, output, errors = run(
-        "assign", *(ids["unjudged"] if w == "GROUPS" else w for w in words), "--models", "store"
-    )
+    status, output, errors = run("assign", *(ids["clear"] if w == "GROUPS" else w for w in words), "--models", "store")
     assert status == 2
     assert output == ""
     assert message in errors
@@ -284,13 +289,13 @@ def test_what_cannot_be_assigned_is_refused_and_nothing_is_written(
 
 
 def test_list_show_and_history_print_for_people(here: Path, run: Run, ids: dict[str, str]) -> None:
-    run("promote", ids["unjudged"], "--models", "store")
+    run("promote", ids["clear"], "--models", "store")
     _, output, _ = run("list", "--models", "store")
     header, *lines = output.splitlines()
     assert header.split() == ["version", "created", "verdict", "segments", "silhouette", "users", "alias"]
     assert sorted(line.split()[0] for line in lines) == sorted(ids.values())
     (produced,) = (line for line in lines if line.endswith("production"))
-    assert ids["unjudged"] in produced
+    assert ids["clear"] in produced
     _, output, _ = run("show", ids["none"], "--models", "store")
     assert "verdict           none: no two columns are related" in output
     assert "silhouette by k   3: 0." in output
@@ -298,13 +303,13 @@ def test_list_show_and_history_print_for_people(here: Path, run: Run, ids: dict[
     assert "options           k 3, only all, columns related" in output
     assert "scikit-learn" in output
     _, output, _ = run("history", "--models", "store")
-    assert re.search(rf"promote  {ids['unjudged']}  none +unjudged", output)
+    assert re.search(rf"promote  {ids['clear']}  none +clear", output)
 
 
 def test_list_show_and_history_print_json_for_machines(here: Path, run: Run, ids: dict[str, str]) -> None:
     run("promote", ids["none"], "--models", "store", "--accept-no-structure")
     listed = json.loads(run("list", "--json", "--models", "store")[1])
-    assert {entry["id"]: entry["aliases"] for entry in listed} == {ids["none"]: ["production"], ids["unjudged"]: []}
+    assert {entry["id"]: entry["aliases"] for entry in listed} == {ids["none"]: ["production"], ids["clear"]: []}
     shown = json.loads(run("show", ids["none"], "--json", "--models", "store")[1])
     assert shown in listed
     assert shown["verdict"] == "none"
@@ -332,11 +337,11 @@ def test_promote_refuses_what_has_no_structure_unless_it_is_accepted(here: Path,
 
 
 def test_rollback_puts_back_what_was_before(here: Path, run: Run, ids: dict[str, str]) -> None:
-    run("promote", ids["unjudged"], "--models", "store")
+    run("promote", ids["clear"], "--models", "store")
     run("promote", ids["none"], "--models", "store", "--accept-no-structure")
     status, output, _ = run("rollback", "--models", "store")
     assert status == 0
-    assert output.startswith(f"{ids['unjudged']} is in production again, before: {ids['none']}")
+    assert output.startswith(f"{ids['clear']} is in production again, before: {ids['none']}")
     status, _, errors = run("rollback", "--models", "store")
     assert status == 2
     assert "no earlier version to go back to" in errors
@@ -377,8 +382,8 @@ def test_a_wrong_command_is_refused_with_the_reason(run: Run, words: list[str], 
 
 
 def test_a_damaged_version_is_named(here: Path, run: Run, ids: dict[str, str]) -> None:
-    (ModelStore(here / "store").folder(ids["unjudged"]) / "kmeans.joblib").write_bytes(b"")
-    status, _, errors = run("promote", ids["unjudged"], "--models", "store")
+    (ModelStore(here / "store").folder(ids["clear"]) / "kmeans.joblib").write_bytes(b"")
+    status, _, errors = run("promote", ids["clear"], "--models", "store")
     assert status == 2
     assert "kmeans.joblib is not what was published" in errors
 
@@ -426,7 +431,7 @@ def test_what_is_stored_needs_the_base_install_only(here: Path, ids: dict[str, s
     commands = (
         ["list"],
         ["show", ids["none"]],
-        ["promote", ids["unjudged"]],
+        ["promote", ids["clear"]],
         ["promote", ids["none"], "--accept-no-structure"],
         ["rollback"],
         ["history"],
@@ -438,13 +443,22 @@ def test_what_is_stored_needs_the_base_install_only(here: Path, ids: dict[str, s
 
 
 def test_a_command_whose_extra_is_missing_says_which(here: Path) -> None:
-    statuses, errors = without_extras(here, ["fit", "groups.csv"], ["assign", "groups.csv", "-o", "out.csv"])
-    assert statuses == ["fit 2", "assign 2"]
+    first, second = ModelStore(here / "store").versions()
+    statuses, errors = without_extras(
+        here,
+        ["fit", "groups.csv"],
+        ["assign", "groups.csv", "-o", "out.csv"],
+        ["compare", first.id, second.id, "groups.csv"],
+        ["name", first.id, "0", "Owls"],
+        ["promote", first.id, "--accept-no-structure"],
+        ["promote", second.id, "--accept-no-structure", "--data", "groups.csv"],
+    )
+    assert statuses == ["fit 2", "assign 2", "compare 2", "name 2", "promote 0", "promote 2"]
     for line in errors.splitlines():
         assert re.fullmatch(
             r'segment-trainer: this command needs \w+, .*: install it with the extra "trainer" \(.*\)', line
         )
-    assert len(errors.splitlines()) == 2
+    assert len(errors.splitlines()) == 5
 
 
 def test_a_fit_that_is_interrupted_says_so_and_leaves_no_version(here: Path) -> None:
@@ -475,7 +489,7 @@ def test_help_is_quick_and_names_every_command(here: Path) -> None:
     with process(here, "--help", program=("-X", "importtime", "-m", "trainer")) as running:
         output, errors = running.communicate()
     assert running.returncode == 0
-    for command in ("fit", "assign", "list", "show", "history", "promote", "rollback", "prune"):
+    for command in ("fit", "assign", "list", "show", "history", "promote", "compare", "name", "rollback", "prune"):
         assert re.search(rf"^ +{command} +\w", output, re.MULTILINE), command
     assert "sklearn" not in errors
     assert "pandas" not in errors
