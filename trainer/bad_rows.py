@@ -12,7 +12,6 @@ from trainer.rows import BadRow
 from trainer.scratch import close, room_needed, scratch_file
 
 SHOWN = 20
-_BETWEEN_PROBLEMS = "; "
 
 
 class BadRows:
@@ -39,15 +38,15 @@ class BadRows:
                 self.count += 1
                 if self.count <= SHOWN:
                     self.first.append(row)
-                self._writer.writerow([row.place, _BETWEEN_PROBLEMS.join(row.problems), *row.cells])
+                self._writer.writerow([row.place, row.problem, *row.cells])
             self._file.flush()
 
     def __iter__(self) -> Iterator[BadRow]:
         self._file.seek(0)
         reader = csv.reader(self._file)
         next(reader)
-        for place, problems, *cells in reader:
-            yield BadRow(int(place), (problems,), tuple(cells))
+        for place, problem, *cells in reader:
+            yield BadRow(int(place), problem, tuple(cells))
 
     def write(self, path: Path) -> None:
         """Write a CSV file of all rows: where each stands, what is wrong with it, and its cells as they were."""

@@ -61,7 +61,7 @@ class Check:
                 i = good[place]
                 problems.setdefault(i, []).append(self._described(message, where, rows, i))
         bad_rows = [
-            BadRow(rows.places[i], tuple(why), tuple(cell_text(column[i]) for column in rows.columns))
+            BadRow(rows.places[i], "; ".join(why), tuple(cell_text(column[i]) for column in rows.columns))
             for i, why in problems.items()
         ]
         return Checked(

@@ -78,7 +78,6 @@ def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
 
     Read in binary, because a text file that is no UTF-8 does not tell the line, and pandas does not either.
     """
-    number = 0
     try:
         for number, line in enumerate(content, start=1):
             if number == 1:
@@ -91,9 +90,8 @@ def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
                     f"for example with iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
                 ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        # Whatever else is wrong: what was read so far is not the whole history.
         raise HistoryError(
-            f"{path} is cut off or damaged after line {number} (gzip: {error}): copy it again, or compress it again"
+            f"{path} is cut off or damaged (gzip: {error}): copy it again, or compress it again"
         ) from error
     except OSError as error:
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
@@ -151,7 +149,7 @@ def _by_column(lines: list[int], rows: list[list[str]], layout: Layout) -> Rows:
     broken: tuple[BadRow, ...] = ()
     if {*map(len, rows)} != {width}:
         broken = tuple(
-            BadRow(line, (f"the row: has {len(cells)} cells, the header has {width}",), tuple(cells))
+            BadRow(line, f"the row: has {len(cells)} cells, the header has {width}", tuple(cells))
             for line, cells in zip(lines, rows, strict=True)
             if len(cells) != width
         )

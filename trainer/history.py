@@ -210,7 +210,7 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     bad_rows = history.bad_rows
     if not bad_rows.count:
         return
-    lines = [f"  {bad_rows.place} {row.place}, {'; '.join(row.problems)}" for row in bad_rows.first]
+    lines = [f"  {bad_rows.place} {row.place}, {row.problem}" for row in bad_rows.first]
     if bad_rows.count > len(bad_rows.first):
         lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
     count = f"{bad_rows.count:,} bad {'row' if bad_rows.count == 1 else 'rows'}"
@@ -286,7 +286,7 @@ def _rows_at(path: Path, profile_class: type[BaseModel], told: Told, problems: M
                 if place in problems:
                     cells = tuple(cell_text(column[i]) for column in rows.columns)
                     user = shown(cells[source.layout.id_at])
-                    yield BadRow(place, (f"{source.layout.id_header}: {user} {problems[place]}",), cells)
+                    yield BadRow(place, f"{source.layout.id_header}: {user} {problems[place]}", cells)
 
 
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:

@@ -25,7 +25,7 @@ class BadRow:
     """A row that is no profile: where it stands, what is wrong in which column, and its cells as they were."""
 
     place: int
-    problems: tuple[str, ...]
+    problem: str
     cells: tuple[str, ...]
 
 

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import hashlib
 import json
 import os
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas import UserProfile
-from schemas.roles import Kind, category, number
+from schemas.roles import Kind, category, number, several_of
 from tests.unit.trainer.histories import ADS_DATA, FIELDS, HEADER, noise, read, table, users, write
 from trainer.bad_rows import SHOWN
 from trainer.errors import HistoryError
-from trainer.history import read_history, refuse_bad_rows
+from trainer.history import USERS_COMPARED, read_history, refuse_bad_rows
 from trainer.rows import CHUNK_ROWS
 
 
@@ -127,7 +128,7 @@ def test_a_bad_row_is_named_with_line_column_and_reason(path: Path, header: str,
     rows[2][header] = cell
     history = read(write(path, rows))
     (bad_row,) = history.bad_rows.first
-    assert (bad_row.place, bad_row.problems) == (4, (problem,))
+    assert (bad_row.place, bad_row.problem) == (4, problem)
     assert bad_row.cells == tuple(str(rows[2][name]) for name in HEADER)
     assert users(history) == ("user-0", "user-1", "user-3", "user-4")
     assert history.rows == 4
@@ -137,15 +138,15 @@ def test_every_problem_of_a_row_is_named(path: Path) -> None:
     rows = noise(2)
     rows[1] |= {"Age": "", "Conversion Rates": "much"}
     (bad_row,) = read(write(path, rows)).bad_rows.first
-    assert bad_row.problems == ("Age: is empty", "Conversion Rates: 'much' should be a valid number")
+    assert bad_row.problem == "Age: is empty; Conversion Rates: 'much' should be a valid number"
 
 
 def test_a_row_with_another_number_of_cells_is_a_bad_row(path: Path) -> None:
     path.write_text(text_of(path) + "user-9,18-24\n" + ",".join("x" * 20) + "\n", encoding="utf-8")
     history = read(path)
-    assert [(row.place, row.problems) for row in history.bad_rows.first] == [
-        (5, ("the row: has 2 cells, the header has 16",)),
-        (6, ("the row: has 20 cells, the header has 16",)),
+    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+        (5, "the row: has 2 cells, the header has 16"),
+        (6, "the row: has 20 cells, the header has 16"),
     ]
 
 
@@ -153,8 +154,8 @@ def test_a_user_named_again_is_a_bad_row_that_names_the_first_line(path: Path) -
     rows = noise(4)
     rows[3]["User ID"] = "user-1"
     history = read(write(path, rows))
-    assert [(row.place, row.problems) for row in history.bad_rows.first] == [
-        (5, ("User ID: 'user-1' is already on line 3",))
+    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+        (5, "User ID: 'user-1' is already on line 3")
     ]
     assert users(history) == ("user-0", "user-1", "user-2")
 
@@ -221,10 +222,174 @@ def test_a_class_of_ones_own_is_the_rule_its_own_checks_included(path: Path) -> 
     path.write_text("customer,Land,orders,refunds\na,FR,3,1\nb,FR,1,2.5\nc,FR,1.5,0\n", encoding="utf-8")
     with read_history(path, Shop, lambda *_: None) as history:
         assert users(history) == ("a",)
-        assert [(row.place, row.problems) for row in history.bad_rows.first] == [
-            (3, ("the row: value error, more refunds than orders",)),
-            (4, ("orders: '1.5' should be a valid integer",)),
+        assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+            (3, "the row: value error, more refunds than orders"),
+            (4, "orders: '1.5' should be a valid integer"),
         ]
+
+
+class Open(BaseModel):
+    history_id_column: ClassVar[str] = "who"
+
+    spent: Annotated[float, number("sales")]
+    visits: Annotated[int, number("sales")]
+    tags: Annotated[frozenset[str], several_of("interest")]
+
+
+def test_a_number_that_no_event_can_hold_is_a_bad_row_though_the_class_takes_it(path: Path) -> None:
+    huge = "1" + "0" * 400
+    path.write_text(f"who,spent,visits,tags\na,1.5,2,\nb,inf,2,\nc,nan,2,\nd,1,{huge},\n", encoding="utf-8")
+    with read_history(path, Open, lambda *_: None) as history:
+        assert users(history) == ("a",)
+        assert [row.problem for row in history.bad_rows.first] == [
+            "spent: 'inf' should be a finite number",
+            "spent: 'nan' should be a finite number",
+            f"visits: '{huge[:40]}…' should be a finite number",
+        ]
+
+
+def test_the_labels_of_a_set_have_one_order_in_every_process(path: Path) -> None:
+    tags = ",".join(f"tag {i:02}" for i in range(40))
+    path.write_text(f'who,spent,visits,tags\na,1.5,2,"{tags}"\n', encoding="utf-8")
+    with read_history(path, Open, lambda *_: None) as history:
+        assert table(history)["tags"].tolist() == [tuple(tags.split(","))]
+
+
+# --- users who are there twice ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compared", [USERS_COMPARED, 3])
+def test_a_repeated_user_is_found_however_many_are_compared_at_a_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch, compared: int
+) -> None:
+    monkeypatch.setattr("trainer.history.USERS_COMPARED", compared)
+    rows = noise(40)
+    for at, earlier in ((39, 0), (12, 7), (13, 7)):
+        rows[at]["User ID"] = f"user-{earlier}"
+    history = read(write(path, rows))
+    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+        (14, "User ID: 'user-7' is already on line 9"),
+        (15, "User ID: 'user-7' is already on line 9"),
+        (41, "User ID: 'user-0' is already on line 2"),
+    ]
+    assert users(history) == tuple(f"user-{i}" for i in range(40) if i not in {12, 13, 39})
+    assert table(history)["age"].tolist() == [row["Age"] for i, row in enumerate(rows) if i not in {12, 13, 39}]
+
+
+def test_users_whose_hashes_are_equal_are_not_taken_for_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.checked_copy.hash", len, raising=False)
+    history = read(write(path, [*noise(20), noise(5)[4]]))
+    assert len(users(history)) == 20
+    assert [row.problem for row in history.bad_rows.first] == ["User ID: 'user-4' is already on line 6"]
+
+
+def test_labels_that_only_repeated_rows_have_are_no_labels_of_the_history(path: Path) -> None:
+    rows = noise(30)
+    rows[20] |= {"User ID": "user-3", "Language": "Esperanto"}
+    assert "Esperanto" not in read(write(path, rows)).label_counts("language")
+
+
+def test_bad_rows_are_written_in_the_order_of_the_file_with_their_cells(path: Path) -> None:
+    rows = [{**row, "Notes": "kept, too"} for row in noise(30)]
+    rows[25]["Age"] = rows[5]["Age"] = ""
+    rows[9]["User ID"] = "user-2"
+    history = read(write(path, rows))
+    history.bad_rows.write(path.with_name("bad.csv"))
+    with path.with_name("bad.csv").open(encoding="utf-8", newline="") as file:
+        header, *written = csv.reader(file)
+    assert header == ["line", "problem", *HEADER, "Notes"]
+    assert [row[:3] for row in written] == [
+        ["7", "Age: is empty", "user-5"],
+        ["11", "User ID: 'user-2' is already on line 4", "user-2"],
+        ["27", "Age: is empty", "user-25"],
+    ]
+    assert [row[-1] for row in written] == ["kept, too"] * 3
+
+
+# --- what is in the copy ---------------------------------------------------------------------------------------------
+
+
+def test_labels_are_counted_by_users_not_by_how_often_one_has_them(path: Path) -> None:
+    rows = noise(3)
+    for row, items in zip(rows, ("Gaming, Gaming, Pet Care", "Gaming", ""), strict=True):
+        row["Top Interests"] = items
+    history = read(write(path, rows))
+    assert history.label_counts("top_interests") == {"Gaming": 2, "Pet Care": 1}
+    assert sum(history.label_counts("age").values()) == 3
+
+
+def test_a_sample_is_seeded_in_the_order_of_the_file_and_leaves_nobody_out_where_all_fit(path: Path) -> None:
+    rows = [row | {"Likes and Reactions": i} for i, row in enumerate(noise(CHUNK_ROWS + 500))]
+    history = read(write(path, rows))
+    first, again, other = (history.sample(300, seed) for seed in (1, 1, 2))
+    assert first.equals(again)
+    assert not first.equals(other)
+    assert len(first) == 300
+    assert first["likes_and_reactions"].is_monotonic_increasing
+    assert first["likes_and_reactions"].is_unique
+    assert first["likes_and_reactions"].max() > CHUNK_ROWS
+    assert history.sample(len(rows), 1)["likes_and_reactions"].tolist() == [*range(len(rows))]
+
+
+def test_chunks_hold_only_the_columns_asked_for(path: Path) -> None:
+    history = read(write(path, noise(10)))
+    (chunk,) = history.chunks(["age", "top_interests"])
+    assert [*chunk.columns] == ["age", "top_interests"]
+
+
+def test_a_hundred_thousand_different_labels_are_read(path: Path) -> None:
+    rows = noise(1_000)
+    for i, row in enumerate(rows):
+        row["Top Interests"] = ", ".join(f"interest {j}" for j in range(i * 100, i * 100 + 100))
+    history = read(write(path, rows))
+    assert len(history.label_counts("top_interests")) == 100_000
+    assert history.fields == FIELDS
+
+
+def test_a_column_with_more_labels_than_that_is_not_recorded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.checked_copy.MOST_LABELS", 10)
+    rows = noise(CHUNK_ROWS + 30)
+    for i, row in enumerate(rows):
+        row["Language"], row["Top Interests"] = f"language {i}", f"interest {i}"
+    history = read(write(path, rows))
+    assert {field.name for field in FIELDS} - {field.name for field in history.fields} == {"language", "top_interests"}
+    assert table(history)["age"].tolist() == [row["Age"] for row in rows]
+
+
+def test_nothing_lies_in_the_folder_for_temporary_files_even_while_a_history_is_open(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with read_history(write(path, noise(50)), UserProfile, lambda *_: None) as history:
+        assert history.rows == 50
+        assert [*scratch.iterdir()] == []
+
+
+# --- other kinds of file ---------------------------------------------------------------------------------------------
+
+
+def test_a_compressed_history_is_the_same_history_whatever_it_is_called(path: Path) -> None:
+    rows = noise(200)
+    plain = read(write(path, rows))
+    compressed = path.with_name("users.export")
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    history = read(compressed)
+    assert table(history).equals(table(plain))
+    assert users(history) == users(plain)
+    assert history.digest == hashlib.sha256(compressed.read_bytes()).hexdigest()
+
+
+def test_a_compressed_history_that_is_cut_off_is_refused(path: Path) -> None:
+    whole = gzip.compress(write(path, noise(500)).read_bytes())
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(HistoryError, match=r"is cut off or damaged \(gzip: Compressed file ended .*\): copy it again"):
+        read(path)
+    path.write_bytes(whole[:-8] + b"\0" * 8)
+    with pytest.raises(HistoryError, match=r"is cut off or damaged \(gzip: CRC check failed"):
+        read(path)
 
 
 # What an event can hold and a CSV cell can too, the bounds of the profile class on both sides.
