@@ -20,11 +20,12 @@ def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, 
     """A row for each number and ordered field, and for each label or item: at most 25, the most uneven ones.
 
     Of the fields that count in the distance or survive their test, in the order of the profile; cells in the order of
-    the segments by size, largest first. A cell of under 20 users is suppressed.
+    the segments by size, largest first. A cell of under 20 users is suppressed, a row of such cells left out.
     """
     told = {column.name for column in division.sample.encoder.kept} | {test.field for test in tests if test.survives}
     fields = [field for field in division.sample.fields if field.name in told]
     found = [_row(trait, division) for field in fields for trait in traits(division.sample, field)]
+    found = [(unevenness, row) for unevenness, row in found if any(value is not None for value in row.values)]
     uneven = sorted(range(len(found)), key=lambda at: (-round(found[at][0], 6), at))[:MOST_ROWS]
     return tuple(found[at][1] for at in sorted(uneven))
 

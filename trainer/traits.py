@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from models.encoding import Floats, NumberColumn
 from schemas.roles import Kind, ProfileField
-from trainer.privacy import LEAST_SHOWN
-from trainer.relations import quantile_bins
+from trainer.relations import LEAST_EXPECTED_ROWS, quantile_bins
 from trainer.sample import Sample
+
+# Of a level that fewer have, no table expects enough rows in every cell, however few segments there are.
+LEAST_LEVEL_ROWS = 2 * LEAST_EXPECTED_ROWS
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Trait:
 
 
 def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
-    """The traits of a field: one of a number or an ordered field, else one for each level that 20 sampled users have.
+    """The traits of a field: one of a number or an ordered field, else one for each level that 10 sampled users have.
 
     Numbers are clipped to the limits of the encoder, in their own unit, so that no mean hangs on one extreme cell.
     """
@@ -65,7 +67,7 @@ def _levels(
     for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
         by_level.setdefault(label, []).append(row)
     for level in sorted(by_level):
-        if len(by_level[level]) >= LEAST_SHOWN:
+        if len(by_level[level]) >= LEAST_LEVEL_ROWS:
             marks = np.zeros(n)
             marks[by_level[level]] = 1.0
             yield Trait(field, level, marks)
@@ -75,7 +77,7 @@ def factors(sample: Sample, field: ProfileField) -> tuple[Floats, ...]:
     """The field as levels, each user in exactly one: marks 0 or 1, shape (n, levels).
 
     One factor a field: five quantile bins of a number, the places of an ordered field, the labels of a category, those
-    that under 20 users have joined. Of several-of, one factor an item: having it or not.
+    that under 10 users have joined. Of several-of, one factor an item: having it or not.
     """
     found = traits(sample, field)
     if field.kind is Kind.NUMBER:
