@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -112,12 +113,14 @@ class CheckedCopy:
         """Remove it."""
         close(self.file)
 
+    @cached_property
+    def _schema(self) -> Any:
+        return pa.ipc.open_file(self.file).schema
+
     def _batches(self, *names: str) -> Iterator[Any]:
         """Every chunk, with these columns only; no other is read from the disk."""
-        schema = pa.ipc.open_file(self.file).schema
-        options = pa.ipc.IpcReadOptions(
-            use_threads=False, included_fields=[schema.get_field_index(name) for name in names]
-        )
+        included = [self._schema.get_field_index(name) for name in names]
+        options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=included)
         reader = pa.ipc.open_file(self.file, options=options)
         for i in range(reader.num_record_batches):
             yield reader.get_batch(i).select(names)

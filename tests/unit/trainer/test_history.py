@@ -428,8 +428,9 @@ def test_a_row_is_good_exactly_when_the_same_profile_in_an_event_is(tmp_path: Pa
             expected[f"user-{i}"] = UserProfile.model_validate_json(json.dumps(profile))
         except ValidationError:
             continue
-    history = read(path)
-    assert users(history) == tuple(expected)
-    assert history.bad_rows.count == len(given_profiles) - len(expected)
+    with read_history(path, UserProfile, lambda *_: None) as history:
+        assert users(history) == tuple(expected)
+        assert history.bad_rows.count == len(given_profiles) - len(expected)
+        found = table(history)
     for field in FIELDS:
-        assert table(history)[field.name].tolist() == [getattr(profile, field.name) for profile in expected.values()]
+        assert found[field.name].tolist() == [getattr(profile, field.name) for profile in expected.values()]
