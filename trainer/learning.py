@@ -162,7 +162,7 @@ def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> Histo
 
 def _first_problem(history: History) -> str:
     first = history.bad_rows.first[0]
-    return f"{history.bad_rows.in_place} {first.place}, {first.problems[0]}"
+    return f"{history.bad_rows.in_place} {first.place}, {first.problem}"
 
 
 @contextmanager
