@@ -69,7 +69,7 @@ class ChurnLimit:
     most: float
     """Greatest share, 0 to 1."""
     measured: Churn | None
-    """Measured for this promotion; None: the manifest says it, when it was measured against the version in force."""
+    """Measured for this promotion; None: as the store knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,23 @@ class ModelStore:
         history = self.history(alias)
         return history[-1] if history else None
 
+    def known_churn(self, version: str, against: str) -> Churn | None:
+        """How many users change their segment when a version replaces another; None where nobody has measured it.
+
+        Known from the fit, when the other was in production then, and where the two differ in names only.
+        """
+        stored = self.load(version)
+        lineage = stored.manifest.lineage
+        if lineage is not None and lineage.against == against:
+            return lineage
+        try:
+            other = self.load(against)
+        except ModelError:  # a damaged version must not keep anybody from replacing it
+            return None
+        if _same_but_names(stored.segmentation, other.segmentation):
+            return Churn(against=against, churn=0.0, moved=0, compared=stored.manifest.rows)
+        return None
+
     # Writing
 
     def publish(self, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:
@@ -280,7 +297,9 @@ class ModelStore:
             if before is not None and before.version == manifest.id:
                 return before
             if before is not None and limit is not None:
-                _check_churn(manifest, before.version, limit)
+                _check_churn(
+                    manifest, before.version, limit.measured or self.known_churn(version, before.version), limit
+                )
             entry = AliasEntry(
                 at=at,
                 alias=alias,
@@ -406,11 +425,17 @@ class _Head(BaseModel):
     format: int
 
 
-def _check_churn(manifest: Manifest, in_force: str, limit: ChurnLimit) -> None:
+def _same_but_names(one: Segmentation, other: Segmentation) -> bool:
+    """Whether both put every user into the segment of the same number."""
+    places = ({segment.number: segment.centroid for segment in model.segments} for model in (one, other))
+    return one.encoder == other.encoder and next(places) == next(places)
+
+
+def _check_churn(manifest: Manifest, in_force: str, churn: Churn | None, limit: ChurnLimit) -> None:
     """Raise PromotionRefused when more users would move than the limit allows, or nobody knows how many."""
-    churn = limit.measured or manifest.lineage
     if churn is None or churn.against != in_force:
-        known = "was never measured" if churn is None else f"was measured against {churn.against}"
+        earlier = churn or manifest.lineage
+        known = "was never measured" if earlier is None else f"was measured against {earlier.against}"
         raise PromotionRefused(
             f"how many users change their segment when {manifest.id} replaces {in_force}, which is in force, is not "
             f"known (it {known}): name a history to measure it on with --data FILE"

@@ -110,9 +110,8 @@ def promote(
         return
     said = [f"{_said(entry)} is in production now, before: {entry.previous or 'none'}"]
     if entry.previous is not None:
-        churn = measured or store.manifest(entry.version).lineage
-        known = churn is not None and churn.against == entry.previous
-        said.append(churn_in_words(churn) if churn and known else "how many users change their segment is not known")
+        churn = measured or store.known_churn(entry.version, entry.previous)
+        said.append("how many users change their segment is not known" if churn is None else churn_in_words(churn))
     print("; ".join([*said, "workers load it at their next start"]))
 
 

@@ -93,9 +93,9 @@ def _by_k(manifest: Manifest) -> str:
 def _evidence(judgement: JudgementFigures) -> list[tuple[str, str]]:
     drawn = f"{judgement.draws} data sets without segments, mean silhouette {figure(judgement.null_silhouette)}"
     stability = {number: f"{value:.2f}" for number, value in judgement.jaccard.items()}
-    borders = {number: f"{value:.3g}" for number, value in judgement.border_dip_p.items()}
+    borders = {number: _p_value(value) for number, value in judgement.border_dip_p.items()}
     evidence = [
-        ("stands out", f"E {judgement.effect:.2f}, p {judgement.p_value:.3g} ({drawn})"),
+        ("stands out", f"E {judgement.effect:.2f}, p {_p_value(judgement.p_value)} ({drawn})"),
         ("stability", f"{_by_number(stability)} (Jaccard in resamples)"),
         ("borders", f"{_by_number(borders)} (p of the dip test)"),
     ]
@@ -103,6 +103,10 @@ def _evidence(judgement: JudgementFigures) -> list[tuple[str, str]]:
         silhouette = judgement.by_k[judgement.runner_up].silhouette
         evidence.append(("runner-up", f"{judgement.runner_up} segments, silhouette {figure(silhouette)}"))
     return evidence
+
+
+def _p_value(p_value: float) -> str:
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3g}"
 
 
 def _fates(lineage: LineageFigures) -> str:

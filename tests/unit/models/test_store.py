@@ -351,6 +351,27 @@ def test_a_churn_that_was_measured_for_the_promotion_counts_before_the_manifests
         store.promote(third.id, "production", NOON, limit=ChurnLimit(0.9, fresh))
 
 
+def test_nobody_moves_where_two_versions_differ_in_names_only(store: ModelStore) -> None:
+    first = published(store)
+    model = segmentation(seed=0)
+    other_names = replace(model, segments=tuple(replace(each, name=f"{each.number}!") for each in model.segments[::-1]))
+    renamed = publish(store, other_names, fit(at=NOON + timedelta(seconds=60)))
+    assert store.known_churn(renamed.id, first.id) == Churn(against=first.id, churn=0, moved=0, compared=40)
+    store.promote(first.id, "production", NOON)
+    store.promote(renamed.id, "production", NOON, limit=ChurnLimit(0.0, None))
+    swapped = replace(model, segments=(replace(model.segments[0], number=1), replace(model.segments[1], number=0)))
+    other_numbers = publish(store, swapped, fit(at=NOON + timedelta(seconds=120)))
+    assert store.known_churn(other_numbers.id, first.id) is None
+
+
+def test_a_damaged_version_in_force_can_be_replaced(store: ModelStore) -> None:
+    first, second = published(store, 0), published(store, 60)
+    store.promote(first.id, "production", NOON)
+    (folder_of(store, first) / "model.json").write_bytes(b"{}")
+    assert store.known_churn(second.id, first.id) is None
+    assert store.promote(second.id, "production", NOON).version == second.id
+
+
 # --- the numbers of segments ------------------------------------------------------------------------------------------
 
 

@@ -173,7 +173,7 @@ JUDGEMENT = JudgementFigures(
     draws=19,
     null_silhouette=0.2081,
     jaccard={1: 0.91, 0: 0.97},
-    border_dip_p={0: 0.001, 1: 0.0412},
+    border_dip_p={0: 0.0, 1: 0.0412},
     humps=(),
     runner_up=3,
     elbow_k=4,
@@ -191,7 +191,7 @@ def test_show_says_on_what_the_verdict_rests(store: ModelStore, run: Run) -> Non
     assert shown["silhouette by k"] == ("2: 0.420, 3: 0.430, 4: 0.440 (elbow of the inertia at 4; it does not vote)")
     assert shown["stands out"] == "E 0.31, p 0.05 (19 data sets without segments, mean silhouette 0.208)"
     assert shown["stability"] == "0: 0.97, 1: 0.91 (Jaccard in resamples)"
-    assert shown["borders"] == "0: 0.001, 1: 0.0412 (p of the dip test)"
+    assert shown["borders"] == "0: <0.001, 1: 0.0412 (p of the dip test)"
     assert shown["runner-up"] == "3 segments, silhouette 0.430"
 
 
