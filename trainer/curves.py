@@ -52,19 +52,30 @@ def _silhouette(judgement: Judgement) -> Drawing:
     lowest = min([0.0, *(trial.silhouette for trial in trials), *(null[0] for _, null in nulls)])
     axes.set_ylim(lowest, highest + 0.22 * (highest - lowest or 1))
     if nulls:
-        k, null = nulls[-1]
-        axes.annotate(
-            "data without segments",
-            (k, null[0]),
-            (0, -5),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            color=QUIET,
-            fontsize=9.5,
-        )
+        _label_null(axes, trials)
     described = ", ".join(f"{trial.k}: {decimal(trial.silhouette)}" for trial in trials)
     return Drawing("figure-silhouette", f"Silhouette by number of segments. {described}. {_marks(judgement)}", figure)
+
+
+def _label_null(axes: Axes, trials: Sequence[Trial]) -> None:
+    """Write under the dashed line what it is, at the end where the curve of the data is farther above it."""
+
+    def room(end: Sequence[Trial]) -> float:
+        return min((trial.silhouette - trial.null_silhouette[1] for trial in end if trial.null_silhouette), default=0.0)
+
+    reach = (len(trials) + 1) // 2
+    first, last = trials[0], trials[-1]
+    at, side = (first, "left") if room(trials[:reach]) > room(trials[-reach:]) else (last, "right")
+    axes.annotate(
+        "data without segments",
+        (at.k, min(null[0] for trial in trials if (null := trial.null_silhouette))),
+        (0, -5),
+        textcoords="offset points",
+        ha=side,
+        va="top",
+        color=QUIET,
+        fontsize=9.5,
+    )
 
 
 def _elbow(judgement: Judgement) -> Drawing:
@@ -79,10 +90,10 @@ def _elbow(judgement: Judgement) -> Drawing:
             axes.annotate(
                 "elbow",
                 (trial.k, trial.inertia / most),
-                (-4, -14),
+                (14, 14),
                 textcoords="offset points",
-                ha="right",
-                va="top",
+                ha="left",
+                va="bottom",
                 color=QUIET,
                 fontsize=9.5,
                 arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.8},
@@ -112,24 +123,14 @@ def _gap(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
 
 def _stability(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
     figure, axes = _curve("Stability: found again in resamples", judgement)
-    for level, word in ((CLEAR_JACCARD, "rely on it"), (WEAK_JACCARD, "do not trust it")):
+    for level in (CLEAR_JACCARD, WEAK_JACCARD):
         axes.axhline(level, color=LINE, linewidth=1, zorder=0)
-        above = level == CLEAR_JACCARD
-        axes.annotate(
-            word,
-            (0, level),
-            (4, 2 if above else -2),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="left",
-            va="bottom" if above else "top",
-            color=QUIET,
-            fontsize=9,
-        )
     values = [(trial, trial.stability or 0.0) for trial in trials]
     _points(axes, judgement, values)
-    axes.set_ylim(min(0.4, *(value for _, value in values)), 1.14)
-    axes.set_yticks([0.4, 0.6, 0.8, 1.0])
+    axes.set_ylim(min(0.3, *(value - 0.04 for _, value in values)), 1.14)
+    axes.set_yticks(
+        [WEAK_JACCARD, CLEAR_JACCARD, 1.0], [decimal(level) for level in (WEAK_JACCARD, CLEAR_JACCARD, 1.0)]
+    )
     described = ", ".join(f"{trial.k}: {decimal(value)}" for trial, value in values)
     text = f"Overlap of the least stable segment with its match in resamples, by number of segments. {described}."
     return Drawing("figure-stability", f"{text} {_marks(judgement)}", figure)

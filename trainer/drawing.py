@@ -97,6 +97,7 @@ class Cell:
     text: str
     colour: str
     hatch: str = ""
+    """As matplotlib names it; for a cell that does not show what it holds."""
 
 
 def pictures_of(drawings: Callable[[], Sequence[Drawing]]) -> tuple[Picture, ...]:
@@ -165,7 +166,13 @@ def draw_cell(axes: Axes, x: float, y: float, size: tuple[float, float], cell: C
         )
     )
     axes.text(
-        x + size[0] / 2, y + size[1] / 2, cell.text, ha="center", va="center", fontsize=9, color=text_on(cell.colour)
+        x + size[0] / 2,
+        y + size[1] / 2,
+        cell.text,
+        ha="center",
+        va="center",
+        fontsize=9,
+        color=QUIET if cell.hatch else text_on(cell.colour),
     )
 
 

@@ -14,7 +14,7 @@ from trainer import wording
 from trainer.drawing import WIDTH, Picture
 from trainer.figures import looks_of, pictures
 from trainer.findings import Effect, Findings, Measure
-from trainer.judge import GREATEST_DIP_P_VALUE
+from trainer.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
 
 REPORT_FILE = "report.html"
@@ -75,6 +75,8 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         suppressed=SUPPRESSED,
         least_shown=LEAST_SHOWN,
         shown_text=shown_text,
+        clear_jaccard=CLEAR_JACCARD,
+        weak_jaccard=WEAK_JACCARD,
         dip_limit=GREATEST_DIP_P_VALUE,
     )
     return (page.strip() + "\n").encode()

@@ -60,7 +60,9 @@ def decimal(value: float, decimals: int = 2) -> str:
 
 def probability(p_value: float) -> str:
     """A p-value as in "p = 0.05", or "p < 0.001"."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}".rstrip("0").rstrip(".")
+    if p_value < 0.001:
+        return "p < 0.001"
+    return "p = " + f"{p_value:.{2 if p_value >= 0.1 else 3}f}".rstrip("0").rstrip(".")
 
 
 def pair(inside: float, outside: float) -> tuple[str, str]:
@@ -147,7 +149,6 @@ def headline(judgement: Judgement) -> str:
         Verdict.CLEAR: f"Yes: {judgement.k} clearly separate segments",
         Verdict.WEAK: f"Perhaps: {judgement.k} segments, but they run into each other",
         Verdict.NONE: "No: there are no segments in these data",
-        Verdict.UNJUDGED: f"Not judged: nobody looked whether these {judgement.k} segments are real",
     }[judgement.verdict]
 
 
@@ -161,7 +162,7 @@ def evidence(judgement: Judgement) -> list[str]:
             "0 that everybody sits on a border."
         )
     ]
-    if draws and judgement.effect is not None and judgement.p_value is not None:
+    if draws:
         mean, greatest = sum(judgement.null_silhouettes) / draws, max(judgement.null_silhouettes)
         reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
         said += [
@@ -181,12 +182,6 @@ def evidence(judgement: Judgement) -> list[str]:
             f"Clustered again on resampled users, the least stable segment ({least}) comes back with an overlap of "
             f"{percent(judgement.jaccard[least])}. This can only speak against segments: "
             "one cloud cut in two comes back just as well."
-        )
-    if judgement.humps and tells_of_segments(judgement):
-        said.append(
-            f"{_list(judgement.humps)} {'has' if len(judgement.humps) == 1 else 'have'} several humps "
-            f"{'by itself' if len(judgement.humps) == 1 else 'by themselves'}: a threshold there says as much as a "
-            "segment."
         )
     return said
 
@@ -259,17 +254,13 @@ def churn(lineage: Lineage) -> str:
 
 
 def fates(lineage: Lineage) -> str:
-    """How many segments were kept, split off and so on, such as "3 kept, 1 new"; of those before, the retired ones."""
-    words = {
-        Fate.KEPT: "kept",
-        Fate.SPLIT: "split off",
-        Fate.MERGED: "merged",
-        Fate.NEW: "new",
-        Fate.RETIRED: "retired",
-    }
+    """How many segments were kept, split off and so on, and how many of before are gone, such as "3 kept, 1 new"."""
     after = len(lineage.after_segments)
-    found = Counter(fate.fate for place, fate in enumerate(lineage.fates) if place < after or fate.fate is Fate.RETIRED)
-    return ", ".join(f"{found[fate]} {word}" for fate, word in words.items() if fate in found)
+    found = Counter(fate.fate for fate in lineage.fates[:after])
+    words = {Fate.KEPT: "kept", Fate.SPLIT: "split off", Fate.MERGED: "merged", Fate.NEW: "new"}
+    told = [f"{found[fate]} {word}" for fate, word in words.items() if fate in found]
+    gone = len(lineage.fates) - after
+    return ", ".join([*told, *([f"{gone} gone"] if gone else [])])
 
 
 def became(fate: SegmentFate, lineage: Lineage) -> str:
@@ -296,9 +287,8 @@ def in_short(findings: Findings) -> list[tuple[str, str]]:
     if tells_of_segments(judgement) and findings.cards:
         largest, smallest = findings.cards[0], findings.cards[-1]
         facts.append(("Largest and smallest segment", f"{percent(largest.share)} and {percent(smallest.share)}"))
-    if judgement.effect is not None and judgement.p_value is not None:
-        stands_out = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
-        facts.append(("Stands out from data without segments", stands_out))
+    stands_out = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
+    facts.append(("Stands out from data without segments", stands_out))
     if tells_of_segments(judgement):
         changed = "this is the first" if lineage is None else f"{fates(lineage)}; {churn(lineage)}"
         facts.append(("Since the last version", sentence(changed)))

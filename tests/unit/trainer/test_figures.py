@@ -73,7 +73,7 @@ def test_every_picture_is_told_in_words(drawn: dict[str, Picture]) -> None:
     )
     assert "Segment 5, 900 users, 7" in drawn["figure-sizes"].description
     assert "Income Level 0.37 (0.31 to 0.44), clearly" in drawn["figure-proxies"].description
-    assert "3 kept, 2 split off" in drawn["figure-migration"].description
+    assert "3 kept, 2 split off, 1 gone" in drawn["figure-migration"].description
 
 
 def test_no_id_stands_in_two_pictures(drawn: dict[str, Picture]) -> None:
@@ -89,7 +89,7 @@ def test_no_id_stands_in_two_pictures(drawn: dict[str, Picture]) -> None:
 def test_text_is_text_and_tells_the_choice(drawn: dict[str, Picture]) -> None:
     assert {"chosen", "runner-up", "data without segments"} <= set(texts(drawn["figure-silhouette"]))
     assert "elbow" in texts(drawn["figure-elbow"])
-    assert {"rely on it", "do not trust it"} <= set(texts(drawn["figure-stability"]))
+    assert {"0.60", "0.75", "1.00"} <= set(texts(drawn["figure-stability"]))
 
 
 def test_a_given_number_is_marked_as_given(drawn_odd: dict[str, Picture]) -> None:

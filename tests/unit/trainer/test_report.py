@@ -256,10 +256,6 @@ def test_findings_with_the_least_in_them_still_make_a_report() -> None:
         findings,
         judgement=replace(
             findings.judgement,
-            null_silhouettes=(),
-            effect=None,
-            p_value=None,
-            jaccard={},
             borders=(),
             runner_up=None,
             trials=(replace(findings.judgement.trials[1], null_silhouette=None, gap=None, gap_error=None),),

@@ -76,7 +76,15 @@ def test_what_rounds_to_zero_has_no_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p_value", "text"), [(0.05, "p = 0.05"), (0.0004, "p < 0.001"), (1.0, "p = 1"), (0.4, "p = 0.4")]
+    ("p_value", "text"),
+    [
+        (0.05, "p = 0.05"),
+        (0.0004, "p < 0.001"),
+        (1.0, "p = 1"),
+        (0.4, "p = 0.4"),
+        (0.8774, "p = 0.88"),
+        (0.0114, "p = 0.011"),
+    ],
 )
 def test_a_p_value_is_told_to_three_places(p_value: float, text: str) -> None:
     assert probability(p_value) == text
@@ -141,11 +149,6 @@ def test_draws_that_came_as_high_are_counted() -> None:
     assert "p = 0.4: 8 of the 19 data sets" in " ".join(evidence(replace(none().judgement, silhouette=0.1115)))
 
 
-def test_without_draws_nothing_is_said_of_them() -> None:
-    said = evidence(replace(none().judgement, null_silhouettes=(), effect=None, p_value=None, jaccard={}))
-    assert len(said) == 1
-
-
 def test_a_given_number_is_not_called_chosen() -> None:
     assert choice(replace(clear().judgement, k_was_given=True)) == [
         "The number of segments, 5, was given with the command; it was not chosen."
@@ -195,10 +198,11 @@ def test_churn_says_how_many_users_move_unless_they_are_too_few() -> None:
     assert nobody == "0 % of users (0 of 12,300) get another segment"
 
 
-def test_a_segment_that_was_split_is_not_counted_beside_its_parts() -> None:
+def test_segments_are_counted_by_what_became_of_them() -> None:
     lineage = clear().lineage
     assert lineage is not None
-    assert fates(lineage) == "3 kept, 2 split off"
+    assert fates(lineage) == "3 kept, 2 split off, 1 gone"
+    assert fates(replace(lineage, fates=lineage.fates[:5])) == "3 kept, 2 split off"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def test_the_facts_beside_the_verdict_tell_sizes_and_change() -> None:
     facts = {name: text.replace("\N{NO-BREAK SPACE}", " ") for name, text in in_short(clear())}
     assert facts["Users"] == "12,345"
     assert facts["Largest and smallest segment"] == "35 % and 7 %"
-    assert facts["Since the last version"].startswith("3 kept, 2 split off; 19 % of users")
+    assert facts["Since the last version"].startswith("3 kept, 2 split off, 1 gone; 19 % of users")
     assert dict(in_short(weak()))["Since the last version"] == "This is the first."
 
 
