@@ -16,7 +16,7 @@ from demo.java import VERSION, Java
 from demo.ports import LOOPBACK, free_ports, is_free
 from demo.processes import GuardedProcess, last_lines
 
-_START_TIMEOUT_S = 60
+_START_TIMEOUT_S = 120
 _STOP_GRACE_S = 15
 _RECORDING_GRACE_S = 120
 _POLL_INTERVAL_S = 0.05

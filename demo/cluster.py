@@ -182,7 +182,7 @@ class Reader:
             found = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         return tuple(_stored(record) for records in found.values() for record in records)
 
-    def read_to_end(self, timeout_s: float = 30) -> Iterator[StoredRecord]:
+    def read_to_end(self, timeout_s: float = 60) -> Iterator[StoredRecord]:
         """Everything up to the last stable offsets of this moment."""
         deadline = time.monotonic() + timeout_s
         with _kafka_errors(self._bootstrap_servers):

@@ -81,20 +81,21 @@ class _Lines:
 
 
 def line(picture: Picture) -> str:
-    """The picture in one line of text."""
-    shares = ", ".join(f"{name} {count / picture.assigned:.0%}" for name, count in _segments(picture))
+    """The picture in one line of text, the segments by number."""
+    shares = ", ".join(
+        f"{number}: {count / picture.assigned:.0%}" for number, count in sorted(picture.segments.items())
+    )
     return (
         f"{picture.elapsed_s:5.1f} s  sent {picture.sent:,}  assigned {picture.assigned:,}  "
-        f"rejected {picture.rejected:,}  {picture.done_per_s:,.0f}/s  lag {picture.lag:,}  {shares}"
-    ).rstrip()
+        f"rejected {picture.rejected:,}  {picture.done_per_s:,.0f}/s  lag {picture.lag:,}"
+        f"{'  segments ' if shares else ''}{shares}"
+    )
 
 
 def rendered(picture: Picture) -> RenderableType:
     """The picture for a terminal of 80 columns and 24 lines, or more."""
-    side_by_side = Table.grid(padding=(0, 3))
-    side_by_side.add_row(_shares(picture), _rejects(picture))
     return Panel(
-        Group(_progress(picture), Text(), side_by_side, Text(), _last(picture)),
+        Group(_progress(picture), Text(), _shares(picture), Text(), _rejects(picture), Text(), _last(picture)),
         title=f"user events → segments   {picture.elapsed_s:4.1f} s",
         border_style="dim",
         width=80,
@@ -115,15 +116,16 @@ def _segments(picture: Picture) -> list[tuple[str, int]]:
     return [(picture.names[number], count) for number, count in sorted(picture.segments.items())]
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, name_width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(column, no_wrap=True)
+        # The name of a segment may be longer than there is room for.
+        table.add_column(column, no_wrap=True, max_width=name_width if column == "segment" else None)
     return table
 
 
 def _shares(picture: Picture) -> Table:
-    table = _table("segment", "", "share", "events")
+    table = _table("segment", "", "share", "events", name_width=38)
     most = max(picture.segments.values(), default=1)
     for position, (name, count) in enumerate(_segments(picture)):
         bar = Text("█" * max(1, round(_BAR_WIDTH * count / most)), style=_COLOURS[position % len(_COLOURS)])
@@ -131,15 +133,13 @@ def _shares(picture: Picture) -> Table:
     return table
 
 
-def _rejects(picture: Picture) -> Table:
-    table = _table("rejected for", "")
-    for reason, count in sorted(picture.reasons.items(), key=lambda item: -item[1]):
-        table.add_row(reason, f"{count:>5,}")
-    return table
+def _rejects(picture: Picture) -> Text:
+    reasons = [f"{reason} {count:,}" for reason, count in sorted(picture.reasons.items(), key=lambda item: -item[1])]
+    return Text.assemble(("rejected  ", "dim"), ", ".join(reasons))
 
 
 def _last(picture: Picture) -> Table:
-    table = _table("last assigned", "user", "segment", "distance", "margin", "")
+    table = _table("last assigned", "user", "segment", "distance", "margin", "", name_width=22)
     for event in reversed(picture.last):
         data = event.data
         table.add_row(

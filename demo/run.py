@@ -141,7 +141,7 @@ def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
 def _told(fitted: Manifest) -> str:
     left_out = ", ".join(fitted.columns.left_out)
     return (
-        f"{fitted.k} segments fitted and in production, silhouette {fitted.silhouette or 0:.2f}, verdict "
+        f"{fitted.k} segments fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "
         f"{fitted.verdict}; left out, unrelated to all others: {left_out or 'nothing'}"
     )
 
@@ -228,7 +228,7 @@ def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int]
 def _summarise(plan: Plan, fitted: Manifest, checks: tuple[Check, ...], took_s: float, console: Console) -> None:
     version = plan.store.folder(fitted.id)
     places = {
-        version: "the fitted version",
+        version / "report.html": "the report: are the segments real, and what are they",
         version / "segmented_users.csv": "the history with segments",
         labels_path(plan.history): "the planted groups",
         plan.output / "worker.log": "what the worker logged",

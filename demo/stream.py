@@ -13,7 +13,7 @@ from demo.errors import StreamStalledError
 from demo.live import Picture
 from demo.outcomes import Outcomes
 
-_STALL_S = 30
+_STALL_S = 60
 _RATE_WINDOW_S = 3
 _LAG_EVERY_S = 0.5
 
@@ -65,7 +65,7 @@ def flow(
     """Send what is due and count what comes out, in turns, until all events are sent or `stopped()`, and all
     are done and committed.
 
-    Raises ClusterError, and StreamStalledError when nothing has come out for half a minute.
+    Raises ClusterError, and StreamStalledError when nothing has come out for a minute.
     """
     begun = progressed_at = time.monotonic()
     speed = _Speed()

@@ -21,8 +21,15 @@ from demo.broker import running_broker
 from demo.cluster import Cluster, NewRecord, Sender, StoredRecord, read_committed
 from demo.ports import free_ports
 from demo.processes import GuardedProcess
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
+
+# A worker that was told to stop is gone within 5 s by its own clock, or says otherwise in its exit status and its log;
+# what is on top is for a slow machine, to start a signal's way and to take a process down.
+STOP_S = 20
+# A whole demo on a slow machine, and yet an end before pytest ends all tests (faulthandler_timeout).
+RUN_S = 170
 
 
 @dataclass(frozen=True)
@@ -104,17 +111,17 @@ def _container() -> Iterator[str]:
     container.ports[f"{port}/tcp"] = here_only
     for name, value in settings.items():
         container = container.with_env(name, value)
-    started = LogMessageWaitStrategy(re.compile("Kafka Server started")).with_startup_timeout(90)
+    started = LogMessageWaitStrategy(re.compile("Kafka Server started")).with_startup_timeout(PATIENCE_S)
     with container.waiting_for(started):
         yield f"127.0.0.1:{port}"
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str = "it") -> None:
-    """Return as soon as the condition holds; fail the test when it does not within the timeout."""
-    deadline = time.monotonic() + timeout_s
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Return as soon as the condition holds; fail the test when it does not for very long."""
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {timeout_s} s in vain for: {what}")
+            pytest.fail(f"waited {PATIENCE_S} s in vain for: {what}")
         time.sleep(0.05)
 
 
@@ -138,7 +145,7 @@ class Programs:
         self._started.append(process)
         return Program(process)
 
-    def run(self, *arguments: str, timeout_s: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`python -m ARGUMENTS…` to its end: exit status, standard output and standard error."""
         return subprocess.run(
             [sys.executable, "-m", *arguments],
@@ -146,7 +153,7 @@ class Programs:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=RUN_S,
             check=False,
         )
 
@@ -180,28 +187,28 @@ class Program:
         """Send it a signal."""
         os.kill(self.pid, number)
 
-    def wait(self, timeout_s: float) -> int:
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Its exit status, waited for; fails the test after the timeout, with its log."""
         try:
             return self.process.wait(timeout_s)
         except TimeoutError as error:
             pytest.fail(f"{error}\n{self.log}")
 
-    def stop(self, timeout_s: float = 15) -> int:
+    def stop(self) -> int:
         """Send SIGTERM and return the exit status; fails the test when it does not end in time."""
         self.process.terminate()
-        return self.wait(timeout_s)
+        return self.wait(STOP_S)
 
     def kill(self) -> None:
         """Send SIGKILL, and return when it is gone."""
         self.process.kill()
 
-    def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
-        """Return when the text is in the log; fails the test when it ends before, or after the timeout."""
-        deadline = time.monotonic() + timeout_s
+    def wait_for_log(self, text: str) -> None:
+        """Return when the text is in the log; fails the test when it ends before, or when that takes very long."""
+        deadline = time.monotonic() + PATIENCE_S
         while text not in self.log:
             if not self.running() and text not in self.log:
                 pytest.fail(f"ended with {self.process.poll()} before it logged {text!r}\n{self.log}")
             if time.monotonic() > deadline:
-                pytest.fail(f"did not log {text!r} within {timeout_s} s\n{self.log}")
+                pytest.fail(f"did not log {text!r} within {PATIENCE_S} s\n{self.log}")
             time.sleep(0.05)

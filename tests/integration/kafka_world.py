@@ -15,6 +15,7 @@ from kafka.admin import MemberToRemove, NewTopic
 from kafka.errors import RetriableError
 from kafka.structs import TopicPartition
 
+from tests.unit.worker.transport_contract import PATIENCE_S
 from worker import loop
 from worker.deadline import Deadline
 from worker.errors import RetryBatchError
@@ -58,7 +59,8 @@ class KafkaWorld:
                 NewTopic(topic, self.partitions, 1, topic_configs=config)
                 for topic, config in configs.items()
                 if topic not in there
-            ]
+            ],
+            wait_for_metadata=True,
         )
 
     @property
@@ -108,9 +110,9 @@ class KafkaWorld:
         futures = [
             self._producer.send(self.input, value, key, headers=headers, partition=partition) for value in values
         ]
-        self._producer.flush(timeout=30)
+        self._producer.flush(timeout=PATIENCE_S)
         for future in futures:
-            future.get(timeout=10)
+            future.get(timeout=PATIENCE_S)
 
     def read(self, topic: str, isolation_level: str = "read_committed") -> list[Any]:
         """All records of a topic, each partition in order; waits for transactions that are still open."""
@@ -127,7 +129,7 @@ class KafkaWorld:
             ends = consumer.end_offsets(partitions)
             consumer.seek_to_beginning()
             rows: list[Any] = []
-            until = time.monotonic() + 30
+            until = time.monotonic() + PATIENCE_S
             while any(consumer.position(partition) < ends[partition] for partition in partitions):
                 assert time.monotonic() < until, f"{topic} could not be read to its end"
                 rows += [row for batch in consumer.poll(timeout_ms=500).values() for row in batch]
@@ -198,6 +200,7 @@ def looping(transport: KafkaTransport) -> Iterator[Watched]:
         yield watched
     finally:
         stop.set()
-        thread.join(timeout=20)
+        thread.join(timeout=PATIENCE_S)
+    assert not thread.is_alive()
     if failures:
         raise failures[0]

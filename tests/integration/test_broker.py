@@ -15,6 +15,7 @@ from demo.cluster import Cluster, NewRecord, Sender, answers, read_committed
 from demo.errors import BrokerStartError, ClusterError, PortTakenError
 from demo.ports import free_ports
 from tests.integration.brokers import TestBroker, wait_until
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 SHELL_SETTINGS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "KAFKA_OPTS", "CLASSPATH")
 
@@ -120,7 +121,7 @@ def test_listeners_of_the_tests_own_are_there_beside_the_usual_one(tmp_path: Pat
     with running_broker(tmp_path / "data", config=config, listeners={"LOGIN": "SASL_PLAINTEXT"}) as broker:
         host, port = broker.addresses["LOGIN"].split(":")
         assert broker.addresses["LOGIN"] != broker.bootstrap_servers
-        with socket.create_connection((host, int(port)), timeout=5):
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S):
             pass
         assert answers(broker.bootstrap_servers)
     assert "Kafka Server started" in (tmp_path / "data" / "broker.log").read_text()
@@ -151,7 +152,7 @@ def test_a_broker_does_not_outlive_the_process_that_started_it_even_when_that_is
         "import time; from pathlib import Path; from demo.broker import running_broker\n"
         f"with running_broker(Path({str(tmp_path / 'data')!r})) as broker:\n"
         "    print(broker.pid, broker.bootstrap_servers, flush=True)\n"
-        "    time.sleep(100)"
+        "    time.sleep(600)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], env=clean_environment, stdout=subprocess.PIPE, text=True
@@ -161,5 +162,5 @@ def test_a_broker_does_not_outlive_the_process_that_started_it_even_when_that_is
         assert alive(int(pid))
         parent.kill()
 
-        wait_until(lambda: not alive(int(pid)), 20, "the end of the broker")
+        wait_until(lambda: not alive(int(pid)), "the end of the broker")
     assert not answers(servers)

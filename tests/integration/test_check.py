@@ -1,7 +1,6 @@
 """`segment-worker check` on a real broker: every problem at once, and nothing touched."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,8 +19,10 @@ from kafka.admin import (
 from kafka.errors import TransactionalIdNotFoundError
 
 from demo.broker import Broker
-from tests.integration.brokers import Programs, TestBroker
+from demo.cluster import NewRecord
+from tests.integration.brokers import Programs, TestBroker, wait_until
 from tests.integration.worker_site import WorkerSite, worker_site
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 
 @pytest.fixture
@@ -119,11 +120,13 @@ def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
 
     site.create_topics()
     site.publish_model()
-    other: Any = KafkaConsumer(site.input, bootstrap_servers=site.bootstrap_servers, group_id=site.name)
-    deadline = time.monotonic() + 20
-    while not other.assignment():
-        assert time.monotonic() < deadline
-        other.poll(timeout_ms=100)
+    site.send([NewRecord(b"key", b"value")])
+    other: Any = KafkaConsumer(
+        site.input, bootstrap_servers=site.bootstrap_servers, group_id=site.name, auto_offset_reset="earliest"
+    )
+    # One poll that lasts until it has joined: kafka-python forgets a join that outlasts a poll. What it reads proves
+    # that it is a member.
+    assert other.poll(timeout_ms=1000 * PATIENCE_S)
     found = problems(checked(site, 2))
     other.close()
     uses = "its members use consumer range, and this worker uses consumer cooperative-sticky"
@@ -146,8 +149,10 @@ def allow(
 ) -> None:
     """Grant the worker's user one operation on one resource."""
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
-    resource = ResourcePattern(kind, name, pattern)
-    admin.create_acls([ACL(f"User:{USER}", "*", operation, ACLPermissionType.ALLOW, resource)])
+    granted = ACL(f"User:{USER}", "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, name, pattern))
+    admin.create_acls([granted])
+    # The controller has it by now; what the broker says is what it goes by.
+    wait_until(lambda: granted in admin.describe_acls(granted)[0], "the right")
     admin.close()
 
 

@@ -36,7 +36,7 @@ def running_below(program: Program, seen: set[int]) -> set[int]:
 
 
 def test_the_demo_ends_well_and_leaves_what_it_made(programs: Programs, tmp_path: Path) -> None:
-    ended = programs.run(*SMALL, timeout_s=150)
+    ended = programs.run(*SMALL)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "500 events sent = 475 assigned + 25 rejected, 0 lost, 0 doubled" in ended.stdout
@@ -57,11 +57,11 @@ def test_the_demo_ends_well_and_leaves_what_it_made(programs: Programs, tmp_path
 def test_ctrl_c_while_the_broker_starts_ends_everything(programs: Programs) -> None:
     demo = programs.start(*SMALL)
     seen: set[int] = set()
-    wait_until(lambda: len(running_below(demo, seen)) >= 2, 30, "a guard and its Java machine")
+    wait_until(lambda: len(running_below(demo, seen)) >= 2, "a guard and its Java machine")
 
     demo.send(signal.SIGINT)
 
-    assert demo.wait(30) == 130
+    assert demo.wait() == 130
     assert "interrupted; nothing is left running" in demo.log
     assert "Traceback" not in demo.log
     assert running_below(demo, seen) == set()
@@ -70,12 +70,12 @@ def test_ctrl_c_while_the_broker_starts_ends_everything(programs: Programs) -> N
 def test_ctrl_c_while_events_flow_finishes_those_already_sent(programs: Programs) -> None:
     demo = programs.start("demo", "run", "--users", "400", "--rate", "200")
     seen: set[int] = set()
-    demo.wait_for_log("lag", timeout_s=90)
+    demo.wait_for_log("lag")
     running_below(demo, seen)
 
     demo.send(signal.SIGINT)
 
-    assert demo.wait(60) == 0, demo.log
+    assert demo.wait() == 0, demo.log
     assert "0 lost, 0 doubled" in demo.log
     assert "20,000 events sent" not in demo.log
     assert running_below(demo, seen) == set()
@@ -85,12 +85,12 @@ def test_nothing_outlives_a_demo_that_was_killed(programs: Programs, tmp_path: P
     # Nobody is left to remove its temporary directory, so that lies in the test's own.
     demo = programs.start("demo", "run", "--users", "400", "--rate", "200", TMPDIR=str(tmp_path))
     seen: set[int] = set()
-    demo.wait_for_log("lag", timeout_s=90)
+    demo.wait_for_log("lag")
     assert len(running_below(demo, seen)) >= 4, "a guard each, the broker and the worker"
 
     demo.send(signal.SIGKILL)
 
-    wait_until(lambda: not running_below(demo, seen), 30, f"the end of {seen}")
+    wait_until(lambda: not running_below(demo, seen), f"the end of {seen}")
 
 
 def test_the_parts_of_the_demo_work_by_themselves(programs: Programs) -> None:
@@ -121,11 +121,11 @@ def test_the_parts_of_the_demo_work_by_themselves(programs: Programs) -> None:
 def test_ctrl_c_ends_an_emitter_without_a_count(programs: Programs, broker: TestBroker) -> None:
     topic = broker.fresh_topic("emit")
     emitter = programs.start("demo", "emit", "--bootstrap-servers", broker.bootstrap_servers, "--topic", topic)
-    wait_until(lambda: len(broker.read_committed(topic)) > 20, 30, "some events")
+    wait_until(lambda: len(broker.read_committed(topic)) > 20, "some events")
 
     emitter.send(signal.SIGINT)
 
-    assert emitter.wait(15) == 0
+    assert emitter.wait() == 0
     sent = len(broker.read_committed(topic))
     assert f"{sent:,} events sent to {topic}" in emitter.log
 

@@ -134,10 +134,8 @@ def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
         worker.wait_for_log("standing still")
         worker.kill()
     last = start(programs, kafka, "last", worker_transaction_timeout_ms=2_000)
-    until(lambda: sum(kafka.committed().values()) == 10_000 or None, 60)
-    begun = time.monotonic()
+    until(lambda: sum(kafka.committed().values()) == 10_000 or None)
     assert last.stop() == 0
-    assert time.monotonic() - begun < 5
 
     visible = [(row.partition, row.key, *row.value.split(b"|")) for row in kafka.read(kafka.output)]
     written = [row.value for row in kafka.read(kafka.output, "read_uncommitted")]
@@ -159,9 +157,8 @@ def test_a_stop_under_load_finishes_the_batch_in_hand_and_leaves_the_group(
     kafka._producer.flush()
     worker = start(programs, kafka, "first")
     worker.wait_for_log("batch of")
-    begun = time.monotonic()
+    # Not drained after 5 s, it would have ended with 1.
     assert worker.stop() == 0
-    assert time.monotonic() - begun < 5
     members = kafka.admin.describe_groups([kafka.group])[kafka.group]["members"]
     assert members == []
     done = sum(kafka.committed().values())
@@ -171,32 +168,37 @@ def test_a_stop_under_load_finishes_the_batch_in_hand_and_leaves_the_group(
 
 def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: KafkaWorld, programs: Programs) -> None:
     # Offsets of a topic that is gone: the broker says so each time, and kafka-python asks again, for ever.
-    worker = start(programs, kafka, "waiting", "send_offsets_to_transaction:2", worker_transaction_timeout_ms=1_000)
+    worker = start(programs, kafka, "waiting", "send_offsets_to_transaction:2", worker_transaction_timeout_ms=3_000)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
     kafka.admin.delete_topics([kafka.input])
-    begun = time.monotonic()
     worker.send(signal.SIGUSR1)
-    assert worker.wait(10) == 1
-    assert 4 < time.monotonic() - begun < 8
+    assert worker.wait() == 1
     assert "deadline_passed" in worker.log
+    assert "seconds=8.0" in worker.log
     assert "committing a batch" in worker.log
     assert "in send_offsets_to_transaction" in worker.log
     assert kafka.values(kafka.output) == []
 
 
 def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, programs: Programs) -> None:
-    # The coordinator aborts what is older than a second, before the commit comes.
-    worker = start(programs, kafka, "late", "commit_transaction:2", worker_transaction_timeout_ms=1_000)
+    # The coordinator aborts what is older than two seconds, before the commit comes.
+    identity = {"worker_instance_id": "one", "worker_transaction_timeout_ms": 2_000}
+    worker = start(programs, kafka, "late", "commit_transaction:2", **identity)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
-    time.sleep(3)
+    until(lambda: transaction_state(kafka, "one") == "CompleteAbort" or None)
     worker.send(signal.SIGUSR1)
     worker.wait_for_log("batch of 1")
     assert "retrying" in worker.log
     assert worker.stop() == 0
     assert kafka.values(kafka.output) == [b"a|late"]
     assert kafka.values(kafka.output, "read_uncommitted") == [b"a|late", b"a|late"]
+
+
+def transaction_state(kafka: KafkaWorld, instance_id: str) -> str:
+    transactional_id = f"{kafka.group}-{instance_id}"
+    return str(kafka.admin.describe_transactions([transactional_id])[transactional_id].state.value)
 
 
 def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
@@ -207,8 +209,9 @@ def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
     worker.wait_for_log("standing still")
     begun = time.monotonic()
     assert worker.stop() == 1
-    assert 4 < time.monotonic() - begun < 7
+    assert time.monotonic() - begun > 4
     assert "not_drained" in worker.log
+    assert "seconds=5.0" in worker.log
     assert kafka.committed()[0] == 0
 
 
@@ -222,6 +225,6 @@ def test_a_broker_that_is_killed_under_load_and_comes_back_costs_nothing(
         embedded_broker.kill()
         time.sleep(2)
         embedded_broker.start()
-        until(lambda: sum(kafka.committed().values()) == 15_000 or None, 120)
+        until(lambda: sum(kafka.committed().values()) == 15_000 or None)
         assert worker.stop() == 0
         assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_000))

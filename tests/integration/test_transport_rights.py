@@ -32,11 +32,15 @@ def denied(kafka: KafkaWorld, kind: Any, name: str, operation: Any) -> Iterator[
     """Everything but this is allowed."""
     pattern = ResourcePattern(kind, name)
     allow, deny = ACLPermissionType.ALLOW, ACLPermissionType.DENY
+    everything = ResourcePatternFilter(kind, name, pattern.pattern_type)
+    any_acl = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, everything)
     kafka.admin.create_acls([ACL("User:ANONYMOUS", "*", ACLOperation.ALL, allow, pattern)])
     kafka.admin.create_acls([ACL("User:ANONYMOUS", "*", operation, deny, pattern)])
+    # The controller has them by now; what the broker says is what it goes by.
+    until(lambda: len(kafka.admin.describe_acls(any_acl)[0]) == 2 or None)
     yield
-    everything = ResourcePatternFilter(kind, name, pattern.pattern_type)
-    kafka.admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, everything)])
+    kafka.admin.delete_acls([any_acl])
+    until(lambda: not kafka.admin.describe_acls(any_acl)[0] or None)
 
 
 def test_a_right_lost_while_running_stops_the_worker_and_is_named(

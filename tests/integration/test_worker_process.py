@@ -18,7 +18,7 @@ from demo.broker import Broker
 from demo.cluster import NewRecord
 from models.manifest import MANIFEST_FORMAT
 from schemas.events import SegmentAssigned
-from tests.integration.brokers import Programs, TestBroker, wait_until
+from tests.integration.brokers import STOP_S, Programs, TestBroker, wait_until
 from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.events import event_bytes
 
@@ -129,13 +129,19 @@ def test_a_running_worker_answers_its_probes_shows_its_lag_and_drains_after_one_
     worker = site.start_ready(WORKER_LIVENESS_WINDOW_S="1")
     site.send(events(10))
     site.wait_for_outcomes(10)
+    wait_until(lambda: lags(site) == [0.0] * 4, "4 partitions without lag")
     assert site.asked("/livez") == 200
     assert site.reason("/readyz") == "model loaded, consumer group joined"
-    wait_until(lambda: site.get("/metrics")[1].count(b"segment_worker_lag_events{") == 4, 10, "the lag of 4 partitions")
     assert site.asked("/") == 404
     worker.send(signal.SIGINT)
-    assert worker.wait(10) == 0
+    assert worker.wait(STOP_S) == 0
     assert "Traceback" not in worker.log
+
+
+def lags(site: WorkerSite) -> list[float]:
+    """The lag of each partition that the worker shows."""
+    text = site.get("/metrics")[1].decode()
+    return [float(line.split()[-1]) for line in text.splitlines() if line.startswith("segment_worker_lag_events{")]
 
 
 def test_a_worker_without_a_partition_is_ready(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
@@ -145,8 +151,7 @@ def test_a_worker_without_a_partition_is_ready(broker: TestBroker, programs: Pro
     second = worker_site(programs, broker.bootstrap_servers, first.name, tmp_path)
     first.start_ready()
     second.start_ready()
-    lags = [site.get("/metrics")[1].count(b"segment_worker_lag_events{") for site in (first, second)]
-    assert sum(lags) <= 1
+    assert len(lags(first) + lags(second)) <= 1
 
 
 def test_transactions_of_an_upstream_leave_no_lag_that_looks_like_a_stall(site: WorkerSite) -> None:
@@ -165,7 +170,8 @@ def test_transactions_of_an_upstream_leave_no_lag_that_looks_like_a_stall(site: 
     upstream.begin_transaction()
     upstream.send(site.input, key=b"a", value=event_bytes(id="left open"))
     upstream.flush()
-    # Longer than the window: the log ends with markers, and then with a transaction that is left open.
+    # The log ends with markers, and then with a transaction that is left open: no lag, and alive beyond the window.
+    wait_until(lambda: lags(site) == [0.0] * 4, "4 partitions without lag")
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
         assert site.asked("/livez") == 200, site.reason("/livez")
@@ -181,21 +187,20 @@ def test_a_worker_that_makes_no_progress_while_brokers_answer_is_not_alive_until
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
     admin.delete_topics([site.output])
     site.send(events(50))
-    wait_until(lambda: site.asked("/livez") == 503, 20, "a worker that is not alive")
+    wait_until(lambda: site.asked("/livez") == 503, "a worker that is not alive")
     assert site.reason("/livez").startswith(f"no progress although there is lag: {site.input}/")
     assert b"segment_worker_live 0.0" in site.get("/metrics")[1]
     admin.create_topics({site.output: {"num_partitions": 4}}, wait_for_metadata=True)
     admin.close()
-    wait_until(lambda: site.asked("/livez") == 200, 40, "a worker that is alive again")
+    wait_until(lambda: site.asked("/livez") == 200, "a worker that is alive again")
     assert len(site.wait_for_outcomes(50)) == 50
 
 
 def test_sigterm_drains_within_five_seconds_and_nothing_is_lost_or_doubled(site: WorkerSite) -> None:
     worker = site.start_ready()
     site.send(events(5000))
-    began = time.monotonic()
-    assert worker.stop(timeout_s=10) == 0
-    assert time.monotonic() - began < 5
+    # Not drained after 5 s, it would have ended with 1.
+    assert worker.stop() == 0
     assert '"drained"' in worker.log
     first = len(site.read(site.output))
     assert sum(site.committed().values()) >= first
@@ -209,16 +214,22 @@ def test_a_worker_that_waits_for_a_broker_says_so_and_follows_a_signal(site: Wor
     worker = site.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     worker.wait_for_log('"waiting_for_broker"')
     assert (site.asked("/livez"), site.asked("/readyz")) == (200, 503)
-    assert worker.stop(timeout_s=6) == 0
+    assert worker.stop() == 0
 
 
 def test_ctrl_c_twice_ends_at_once_with_130(site: WorkerSite) -> None:
-    worker = site.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
-    worker.wait_for_log('"waiting_for_broker"')
+    # Half a minute passes before it gives a batch up whose results have nowhere to go.
+    worker = site.start_ready(WORKER_LIVENESS_WINDOW_S="1", WORKER_TRANSACTION_TIMEOUT_MS="60000")
+    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
+    admin.delete_topics([site.output])
+    admin.close()
+    site.send(events(1))
+    wait_until(lambda: site.asked("/livez") == 503, "a batch that hangs")
     worker.send(signal.SIGINT)
-    time.sleep(0.2)
+    wait_until(lambda: site.reason("/readyz") == "draining", "the first signal's effect")
     worker.send(signal.SIGINT)
-    assert worker.wait(2) == 130
+    assert worker.wait(STOP_S) == 130
+    assert "not_drained" not in worker.log
     assert "Traceback" not in worker.log
 
 
@@ -233,14 +244,12 @@ def test_a_broker_that_comes_late_is_waited_for(
         worker = site.start()
         worker.wait_for_log('"waiting_for_broker"')
         broker.start()
-        wait_until(lambda: site.asked("/readyz") == 200, 30, "a ready worker")
+        wait_until(lambda: site.asked("/readyz") == 200, "a ready worker")
         site.send(events(10))
         assert len(site.wait_for_outcomes(10)) == 10
         broker.kill()
-        began = time.monotonic()
         # Whether its last commit had come through when the broker died, nobody promises; that it ends, we do.
-        assert worker.stop(timeout_s=10) in {0, 1}
-        assert time.monotonic() - began < 8
+        assert worker.stop() in {0, 1}
 
 
 def refused(site: WorkerSite, *arguments: str, status: int = 2, **changed: str) -> str:
@@ -332,11 +341,11 @@ def test_where_ends_are_restarted_a_worker_that_a_person_must_mend_stays_alive_a
     assert site.asked("/livez") == 200
     assert site.asked("/readyz") == 503
     assert "is named 'production'" in site.reason("/readyz")
-    assert worker.stop(timeout_s=5) == 2
+    assert worker.stop() == 2
 
 
 def test_a_wrong_setting_is_held_too_where_its_port_is_not_in_doubt(site: WorkerSite) -> None:
     worker = site.start(WORKER_HOLD_ON_STOP="true", WORKER_BATCH_MAX_EVENTS="many")
     worker.wait_for_log('"held"')
     assert "WORKER_BATCH_MAX_EVENTS" in site.reason("/readyz")
-    assert worker.stop(timeout_s=5) == 2
+    assert worker.stop() == 2

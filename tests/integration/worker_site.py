@@ -16,8 +16,7 @@ from demo.ports import free_ports
 from models.store import ModelStore
 from tests.integration.brokers import Program, Programs, wait_until
 from tests.unit.fitted import fit, publish, segmentation
-
-READY_S = 30
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,13 @@ class WorkerSite:
     def start_ready(self, *arguments: str, **changed: str) -> Program:
         """Start a worker, and return when it is ready."""
         worker = self.start(*arguments, **changed)
-        wait_until(lambda: self.asked("/readyz") == 200 or not worker.running(), READY_S, "a ready worker")
+        wait_until(lambda: self.asked("/readyz") == 200 or not worker.running(), "a ready worker")
         assert worker.running(), worker.log
         return worker
 
     def run(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         """`python -m worker ARGUMENTS…` here, to its end."""
-        return self.programs.run("worker", *arguments, timeout_s=30, **self.environment(**changed))
+        return self.programs.run("worker", *arguments, **self.environment(**changed))
 
     def send(self, records: Sequence[NewRecord]) -> None:
         """Append events to the input, and return when they are there."""
@@ -95,7 +94,7 @@ class WorkerSite:
         """All that a read_committed reader receives from these topics now."""
         return read_committed(self.bootstrap_servers, *topics)
 
-    def wait_for_outcomes(self, count: int, timeout_s: float = 30) -> tuple[StoredRecord, ...]:
+    def wait_for_outcomes(self, count: int) -> tuple[StoredRecord, ...]:
         """Results and rejected records, as soon as there are this many."""
         found: list[StoredRecord] = []
 
@@ -103,7 +102,7 @@ class WorkerSite:
             found[:] = self.read(self.output, self.rejected)
             return len(found) >= count
 
-        wait_until(there, timeout_s, f"{count} outcomes")
+        wait_until(there, f"{count} outcomes")
         return tuple(found)
 
     def committed(self) -> Mapping[int, int]:
@@ -113,7 +112,7 @@ class WorkerSite:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of what the worker answers. Raises OSError where nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
             reply = connection.getresponse()

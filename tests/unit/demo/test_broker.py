@@ -15,6 +15,7 @@ from demo.broker import Broker
 from demo.errors import BrokerEndedError, BrokerStartError
 from demo.java import Java
 from demo.processes import GuardedProcess
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 PORTS = {"PLAINTEXT": 20_001, "CONTROLLER": 20_002}
 
@@ -58,7 +59,7 @@ def test_a_broker_that_ends_by_itself_later_is_noticed(tmp_path: Path) -> None:
     kept = broker(tmp_path, "print('out of memory')")
     kept.start()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not _noticed(kept) and time.monotonic() < deadline:
         time.sleep(0.01)
     with pytest.raises(BrokerEndedError, match="out of memory"):
@@ -76,7 +77,7 @@ def _noticed(kept: Broker) -> bool:
 
 @pytest.mark.usefixtures("answering")
 def test_a_broker_that_is_stopped_or_killed_may_be_so_again(tmp_path: Path) -> None:
-    kept = broker(tmp_path, "import time; time.sleep(60)")
+    kept = broker(tmp_path, "import time; time.sleep(3600)")
     kept.stop()
     for end in (kept.stop, kept.kill):
         kept.start()

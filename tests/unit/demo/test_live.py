@@ -21,7 +21,7 @@ def picture(elapsed_s: float = 12.0, sent: int = 9_000, done: int = 8_000, lag: 
         assigned=done - 60,
         rejected=60,
         segments={0: (done - 60) * 3 // 4, 1: (done - 60) // 4, 2: 1, 3: 1, 4: 1},
-        names={number: f"Segment {number}" for number in range(5)},
+        names={number: f"Long hours online, many follows, group {number}" for number in range(5)},
         reasons={str(reason): 10 for reason in RejectReason},
         last=tuple(found.last),
     )
@@ -67,7 +67,7 @@ def test_without_a_terminal_a_line_comes_now_and_then_and_one_at_the_end() -> No
 
     lines = text.getvalue().splitlines()
     assert [one.split()[0] for one in lines] == ["0.0", "2.0", "4.0", "5.0"]
-    assert "assigned 19,940  rejected 60  1,487/s  lag 0  Segment 0 75%, Segment 1 25%" in lines[-1]
+    assert "assigned 19,940  rejected 60  1,487/s  lag 0  segments 0: 75%, 1: 25%" in lines[-1]
 
 
 def test_on_a_terminal_a_picture_takes_the_place_of_the_one_before() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from demo.processes import GuardedProcess, last_lines
+from tests.unit.worker.transport_contract import PATIENCE_S
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 ROOT = Path(__file__).parents[3]
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(3600)"
 )
 
 Start = Callable[..., GuardedProcess]
@@ -44,7 +45,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -53,14 +54,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_a_command_that_ends_gives_its_status_and_its_output(python: Start) -> None:
     process = python("import sys; print('out'); print('error', file=sys.stderr); sys.exit(3)")
 
-    assert process.run_to_end(10) == 3
+    assert process.run_to_end(PATIENCE_S) == 3
     assert sorted(process.output.read_text().split()) == ["error", "out"]
 
 
 def test_a_command_gets_exactly_the_given_environment(python: Start) -> None:
     process = python("import os; print(*os.environ.keys() - {'LC_CTYPE'})")  # Python's own addition
 
-    assert process.run_to_end(10) == 0
+    assert process.run_to_end(PATIENCE_S) == 0
     assert process.output.read_text().split() == ["PATH"]
 
 
@@ -72,7 +73,7 @@ def test_a_command_that_is_asked_to_stop_may_end_in_good_order(python: Start) ->
     wait_for(lambda: "ready" in process.output.read_text())
 
     assert process.poll() is None
-    assert process.stop(10) == 5
+    assert process.stop(PATIENCE_S) == 5
 
 
 def test_a_command_that_will_not_stop_is_killed(python: Start) -> None:
@@ -95,7 +96,7 @@ def test_a_killed_command_is_gone_when_kill_returns(python: Start) -> None:
 def test_a_command_ended_by_a_signal_tells_which(python: Start) -> None:
     process = python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
 
-    assert process.run_to_end(10) == 128 + signal.SIGSEGV
+    assert process.run_to_end(PATIENCE_S) == 128 + signal.SIGSEGV
 
 
 def test_a_command_that_does_not_exist_is_an_error_at_once(tmp_path: Path) -> None:
@@ -106,9 +107,9 @@ def test_a_command_that_does_not_exist_is_an_error_at_once(tmp_path: Path) -> No
 def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
     asker = (
         "import sys, time; from pathlib import Path; from demo.processes import GuardedProcess\n"
-        f"command = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        f"command = [sys.executable, '-c', 'import time; time.sleep(3600)']\n"
         f"process = GuardedProcess(command, environment={{}}, output=Path({str(tmp_path / 'output')!r}))\n"
-        "print(process.pid, flush=True); time.sleep(60)"
+        "print(process.pid, flush=True); time.sleep(3600)"
     )
     with subprocess.Popen([sys.executable, "-c", asker], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -121,7 +122,7 @@ def test_a_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not end the child of a killed parent")
 def test_a_command_ends_with_its_guard(python: Start) -> None:
-    process = python("import time; time.sleep(60)")
+    process = python("import time; time.sleep(3600)")
     guard = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
 
     os.kill(guard, signal.SIGKILL)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.worker.transport_contract import PATIENCE_S
 from worker.health import Health, HealthWatch, Standstill, Watch, liveness, watched
 from worker.transport import PartitionProgress
 
@@ -116,7 +117,7 @@ class Progress:
 
     def wait_for_looks(self, count: int) -> None:
         for _ in range(count):
-            assert self.looked.acquire(timeout=10)
+            assert self.looked.acquire(timeout=PATIENCE_S)
 
 
 def test_ready_means_running_and_joined_and_not_told_to_stop() -> None:

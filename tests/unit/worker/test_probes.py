@@ -2,13 +2,14 @@
 
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from demo.ports import free_ports
+from tests.unit.worker.transport_contract import PATIENCE_S
 from worker.errors import PortUnusable
 from worker.health import HealthWatch
 from worker.metrics import Metrics
@@ -18,8 +19,8 @@ from worker.settings import Settings
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 def settings(port: int) -> Settings:
@@ -38,7 +39,7 @@ def health(port: int) -> Iterator[HealthWatch]:
 
 
 def get(port: int, path: str) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", path)
     reply = connection.getresponse()
     body = reply.read()
