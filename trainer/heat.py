@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,11 @@ from trainer.division import Division
 from trainer.findings import FieldTest, HeatRow
 from trainer.privacy import SUPPRESSED, shown
 from trainer.traits import Trait, traits
+from trainer.wording import decimal, percent
 
 MOST_ROWS = 25
+DIGITS = 3
+MOST_DECIMALS = 9
 
 
 def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, ...]:
@@ -57,7 +61,7 @@ def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
 
 def _text(trait: Trait, mean: float, values: Floats, members: Floats) -> str:
     if trait.is_share:
-        return f"{mean:.0%}"
+        return percent(mean)
     if trait.field.kind is Kind.ORDERED:
         # A mean of places is no label; the label of the user in the middle is one.
         return trait.field.levels[int(np.quantile(values[members > 0], 0.5, method="lower"))]
@@ -65,8 +69,6 @@ def _text(trait: Trait, mean: float, values: Floats, members: Floats) -> str:
 
 
 def figure(value: float) -> str:
-    """A number to about three digits, as a person writes it: 4,213 · 57.3 · 4.40 · 0.0153."""
-    for least, decimals in ((100, 0), (10, 1), (1, 2)):
-        if abs(value) >= least:
-            return f"{value:,.{decimals}f}"
-    return f"{value:.3g}"
+    """A number to three digits, as a person writes it: 4,213 · 57.3 · 4.40 · 0.0153."""
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    return decimal(value, min(max(DIGITS - 1 - magnitude, 0), MOST_DECIMALS))

@@ -46,9 +46,9 @@ def test_a_cell_of_under_20_users_is_suppressed() -> None:
     labels[199] = "shop"
     rows = heat_rows(division({"from": labels.tolist()}, [field("from", Kind.CATEGORY)]), ())
     by_label = {row.label: row for row in rows}
-    assert by_label["From: web"].texts == ("99%", "63%", "<20")
+    assert by_label["From: web"].texts == ("99\N{NO-BREAK SPACE}%", "63\N{NO-BREAK SPACE}%", "<20")
     assert by_label["From: web"].values[2] is None
-    assert by_label["From: shop"].texts == ("<20", "37%", "<20")
+    assert by_label["From: shop"].texts == ("<20", "37\N{NO-BREAK SPACE}%", "<20")
 
 
 def test_a_row_without_a_cell_that_may_be_shown_is_left_out() -> None:
@@ -80,7 +80,14 @@ def test_the_most_uneven_rows_of_fields_that_count_or_survive_are_shown_in_the_o
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(4213.4, "4,213"), (57.25, "57.2"), (4.401, "4.40"), (0.01534, "0.0153"), (0.0, "0"), (-3.14159, "-3.14")],
+    [
+        (4213.4, "4,213"),
+        (57.25, "57.2"),
+        (4.401, "4.40"),
+        (0.01534, "0.0153"),
+        (0.0, "0.00"),
+        (-3.14159, "\N{MINUS SIGN}3.14"),
+    ],
 )
 def test_a_number_is_written_to_about_three_digits(value: float, text: str) -> None:
     assert figure(value) == text
