@@ -83,7 +83,7 @@ CASES: Mapping[str, tuple[ColumnRule, Callable[[int, int], Values]]] = {
 
 def refit(rule: ColumnRule, draw: Callable[[int, int], Values], users: int, seed: int) -> Refit:
     """Fit a sample, promote it, and fit another one with it and without it."""
-    options = FitOptions(k=None, groups=None, columns=rule, seed=seed, max_k=10, min_segment_users=20)
+    options = FitOptions(None, None, rule, seed, max_k=10, min_segment_users=20, not_named=frozenset())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first = _write(folder / "first.csv", draw(users, 2 * seed + 1))
