@@ -88,6 +88,7 @@ def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
                 inside=inside,
                 outside=outside,
                 lift=_lift(inside, outside, index, division) if trait.is_share else None,
+                levels=trait.field.levels,
             ),
         )
 

@@ -124,6 +124,8 @@ class Effect:
     """The same of all other users."""
     lift: float | None
     """inside / share of all users; None where under 20 users of the segment would be expected, or for no share."""
+    levels: tuple[str, ...] = ()
+    """What the places of an ordered field are called, lowest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,9 +216,11 @@ def difference(effect: Effect) -> str:
     if effect.level is not None:
         times = "" if effect.lift is None else f", {decimal(effect.lift, 1)} times the average"
         return f"{percent(effect.inside)} against {percent(effect.outside)} elsewhere{times}"
-    if effect.kind is Kind.ORDERED:  # places are counted from 0 in a model, from 1 by people
-        inside, outside = pair(effect.inside + 1, effect.outside + 1)
-        return f"place {inside} against {outside} elsewhere, 1 being the lowest"
+    if effect.kind is Kind.ORDERED:
+        nearest, elsewhere = (effect.levels[round(place)] for place in (effect.inside, effect.outside))
+        if nearest == elsewhere:
+            return f"around {nearest} as elsewhere, but {'above' if effect.size > 0 else 'below'} it more often"
+        return f"around {nearest} against {elsewhere} elsewhere"
     inside, outside = pair(effect.inside, effect.outside)
     return f"{inside} against {outside} elsewhere"
 

@@ -12,7 +12,8 @@ def more(field: str, size: float = 1.0, inside: float = 4.4, outside: float = 3.
     known = FIELDS[field]
     measure = Measure.CLIFFS_DELTA if known.kind is Kind.ORDERED else Measure.STANDARDISED_DIFFERENCE
     return Effect(
-        field, known.header, known.group, known.kind, None, measure, size, size / 2, size * 2, inside, outside, None
+        field, known.header, known.group, known.kind, None, measure,
+        size, size / 2, size * 2, inside, outside, None, known.levels,
     )  # fmt: skip
 
 

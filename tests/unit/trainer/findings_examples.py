@@ -272,6 +272,7 @@ def _card(number: int, name: str, users: int, share: float, place: int) -> Card:
             inside=1.2,
             outside=2.9,
             lift=None,
+            levels=("0-20k", "20k-40k", "40k-60k", "60k-80k", "80k-100k", "100k+"),
         ),
         _item_effect("Gaming", 0.18),
     ]

@@ -170,9 +170,12 @@ def test_an_effect_of_a_label_is_told_in_shares() -> None:
     assert interval(effect) == "−47 points (−52 to +1)"
 
 
-def test_an_ordered_field_is_told_in_places_from_one() -> None:
-    effect = _effect(Measure.CLIFFS_DELTA, Kind.ORDERED, level=None, lift=None)
-    assert difference(effect) == "place 1.78 against 1.31 elsewhere, 1 being the lowest"
+def test_an_ordered_field_is_told_by_the_level_nearest_to_the_mean_place() -> None:
+    effect = replace(
+        _effect(Measure.CLIFFS_DELTA, Kind.ORDERED, level=None, lift=None), levels=("low", "middle", "high")
+    )
+    assert difference(effect) == "around middle against low elsewhere"
+    assert difference(replace(effect, inside=0.2)) == "around low as elsewhere, but below it more often"
     assert interval(effect) == "−0.47 δ (−0.52 to +0.01)"
 
 
