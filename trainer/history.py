@@ -22,7 +22,7 @@ from models.encoding import Columns, Floats
 from schemas.roles import Kind, ProfileField
 from trainer.bad_rows import BadRows
 from trainer.check import Check, cell_text, shown
-from trainer.checked_copy import CheckedCopy, CopyWriter, Places
+from trainer.checked_copy import MOST_LABELS, CheckedCopy, CopyWriter, Places
 from trainer.csv_rows import csv_source
 from trainer.draw import Drawn, draw
 from trainer.errors import HistoryError
@@ -86,8 +86,17 @@ class History:
         return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
 
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
-        """All users, some thousands at a time; with the columns of these fields, or of all."""
+        """All users, some thousands at a time; with the columns of these fields, or of all that have one.
+
+        Raises HistoryError for a field asked for that has none.
+        """
         fields = [field for field in self.fields if names is None or field.name in names]
+        for field in self.all_fields:
+            if names is not None and field.name in names and field not in fields:
+                raise HistoryError(
+                    f'column "{field.header}" has more than {MOST_LABELS:,} different labels, far more than the model '
+                    "knows: correct it, or fit a new model"
+                )
         readers = [self._values(field) for field in fields]
         for users, *columns in zip(self.copy.users(), *readers, strict=True):
             yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))

@@ -126,7 +126,7 @@ def assign_history(
 
     def assigned(history: History) -> Iterator[tuple[Sequence[str], Assignments]]:
         done = 0
-        for chunk in history.chunks():
+        for chunk in history.chunks([column.name for column in segmentation.encoder.columns]):
             watcher.at("assigning", done, history.rows)
             found = segmentation.assign(chunk.columns)
             sizes.update(found.segment.tolist())

@@ -24,7 +24,9 @@ from trainer.history import History
 from trainer.learning import BadRows, Published, fit_history
 from trainer.progress import Silence
 
-OPTIONS = FitOptions(k=None, groups=None, columns=ColumnRule.RELATED, seed=3, max_k=10, min_segment_users=20)
+OPTIONS = FitOptions(
+    k=None, groups=None, columns=ColumnRule.RELATED, seed=3, max_k=10, min_segment_users=20, not_named=frozenset()
+)
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
@@ -48,23 +50,34 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 def test_a_version_has_every_file_that_is_promised(case: Case) -> None:
     files = [
         "golden.json", "kmeans.joblib", "model.json", "scaler.joblib", "segment_profiles.csv", "segmented_users.csv",
+        "findings.json", "report.html",
     ]  # fmt: skip
-    assert sorted(case.published.manifest.files) == files
-    assert sorted(path.name for path in case.folder.iterdir()) == sorted([*files, "manifest.json"])
+    written = {path.name for path in case.folder.iterdir()}
+    assert written >= {*files, "manifest.json"}
+    assert {*case.published.manifest.files} == written - {"manifest.json"}
 
 
 def test_the_manifest_says_what_was_done(case: Case) -> None:
     manifest = case.published.manifest
     assert manifest.created_at == NOON
-    assert (manifest.k, manifest.k_supported, manifest.verdict) == (3, None, Verdict.UNJUDGED)
+    assert (manifest.k, manifest.k_supported, manifest.verdict) == (3, 3, Verdict.CLEAR)
     assert manifest.columns.kept == tuple(field.name for field in FIELDS if field.group == "behaviour")
     assert manifest.columns.left_out["age"] == "not related to any other column"
-    assert manifest.silhouette == max(manifest.silhouette_by_k.values())
-    assert [*manifest.silhouette_by_k] == [*range(2, 11)]
+    assert manifest.judgement is not None
+    assert manifest.silhouette == max(trial.silhouette for trial in manifest.judgement.by_k.values())
+    assert [*manifest.judgement.by_k] == [*range(2, 11)]
+    assert manifest.min_segment_users == 20
     assert manifest.segment_sizes == {0: 150, 1: 90, 2: 60}
     assert (manifest.rows, manifest.rows_skipped, manifest.seed) == (300, 0, 3)
     assert manifest.data_sha256 == case.history.digest
-    assert manifest.options == {"k": "chosen", "only": "all", "columns": "related", "max-k": "10"}
+    assert manifest.options == {
+        "k": "chosen",
+        "only": "all",
+        "columns": "related",
+        "max-k": "10",
+        "min-segment-users": "20",
+        "not named": "none",
+    }
     assert {"python", "numpy", "scikit-learn", "pandas"} <= set(manifest.libraries)
     assert manifest.profile == ProfileReference.of(UserProfile)
     assert manifest.parent is None
@@ -101,7 +114,8 @@ def test_segmented_users_are_in_input_order_under_the_historys_own_id(case: Case
     assert [float(row["distance"]) for row in rows] == found.distance.tolist()
     assert [float(row["margin"]) for row in rows] == found.margin.tolist()
     assert [row["outlier"] == "True" for row in rows] == found.outlier.tolist()
-    assert rows[0]["segment_name"] == f"Segment {rows[0]['segment']}"
+    names = case.published.fitted.segmentation.names
+    assert [row["segment_name"] for row in rows] == [names[int(row["segment"])] for row in rows]
 
 
 def test_segment_profiles_tell_what_is_typical_of_each_segment_and_of_all(case: Case) -> None:
@@ -186,5 +200,7 @@ def test_the_parent_of_a_version_is_the_one_in_production(tmp_path: Path) -> Non
     options = replace(OPTIONS, k=2, groups=frozenset({"device", "behaviour"}), columns=ColumnRule.ALL)
     second = fit_history(path, UserProfile, options, BadRows.REFUSE, store, NOON, Silence()).manifest
     assert second.parent == first.id
-    assert second.options == {"k": "2", "only": "behaviour,device", "columns": "all", "max-k": "10"}
-    assert [*second.silhouette_by_k] == [2]
+    assert (second.options["k"], second.options["only"]) == ("2", "behaviour,device")
+    assert (second.options["columns"], second.options["max-k"]) == ("all", "10")
+    assert second.judgement is not None
+    assert [*second.judgement.by_k] == [2]
