@@ -25,8 +25,7 @@ from trainer.progress import Watcher
 from trainer.refine import Refined, refined, scaled_users
 from trainer.sample import JUDGED_ROWS, Sample
 from trainer.scikit import one_thread
-from trainer.succession import Before, continued, lineage_of
-from trainer.warm import translated
+from trainer.succession import Before, continued, lineage_of, warm_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
     with one_thread():
         columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
         sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
-        warm = None if before.model is None else translated(before.model, columns.encoder)
-        choice = _chosen(sample, history.rows, options, warm, watcher)
+        choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
         judged = judge(sample, choice, columns.related, options.seed, watcher)
         by_size, placed, cluster_of = _fit_all(history, columns, choice.chosen.centroids, options.seed, watcher)
         _refuse_small(placed, options.min_segment_users)

@@ -77,18 +77,24 @@ def overlap(before: Segmentation, after: Segmentation, chunks: Iterable[Columns]
 
     A column of labels that a chunk does not have, because a history has too many different ones, counts as unknown.
     """
-    numbers_before, numbers_after = _numbers(before), _numbers(after)
-    row_of, column_of = (np.array(numbers, dtype=np.int64) for numbers in (numbers_before, numbers_after))
-    rows, columns = np.argsort(row_of), np.argsort(column_of)
-    # The same segments from the columns that count alone.
-    before, after = (replace(model, encoder=Encoder(model.encoder.kept)) for model in (before, after))
     users = np.zeros(before.k * after.k, dtype=np.int64)
     with one_thread():  # so that each user gets what the fit gave, to the last digit
         for chunk in chunks:
-            i = rows[np.searchsorted(row_of, before.assign(_whole(chunk, before)).segment, sorter=rows)]
-            j = columns[np.searchsorted(column_of, after.assign(_whole(chunk, after)).segment, sorter=columns)]
-            users += np.bincount(i * after.k + j, minlength=len(users))
-    return Overlap(numbers_before, numbers_after, users.reshape(before.k, after.k))
+            users += np.bincount(places(before, chunk) * after.k + places(after, chunk), minlength=len(users))
+    return Overlap(_numbers(before), _numbers(after), users.reshape(before.k, after.k))
+
+
+def places(model: Segmentation, columns: Columns) -> npt.NDArray[np.intp]:
+    """Where the segment of each user stands among those of the model.
+
+    A column of labels that is not there counts as unknown; of the others, only those that count are read.
+    """
+    # The same segments from the columns that count alone, each numbered by its place.
+    fewer = Segmentation(
+        Encoder(model.encoder.kept),
+        tuple(replace(segment, number=place) for place, segment in enumerate(model.segments)),
+    )
+    return fewer.assign(_whole(columns, fewer)).segment
 
 
 def _whole(chunk: Columns, model: Segmentation) -> Columns:

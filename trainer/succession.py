@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from models.encoding import Columns
+import numpy as np
+
+from models.encoding import Columns, Floats
 from models.manifest import ProfileReference
 from models.segmentation import Segmentation
 from models.store import ModelStore
@@ -18,9 +20,11 @@ from trainer.lineage import (
     named,
     nothing_before,
     overlap,
+    places,
     renumbered,
     stable_numbers,
 )
+from trainer.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,20 @@ def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Befo
         given_names=manifest.given_names if same else {},
         next_number=store.next_number(),
     )
+
+
+def warm_start(before: Before, sample: Sample) -> Floats | None:
+    """Where k-means starts to find the segments in production again: the means of their users, shape (k, width).
+
+    In the space of the new encoder, whatever the old one was, so nothing needs to be translated; with the same encoder
+    it is the first step of k-means from the old centres. A segment of which the sample has no user is left out. None
+    where no model was before, or the sample's users are in fewer than two of its segments.
+    """
+    if before.model is None:
+        return None
+    of_user = places(before.model, sample.columns)
+    means = np.unique([sample.scaled[of_user == place].mean(axis=0) for place in np.unique(of_user)], axis=0)
+    return means if len(means) > 1 else None
 
 
 def continued(fitted: Segmentation, before: Before, chunks: Callable[[Iterable[str]], Iterable[Columns]]) -> Continued:

@@ -3,6 +3,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -27,8 +28,9 @@ from trainer.lineage import (
     renumbered,
     stable_numbers,
 )
+from trainer.sample import Sample
 from trainer.scikit import cluster, cluster_from
-from trainer.warm import translated
+from trainer.succession import Before, warm_start
 
 KEPT, SPLIT, MERGED, NEW, RETIRED = Fate.KEPT, Fate.SPLIT, Fate.MERGED, Fate.NEW, Fate.RETIRED
 
@@ -375,9 +377,10 @@ def encoder(columns: Columns) -> Encoder:
 
 def clustered(columns: Columns, before: Segmentation | None) -> Segmentation:
     made = encoder(columns)
-    scaled = made.scale(made.encode(columns).matrix)
-    warm = None if before is None else translated(before, made)
-    found = cluster(scaled, 5, seed=1) if warm is None else cluster_from(scaled, warm)
+    sample = Sample(pd.DataFrame({name: pd.Series([*values]) for name, values in columns.items()}), (), made)
+    earlier = Before(None, before, accepted_no_structure=False, given_names={}, next_number=0)
+    warm = warm_start(earlier, sample)
+    found = cluster(sample.scaled, 5, seed=1) if warm is None else cluster_from(sample.scaled, warm)
     assert (warm is None) == (before is None)
     return Segmentation(
         made,

@@ -2,6 +2,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.encoding import Columns
@@ -9,9 +10,11 @@ from models.manifest import Manifest, ProfileReference, Verdict
 from models.segmentation import Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
+from schemas.roles import profile_fields
 from tests.unit.fitted import fit, publish, random_columns, segmentation
+from tests.unit.trainer.samples import sample_of
 from trainer.lineage import renumbered
-from trainer.succession import Before, before_fit, continued, lineage_of
+from trainer.succession import Before, before_fit, continued, lineage_of, warm_start
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 PROFILE = ProfileReference.of(UserProfile)
@@ -94,3 +97,24 @@ def test_a_production_without_structure_is_told(store: ModelStore) -> None:
     assert lineage is not None
     assert lineage.before_accepted_no_structure
     assert lineage.churn == 0
+
+
+def following(model: Segmentation | None) -> Before:
+    return Before(None, model, accepted_no_structure=False, given_names={}, next_number=0)
+
+
+def test_a_warm_start_is_where_the_users_of_each_segment_in_production_are_now() -> None:
+    old = segmentation(4)
+    sample = sample_of(random_columns(400, seed=3), profile_fields(UserProfile), left_out=["age"])
+    start = warm_start(following(old), sample)
+    assert start is not None
+    of_user = old.assign(sample.columns).segment
+    means = np.array([sample.scaled[of_user == number].mean(axis=0) for number in np.unique(of_user)])
+    assert np.array_equal(np.sort(start, axis=0), np.sort(means, axis=0))
+    assert start.shape == (4, sample.encoder.width)
+
+
+def test_there_is_no_warm_start_without_a_model_or_where_all_users_are_in_one_of_its_segments() -> None:
+    sample = sample_of(random_columns(40, seed=3), profile_fields(UserProfile))
+    assert warm_start(following(None), sample) is None
+    assert warm_start(following(Segmentation(segmentation(4).encoder, segmentation(4).segments[:1])), sample) is None
