@@ -19,7 +19,7 @@ def model(*centres: float) -> Segmentation:
     """Segments along the hours of a weekday; every other column counts for nothing."""
     column = NumberColumn("weekday_hours_online", None, low=0.0, high=24.0, mean=0.0, scale=1.0)
     segments = (
-        Segment(number, f"Segment {number}", (at,), 0.0, np.inf) for number, at in zip(numbers, centres, strict=True)
+        Segment(number, f"Segment {number}", (at,), 0.0, np.inf) for number, at in zip(NUMBERS, centres, strict=True)
     )
     return Segmentation(Encoder((column,)), tuple(segments))
 
