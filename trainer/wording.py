@@ -155,35 +155,31 @@ def headline(judgement: Judgement) -> str:
 def evidence(judgement: Judgement) -> list[str]:
     """What the verdict rests on, a sentence each."""
     draws = len(judgement.null_silhouettes)
-    said = [
+    mean = sum(judgement.null_silhouettes) / draws
+    greatest = max(judgement.null_silhouettes)
+    reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
+    least = min(judgement.jaccard, key=lambda segment: (judgement.jaccard[segment], segment))
+    return [
         (
             f"The silhouette of the {judgement.k} segments is {decimal(judgement.silhouette)}, on "
             f"{count(judgement.sample_rows)} users: 1 would mean that everybody sits at the centre of their segment, "
             "0 that everybody sits on a border."
-        )
-    ]
-    if draws:
-        mean, greatest = sum(judgement.null_silhouettes) / draws, max(judgement.null_silhouettes)
-        reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
-        said += [
-            (
-                f"The same search in {draws} made-up data sets, with the same columns and the same relations between "
-                f"them but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
-            ),
-            (
-                f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments "
-                f"(0) to perfect ones (1). {probability(judgement.p_value)}: "
-                f"{'none' if reached == 0 else reached} of the {draws} data sets without segments came as high."
-            ),
-        ]
-    if judgement.jaccard:
-        least = min(judgement.jaccard, key=lambda segment: (judgement.jaccard[segment], segment))
-        said.append(
+        ),
+        (
+            f"The same search in {draws} made-up data sets, with the same columns and the same relations between "
+            f"them but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
+        ),
+        (
+            f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments "
+            f"(0) to perfect ones (1). {probability(judgement.p_value)}: "
+            f"{'none' if reached == 0 else reached} of the {draws} data sets without segments came as high."
+        ),
+        (
             f"Clustered again on resampled users, the least stable segment ({least}) comes back with an overlap of "
             f"{percent(judgement.jaccard[least])}. This can only speak against segments: "
             "one cloud cut in two comes back just as well."
-        )
-    return said
+        ),
+    ]
 
 
 def choice(judgement: Judgement) -> list[str]:
