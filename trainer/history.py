@@ -85,18 +85,19 @@ class History:
         labels = self.copy.labels
         return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
 
-    def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
-        """All users, some thousands at a time; with the columns of these fields, or of all that have one.
-
-        Raises HistoryError for a field asked for that has none.
-        """
-        fields = [field for field in self.fields if names is None or field.name in names]
-        for field in self.all_fields:
-            if names is not None and field.name in names and field not in fields:
+    def require(self, names: Iterable[str]) -> None:
+        """Raise HistoryError where one of these fields has no column here."""
+        for name in names:
+            if name not in [field.name for field in self.fields]:
+                header = next(field.header for field in self.all_fields if field.name == name)
                 raise HistoryError(
-                    f'column "{field.header}" has more than {MOST_LABELS:,} different labels, far more than the model '
-                    "knows: correct it, or fit a new model"
+                    f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model knows: '
+                    "correct it, or fit a new model"
                 )
+
+    def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """All users, some thousands at a time; with the columns of these fields, or of all: of those that have one."""
+        fields = [field for field in self.fields if names is None or field.name in names]
         readers = [self._values(field) for field in fields]
         for users, *columns in zip(self.copy.users(), *readers, strict=True):
             yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))

@@ -120,13 +120,14 @@ def assign_history(
     """
     stored.manifest.check_profile(profile_class)
     segmentation = stored.segmentation
+    needed = [column.name for column in segmentation.encoder.columns]
     sizes = Counter(dict.fromkeys(segmentation.names, 0))
     outliers = Counter[bool]()
     unknown = Counter[str]()
 
     def assigned(history: History) -> Iterator[tuple[Sequence[str], Assignments]]:
         done = 0
-        for chunk in history.chunks([column.name for column in segmentation.encoder.columns]):
+        for chunk in history.chunks(needed):
             watcher.at("assigning", done, history.rows)
             found = segmentation.assign(chunk.columns)
             sizes.update(found.segment.tolist())
@@ -137,6 +138,7 @@ def assign_history(
 
     with _read(path, profile_class, watcher) as history:
         refuse_bad_rows(path, history, "correct them")
+        history.require(needed)
         # One thread, so that the users of the fit get what the fit gave them, to the last digit.
         with _whole(output) as unfinished, one_thread():
             write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))

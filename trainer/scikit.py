@@ -130,11 +130,16 @@ def scaler_file(means: Floats, scales: Floats, rows: int) -> bytes:
     return _joblib_bytes(scaler)
 
 
-def kmeans_file(centroids: Floats, labels: Labels, inertia: float) -> bytes:
-    """The bytes of kmeans.joblib: a KMeans with these centres in this order, and the labels of training."""
-    # Fitted on its own centres, which sets all that predict needs; then told what it was really fitted on.
+def kmeans_file(centroids: Floats, numbers: Sequence[int], inertia: float) -> bytes:
+    """The bytes of kmeans.joblib: a KMeans with these centres, and as segment_numbers_ the stable number of each.
+
+    It has no labels_: those of training stand in segmented_users.csv, and would make the file as long as the history.
+    """
+    # Fitted on its own centres, which sets all that predict needs.
     kmeans = KMeans(n_clusters=len(centroids), init=centroids, n_init=1).fit(centroids)
-    kmeans.cluster_centers_, kmeans.labels_, kmeans.inertia_ = centroids, labels.astype(np.int32), inertia
+    del kmeans.labels_
+    kmeans.cluster_centers_, kmeans.inertia_ = centroids, inertia
+    kmeans.segment_numbers_ = np.array(numbers)
     return _joblib_bytes(kmeans)
 
 

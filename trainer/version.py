@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
-import numpy as np
-
 from models.manifest import ColumnUse, Fit, ProfileReference, Verdict
 from trainer import findings
 from trainer.findings import ColumnQuality, Findings, Quality
@@ -128,8 +126,8 @@ def files_of(fitted: Fitted, history: History, found: Findings) -> Callable[[Pat
         (folder / "scaler.joblib").write_bytes(
             scaler_file(segmentation.encoder.means, segmentation.encoder.scales, history.rows)
         )
-        labels = np.concatenate([*placed.positions()])
-        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, labels, placed.inertia))
+        numbers = [segment.number for segment in segmentation.segments]
+        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, numbers, placed.inertia))
         write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, placed, seed)
         chunks = zip(history.copy.users(), placed.chunks(), strict=True)
         write_segmented_users(folder / "segmented_users.csv", history.id_header, segmentation.names, chunks)
