@@ -16,7 +16,7 @@ import numpy as np
 
 from models.manifest import Verdict
 from trainer import humps
-from trainer.choose import Candidate, Choice, best_first, search
+from trainer.choose import Candidate, Choice, best_first, different_rows, search
 from trainer.findings import Judgement, Trial
 from trainer.null import Null, learn_null
 from trainer.progress import Watcher
@@ -30,6 +30,8 @@ CLEAR_JACCARD = 0.75
 WEAK_JACCARD = 0.60
 GREATEST_DIP_P_VALUE = 0.05
 GREATEST_P_VALUE = 0.05
+# Users of fewer kinds are told apart by a table of their labels; a search then takes its rows for segments.
+LEAST_KINDS_PER_SEGMENT = 3
 # The fewest of which p ≤ 0.05 can be said.
 DRAWS = 19
 # After five draws no more are made where the verdict is none already, for which there are three ways: a draw as well
@@ -51,6 +53,8 @@ class Evidence:
 
     related_columns: int
     """Columns that are related to another."""
+    kinds_per_segment: float
+    """Users of whom no two are equal, for each segment."""
     silhouette: float
     null_silhouettes: tuple[float, ...]
     """Of one draw without segments at least."""
@@ -87,6 +91,7 @@ class Evidence:
         """Whether more draws could no longer make the verdict anything but none."""
         return (
             not self.related_columns
+            or self.kinds_per_segment < LEAST_KINDS_PER_SEGMENT
             or self.least_jaccard < WEAK_JACCARD
             or self.reached > 0
             or self.effect < HOPELESS_EFFECT
@@ -143,6 +148,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             watcher.at(comparing, len(nulls), draws.stop)
         return Evidence(
             related_columns=len(related),
+            kinds_per_segment=different_rows(sample.scaled) / chosen.k,
             silhouette=chosen.silhouette,
             null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
             least_jaccard=min(stability.jaccard),
@@ -226,8 +232,7 @@ def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
     objection = _objection(evidence, figures)
     if objection is not None:
         if evidence.humps:
-            named = " and ".join(f'"{header}"' for header in evidence.humps)
-            objection += f"; {named} alone falls into several humps: a threshold there says as much as segments"
+            objection += f"; {_with_humps(evidence.humps)}: a threshold there says as much as segments"
         return Verdict.NONE, objection
     doubts = _doubts(evidence)
     if doubts:
@@ -244,13 +249,15 @@ def _objection(evidence: Evidence, figures: str) -> str | None:
     """Why there are no segments, if so."""
     if not evidence.related_columns:
         return "no two columns are related"
+    if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
+        return "the columns that count have so few different values that the segments are but a table of these"
     # Of nineteen draws, p ≤ 0.05 says that none has reached the data; fewer are made where the verdict is none anyway.
     if evidence.reached or evidence.effect < WEAK_EFFECT:
         return f"data without segments of the same columns look just as grouped ({figures})"
     if evidence.least_jaccard < WEAK_JACCARD:
         return (
-            f"when users are drawn again, one segment has only {evidence.least_jaccard:.0%} of its users in common "
-            f"with what is found then ({WEAK_JACCARD:.0%} are needed)"
+            f"when users are drawn again, one segment has only {_percent(evidence.least_jaccard)} of its users in "
+            f"common with what is found then ({_percent(WEAK_JACCARD)} are needed)"
         )
     return None
 
@@ -262,8 +269,20 @@ def _doubts(evidence: Evidence) -> list[str]:
         doubts.append("the difference is small")
     if evidence.least_jaccard < CLEAR_JACCARD:
         doubts.append(
-            f"one segment has only {evidence.least_jaccard:.0%} in common with itself when users are drawn again"
+            f"one segment has only {_percent(evidence.least_jaccard)} in common with itself when users are drawn again"
         )
     if evidence.greatest_dip_p_value > GREATEST_DIP_P_VALUE:
         doubts.append("there is no gap between some neighbours: as many users lie between them")
     return doubts
+
+
+def _with_humps(headers: Sequence[str]) -> str:
+    *first, last = (f'"{header}"' for header in headers)
+    if not first:
+        return f"{last} has several humps by itself"
+    return f"{', '.join(first)} and {last} have several humps by themselves"
+
+
+def _percent(share: float) -> str:
+    """Rounded down: what misses a limit must not read as the limit."""
+    return f"{math.floor(100 * share + ROUNDING)} %"
