@@ -74,7 +74,7 @@ def test_a_stop_that_is_not_followed_ends_the_process_without_stacks() -> None:
 
 
 def test_a_stop_that_is_followed_in_time_ends_nothing() -> None:
-    assert ended("stop.set()\npass_time(0.3)", drain_s=1.0, clock=STANDS_STILL) == (0, "")
+    assert ended("stop.set()\npass_time(0.0)\npass_time(0.9)", drain_s=1.0, clock=STANDS_STILL) == (0, "")
 
 
 def test_a_log_that_nobody_reads_does_not_keep_the_process() -> None:

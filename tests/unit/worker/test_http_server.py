@@ -84,9 +84,14 @@ def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(
         until(cut_off)
 
 
-def test_silent_clients_do_not_keep_others_waiting(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    # They stay for longer than this test has patience.
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients may stay for longer than a test has patience."""
     monkeypatch.setattr(http_server, "CLIENT_MAX_S", 3600.0)
+    monkeypatch.setattr(http_server._Handler, "timeout", 3600.0)
+
+
+def test_silent_clients_do_not_keep_others_waiting(unhurried: None, server: HttpServer) -> None:
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(http_server.CLIENTS_MAX - 1)]
     assert get(server, "/good")[2] == b"good"
     for client in silent:
@@ -94,9 +99,8 @@ def test_silent_clients_do_not_keep_others_waiting(server: HttpServer, monkeypat
 
 
 def test_whoever_comes_while_too_many_are_there_is_sent_away_and_no_thread_is_made(
-    server: HttpServer, monkeypatch: pytest.MonkeyPatch
+    unhurried: None, server: HttpServer
 ) -> None:
-    monkeypatch.setattr(http_server, "CLIENT_MAX_S", 3600.0)
     before = threading.active_count()
     many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(http_server.CLIENTS_MAX + 20)]
     many[-1].settimeout(PATIENCE_S)
