@@ -28,8 +28,6 @@ ROOT = Path(__file__).parents[2]
 # A worker that was told to stop is gone within 5 s by its own clock, or says otherwise in its exit status and its log;
 # what is on top is for a slow machine, to start a signal's way and to take a process down.
 STOP_S = 20
-# A whole demo on a slow machine, and yet an end before pytest ends all tests (faulthandler_timeout).
-RUN_S = 170
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ class Programs:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=RUN_S,
+            timeout=PATIENCE_S,
             check=False,
         )
 

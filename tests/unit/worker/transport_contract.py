@@ -35,8 +35,9 @@ def echo(records: Sequence[Record]) -> Outcome:
     )
 
 
-# How long to wait for what should happen soon: it costs nothing when it does, on a machine under load as well.
-PATIENCE_S = 120
+# How long to wait for what should happen soon, or for a whole demo: it costs nothing when it does, on a machine under
+# load as well. An end all the same, before pytest ends all tests (faulthandler_timeout).
+PATIENCE_S = 170
 
 
 def until(ask: Callable[[], T | None]) -> T:
