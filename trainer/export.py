@@ -6,9 +6,6 @@ trainer nor worker ever loads an exported file again.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +18,9 @@ from models.encoding import Columns, Floats
 from models.segmentation import Segmentation
 from models.store import StoredModel
 from trainer.console import print_facts
-from trainer.errors import ExportRefused, OutputError
+from trainer.errors import ExportRefused
 from trainer.export_rows import made_up_rows
+from trainer.whole import whole
 
 # A row that is so near to a border may fall on its other side when sums are made in another order.
 BORDER_MARGIN = 1e-6
@@ -71,7 +69,7 @@ def export(stored: StoredModel, target: Target, path: Path) -> Exported:
     """
     form = _form(target)
     columns = made_up_rows(stored.segmentation, SEED)
-    with _whole(path) as unfinished:
+    with whole(path) as unfinished:
         form.write(stored, unfinished)
         segment, distance = form.assigned(stored.segmentation, unfinished, columns)
         on_border = _refuse_differences(stored, target, columns, segment, distance)
@@ -120,19 +118,3 @@ def _refuse_differences(
             "report it as a defect of this program, with its version and those of the packages of the form"
         )
     return int(on_border.sum())
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file beside the path that takes its place once it is written; of an attempt that fails nothing is left."""
-    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
-    try:
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): make room, or name another file"
-        ) from error
