@@ -173,7 +173,7 @@ def two_labels(lots: Lots) -> Users:
 
 
 def groups_in_numbers(shares: Sequence[float], spread: float) -> Callable[[Lots], Users]:
-    """Groups of exactly these shares in the seven numbers; spread is the standard deviation as a share of a column's range."""
+    """Groups of exactly these shares in the seven numbers; spread is one standard deviation, in ranges of a column."""
 
     def plant(lots: Lots) -> Users:
         ends = np.rint(np.cumsum(shares) * USERS)
@@ -198,22 +198,31 @@ def with_strays(plant: Callable[[Lots], Users], share: float) -> Callable[[Lots]
     return strayed
 
 
-def groups_in_labels(lots: Lots) -> Users:
-    """Three groups in device, age, education, income and interests only; the seven numbers are noise."""
-    groups = 3
-    truth = lots.integers(0, groups, USERS)
-    values = independent(lots).values
-    for name in ("age", "education_level", "income_level"):
-        levels = np.array(LABELS[name])
-        centres = lots.permutation(np.linspace(0, len(levels) - 1, groups))
-        places = np.clip(np.rint(centres[truth] + 0.7 * lots.normal(size=USERS)), 0, len(levels) - 1)
-        values[name] = levels[places.astype(np.intp)]
-    devices = lots.permutation(LABELS["device_usage"])[:groups]
-    loyal = lots.random(USERS) < 0.8
-    values["device_usage"] = np.where(loyal, devices[truth], lots.choice(LABELS["device_usage"], USERS))
-    pools = [pool.tolist() for pool in np.array_split(lots.permutation(INTERESTS), groups)]
-    values["top_interests"] = [_items(pools[group] if lots.random() < 0.8 else INTERESTS, lots) for group in truth]
-    return Users(values, truth)
+def groups_in_labels(step: int) -> Callable[[Lots], Users]:
+    """Three groups in device, age, education, income and interests only; the seven numbers are noise.
+
+    From one ordered column to the next the groups change places by this step: with 1 each group is lowest in one of
+    them, with 0 the groups are low, middle and high in all three, as steps of one trait are.
+    """
+
+    def plant(lots: Lots) -> Users:
+        groups = 3
+        truth = lots.integers(0, groups, USERS)
+        values = independent(lots).values
+        order = lots.permutation(groups)
+        for i, name in enumerate(("age", "education_level", "income_level")):
+            levels = np.array(LABELS[name])
+            centres = np.linspace(0, len(levels) - 1, groups)[np.roll(order, i * step)]
+            places = np.clip(np.rint(centres[truth] + 0.7 * lots.normal(size=USERS)), 0, len(levels) - 1)
+            values[name] = levels[places.astype(np.intp)]
+        devices = lots.permutation(LABELS["device_usage"])[:groups]
+        loyal = lots.random(USERS) < 0.8
+        values["device_usage"] = np.where(loyal, devices[truth], lots.choice(LABELS["device_usage"], USERS))
+        pools = [pool.tolist() for pool in np.array_split(lots.permutation(INTERESTS), groups)]
+        values["top_interests"] = [_items(pools[group] if lots.random() < 0.8 else INTERESTS, lots) for group in truth]
+        return Users(values, truth)
+
+    return plant
 
 
 def groups_apart(groups: int, separation: float) -> Callable[[Lots], Users]:
@@ -232,7 +241,8 @@ PLANTED: Mapping[str, Callable[[Lots], Users]] = {
     "three equal groups": groups_in_numbers([1 / 3] * 3, spread=0.08),
     "six groups, 36 to 5 %": groups_in_numbers([0.36, 0.24, 0.16, 0.11, 0.08, 0.05], spread=0.06),
     "two groups, 5 % strays": with_strays(groups_in_numbers([0.6, 0.4], spread=0.08), share=0.05),
-    "groups in labels only": groups_in_labels,
+    "groups in labels only": groups_in_labels(step=1),
+    "… steps of one trait": groups_in_labels(step=0),
     "overlapping groups": groups_in_numbers([1 / 3] * 3, spread=0.25),
 }
 NOTHING: Mapping[str, Callable[[Lots], Users]] = {
