@@ -19,6 +19,8 @@ from trainer.scratch import close, room_needed, scratch_file
 
 # More different labels are names or free text: they would fill the memory and tell nothing of groups.
 MOST_LABELS = 100_000
+# Large enough that it hardly matters what it costs to find a chunk, small enough for any memory.
+CHUNK_ROWS = 5_000
 
 Codes = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
@@ -135,6 +137,7 @@ class CopyWriter:
         self._codes = {field.name: _CodeOf() for field in fields if field.kind is not Kind.NUMBER}
         self._too_many: set[str] = set()
         self._chunk_rows: list[int] = []
+        self._unwritten: list[Any] = []
         self._schema = pa.schema(
             [
                 (_USER, pa.string()),
@@ -147,7 +150,7 @@ class CopyWriter:
         self._writer = pa.ipc.new_file(self._file, self._schema, options=_compressed())
 
     def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
-        """Append a chunk of users; a column whose labels turn out to be too many is not recorded any further."""
+        """Append users; a column whose labels turn out to be too many is not recorded any further."""
         if not users:
             return
         arrays = [
@@ -157,12 +160,14 @@ class CopyWriter:
             pa.array([*map(hash, users)], pa.int64()),
             *(self._array(field, values) for field, values in zip(self._fields, columns, strict=True)),
         ]
-        self._chunk_rows.append(len(users))
-        with room_needed():
-            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._unwritten.append(pa.record_batch(arrays, schema=self._schema))
+        if sum(batch.num_rows for batch in self._unwritten) >= CHUNK_ROWS:
+            self._write()
 
     def finish(self) -> CheckedCopy:
         """The copy, to be read."""
+        if self._unwritten:
+            self._write()
         with room_needed():
             self._writer.close()
             self._file.flush()
@@ -172,6 +177,13 @@ class CopyWriter:
     def close(self) -> None:
         """Give the copy up, before or after it is finished."""
         close(self._file)
+
+    def _write(self) -> None:
+        chunk = pa.concat_batches(self._unwritten)
+        self._unwritten = []
+        self._chunk_rows.append(chunk.num_rows)
+        with room_needed():
+            self._writer.write_batch(chunk)
 
     def _array(self, field: ProfileField, values: Sequence[Any] | Floats) -> Any:
         if field.kind is Kind.NUMBER:

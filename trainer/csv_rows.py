@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.rows import CHUNK_ROWS, BadRow, Layout, Read, Rows, Source, Told, items_of, layout, missing_columns
+from trainer.rows import READ_ROWS, BadRow, Layout, Read, Rows, Source, Told, items_of, layout, missing_columns
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -133,7 +133,7 @@ def _rows(path: Path, reader: Reader, layout: Layout) -> Iterator[Rows]:
             if cells:  # an empty line is no row
                 lines.append(line)
                 rows.append(cells)
-                if len(rows) == CHUNK_ROWS:
+                if len(rows) == READ_ROWS:
                     yield _by_column(lines, rows, layout)
                     lines, rows = [], []
             # A quoted cell may hold line breaks: the next row starts after the last line of this one.

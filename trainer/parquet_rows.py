@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.rows import CHUNK_ROWS, Layout, Read, Rows, Source, Told, items_of, layout
+from trainer.rows import READ_ROWS, Layout, Read, Rows, Source, Told, items_of, layout
 
 PARQUET_MARK = b"PAR1"
 
@@ -59,14 +59,14 @@ def parquet_source(path: Path, file: BinaryIO, profile_class: type[BaseModel], t
     )
 
 
-def _refuse_damaged(path: Path, error: Exception) -> Any:
+def _refuse_damaged(path: Path, error: Exception) -> NoReturn:
     raise HistoryError(f"{path} is a damaged Parquet file ({str(error).splitlines()[0]}): write it again") from error
 
 
 def _rows(path: Path, opened: Any, layout: Layout, told: Told) -> Iterator[Rows]:
     done, total = 0, opened.metadata.num_rows
     try:
-        for batch in opened.iter_batches(batch_size=CHUNK_ROWS, columns=list(layout.header)):
+        for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
             columns = [batch.column(name).to_pylist() for name in layout.header]
             columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
             yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())

@@ -15,9 +15,9 @@ from schemas import UserProfile
 from schemas.roles import Kind, category, number, several_of
 from tests.unit.trainer.histories import ADS_DATA, FIELDS, HEADER, noise, read, table, users, write
 from trainer.bad_rows import SHOWN
+from trainer.checked_copy import CHUNK_ROWS
 from trainer.errors import HistoryError
 from trainer.history import USERS_COMPARED, read_history, refuse_bad_rows
-from trainer.rows import CHUNK_ROWS
 
 
 @pytest.fixture
@@ -354,6 +354,9 @@ def test_a_column_with_more_labels_than_that_is_not_recorded(path: Path, monkeyp
     history = read(write(path, rows))
     assert {field.name for field in FIELDS} - {field.name for field in history.fields} == {"language", "top_interests"}
     assert table(history)["age"].tolist() == [row["Age"] for row in rows]
+    history.require(["age"])
+    with pytest.raises(HistoryError, match=r'column "Language" has more than .* labels, far more than the model knows'):
+        history.require(["age", "language"])
 
 
 def test_nothing_lies_in_the_folder_for_temporary_files_even_while_a_history_is_open(

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.trainer.histories import HEADER, noise, read, table, users, write
+from trainer.checked_copy import CHUNK_ROWS
 from trainer.errors import HistoryError
-from trainer.rows import CHUNK_ROWS
 
 
 @pytest.fixture

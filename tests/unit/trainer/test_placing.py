@@ -6,10 +6,10 @@ import pytest
 from models.encoding import Encoder, NumberColumn
 from models.segmentation import Assignments, Segment, Segmentation
 from tests.unit.trainer.histories import columns, noise, read, write
+from trainer.checked_copy import CHUNK_ROWS
 from trainer.errors import FitRefused
 from trainer.history import History
 from trainer.placing import Placed, place
-from trainer.rows import CHUNK_ROWS
 
 # Numbers that are neither contiguous nor in the order of the file: those of segments that were kept.
 NUMBERS = (7, 2)
