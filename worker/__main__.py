@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from worker.bounds import Bounds
     from worker.settings import SettingRow
 
 
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    from worker.bounds import bounds_of
     from worker.settings import setting_rows
 
     rows = setting_rows()
@@ -49,6 +51,8 @@ def _main(argv: Sequence[str] | None) -> int:
             return run(flags, stop, create_topics=arguments.create_topics)
         case "check":
             return _check(flags, as_json=arguments.json)
+        case "verify":
+            return _verify(flags, bounds_of(arguments), as_json=arguments.json)
         case _:
             return _asyncapi(flags)
 
@@ -63,6 +67,29 @@ def _check(flags: dict[str, str], *, as_json: bool) -> int:
     findings = preflight(flags)
     sys.stdout.write(check.as_json(findings) if as_json else check.as_text(findings))
     return 2 if check.problems(findings) else 0
+
+
+def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
+    from worker import verify
+    from worker.audit import audit
+    from worker.endings import told
+    from worker.logs import configure_logs
+    from worker.settings import load_settings
+
+    configure_logs(sys.stderr, "error")
+    try:
+        found = audit(load_settings(flags), bounds, _tell)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
+        status, lines = told(error)
+        for line in lines:
+            _tell(line)
+        return status
+    sys.stdout.write(verify.as_json(found) if as_json else verify.as_text(found))
+    return 0 if found.clean else 1
+
+
+def _tell(line: str) -> None:
+    print(f"segment-worker: {line}", file=sys.stderr)
 
 
 def _asyncapi(flags: dict[str, str]) -> int:
@@ -101,6 +128,8 @@ class _ShowVersion(argparse.Action):
 
 
 def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
+    from worker.bounds import add_bounds
+
     parser = argparse.ArgumentParser(
         prog="segment-worker", description="Assigns users to segments as their events arrive, exactly once."
     )
@@ -110,6 +139,9 @@ def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
     run.add_argument("--create-topics", action="store_true", help="first create those of the topics that do not exist")
     check = _command(commands, rows, "check", "name every problem that would keep `run` from running, and what to do")
     check.add_argument("--json", action="store_true", help="print for machines")
+    verify = _command(commands, rows, "verify", "prove that each committed input record has exactly one outcome")
+    verify.add_argument("--json", action="store_true", help="print for machines")
+    add_bounds(verify, "input record")
     _command(commands, rows, "asyncapi", "print the AsyncAPI 3 document of the topics")
     return parser
 

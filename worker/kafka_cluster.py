@@ -30,6 +30,8 @@ _TOPIC_SETTINGS: Final = (
     "message.timestamp.after.max.ms",
     "message.timestamp.type",
     "min.insync.replicas",
+    "retention.bytes",
+    "retention.ms",
 )
 _BROKER_SETTINGS: Final = (
     "group.max.session.timeout.ms",

@@ -11,21 +11,12 @@ from urllib.parse import quote
 
 import structlog
 
-from models.errors import ModelError
-from schemas.errors import ProfileClassError
 from schemas.roles import profile_fields
 from worker import loop
 from worker.check import Weight, judge_cluster
 from worker.deadline import Deadline, StopSignal
-from worker.errors import (
-    BrokersUnreachable,
-    ClusterUnusable,
-    ExitStatus,
-    PortUnusable,
-    SettingsError,
-    StopProcessError,
-    TopicNotCreated,
-)
+from worker.endings import told
+from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, SettingsError
 from worker.health import HealthWatch
 from worker.http_server import HttpServer
 from worker.kafka_clients import connection_arguments
@@ -66,7 +57,7 @@ def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> E
         model = _model(settings, wrong, metrics)
         return _work(settings, model, stop, health, metrics, create_topics=create_topics)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = _told(error)
+        status, lines = told(error)
         for line in lines:
             print(f"segment-worker: {line}", file=sys.stderr)
         if settings.worker_hold_on_stop and status in _HELD:
@@ -166,25 +157,6 @@ def _look(
             raise ClusterUnusable(refused)
         return facts.cluster_id
     return None
-
-
-def _told(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
-    """The status to exit with, and the lines that say what, where and what to do."""
-    match error:
-        case StopProcessError():
-            return error.exit_status, (str(error),)
-        case SettingsError() | ClusterUnusable():
-            return ExitStatus.ACT_FIRST, error.problems
-        case ModelError() | ProfileClassError() | PortUnusable() | TopicNotCreated():
-            return ExitStatus.ACT_FIRST, (str(error),)
-        case BrokersUnreachable():
-            return ExitStatus.RESTART, (str(error),)
-    _log.error("unexpected_error", exc_info=error)
-    defect = (
-        f"unexpected {type(error).__name__}, a defect of this program: report it with the log; "
-        "nothing was committed by halves, a restart continues at the committed offset"
-    )
-    return ExitStatus.RESTART, (defect,)
 
 
 def _hold(health: HealthWatch, stop: StopSignal, reason: str) -> None:

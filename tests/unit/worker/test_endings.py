@@ -1,10 +1,11 @@
-"""How `run` ends: with which status, and in how many words."""
+"""How a command ends: with which status, and in how many words."""
 
 import pytest
 from structlog.testing import capture_logs
 
 from models.errors import ProfileMismatch, VersionDamaged
 from schemas.errors import ProfileClassError
+from worker.endings import told
 from worker.errors import (
     BrokersUnreachable,
     ClusterUnusable,
@@ -14,7 +15,6 @@ from worker.errors import (
     StopProcessError,
     TopicNotCreated,
 )
-from worker.run import _told
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ from worker.run import _told
     ],
 )
 def test_each_error_has_its_status_and_is_told_as_it_is(error: Exception, status: ExitStatus) -> None:
-    assert _told(error) == (status, ("it is",))
+    assert told(error) == (status, ("it is",))
 
 
 def test_several_problems_are_several_lines() -> None:
-    assert _told(SettingsError(("one", "two"), frozenset()))[1] == ("one", "two")
-    assert _told(ClusterUnusable(("one", "two")))[1] == ("one", "two")
+    assert told(SettingsError(("one", "two"), frozenset()))[1] == ("one", "two")
+    assert told(ClusterUnusable(("one", "two")))[1] == ("one", "two")
 
 
 def test_a_defect_is_one_line_without_its_values_and_a_restart_is_worth_a_try() -> None:
     with capture_logs() as logs:
-        status, (line,) = _told(KeyError("payload of user-1042"))
+        status, (line,) = told(KeyError("payload of user-1042"))
     assert status is ExitStatus.RESTART
     assert line.startswith("unexpected KeyError, a defect of this program")
     assert "user-1042" not in line
