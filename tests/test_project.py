@@ -9,7 +9,6 @@ import re
 import subprocess
 import tomllib
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from worker.settings import Settings, setting_rows
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = ("base", "trainer", "demo", "test")
+EXTRAS = ("base", "trainer", "export", "demo", "test")
+WITHIN = (("base", "trainer"), ("trainer", "export"), ("trainer", "demo"), ("export", "test"), ("demo", "test"))
 LOCKS = tuple(sorted((ROOT / "requirements").glob("*.txt")))
 
 
@@ -86,7 +86,7 @@ def test_a_lock_satisfies_what_pyproject_asks_for(extra: str) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "packages"),
-    [("base", ["schemas", "models", "worker"]), ("trainer", ["trainer"]), ("demo", ["demo"]), ("test", ["tests"])],
+    [("base", ["schemas", "models", "worker"]), ("export", ["trainer"]), ("demo", ["demo"]), ("test", ["tests"])],
 )
 def test_every_package_that_the_code_imports_is_asked_for(extra: str, packages: list[str]) -> None:
     asked = {canonicalize_name(requirement.name) for requirement in wanted(extra)}
@@ -110,7 +110,7 @@ def imported_modules(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in plain | of}
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [*pairwise(EXTRAS)])
+@pytest.mark.parametrize(("smaller", "larger"), WITHIN)
 def test_each_extra_installs_the_same_versions_as_the_next_larger_one(smaller: str, larger: str) -> None:
     assert versions(smaller).items() <= versions(larger).items()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -29,6 +27,7 @@ from trainer.succession import before_fit
 from trainer.summary import facts_of
 from trainer.tables import write_segmented_users
 from trainer.version import Origin, describe, files_of, findings_of
+from trainer.whole import whole
 
 
 class BadRows(Enum):
@@ -140,7 +139,7 @@ def assign_history(
         refuse_bad_rows(path, history, "correct them")
         history.require(needed)
         # One thread, so that the users of the fit get what the fit gave them, to the last digit.
-        with _whole(output) as unfinished, one_thread():
+        with whole(output) as unfinished, one_thread():
             write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))
     return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
 
@@ -165,19 +164,3 @@ def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> Histo
 def _first_problem(history: History) -> str:
     first = history.bad_rows.first[0]
     return f"{history.bad_rows.in_place} {first.place}, {first.problem}"
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file beside the path that takes its place once it is written; of an attempt that fails nothing is left."""
-    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
-    try:
-        try:
-            yield unfinished
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): make room, or name another file"
-        ) from error

@@ -199,7 +199,7 @@ def test_a_kill_at_any_file_operation_leaves_no_half_version_and_no_half_promoti
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 20

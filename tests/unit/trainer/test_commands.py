@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -485,7 +484,6 @@ def test_a_reader_that_has_seen_enough_is_no_error(here: Path, ids: dict[str, st
 
 
 def test_help_is_quick_and_names_every_command(here: Path) -> None:
-    started = time.perf_counter()
     with process(here, "--help", program=("-X", "importtime", "-m", "trainer")) as running:
         output, errors = running.communicate()
     assert running.returncode == 0
@@ -493,4 +491,3 @@ def test_help_is_quick_and_names_every_command(here: Path) -> None:
         assert re.search(rf"^ +{command} +\w", output, re.MULTILINE), command
     assert "sklearn" not in errors
     assert "pandas" not in errors
-    assert time.perf_counter() - started < 10
