@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,8 +32,7 @@ from trainer.rows import BadRow, Source, Told
 from trainer.scratch import close, scratch_file
 
 # Repeated users are looked for among about so many at a time, which bounds the memory.
-USERS_COMPARED = 2_000_000
-
+USERS_COMPARED = 1_000_000
 
 Integers = npt.NDArray[np.integer]
 
@@ -53,7 +53,6 @@ class History:
     They lie on disk, in files without a name that are gone when the history is closed.
     """
 
-    header: tuple[str, ...]
     id_header: str
     all_fields: tuple[ProfileField, ...]
     """Of the profile class, in its order."""
@@ -196,15 +195,11 @@ def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> Hist
         if repeated.size:
             copy = copy.without(repeated)
             undo.callback(copy.close)
-            problems = {
-                place: f"is already {bad_rows.in_place} {earlier}"
-                for place, earlier in zip(repeated.tolist(), first.tolist(), strict=True)
-            }
-            found = _rows_at(path, profile_class, told, problems)
-            bad_rows = _merged(bad_rows, found, layout.header)
+            with _opened(path, profile_class, told) as once_more:
+                found = _repeated_rows(once_more, repeated, first, bad_rows.in_place)
+                bad_rows = _merged(bad_rows, found, layout.header)
             undo.callback(bad_rows.close)
         return History(
-            header=layout.header,
             id_header=layout.id_header,
             all_fields=layout.fields,
             bad_rows=bad_rows,
@@ -270,8 +265,7 @@ def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
     Equal hashes find them, without a table of all users in memory; the names themselves decide.
     """
     parts = math.ceil(copy.rows / USERS_COMPARED)
-    again: list[int] = []
-    before: list[int] = []
+    again, before = array("q"), array("q")  # in a history of events there are more of them than users
     for part in range(parts):
         hashes = np.sort(np.concatenate([each[each % parts == part] for each in copy.hashes()]))
         suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
@@ -281,22 +275,19 @@ def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
                 if first.setdefault(user, place) != place:
                     again.append(place)
                     before.append(first[user])
-    order = np.argsort(np.array(again, dtype=np.int64))
-    return np.array(again, dtype=np.int64)[order], np.array(before, dtype=np.int64)[order]
+    places, first_places = np.array(again, dtype=np.int64), np.array(before, dtype=np.int64)
+    order = np.argsort(places)
+    return places[order], first_places[order]
 
 
-def _rows_at(path: Path, profile_class: type[BaseModel], told: Told, problems: Mapping[int, str]) -> Iterator[BadRow]:
-    """The rows at these places, each with what is wrong with its user.
-
-    The file is read again for them: the copy has not all of their cells.
-    """
-    with _opened(path, profile_class, told) as source:
-        for rows in source.rows:
-            for i, place in enumerate(rows.places):
-                if place in problems:
-                    cells = tuple(cell_text(column[i]) for column in rows.columns)
-                    user = shown(cells[source.layout.id_at])
-                    yield BadRow(place, f"{source.layout.id_header}: {user} {problems[place]}", cells)
+def _repeated_rows(source: Source, repeated: Places, first: Places, in_place: str) -> Iterator[BadRow]:
+    """The repeated rows as they stand in the file: the copy has not all of their cells."""
+    header, id_at = source.layout.id_header, source.layout.id_at
+    for rows in source.rows:
+        at = np.searchsorted(repeated, rows.places)
+        for i in np.flatnonzero(repeated[np.minimum(at, len(repeated) - 1)] == rows.places).tolist():
+            cells = tuple(cell_text(column[i]) for column in rows.columns)
+            yield BadRow(rows.places[i], f"{header}: {shown(cells[id_at])} is already {in_place} {first[at[i]]}", cells)
 
 
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
