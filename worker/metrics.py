@@ -93,6 +93,11 @@ class Metrics:
             ["version", "digest"],
             registry=registry,
         )
+        self._at_reject_limit = Gauge(
+            "segment_worker_at_reject_limit",
+            "1 when the reject limit has stopped the work, else 0.",
+            registry=registry,
+        )
         self._live = Gauge("segment_worker_live", "1 while /livez answers 200, else 0.", registry=registry)
         self._ready = Gauge("segment_worker_ready", "1 while /readyz answers 200, else 0.", registry=registry)
         # Present from the start, so that the first increase is a rate and not the birth of a series.
@@ -129,6 +134,10 @@ class Metrics:
     def batch_retried(self) -> None:
         """Count a batch that was given up."""
         self._retries.inc()
+
+    def reject_limit_reached(self) -> None:
+        """Show that the reject limit has stopped the work."""
+        self._at_reject_limit.set(1)
 
     def progressed(self, partitions: Iterable[PartitionProgress]) -> None:
         """Show the lag of these partitions and of no others; one whose broker does not answer keeps its last figure."""

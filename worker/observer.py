@@ -31,8 +31,15 @@ class _Since:
 class LoopObserver:
     """Counts each batch after its commit, logs it at debug level, and sums up every 10 s that had any."""
 
-    def __init__(self, metrics: Metrics, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        clock_s: Callable[[], float] = time.monotonic,
+        also_committed: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        """`also_committed` hears of each outcome that was committed."""
         self._metrics = metrics
+        self._also_committed = also_committed
         self._clock_s = clock_s
         self._since = _Since()
         self._summed_up_at_s = clock_s()
@@ -60,6 +67,8 @@ class LoopObserver:
     def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
         """A batch was committed."""
         self._metrics.batch_committed(batch, outcome, timings.process_s, timings.commit_s)
+        if self._also_committed is not None:
+            self._also_committed(outcome)
         self._since.batches += 1
         self._since.assigned += len(outcome.results)
         self._since.rejected += len(outcome.rejected)

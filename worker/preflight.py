@@ -13,6 +13,7 @@ from worker.kafka_clients import connection_arguments
 from worker.kafka_cluster import Cluster
 from worker.model import load_model
 from worker.probes import require_free_port, worker_answers
+from worker.reject_limit import advice
 from worker.settings import Settings, misspelt_settings, read_settings
 
 _WAIT_S: Final = 5.0
@@ -36,6 +37,7 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
         Finding(Weight.ADVICE, "settings", f"{given} is none", f"did you mean {meant}?")
         for given, meant in misspelt_settings()
     ]
+    findings += [Finding(Weight.ADVICE, "settings", line) for line in advice(settings)]
     findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
     for where, decisive, look in (
         ("model", _MODEL_SETTINGS, _model),

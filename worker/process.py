@@ -53,16 +53,18 @@ class Scoring:
         """
         accepted: list[tuple[Record, UserEvent[BaseModel]]] = []
         rejected: list[Message] = []
-        reasons: Counter[RejectReason] = Counter()
+        verdicts: list[RejectReason | None] = []
         for record in records:
             event = parse_event(record.value, self.event_class, self.event_max_bytes)
             if isinstance(event, Rejection):
                 rejected.append(self._rejected(record, event, now))
-                reasons[event.reason] += 1
+                verdicts.append(event.reason)
             else:
                 accepted.append((record, event))
+                verdicts.append(None)
+        reasons = Counter(verdict for verdict in verdicts if verdict is not None)
         if not accepted:
-            return Outcome(rejected=tuple(rejected), reasons=reasons)
+            return Outcome(rejected=tuple(rejected), reasons=reasons, verdicts=tuple(verdicts))
         profiles = [event.data for _, event in accepted]
         names = (column.name for column in self.model.segmentation.encoder.columns)
         assigned = self.model.segmentation.assign({name: [*map(attrgetter(name), profiles)] for name in names})
@@ -104,7 +106,7 @@ class Scoring:
             for row, (record, event) in enumerate(accepted)
         )
         unknown = Counter(name for names in assigned.unknown.values() for name in names)
-        return Outcome(results, tuple(rejected), Counter(segments), reasons, unknown, sum(outliers))
+        return Outcome(results, tuple(rejected), Counter(segments), reasons, unknown, sum(outliers), tuple(verdicts))
 
     @cached_property
     def _id_prefix(self) -> bytes:

@@ -56,6 +56,10 @@ class Batch:
     """Seen before the first record was read; a commit under any other one is refused."""
 
 
+Verdicts = tuple[RejectReason | None, ...]
+"""Of each record in turn why it was rejected; None: it was not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one batch came to: exactly one message for each of its records, and the counts for the metrics."""
@@ -69,3 +73,5 @@ class Outcome:
     unknown_values: Mapping[str, int] = field(default_factory=dict)
     """How many events held a value unknown to the model, for each field."""
     outliers: int = 0
+    verdicts: Verdicts = ()
+    """Of each record of the batch."""

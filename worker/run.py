@@ -29,6 +29,7 @@ from worker.observer import LoopObserver
 from worker.probes import serve_probes
 from worker.process import Scoring
 from worker.records import Outcome, Record
+from worker.reject_limit import RejectGuard, reject_limit
 from worker.settings import Settings, misspelt_settings, read_settings
 
 # Short, so that a stop while waiting for a broker is followed in time.
@@ -99,12 +100,15 @@ def _work(
         if transport is None:
             return ExitStatus.DONE
         scoring = _scoring(settings, model, cluster_id)
-        observer = LoopObserver(metrics)
+        guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
+        observer = LoopObserver(metrics, also_committed=guard.committed)
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics)
 
         def process(records: Sequence[Record]) -> Outcome:
-            return scoring.process(records, datetime.now(UTC))
+            outcome = scoring.process(records, datetime.now(UTC))
+            guard.require_below(outcome)
+            return outcome
 
         try:
             loop.run(transport, process, observer, stop)

@@ -181,6 +181,19 @@ class Settings(BaseSettings):
     worker_liveness_window_s: float = Field(
         60, ge=1, le=86_400, description="/livez fails when a partition with lag stands still for this long."
     )
+    worker_reject_limit_ratio: float | None = Field(
+        None,
+        ge=0.001,
+        le=1,
+        description="Stop with status 3 in front of the batch that makes rejected events this share of the last ones; "
+        "counts from 100 events on. None: never. Each start lets through up to the limit again.",
+    )
+    worker_reject_limit_window: int = Field(
+        1_000, ge=10, le=100_000, description="How many of the last events WORKER_REJECT_LIMIT_RATIO looks at."
+    )
+    worker_reject_limit_consecutive: int | None = Field(
+        None, ge=1, le=100_000, description="Stop in the same way in front of so many rejected events in a row."
+    )
     worker_hold_on_stop: bool = Field(
         default=False,
         description="Where whatever ends is started again: instead of exiting with 2 or 3, leave the group and stay, "

@@ -344,6 +344,25 @@ def test_where_ends_are_restarted_a_worker_that_a_person_must_mend_stays_alive_a
     assert worker.stop() == 2
 
 
+def test_too_many_rejected_events_stop_the_worker_in_front_of_the_batch(site: WorkerSite) -> None:
+    limit = {"WORKER_REJECT_LIMIT_CONSECUTIVE": "50", "WORKER_BATCH_MAX_EVENTS": "20", "WORKER_HOLD_ON_STOP": "true"}
+    worker = site.start_ready(**limit)
+    bad = [NewRecord(b"user-1", b"{") for _ in range(60)]
+    site.send([*bad[:30], NewRecord(b"user-1", event_bytes()), *bad])
+    worker.wait_for_log('"held"')
+    assert "50 of the last 50 events would be rejected (50 not_json), and WORKER_REJECT_LIMIT_CONS" in site.reason(
+        "/readyz"
+    )
+    assert "segment_worker_at_reject_limit 1.0" in site.get("/metrics")[1].decode()
+    assert worker.stop() == 3
+    # Fewer than fifty in a row, and whole batches.
+    done = sum(site.committed().values())
+    assert 31 <= done < 31 + 50
+    assert len(site.read(site.output, site.rejected)) == done
+    ended = site.run("verify")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_wrong_setting_is_held_too_where_its_port_is_not_in_doubt(site: WorkerSite) -> None:
     worker = site.start(WORKER_HOLD_ON_STOP="true", WORKER_BATCH_MAX_EVENTS="many")
     worker.wait_for_log('"held"')

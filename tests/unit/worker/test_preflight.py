@@ -39,6 +39,12 @@ def test_a_setting_that_is_nearly_one_is_advice(monkeypatch: pytest.MonkeyPatch)
     assert finding.line == "settings: WORKER_GROUPID is none; did you mean WORKER_GROUP_ID?"
 
 
+def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
+    (finding,) = by_where({**NOWHERE, "worker_http_port": "0", "worker_reject_limit_consecutive": "1"})["settings"]
+    assert finding.weight is Weight.ADVICE
+    assert "WORKER_REJECT_LIMIT_CONSECUTIVE is 1" in finding.line
+
+
 @pytest.mark.parametrize(
     ("wrong", "where"),
     [

@@ -72,6 +72,13 @@ def test_an_event_becomes_an_assignment_that_says_what_it_answers() -> None:
     assert (result.subject, result.source, result.time) == ("user-1042", "segment-worker-a", NOW)
 
 
+def test_verdicts_tell_of_each_record_in_turn_why_it_was_rejected() -> None:
+    given_records = [record(event_bytes()), record(b"{"), record(None), record(event_bytes())]
+    verdicts = (None, RejectReason.NOT_JSON, RejectReason.EMPTY, None)
+    assert process(*given_records).verdicts == verdicts
+    assert process(*given_records[1:3]).verdicts == verdicts[1:3]
+
+
 @given(st.integers(0, 2**63 - 1))
 def test_the_id_is_the_uuid5_of_the_input_record(offset: int) -> None:
     (message,) = process(record(event_bytes(), offset=offset)).results
