@@ -95,13 +95,14 @@ def place(
     users, inertia = _write(file, history, segmentation, told)
     if not users.sum(axis=0).all():
         raise FitRefused(f"{segmentation.k} segments leave one without a user: give a smaller --k")
-    distances = [_distances(file, users, position, seed) for position in range(segmentation.k)]
-    medians = np.array([np.median(distance) for distance in distances])
-    pooled = _pooled_ratio(file, users, medians, seed)
-    quantiles = [
-        np.quantile(distance, OUTLIER_QUANTILE) if len(distance) >= USERS_FOR_OWN_QUANTILE else pooled * median
-        for distance, median in zip(distances, medians, strict=True)
-    ]
+    medians, quantiles = np.zeros(segmentation.k), np.zeros(segmentation.k)
+    for position in range(segmentation.k):  # one at a time, since each may take as much memory as the next
+        distances = _distances(file, users, position, seed)
+        medians[position] = np.median(distances)
+        quantiles[position] = np.quantile(distances, OUTLIER_QUANTILE)
+    small = users.sum(axis=0) < USERS_FOR_OWN_QUANTILE
+    if small.any():
+        quantiles[small] = _pooled_ratio(file, users, medians, seed) * medians[small]
     limits = np.maximum(quantiles, LEAST_OUTLIER_DISTANCE)
     segments = tuple(
         replace(segment, median_distance=median, outlier_distance=limit)
