@@ -53,6 +53,8 @@ def _main(argv: Sequence[str] | None) -> int:
             return _check(flags, as_json=arguments.json)
         case "verify":
             return _verify(flags, bounds_of(arguments), as_json=arguments.json)
+        case "replay":
+            return _replay(flags, arguments)
         case _:
             return _asyncapi(flags)
 
@@ -81,15 +83,42 @@ def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
         found = audit(load_settings(flags), bounds, _tell)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
         status, lines = told(error)
-        for line in lines:
-            _tell(line)
+        _tell(*lines)
         return status
     sys.stdout.write(verify.as_json(found) if as_json else verify.as_text(found))
     return 0 if found.clean else 1
 
 
-def _tell(line: str) -> None:
-    print(f"segment-worker: {line}", file=sys.stderr)
+def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
+    from worker.bounds import bounds_of
+    from worker.endings import told
+    from worker.logs import configure_logs
+    from worker.replay import Selection, as_text
+    from worker.send_back import Replay, count, send
+    from worker.settings import load_settings
+    from worker.signals import StopSignals
+
+    stop = StopSignals()
+    configure_logs(sys.stderr, "error")
+    reasons, partitions = frozenset(arguments.reason), frozenset(arguments.partition)
+    try:
+        settings = load_settings(flags)
+        replay = Replay(settings, Selection(reasons, partitions, bounds_of(arguments)), arguments.max_hops)
+        if arguments.dry_run:
+            verb, counts = "would send", count(replay, _tell)
+        else:
+            verb, counts = "sent", send(replay, stop, _tell)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
+        status, lines = told(error)
+        _tell(*lines)
+        return status
+    sys.stdout.write(as_text(counts, verb, settings.worker_input_topic))
+    return 0
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(f"segment-worker: {line}", file=sys.stderr)
 
 
 def _asyncapi(flags: dict[str, str]) -> int:
@@ -142,6 +171,7 @@ def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
     verify = _command(commands, rows, "verify", "prove that each committed input record has exactly one outcome")
     verify.add_argument("--json", action="store_true", help="print for machines")
     add_bounds(verify, "input record")
+    _add_replay(commands, rows)
     _command(commands, rows, "asyncapi", "print the AsyncAPI 3 document of the topics")
     return parser
 
@@ -164,6 +194,57 @@ def _command(
         if row.flag is not None:
             group.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_help(row))
     return command
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow]) -> None:
+    from schemas.rejected import RejectReason
+    from worker.bounds import add_bounds
+
+    replay = _command(commands, rows, "replay", "send rejected events back to the input, each once")
+    replay.description = _REPLAY
+    replay.add_argument(
+        "--reason",
+        action="append",
+        default=[],
+        choices=[str(reason) for reason in RejectReason],
+        help="only events rejected for this reason; may be given several times",
+    )
+    replay.add_argument(
+        "--partition",
+        action="append",
+        default=[],
+        type=_number,
+        metavar="N",
+        help="only this partition of the rejected topic; may be given several times",
+    )
+    replay.add_argument(
+        "--max-hops",
+        type=_number,
+        default=3,
+        metavar="N",
+        help="leave out what was sent back this often already (default: 3)",
+    )
+    replay.add_argument("--dry-run", action="store_true", help="only count what would be sent")
+    add_bounds(replay, "record of the rejected topic")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)
+
+
+_REPLAY = """\
+Send rejected events back to the input as they came, each once: what makes one
+run's events visible also keeps how far it came, so the same command goes on
+after whatever ended it. It sends what is in the rejected topic when it starts.
+
+The order of one user's events is lost: they come after all that are there now.
+Progress is kept for each combination of --reason, --partition and bounds, as
+long as the brokers keep offsets of a group without members (7 days by default);
+another combination sends again what both have. One run at a time: a second one
+ends the first. Rights: READ on the rejected topic and on groups that begin with
+<group id>-, WRITE on the input topic and on transactional ids that begin so."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -14,10 +14,10 @@ from worker.kafka_clients import connection_arguments
 from worker.kafka_cluster import Cluster
 from worker.kafka_onlooker import Log, Onlooker, Partition
 from worker.settings import Settings
+from worker.telling import Telling
 from worker.verify import Audit, Scope, Verification
 
 _CONNECT_S: Final = 5.0
-TOLD_EVERY_S: Final = 10.0
 # Brokers take records of up to this much in the future (message.timestamp.after.max.ms), so an input may be younger by
 # that than its outcome.
 _INPUT_AHEAD_MS: Final = 3_600_000
@@ -113,13 +113,7 @@ def input_spans(
                 "the topic was made anew, or lost records; what was committed before that cannot be verified",
                 ExitStatus.RESTART,
             )
-        start = max(log.start, bounds.from_offsets.get(number, 0))
-        end = min(end, bounds.to_offsets.get(number, end))
-        if since is not None:
-            start = max(start, since.get(number, end))
-        if until is not None:
-            end = min(end, until.get(number, end))
-        spans[number] = range(start, max(start, end))
+        spans[number] = bounds.within(number, range(log.start, max(log.start, end)), since, until)
     return spans
 
 
@@ -190,9 +184,7 @@ def _read(
     settings: Settings,
     tell: Callable[[str], None],
 ) -> None:
-    total = sum(map(len, reading.values()))
-    reached = {at: span.start for at, span in reading.items()}
-    told_s = time.monotonic()
+    telling = Telling(reading, tell)
     for at, position, records in onlooker.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:
@@ -200,8 +192,4 @@ def _read(
         else:
             answered = answered_by_result if topic == settings.worker_output_topic else answered_by_rejected
             found.add_outcomes(topic, number, [(answered(record), record.timestamp_ms) for record in records])
-        reached[at] = position
-        if time.monotonic() - told_s > TOLD_EVERY_S:
-            told_s = time.monotonic()
-            done = sum(position - reading[at].start for at, position in reached.items())
-            tell(f"{done} of {total} offsets read ({done * 100 // total} %)")
+        telling.reached(at, position)

@@ -21,6 +21,22 @@ class Bounds:
     to_offsets: Mapping[int, int] = field(default_factory=dict)
     """Of each partition named, the first offset that is not looked at any more."""
 
+    def within(
+        self, partition: int, span: range, since: Mapping[int, int] | None, until: Mapping[int, int] | None
+    ) -> range:
+        """The part of a partition's offsets that lies within.
+
+        `since` and `until` have the first offset of that time or later of each partition that has one; None without
+        such a bound.
+        """
+        start = max(span.start, self.from_offsets.get(partition, 0))
+        end = min(span.stop, self.to_offsets.get(partition, span.stop))
+        if since is not None:
+            start = max(start, since.get(partition, end))
+        if until is not None:
+            end = min(end, until.get(partition, end))
+        return range(start, max(start, end))
+
     @property
     def begin_later(self) -> bool:
         """Whether something from the beginning of the topic is left out on purpose."""

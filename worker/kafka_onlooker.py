@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, StopProcessError, WorkerError
@@ -86,11 +86,15 @@ class Onlooker:
 
     def committed(self, topic: str, partitions: int) -> Mapping[int, int]:
         """The group's committed offset of each partition that has one, after all transactions in hand are over."""
+        return {number: offset for number, (offset, _) in self.committed_with_notes(topic, partitions).items()}
+
+    def committed_with_notes(self, topic: str, partitions: int) -> Mapping[int, tuple[int, str]]:
+        """The same, each with what was noted beside it."""
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers("asking for the committed offsets"):
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=int(self._longest_wait_s * 1000))
-        return {at.partition: there.offset for at, there in found.items() if there.offset >= 0}
+        return {at.partition: (there.offset, there.metadata or "") for at, there in found.items() if there.offset >= 0}
 
     def logs(self, topic: str, partitions: int) -> Mapping[Partition, Log]:
         """What each partition of the topic holds now."""
@@ -173,6 +177,11 @@ class Onlooker:
         except OffsetOutOfRangeError as error:
             raise StopProcessError(
                 f"retention removed records while they were read ({error}); run this again", ExitStatus.RESTART
+            ) from error
+        except GroupAuthorizationFailedError as error:
+            raise StopProcessError(
+                f"no right to use group {self._group_id}; grant DESCRIBE on it to see its offsets, READ to commit them",
+                ExitStatus.ACT_FIRST,
             ) from error
         except KafkaError as error:
             failure = fault([error], doing, self._settings)

@@ -84,10 +84,12 @@ class Transactions:
         messages: Mapping[str, Sequence[Message]],
         next_offsets: Mapping[tuple[str, int], int],
         membership: Membership,
+        notes: Mapping[tuple[str, int], str] | None = None,
     ) -> None:
         """Send the messages of each topic and commit the offsets, in one transaction.
 
-        The broker refuses the offsets when the group has moved on from this membership. Raises RetryBatchError when
+        The broker refuses the offsets when the group has moved on from this membership; it keeps the notes beside them.
+        Raises RetryBatchError when
         nothing became visible or that is not known yet (the next committed offset tells), StopProcessError otherwise.
         """
         self.open()
@@ -102,7 +104,10 @@ class Transactions:
                 _flush(producer, self._settings.worker_transaction_timeout_ms / 1000)
                 _require_arrived(futures)
                 producer.send_offsets_to_transaction(
-                    {TopicPartition(*at): OffsetAndMetadata(offset, "", -1) for at, offset in next_offsets.items()},
+                    {
+                        TopicPartition(*at): OffsetAndMetadata(offset, (notes or {}).get(at, ""), -1)
+                        for at, offset in next_offsets.items()
+                    },
                     ConsumerGroupMetadata(
                         membership.group_id, membership.generation, membership.member_id, membership.instance_id
                     ),

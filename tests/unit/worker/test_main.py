@@ -34,7 +34,7 @@ def test_help_shows_no_value_of_the_environment(
 ) -> None:
     for row in setting_rows():
         monkeypatch.setenv(row.variable, "hunter2")
-    for command in ("run", "check", "verify", "asyncapi"):
+    for command in ("run", "check", "verify", "replay", "asyncapi"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
     assert "hunter2" not in capsys.readouterr().out
