@@ -130,6 +130,7 @@ def _write(
         places["distance"], places["margin"] = found.distance, found.margin
         with room_needed():
             file.write(places.data)
+            file.flush()
         users.append(np.bincount(places["position"], minlength=segmentation.k))
         inertias.append(float(np.square(found.distance).sum()))
         done += len(places)

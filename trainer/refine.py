@@ -61,6 +61,7 @@ def scaled_users(history: History, encoder: Encoder, told: Callable[[int, int], 
             squares.append(np.square(scaled).sum(axis=0))
             with room_needed():
                 file.write(np.ascontiguousarray(scaled, dtype=np.float32).data)
+                file.flush()
             done += len(scaled)
             told(done, history.rows)
         means, mean_squares = (np.array([*map(math.fsum, zip(*each, strict=True))]) / done for each in (sums, squares))
