@@ -18,6 +18,12 @@ def _topics(error: Exception, settings: Settings) -> str:
     return ", ".join(topics) or ", ".join(settings.topics)
 
 
+def _group(error: Exception, settings: Settings) -> str:
+    # Not every one of them says which; another than the worker's own keeps the progress of a replay.
+    named = error.args[0] if error.args else None
+    return named if isinstance(named, str) else settings.worker_group_id
+
+
 # First match counts: a subclass stands before its class.
 _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ...] = (
     (
@@ -36,7 +42,7 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
     ),
     (
         errors.GroupAuthorizationFailedError,
-        lambda _, s: f"no right to use group {s.worker_group_id}; grant READ on it, then start again",
+        lambda e, s: f"no right to use group {_group(e, s)}; grant READ on it, then start again",
     ),
     (
         errors.TransactionalIdAuthorizationFailedError,

@@ -3,18 +3,23 @@
 import json
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import ACLOperation, ACLResourcePatternType, ResourceType
 
+from demo.broker import Broker
 from tests.integration.brokers import Program, Programs, TestBroker, wait_until
 from tests.integration.kafka_world import KafkaWorld
-from tests.integration.worker_site import worker_site
+from tests.integration.test_check import LOGIN, USER, allow
+from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.worker.transport_contract import PATIENCE_S
 from worker.bounds import Bounds
+from worker.errors import ClusterUnusable, StopProcessError
 from worker.kafka_connect import connected
 from worker.kafka_nulls import NULL, SendsNulls
 from worker.replay import Counts, Selection
@@ -167,6 +172,45 @@ def rows(bootstrap_servers: str, topic: str) -> list[Any]:
     """The records of a topic of one partition, headers in their order."""
     world = KafkaWorld(bootstrap_servers, partitions=1)
     return world.read(topic)
+
+
+def test_each_right_that_replay_lacks_is_named_until_it_has_all(
+    broker_with: Callable[..., AbstractContextManager[Broker]], programs: Programs, tmp_path: Path
+) -> None:
+    with (
+        broker_with(config=LOGIN, listeners={"LOGIN": "SASL_PLAINTEXT"}) as broker,
+        KafkaWorld(broker.bootstrap_servers, partitions=2) as kafka,
+    ):
+        reject(kafka, b"1", b"2")
+        login = {
+            "kafka_bootstrap_servers": broker.addresses["LOGIN"],
+            "kafka_security_protocol": "SASL_PLAINTEXT",
+            "kafka_sasl_mechanism": "PLAIN",
+            "kafka_sasl_username": USER,
+            "kafka_sasl_password": "right",
+        }
+        one = Replay(kafka.settings(**login), Selection(), 3)
+        with pytest.raises(ClusterUnusable) as lacking:
+            send(one, Never(), silent)
+        assert [problem.split(":")[0] for problem in lacking.value.problems] == [
+            f"topic {kafka.rejected}",
+            f"topic {kafka.input}",
+            "transactional id",
+        ]
+        site = WorkerSite(programs, broker.bootstrap_servers, kafka.name, tmp_path, 0)
+        allow(site, ResourceType.TOPIC, kafka.rejected, ACLOperation.READ)
+        allow(site, ResourceType.TOPIC, kafka.input, ACLOperation.WRITE)
+        prefixed = ACLResourcePatternType.PREFIXED
+        allow(site, ResourceType.TRANSACTIONAL_ID, f"{kafka.group}-", ACLOperation.WRITE, prefixed)
+        group = f"no right to use group {one.group_id}; grant "
+        with pytest.raises(StopProcessError, match=group):
+            send(one, Never(), silent)
+        allow(site, ResourceType.GROUP, f"{kafka.group}-", ACLOperation.DESCRIBE, prefixed)
+        assert count(one, silent).sent == {"not_json": 2}
+        with pytest.raises(StopProcessError, match=group):
+            send(one, Never(), silent)
+        allow(site, ResourceType.GROUP, f"{kafka.group}-", ACLOperation.READ, prefixed)
+        assert send(one, Never(), silent).sent == {"not_json": 2}
 
 
 def test_a_partition_and_a_topic_that_are_not_there_are_named(kafka: KafkaWorld, programs: Programs) -> None:
