@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from schemas import UserProfile
-from trainer.columns import ColumnRule
 from trainer.fit import FitOptions, fit
-from trainer.history import read_history
+from trainer.fitting.columns import ColumnRule
+from trainer.following.succession import NOTHING_BEFORE
 from trainer.progress import Silence
+from trainer.reading.history import read_history
 
 BATCHES = (1, 50, 500, 2_000)
 CALLS_S = 0.01
@@ -32,8 +33,8 @@ def main() -> None:
     with read_history(parser.parse_args().history, UserProfile, lambda *_: None) as history:
         users = next(history.chunks()).columns
         for rule in ColumnRule:
-            options = FitOptions(k=None, groups=None, columns=rule, seed=1, max_k=10, min_segment_users=20)
-            fitted = fit(history, options, Silence())
+            options = FitOptions(None, None, rule, seed=1, max_k=10, min_segment_users=20, not_named=frozenset())
+            fitted = fit(history, options, NOTHING_BEFORE, Silence())
             for rows in BATCHES:
                 batch = {name: values[:rows] for name, values in users.items()}
                 best, median = _times_us(partial(fitted.segmentation.assign, batch))

@@ -30,16 +30,16 @@ from models.encoding import Floats
 from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import Kind, ProfileField, profile_fields
-from trainer.choose import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
-from trainer.columns import ColumnRule, choose_columns
-from trainer.features import Learned, encoder, learn_labels, learn_number
 from trainer.findings import Judgement
-from trainer.history import read_history
-from trainer.judge import CLEAR_EFFECT, WEAK_EFFECT, judge
+from trainer.fitting.choose import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
+from trainer.fitting.columns import ColumnRule, choose_columns
+from trainer.fitting.features import Learned, encoder, learn_labels, learn_number
+from trainer.fitting.relations import related, relations
+from trainer.fitting.sample import JUDGED_ROWS, Sample
+from trainer.fitting.scikit import Labels, one_thread
+from trainer.judging.judge import CLEAR_EFFECT, WEAK_EFFECT, judge
 from trainer.progress import Silence, Watcher, watched
-from trainer.relations import related, relations
-from trainer.sample import JUDGED_ROWS, Sample
-from trainer.scikit import Labels, one_thread
+from trainer.reading.history import read_history
 
 USERS = 1_000
 POWER_SEEDS = 10

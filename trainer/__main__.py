@@ -62,8 +62,8 @@ def _fit(arguments: argparse.Namespace) -> None:
         return
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.columns import ColumnRule
         from trainer.fit import FitOptions
+        from trainer.fitting.columns import ColumnRule
         from trainer.learning import BadRows, fit_history, print_fit
         from trainer.privacy import DEMOGRAPHIC
         from trainer.progress import watched
@@ -165,7 +165,7 @@ def _name(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     try:
-        from trainer.export import Target, export, print_exported
+        from trainer.exporting.export import Target, export, print_exported
 
         model = ModelStore(arguments.models).load(arguments.version)
         exported = export(model, Target(arguments.to), arguments.output)

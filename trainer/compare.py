@@ -16,9 +16,9 @@ from models.store import ModelStore, StoredModel
 from trainer.console import print_facts, print_table
 from trainer.errors import OutputError
 from trainer.findings import Lineage, SegmentFate
-from trainer.history import read_history, refuse_bad_rows
-from trainer.lineage import Earlier, Overlap, columns_needed, lineage, overlap
+from trainer.following.lineage import Earlier, Overlap, columns_needed, lineage, overlap
 from trainer.progress import Watcher
+from trainer.reading.history import read_history, refuse_bad_rows
 from trainer.summary import marked
 from trainer.wording import became, churn, count, percent, title_of
 
@@ -134,7 +134,7 @@ def refuse_plot(plot: Path | None) -> None:
 
 def write_picture(path: Path, found: Lineage) -> None:
     """Draw who moves where, as .svg or .png, whichever the path ends in."""
-    from trainer.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
+    from trainer.report.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
 
     picture = migration(found)
     path.write_bytes(picture.png if path.suffix == ".png" else picture.svg)

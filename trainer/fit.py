@@ -11,21 +11,21 @@ import numpy as np
 
 from models.encoding import Columns, Floats
 from models.segmentation import Segment, Segmentation
-from trainer.choose import Choice, SearchRange, choose_k, given_k
-from trainer.columns import ChosenColumns, ColumnRule, choose_columns
-from trainer.division import Division
 from trainer.errors import FitRefused
-from trainer.explaining import Explained, explain
+from trainer.explaining.division import Division
+from trainer.explaining.explain import Explained, explain
 from trainer.findings import Judgement, Lineage
-from trainer.history import History
-from trainer.judge import judge
-from trainer.lineage import named
-from trainer.placing import Placed, place
+from trainer.fitting.choose import Choice, SearchRange, choose_k, given_k
+from trainer.fitting.columns import ChosenColumns, ColumnRule, choose_columns
+from trainer.fitting.placing import Placed, place
+from trainer.fitting.refine import Refined, refined, scaled_users
+from trainer.fitting.sample import JUDGED_ROWS, Sample
+from trainer.fitting.scikit import one_thread
+from trainer.following.lineage import named
+from trainer.following.succession import Before, continued, lineage_of, warm_start
+from trainer.judging.judge import judge
 from trainer.progress import Watcher
-from trainer.refine import Refined, refined, scaled_users
-from trainer.sample import JUDGED_ROWS, Sample
-from trainer.scikit import one_thread
-from trainer.succession import Before, continued, lineage_of, warm_start
+from trainer.reading.history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
         columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
         sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
         choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
-        judged = judge(sample, choice, columns.related, options.seed, watcher)
         by_size, placed, cluster_of = _fit_all(history, columns, choice.chosen.centroids, options.seed, watcher)
         _refuse_small(placed, options.min_segment_users)
+        judged = judge(sample, choice, columns.related, options.seed, watcher)
 
         watcher.at("matching the segments with those in production")
         followed = continued(by_size, before, partial(_columns, history))

@@ -17,8 +17,8 @@ from trainer.console import print_facts
 from trainer.errors import NameRefused
 from trainer.findings import Findings
 from trainer.findings_file import FINDINGS_FILE, findings_from_json, findings_to_json
-from trainer.lineage import named
-from trainer.report import report_files
+from trainer.following.lineage import named
+from trainer.report.page import report_files
 
 NAME_MAX_CHARS = 60
 # The files with a column segment_name, after one with the segment's number.

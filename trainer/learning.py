@@ -18,12 +18,12 @@ from models.store import ModelStore, StoredModel
 from trainer.console import print_facts
 from trainer.errors import FitRefused, OutputError
 from trainer.fit import FitOptions, Fitted, fit
-from trainer.history import History, read_history, refuse_bad_rows
+from trainer.fitting.scikit import one_thread
+from trainer.following.succession import before_fit
 from trainer.progress import Watcher
-from trainer.report import REPORT_FILE
-from trainer.scikit import one_thread
+from trainer.reading.history import History, read_history, refuse_bad_rows
+from trainer.report.page import REPORT_FILE
 from trainer.stored import PRODUCTION
-from trainer.succession import before_fit
 from trainer.summary import facts_of
 from trainer.tables import write_segmented_users
 from trainer.version import Origin, describe, files_of, findings_of

@@ -12,10 +12,10 @@ import numpy as np
 from models.encoding import Floats
 from models.segmentation import Assignments
 from schemas.roles import Kind, ProfileField
-from trainer.draw import Drawn, draw
-from trainer.history import History
-from trainer.placing import Placed
+from trainer.fitting.placing import Placed
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown
+from trainer.reading.draw import Drawn, draw
+from trainer.reading.history import History
 
 ITEMS_SHOWN = 3
 # Medians are taken of so many users, a fair part of each segment.

@@ -14,11 +14,11 @@ from trainer import findings
 from trainer.findings import ColumnQuality, Findings, Quality
 from trainer.findings_file import FINDINGS_FILE, findings_to_json
 from trainer.fit import FitOptions, Fitted
-from trainer.golden import golden_rows
-from trainer.history import History
+from trainer.fitting.golden import golden_rows
+from trainer.fitting.scikit import kmeans_file, scaler_file
 from trainer.manifest_figures import judgement_figures, lineage_figures
-from trainer.report import report_files
-from trainer.scikit import kmeans_file, scaler_file
+from trainer.reading.history import History
+from trainer.report.page import report_files
 from trainer.tables import write_segment_profiles, write_segmented_users
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy")

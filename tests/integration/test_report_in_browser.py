@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.unit.trainer.findings_examples import clear, none, odd, weak
-from trainer.report import report_files
+from trainer.report.page import report_files
 
 PATIENCE_S = 60  # a loaded machine starts a browser slowly; nothing here waits for time to pass
 PHONE, DESK = 360, 1280

@@ -13,7 +13,7 @@ import pandas as pd
 from models.encoding import Columns
 from schemas import UserProfile
 from schemas.roles import profile_fields
-from trainer.history import History, read_history
+from trainer.reading.history import History, read_history
 
 FIELDS = profile_fields(UserProfile)
 HEADER = (UserProfile.history_id_column, *(field.header for field in FIELDS))

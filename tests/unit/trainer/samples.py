@@ -9,10 +9,10 @@ import pandas as pd
 
 from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from schemas.roles import Kind, ProfileField
-from trainer.division import Division
-from trainer.sample import Sample
-from trainer.scikit import Labels, cluster, cluster_from, one_thread
-from trainer.stability import Resample
+from trainer.explaining.division import Division
+from trainer.fitting.sample import Sample
+from trainer.fitting.scikit import Labels, cluster, cluster_from, one_thread
+from trainer.judging.stability import Resample
 
 RESAMPLES = 50
 

@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[3]
 # The limit is set in the process itself, after its imports, so that none of theirs meets it.
 LIMITED = """
 import resource, sys
-import trainer.learning, trainer.report
+import trainer.learning, trainer.report.page
 from trainer.__main__ import main
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

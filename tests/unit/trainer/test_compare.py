@@ -14,8 +14,8 @@ from schemas import UserProfile
 from tests.unit.fitted import fit, publish, segmentation
 from tests.unit.trainer.histories import noise, write
 from trainer.__main__ import main
-from trainer.history import read_history
-from trainer.lineage import named, renumbered
+from trainer.following.lineage import named, renumbered
+from trainer.reading.history import read_history
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MANY = 6_000  # more than a chunk

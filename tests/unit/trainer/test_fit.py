@@ -12,17 +12,16 @@ import pytest
 from models.manifest import Verdict
 from models.segmentation import Assignments
 from tests.unit.trainer.histories import FIELDS, Row, columns, groups, noise, planted, read, write
-from trainer.columns import ColumnRule
 from trainer.errors import FitRefused
 from trainer.fit import FitOptions, Fitted, fit
-from trainer.history import History
+from trainer.fitting.columns import ColumnRule
+from trainer.following.succession import NOTHING_BEFORE
 from trainer.progress import Silence
-from trainer.succession import Before
+from trainer.reading.history import History
 
 OPTIONS = FitOptions(
     k=None, groups=None, columns=ColumnRule.RELATED, seed=0, max_k=10, min_segment_users=20, not_named=frozenset()
 )
-NOTHING_BEFORE = Before(parent=None, model=None, accepted_no_structure=False, given_names={}, next_number=0)
 BEHAVIOUR = tuple(field.name for field in FIELDS if field.group == "behaviour")
 
 

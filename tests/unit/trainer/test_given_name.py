@@ -14,9 +14,9 @@ from tests.unit.trainer.findings_examples import clear
 from trainer.errors import NameRefused
 from trainer.findings import Findings
 from trainer.findings_file import findings_from_json, findings_to_json
+from trainer.following.lineage import named, renumbered
 from trainer.given_name import give_name, print_named
-from trainer.lineage import named, renumbered
-from trainer.report import report_files
+from trainer.report.page import report_files
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)

@@ -8,7 +8,7 @@ import pytest
 from models.encoding import Encoder, NumberColumn
 from models.segmentation import Segment, Segmentation
 from tests.unit.trainer.histories import Row, noise, read, table, write
-from trainer.placing import place
+from trainer.fitting.placing import place
 from trainer.tables import write_segment_profiles
 
 HOURS = "Time Spent Online (hrs/weekday)"

@@ -16,13 +16,13 @@ from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
 from tests.unit.trainer.histories import FIELDS, HEADER, columns, groups, noise, planted, read, table, users, write
-from trainer.columns import ColumnRule
 from trainer.errors import FitRefused, HistoryError
 from trainer.fit import FitOptions
-from trainer.golden import UNSEEN, golden_rows
-from trainer.history import History
+from trainer.fitting.columns import ColumnRule
+from trainer.fitting.golden import UNSEEN, golden_rows
 from trainer.learning import BadRows, Published, fit_history
 from trainer.progress import Silence
+from trainer.reading.history import History
 
 OPTIONS = FitOptions(
     k=None, groups=None, columns=ColumnRule.RELATED, seed=3, max_k=10, min_segment_users=20, not_named=frozenset()

@@ -1,0 +1,132 @@
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import UserProfile
+from schemas.roles import Kind
+from tests.unit.trainer.effect_values import FIELDS, elsewhere, having, less, more
+from trainer.explaining.naming import LONGEST_NAME, names, plain_name
+from trainer.explaining.phrases import ADVICE, PHRASES, TOGETHER
+from trainer.findings import Effect
+from trainer.privacy import DEMOGRAPHIC
+
+NOT_NAMED = frozenset({DEMOGRAPHIC})
+
+
+def name(*effects: Effect, not_named: frozenset[str] = NOT_NAMED) -> str:
+    return names({3: effects}, {}, not_named)[3]
+
+
+def test_a_name_is_made_of_the_strongest_effects() -> None:
+    assert name(more("click_through_rate", 2.0), less("likes_and_reactions", 1.0), more("followed_accounts", 0.5)) == (
+        "High click-through, few likes"
+    )
+    assert name(having("device_usage", "Tablet"), having("top_interests", "Pet Care", 0.4)) == "Tablet, Pet Care"
+
+
+def test_hours_of_weekend_and_weekdays_are_told_as_one() -> None:
+    weekend = name(more("weekend_hours_online"), less("weekday_hours_online"), more("click_through_rate", 0.5))
+    assert weekend == "Weekend-heavy, high click-through"
+    assert name(less("weekend_hours_online"), more("weekday_hours_online")) == "Weekday-heavy"
+    assert name(more("weekend_hours_online"), more("weekday_hours_online")) == "Long hours online"
+    assert name(more("weekend_hours_online")) == "Many weekend hours"
+
+
+def test_a_name_speaks_of_two_fields_before_two_items_of_one() -> None:
+    items = having("top_interests", "Gaming", 0.6), having("top_interests", "Pet Care", 0.5)
+    assert name(*items, having("device_usage", "Tablet", 0.3)) == "Gaming, Tablet"
+    assert name(*items) == "Gaming, Pet Care"
+
+
+def test_what_fewer_have_is_told_only_where_there_is_little_else() -> None:
+    fewer = having("top_interests", "Gaming", -0.9)
+    assert name(fewer, more("conversion_rate", 0.5), more("click_through_rate", 0.4)) == (
+        "High conversion, high click-through"
+    )
+    assert name(fewer) == "Less Gaming"
+    # Not "Tablet, less Mobile Only": that says one thing twice.
+    assert name(having("device_usage", "Tablet"), having("device_usage", "Mobile Only", -0.5)) == "Tablet"
+
+
+def test_demographic_fields_give_no_name_unless_asked_for() -> None:
+    effects = more("age", 0.9), having("gender", "Female", 0.5), having("device_usage", "Tablet", 0.2)
+    assert name(*effects) == "Tablet"
+    assert name(*effects, not_named=frozenset()) == "Older, gender: Female"
+    assert name(more("age", 0.9)) == "Segment 3"
+
+
+def test_a_segment_without_an_effect_has_a_number_only() -> None:
+    assert name() == plain_name(3) == "Segment 3"
+
+
+def test_two_segments_never_have_the_same_name() -> None:
+    effects = [more("conversion_rate", 2.0), more("click_through_rate", 1.9), more("followed_accounts", 1.0)]
+    swapped = [more("click_through_rate", 2.0), more("conversion_rate", 1.9)]
+    assert [*names({4: effects, 0: effects, 9: swapped, 2: swapped, 5: swapped}, {}, NOT_NAMED).values()] == [
+        "High conversion, high click-through",
+        "High conversion, many follows",
+        "High click-through",
+        "High conversion",
+        "Segment 5",
+    ]
+
+
+def test_a_name_that_a_person_gave_stays_and_is_given_to_no_other() -> None:
+    tablet = having("device_usage", "Tablet")
+    assert names({0: [tablet], 3: [tablet], 5: []}, {3: "Tablet", 5: "Our friends"}, NOT_NAMED) == {
+        0: "Segment 0", 3: "Tablet", 5: "Our friends",
+    }  # fmt: skip
+
+
+def test_fields_of_another_profile_class_are_called_by_header_and_label() -> None:
+    assert name(elsewhere("sessions", "Session Count (per week)", Kind.NUMBER)) == "High session count"
+    assert name(elsewhere("avg_CTR", "avg_CTR", Kind.NUMBER, size=-0.5)) == "Low avg CTR"
+    assert name(elsewhere("plan", "Plan", Kind.CATEGORY, "Premium")) == "Plan: Premium"
+    assert name(elsewhere("sports", "Sports", Kind.SEVERAL_OF, "Golf")) == "Golf"
+    # A category that happens to be called like a number of ours.
+    assert name(elsewhere("click_through_rate", "Rate", Kind.CATEGORY, "top")) == "Rate: top"
+
+
+def test_labels_are_cut_and_cleared_of_what_cannot_be_read() -> None:
+    long = having("device_usage", "a very long label of a device that nobody would print", 0.9)
+    assert name(long, more("conversion_rate")) == "A very long label of a device…"
+    assert name(having("device_usage", "Tab\x00\u202elet\n one")) == "Tablet one"
+    assert name(having("device_usage", "\u202e\x07")) == "Segment 3"
+    # Markup is a text like any other: whoever prints it escapes it.
+    assert name(having("device_usage", "<script>alert(1)</script>")) == "<script>alert(1)</script>"
+
+
+def test_an_interest_called_segment_3_is_not_taken_for_one() -> None:
+    found = names({0: [having("top_interests", "Segment 3")], 3: []}, {}, NOT_NAMED)
+    assert len({*found.values()}) == 2
+
+
+some_effects = st.lists(
+    st.one_of(
+        st.builds(more, st.sampled_from([*PHRASES]), st.floats(-2, 2).filter(bool)),
+        st.builds(having, st.sampled_from(["device_usage", "top_interests"]), st.text(), st.sampled_from([-0.5, 0.5])),
+    ),
+    max_size=5,
+    unique_by=lambda effect: (effect.field, effect.level),
+)
+
+
+@given(st.lists(some_effects, min_size=1, max_size=6))
+def test_names_are_distinct_readable_and_short(found: Sequence[Sequence[Effect]]) -> None:
+    called = names(dict(enumerate(found)), {}, NOT_NAMED)
+    assert [*called] == [*range(len(found))]
+    assert len({each.casefold() for each in called.values()}) == len(found)
+    for each in called.values():
+        assert 0 < len(each) <= LONGEST_NAME
+        assert "\n" not in each
+        assert "\x00" not in each
+
+
+@pytest.mark.parametrize("known", [PHRASES, *(each.signs for each in (*TOGETHER, *ADVICE))])
+def test_every_field_that_is_known_by_name_is_a_number_or_ordered_field_of_the_profile(
+    known: dict[str, object],
+) -> None:
+    assert set(known) <= set(UserProfile.model_fields)
+    assert {FIELDS[each].kind for each in known} <= {Kind.NUMBER, Kind.ORDERED}

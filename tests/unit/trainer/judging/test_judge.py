@@ -1,0 +1,307 @@
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.encoding import Floats
+from models.manifest import Verdict
+from schemas import UserProfile
+from schemas.roles import profile_fields
+from tests.unit.trainer.samples import sample_of
+from trainer.fitting.choose import Choice, SearchRange, choose_k, given_k
+from trainer.fitting.sample import Sample
+from trainer.fitting.scikit import one_thread
+from trainer.judging.judge import DRAWS, FIRST_DRAWS, RESAMPLES, Evidence, Judged, judge, verdict_of
+from trainer.progress import Silence
+
+FIELDS = profile_fields(UserProfile)
+NUMBERS = ("weekday_hours_online", "weekend_hours_online", "click_through_rate", "conversion_rate")
+RELATED = frozenset(NUMBERS)
+ROWS = 240
+MAX_K = 4
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_fit() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def numbers(columns: Floats) -> Sample:
+    return sample_of({name: column.tolist() for name, column in zip(NUMBERS, columns.T, strict=True)}, FIELDS)
+
+
+def groups(separation: float) -> Sample:
+    """Three groups of 80, each pair apart in half of the columns by so many standard deviations."""
+    centres = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]])
+    lots = np.random.default_rng(0)
+    return numbers(separation * np.repeat(centres, ROWS // 3, axis=0) + lots.normal(size=(ROWS, 4)))
+
+
+def cloud() -> Sample:
+    lots = np.random.default_rng(1)
+    return numbers(lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4)))
+
+
+def chosen(sample: Sample) -> Choice:
+    return choose_k(sample.scaled, SearchRange(MAX_K, 20, ROWS), seed=0, warm=None, tried=lambda *_: None)
+
+
+def judged(sample: Sample, related: frozenset[str] = RELATED, seed: int = 0) -> Judged:
+    return judge(sample, chosen(sample), related, seed, Silence())
+
+
+@pytest.fixture(scope="module")
+def separate() -> tuple[Choice, Judged]:
+    with one_thread():
+        sample = groups(8)
+        choice = chosen(sample)
+        return choice, judge(sample, choice, RELATED, 0, Silence())
+
+
+@pytest.fixture(scope="module")
+def one_cloud() -> Judged:
+    with one_thread():
+        return judged(cloud())
+
+
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
+def test_separate_groups_are_clear_segments(separate: tuple[Choice, Judged]) -> None:
+    _, found = separate
+    judgement = found.judgement
+    assert (judgement.verdict, judgement.k) == (Verdict.CLEAR, 3)
+    assert judgement.reason.startswith("far more grouped than data without segments")
+    assert [len(np.unique(found.labels[start : start + 80])) for start in (0, 80, 160)] == [1, 1, 1]
+
+
+def test_the_figures_of_a_judgement_belong_together(separate: tuple[Choice, Judged]) -> None:
+    choice, found = separate
+    judgement = found.judgement
+    assert judgement.silhouette == choice.chosen.silhouette
+    assert len(judgement.null_silhouettes) == DRAWS
+    mean = np.mean(judgement.null_silhouettes)
+    assert judgement.effect == pytest.approx((judgement.silhouette - mean) / (1 - mean))
+    assert judgement.p_value == 1 / 20
+    assert dict(judgement.jaccard) == dict(enumerate(found.stability.jaccard))
+    assert len(found.stability.resamples) == RESAMPLES
+    assert [border.segment for border in judgement.borders] == [0, 1, 2]
+    assert max(border.dip_p_value for border in judgement.borders) < 0.05
+    assert (judgement.k_was_given, judgement.sample_rows) == (False, ROWS)
+    assert choice.runner_up is not None
+    assert (judgement.runner_up, judgement.elbow_k) == (choice.runner_up.k, choice.elbow_k)
+
+
+def test_every_number_of_segments_is_drawn_beside_data_without_segments(separate: tuple[Choice, Judged]) -> None:
+    choice, found = separate
+    trials = found.judgement.trials
+    assert [trial.k for trial in trials] == [2, 3, 4]
+    for trial, candidate in zip(trials, choice.candidates, strict=True):
+        assert (trial.silhouette, trial.inertia) == (candidate.silhouette, candidate.inertia)
+        assert trial.smallest_users == np.bincount(candidate.labels).min()
+        assert trial.null_silhouette is not None
+        least, mean, greatest = trial.null_silhouette
+        assert least < mean < greatest < candidate.silhouette
+        assert trial.gap is not None
+        assert trial.gap_error is not None
+    assert trials[1].stability == min(found.stability.jaccard)
+    assert trials[2].stability is not None
+    assert trials[2].stability < 0.9  # one group cut in two
+    # The rule of Tibshirani et al. finds the groups too: the first k whose gap the next one does not surpass.
+    assert trials[0].gap is not None
+    assert trials[1].gap is not None
+    assert trials[2].gap is not None
+    assert trials[2].gap_error is not None
+    assert trials[0].gap < trials[1].gap
+    assert trials[1].gap >= trials[2].gap - trials[2].gap_error
+    assert max(found.judgement.null_silhouettes) <= max(max(trial.null_silhouette or ()) for trial in trials)
+
+
+def test_one_cloud_has_no_segments_and_no_more_draws_are_made_than_that_takes(one_cloud: Judged) -> None:
+    judgement = one_cloud.judgement
+    assert judgement.verdict is Verdict.NONE
+    assert "look just as grouped" in judgement.reason
+    assert len(judgement.null_silhouettes) == FIRST_DRAWS
+    assert judgement.effect is not None
+    assert abs(judgement.effect) < 0.05
+    assert min(judgement.jaccard.values()) > 0.6  # a cloud cut in two comes back
+    assert all(trial.null_silhouette and trial.gap is not None and trial.stability for trial in judgement.trials)
+
+
+def test_groups_that_run_into_each_other_are_weak_segments() -> None:
+    judgement = judged(groups(2.5)).judgement
+    assert judgement.verdict is Verdict.WEAK
+    assert judgement.reason.startswith("more grouped than data without segments")
+    assert "the difference is small" in judgement.reason
+    assert len(judgement.null_silhouettes) == DRAWS
+
+
+def test_without_related_columns_there_are_no_segments_but_the_curves_all_the_same() -> None:
+    judgement = judged(groups(8), related=frozenset()).judgement
+    assert judgement.verdict is Verdict.NONE
+    assert judgement.reason.startswith("no two columns are related")
+    assert len(judgement.null_silhouettes) == FIRST_DRAWS
+    assert all(trial.null_silhouette and trial.gap is not None for trial in judgement.trials)
+
+
+def test_one_column_with_two_humps_is_a_threshold() -> None:
+    lots = np.random.default_rng(2)
+    columns = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
+    columns[:, 2] = np.where(lots.random(ROWS) < 0.5, -10, 10) + lots.normal(size=ROWS)
+    judgement = judged(numbers(columns)).judgement
+    assert judgement.verdict is Verdict.NONE
+    assert judgement.humps == ("Click-Through Rates (CTR)",)
+    assert '"Click-Through Rates (CTR)" has several humps by itself: a threshold there' in judgement.reason
+
+
+def test_a_given_number_is_the_one_that_is_judged() -> None:
+    sample = groups(8)
+    judgement = judge(sample, given_k(sample.scaled, 6, 0, None), RELATED, 0, Silence()).judgement
+    assert (judgement.k, judgement.k_was_given, judgement.runner_up) == (6, True, None)
+    assert [trial.k for trial in judgement.trials] == [6]
+    assert judgement.trials[0].null_silhouette is not None
+    assert max(judgement.null_silhouettes) == judgement.trials[0].null_silhouette[2]
+    # There are groups, but not six: one of the six does not come back.
+    assert min(judgement.jaccard.values()) < 0.75
+    assert judgement.verdict is not Verdict.CLEAR
+
+
+def test_users_of_as_few_kinds_as_there_are_segments_are_a_table_of_labels() -> None:
+    lots = np.random.default_rng(0)
+    kinds = lots.choice(4, ROWS, p=[0.4, 0.3, 0.2, 0.1])
+    columns: Mapping[str, Sequence[Any]] = {
+        "gender": np.array(["Female", "Male"])[kinds % 2].tolist(),
+        "location": np.array(["Rural", "Urban", "Suburban"])[kinds // 2].tolist(),
+    }
+    sample = sample_of(columns, FIELDS)
+    judgement = judged(sample, frozenset(columns)).judgement
+    assert judgement.verdict is Verdict.NONE
+    assert "a table of these" in judgement.reason
+    assert judgement.effect is not None
+    assert math.isfinite(judgement.effect)
+    assert judgement.trials[-1].gap is None  # every user is at a centre
+
+
+def one_after_the_other(work: Callable[[Any], Any], asked: Sequence[Any]) -> Iterator[Any]:
+    return map(work, asked)
+
+
+def test_the_number_of_cores_changes_nothing(
+    separate: tuple[Choice, Judged], one_cloud: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.judging.judge.on_all_cores", one_after_the_other)
+    monkeypatch.setattr("trainer.judging.stability.on_all_cores", one_after_the_other)
+    assert judged(groups(8)).judgement == separate[1].judgement
+    assert judged(cloud()).judgement == one_cloud.judgement
+
+
+def test_another_seed_draws_other_data_without_segments(one_cloud: Judged) -> None:
+    other = judged(cloud(), seed=1).judgement
+    assert other.null_silhouettes != one_cloud.judgement.null_silhouettes
+    assert other.verdict is Verdict.NONE
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, int, int | None]] = []
+
+    def at(self, step: str, done: int = 0, total: int | None = None) -> None:
+        self.steps.append((step, done, total))
+
+
+def test_each_step_is_told_with_how_much_of_it_is_done() -> None:
+    listener = Listener()
+    sample = cloud()
+    judge(sample, chosen(sample), RELATED, 0, listener)
+    assert list(dict.fromkeys(step for step, _, _ in listener.steps)) == [
+        "clustering users drawn again",
+        "comparing with data without segments",
+    ]
+    assert listener.steps[-1][1:] == (FIRST_DRAWS, FIRST_DRAWS)
+
+
+def test_a_judgement_is_renumbered_in_ascending_order(separate: tuple[Choice, Judged]) -> None:
+    _, found = separate
+    renumbered = found.renumbered({0: 7, 1: 2, 2: 4})
+    assert list(renumbered.jaccard) == [2, 4, 7]
+    assert renumbered.jaccard[7] == found.judgement.jaccard[0]
+    assert [border.segment for border in renumbered.borders] == [2, 4, 7]
+    before = found.judgement.borders[0]
+    assert renumbered.borders[2].neighbour == {0: 7, 1: 2, 2: 4}[before.neighbour]
+    assert renumbered.borders[2].dip_p_value == before.dip_p_value
+    assert replace(renumbered, jaccard=found.judgement.jaccard, borders=found.judgement.borders) == found.judgement
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+CLEAR = Evidence(
+    related_columns=4,
+    kinds_per_segment=50.0,
+    silhouette=0.601,
+    null_silhouettes=(0.5,) * DRAWS,
+    least_jaccard=0.75,
+    greatest_dip_p_value=0.05,
+    humps=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict", "reason"),
+    [
+        (CLEAR, Verdict.CLEAR, "(silhouette 0.60 against 0.50); every segment comes back"),
+        (replace(CLEAR, humps=("Time",)), Verdict.CLEAR, "far more grouped"),
+        (replace(CLEAR, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
+        (replace(CLEAR, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
+        (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "but one segment has only 74 % in common with itself"),
+        (replace(CLEAR, greatest_dip_p_value=0.051), Verdict.WEAK, "but there is no gap between some neighbours"),
+        (
+            replace(CLEAR, silhouette=0.53, greatest_dip_p_value=1.0),
+            Verdict.WEAK,
+            "but the difference is small and there is no gap",
+        ),
+        (replace(CLEAR, silhouette=0.524), Verdict.NONE, "look just as grouped (silhouette 0.52 against 0.50)"),
+        (replace(CLEAR, null_silhouettes=(*CLEAR.null_silhouettes[:-1], 0.601)), Verdict.NONE, "look just as grouped"),
+        (
+            replace(CLEAR, least_jaccard=0.599),
+            Verdict.NONE,
+            "one segment has only 59 % of its users in common with what is found then (60 % are needed)",
+        ),
+        (replace(CLEAR, related_columns=0), Verdict.NONE, "no two columns are related"),
+        (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of these"),
+        (
+            replace(CLEAR, silhouette=0.5, humps=("Time", "Rate", "Hours")),
+            Verdict.NONE,
+            '; "Time", "Rate" and "Hours" have several humps by themselves: a threshold there says as much as segments',
+        ),
+    ],
+)
+def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verdict, reason: str) -> None:
+    found, said = verdict_of(evidence)
+    assert found is verdict
+    assert reason in said
+
+
+def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:
+    assert replace(CLEAR, silhouette=1.0, null_silhouettes=(1.0,)).effect == 0.0
+
+
+@pytest.mark.parametrize(
+    ("evidence", "hopeless"),
+    [
+        (CLEAR, False),
+        (replace(CLEAR, silhouette=0.5126), False),  # five draws might be a little too well grouped
+        (replace(CLEAR, silhouette=0.5124), True),
+        (replace(CLEAR, null_silhouettes=(0.5, 0.5, 0.5, 0.5, 0.61)), True),
+        (replace(CLEAR, least_jaccard=0.599), True),
+        (replace(CLEAR, related_columns=0), True),
+        (replace(CLEAR, kinds_per_segment=2.0), True),
+    ],
+)
+def test_no_more_draws_are_made_where_the_verdict_is_none_already(*, evidence: Evidence, hopeless: bool) -> None:
+    assert evidence.is_hopeless is hopeless
+    if hopeless:
+        assert verdict_of(evidence)[0] is Verdict.NONE

@@ -1,0 +1,275 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from tests.unit.trainer.findings_examples import BEFORE, SCRIPT, clear, none, odd, weak
+from trainer.findings import Findings
+from trainer.report.page import report_files
+
+EXAMPLES = {"clear": clear, "weak": weak, "none": none, "odd": odd}
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, its text, its headings; unbalanced elements are errors."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.headings: list[tuple[int, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(content.decode())
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag in {"h1", "h2", "h3", "h4"}:
+            self.headings.append((int(tag[1]), ""))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        if tag in {"td", "th"}:
+            self.text += " "
+
+    def handle_data(self, data: str) -> None:
+        if {"style", "svg"} & set(self._open):
+            return
+        self.text += data
+        if self.headings and self._open[-1:] == [f"h{self.headings[-1][0]}"]:
+            level, text = self.headings[-1]
+            self.headings[-1] = (level, text + data)
+
+    @property
+    def words(self) -> str:
+        """The text that is read, with one space between words."""
+        return " ".join(self.text.split())
+
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.elements if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, dict[str, bytes]]:
+    return {name: dict(report_files(example())) for name, example in EXAMPLES.items()}
+
+
+@pytest.fixture(scope="module")
+def pages(reports: dict[str, dict[str, bytes]]) -> dict[str, Page]:
+    return {name: Page(files["report.html"]) for name, files in reports.items()}
+
+
+def page_of(findings: Findings) -> Page:
+    return Page(report_files(findings)["report.html"])
+
+
+def test_a_report_is_a_page_and_its_pictures_under_plain_names(reports: dict[str, dict[str, bytes]]) -> None:
+    for files in reports.values():
+        assert "report.html" in files
+        pictures = {name.rpartition(".")[0] for name in files if name != "report.html"}
+        assert set(files) == {"report.html", *(f"{name}.{form}" for name in pictures for form in ("svg", "png"))}
+        assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name) for name in files)
+
+
+def test_equal_findings_give_the_same_report(reports: dict[str, dict[str, bytes]]) -> None:
+    assert report_files(none()) == reports["none"]
+
+
+def test_the_verdict_comes_first(pages: dict[str, Page]) -> None:
+    assert [pages[name].headings[0] for name in ("clear", "weak", "none")] == [
+        (1, "Yes: 5 clearly separate segments"),
+        (1, "Perhaps: 3 segments, but they run into each other"),
+        (1, "No: there are no segments in these data"),
+    ]
+    assert "The segments are apart, come back in resamples" in pages["clear"].words
+
+
+def test_headings_come_in_order_and_no_level_is_left_out(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        levels = [level for level, _ in page.headings]
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert [text for level, text in pages["clear"].headings if level == 2] == [
+        "The segments",
+        "What changed",
+        "Map",
+        "Profile",
+        "How many, and are they real",
+        "Privacy",
+        "Data quality",
+        "How it was made",
+    ]
+
+
+def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], reports: dict[str, dict[str, bytes]]) -> None:
+    page = pages["none"]
+    assert [text for level, text in page.headings if level == 2] == [
+        "What to do",
+        "How many, and are they real",
+        "Privacy",
+        "Data quality",
+        "How it was made",
+    ]
+    assert "Do not use these segments." in page.words
+    assert "Collect other fields." in page.words
+    assert "Use a threshold in Likes and Reactions." in page.words
+    for told in ("Weekend-heavy", "elsewhere", "What to do with it", "show them offers"):
+        assert told in pages["clear"].words
+        assert told not in page.words
+    for picture in ("figure-sizes", "figure-map", "figure-profile", "figure-migration"):
+        assert f"{picture}.svg" in reports["clear"]
+        assert f"{picture}.svg" not in reports["none"]
+        assert picture.encode() not in reports["none"]["report.html"]
+
+
+def test_a_version_accepted_without_structure_is_told_with_every_verdict(pages: dict[str, Page]) -> None:
+    warning = f"The version before, {BEFORE}, was put into production although there were no segments in its data."
+    assert warning in pages["none"].words
+    assert warning in pages["odd"].words
+    assert "although there were no segments" not in pages["clear"].words
+
+
+def test_a_card_tells_size_effects_and_use(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "4,310 users, 35 % of all; 20 far out" in words
+    assert "1,405 users, 11 % of all; <20 far out" in words
+    assert "Click-Through Rates (CTR) ▲ 0.17 against 0.06 elsewhere" in words
+    assert "+1.90 sd (+1.76 to +2.06)" in words
+    assert "What to do with it. They click far more often" in words
+    assert "Nothing sets it apart that would hold in a test." in words
+
+
+def test_what_changed_is_told_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "19 % of users (2,371 of 12,300) get another segment." in words
+    assert "Split off from 3. Overlap 48 %." in words
+    assert "4,180 31 0 <20 <20" in words
+    assert "This is the first version" in pages["weak"].words
+
+
+def test_a_map_that_shows_little_says_so(pages: dict[str, Page]) -> None:
+    warning = "These two axes show only 31 % of what tells users apart."
+    assert warning in pages["weak"].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "These two axes show only" not in pages["clear"].words
+
+
+def test_how_fields_were_tested_is_told_beside_their_p_values(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words
+    assert "Each field was therefore tested against segments that were made again without it" in words
+    assert "Income Level ✓ yes p = 0.011" in words
+    assert "Gender – not proven p = 0.62" in words
+
+
+def test_the_curves_are_told_as_a_table_with_small_counts_suppressed(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words
+    assert "5 (chosen) 0.462 0.193 (0.187 to 0.199)" in words
+    assert "4 (runner-up) 0.430" in words
+    assert "<20 no, too small" in words
+    assert "10 (given)" in pages["odd"].words
+
+
+def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) -> None:
+    assert "The segments stand in for Income Level." in pages["clear"].words
+    assert "No demographic field is told by the segments more than weakly." in pages["none"].words
+    assert "There is no demographic field" in page_of(replace(none(), proxies=())).words
+
+
+def test_the_quality_of_the_data_is_told_column_by_column(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "12,345 users were read. 17 bad rows were left out" in words
+    assert "Language has one value only and was dropped." in words
+    assert "Followed Accounts ✓ yes 0.4 % – behaviour number" in words
+    assert "Age – no: unrelated to every other column – – demographic ordered" in words
+
+
+def test_the_origin_is_told_with_every_digest(pages: dict[str, Page]) -> None:
+    words = pages["clear"].words
+    for told in ("8f" * 32, "3c" * 32, "d1" * 32, BEFORE, "k chosen, only all", "numpy 2.4.0", "2026-11-24 12:00:00"):
+        assert told in words
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_label_that_is_code_is_text(reports: dict[str, dict[str, bytes]], example: str) -> None:
+    page = Page(reports[example]["report.html"])
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert (SCRIPT in page.text) == (example == "odd")
+    assert "\x0b" not in page.text
+    assert "\u202e" not in page.text
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_page_asks_for_nothing_from_elsewhere(reports: dict[str, dict[str, bytes]], example: str) -> None:
+    content = reports[example]["report.html"].decode()
+    page = Page(content.encode())
+    policies = [attributes for tag, attributes in page.elements if tag == "meta" and "http-equiv" in attributes]
+    assert [policy["http-equiv"] for policy in policies] == ["Content-Security-Policy"]
+    assert (policies[0]["content"] or "").startswith("default-src 'none';")
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+    assert "@import" not in content
+    assert not re.search(r"url\((?!#)", content)
+    # Names of XML namespaces, which nobody opens.
+    assert set(re.findall(r"https?://[^\"'<\s)]*", content)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_a_page_can_be_read_by_whoever_does_not_see_it(pages: dict[str, Page], example: str) -> None:
+    page = pages[example]
+    tags = [tag for tag, _ in page.elements]
+    assert ("html", {"lang": "en"}) in page.elements
+    assert all(tags.count(landmark) == 1 for landmark in ("main", "nav", "footer"))
+    ids = page.ids()
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.elements:
+        for name in ("aria-labelledby", "aria-describedby"):
+            if name in attributes:
+                assert attributes[name] in ids
+        if tag == "svg":
+            assert attributes.get("role") == "img" or attributes.get("aria-hidden") == "true"
+        if tag == "th":
+            assert attributes.get("scope") in {"col", "row"}
+        if tag == "a":
+            assert (attributes.get("href") or "")[1:] in ids
+
+
+def test_what_is_not_known_is_never_printed_as_none(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        assert not re.search(r"\bNone\b|\bnan\b|Undefined", page.text)
+
+
+def test_findings_with_the_least_in_them_still_make_a_report() -> None:
+    findings = weak()
+    bare = replace(
+        findings,
+        judgement=replace(
+            findings.judgement,
+            borders=(),
+            runner_up=None,
+            trials=(replace(findings.judgement.trials[1], null_silhouette=None, gap=None, gap_error=None),),
+            k_was_given=True,
+        ),
+        tests=(),
+        cards=tuple(replace(card, effects=(), suggestion="") for card in findings.cards),
+        proxies=(),
+        quality=replace(findings.quality, columns=(), notes=()),
+        origin=replace(findings.origin, options={}, libraries={}),
+    )
+    files = report_files(bare)
+    assert sorted(files) == [
+        *(f"figure-{name}.{form}" for name in ("map", "profile", "sizes") for form in ("png", "svg")),
+        "report.html",
+    ]
+    assert "was given with the command" in Page(files["report.html"]).words

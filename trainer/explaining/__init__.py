@@ -1,0 +1,1 @@
+"""What the segments are: what sets each apart, its name, what to do with it, and whom it tells of."""

@@ -1,0 +1,169 @@
+"""What sets each segment apart, as effect sizes with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.encoding import Floats
+from schemas.roles import Kind
+from trainer.explaining.division import Division
+from trainer.explaining.traits import Trait, traits
+from trainer.findings import Effect, Measure
+from trainer.privacy import LEAST_SHOWN, shown
+
+MEASURES: Mapping[Kind, Measure] = {
+    Kind.NUMBER: Measure.STANDARDISED_DIFFERENCE,
+    Kind.ORDERED: Measure.CLIFFS_DELTA,
+    Kind.CATEGORY: Measure.SHARE_DIFFERENCE,
+    Kind.SEVERAL_OF: Measure.SHARE_DIFFERENCE,
+}
+# Each is above what its literature calls small, and about as large as the others: a standardised difference of .2 is
+# small (Cohen 1988), a delta under .147 negligible (Romano et al. 2006), and 10 points are an h of .2 or more wherever
+# they lie (Cohen 1988, h = 2·asin√p₁ − 2·asin√p₂).
+LEAST_SIZE: Mapping[Measure, float] = {
+    Measure.STANDARDISED_DIFFERENCE: 0.3,
+    Measure.CLIFFS_DELTA: 0.2,
+    Measure.SHARE_DIFFERENCE: 0.1,
+}
+INTERVAL = (0.025, 0.975)
+
+
+def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Effect, ...]]:
+    """Stable number of each segment -> its effects in the fields named, strongest first.
+
+    An effect is large enough (standardised difference .3, delta .2, 10 percentage points), and the 95 % interval over
+    the resamples leaves out 0. None is told of a segment or cell of under 20 users. Where under 20 of the others have
+    a label, it is taken that 20 have it: the difference is then understated, and nobody can be counted from it.
+    """
+    found: dict[int, list[Effect]] = {number: [] for number in division.numbers}
+    for field in division.sample.fields:
+        if field.name in fields:
+            for trait in traits(division.sample, field):
+                for number, effect in _effects(trait, division):
+                    found[number].append(effect)
+    # Rounded, so that the last digits of a sum do not order equal effects: then the order of the fields does.
+    return {
+        number: tuple(sorted(each, key=lambda effect: -round(strength(effect), 6))) for number, each in found.items()
+    }
+
+
+def strength(effect: Effect) -> float:
+    """How strong an effect is, 0 … 1, on one scale for all measures: the size of Cliff's delta.
+
+    That is P(higher) − P(lower) of a user of the segment beside another user. A difference in share is a delta as it
+    stands; a standardised difference d is 2·Φ(d / √2) − 1 = erf(d / 2) of it where both are normal (McGraw and Wong
+    1992).
+    """
+    if effect.measure is Measure.STANDARDISED_DIFFERENCE:
+        return abs(math.erf(effect.size / 2))
+    return abs(effect.size)
+
+
+def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
+    measure = MEASURES[trait.field.kind]
+    only_sample = _contrast(trait, division.memberships[:1], division)
+    large = _may_be_shown(trait, division) & (np.abs(only_sample.size[0]) >= LEAST_SIZE[measure])
+    if not large.any():
+        return
+    low, high = np.quantile(_contrast(trait, division.memberships[1:], division).size, INTERVAL, axis=0)
+    for index in np.flatnonzero(large & ((low > 0) | (high < 0))).tolist():
+        inside, outside = float(only_sample.inside[0, index]), float(only_sample.outside[0, index])
+        yield (
+            division.numbers[index],
+            Effect(
+                field=trait.field.name,
+                header=trait.field.header,
+                group=trait.field.group,
+                kind=trait.field.kind,
+                level=trait.level,
+                measure=measure,
+                size=float(only_sample.size[0, index]),
+                low=float(low[index]),
+                high=float(high[index]),
+                inside=inside,
+                outside=outside,
+                lift=_lift(inside, outside, index, division) if trait.is_share else None,
+                levels=trait.field.levels,
+            ),
+        )
+
+
+def _may_be_shown(trait: Trait, division: Division) -> npt.NDArray[np.bool_]:
+    """Of each segment, whether enough of its users have the trait."""
+    having = division.memberships[0].T @ (trait.values if trait.is_share else np.ones_like(trait.values))
+    cells = np.minimum(division.users_at_least(having), division.users)
+    return np.array([shown(users) is not None for users in cells.tolist()])
+
+
+def _lift(inside: float, outside: float, index: int, division: Division) -> float | None:
+    in_segment = division.users[index]
+    # Of both shares as they are told, so that no other share can be worked out from the lift.
+    share = (inside * in_segment + outside * (division.all_users - in_segment)) / division.all_users
+    return inside / share if share * in_segment >= LEAST_SHOWN else None
+
+
+# --- the sizes -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """Each segment beside all other users, in each resample; all of shape (resamples, k)."""
+
+    size: Floats
+    """0 where a resample has no user in the segment: what was not found again sets nobody apart."""
+    inside: Floats
+    outside: Floats
+
+
+def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contrast:
+    """memberships: how often each user is in each segment, shape (resamples, n, k)."""
+    known = ~np.isnan(trait.values)
+    values, counted = trait.values[known], memberships[:, known]
+    users = counted.sum(axis=1)
+    others = users.sum(axis=1, keepdims=True) - users
+    # Measured from the mean of all: a difference between large numbers keeps its digits.
+    middle = values.mean() if values.size and not trait.is_share else 0.0
+    sums = np.einsum("n,rnk->rk", values - middle, counted)
+    inside = _quotient(sums, users)
+    outside = _quotient(sums.sum(axis=1, keepdims=True) - sums, others)
+    if trait.is_share:
+        outside = np.maximum(outside, _least_outside(division))
+        size = inside - outside
+    elif trait.field.kind is Kind.ORDERED:
+        size = _cliffs_delta(values, len(trait.field.levels), counted)
+    else:
+        squares = np.einsum("n,rnk->r", (values - middle) ** 2, counted)
+        everybody = users.sum(axis=1)
+        variance = _quotient(squares, everybody) - _quotient(sums.sum(axis=1), everybody) ** 2
+        size = _quotient(inside - outside, np.sqrt(np.maximum(variance, 0.0))[:, None])
+    return _Contrast(np.where((users > 0) & (others > 0), size, 0.0), inside + middle, outside + middle)
+
+
+def _least_outside(division: Division) -> Floats:
+    """The share that 20 users are of those outside each segment."""
+    others = division.all_users - np.array(division.users)
+    return _quotient(np.full(division.k, float(LEAST_SHOWN)), others)
+
+
+def _cliffs_delta(places: Floats, levels: int, memberships: Floats) -> Floats:
+    """P(higher than the others) − P(lower), from counts by place."""
+    marks = (places[:, None] == np.arange(levels)).astype(np.float64)
+    inside = np.einsum("nl,rnk->rkl", marks, memberships)
+    outside = inside.sum(axis=1, keepdims=True) - inside
+    up_to = np.cumsum(outside, axis=2)
+    lower, higher = up_to - outside, up_to[:, :, -1:] - up_to
+    pairs = inside.sum(axis=2) * outside.sum(axis=2)
+    return _quotient((inside * (lower - higher)).sum(axis=2), pairs)
+
+
+def _quotient(above: Floats, below: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> Floats:
+    """The quotient, and 0 where the divisor is 0."""
+    above, divisor = np.broadcast_arrays(above, below)
+    quotient = np.zeros(above.shape)
+    np.divide(above, divisor, out=quotient, where=divisor > 0)
+    return quotient

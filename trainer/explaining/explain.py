@@ -1,0 +1,53 @@
+"""What the segments are: everything that a person is told of them beside the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.manifest import Verdict
+from trainer.explaining.cards import cards
+from trainer.explaining.division import Division
+from trainer.explaining.effects import effects
+from trainer.explaining.field_tests import field_tests, surviving
+from trainer.explaining.heat import heat_rows
+from trainer.explaining.projection import projection
+from trainer.explaining.proxies import proxies
+from trainer.findings import Card, FieldTest, HeatRow, Map, Proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The segments in words and figures, under stable numbers."""
+
+    tests: tuple[FieldTest, ...]
+    cards: tuple[Card, ...]
+    proxies: tuple[Proxy, ...]
+    map: Map
+    heat: tuple[HeatRow, ...]
+
+
+def explain(
+    division: Division,
+    outliers: Sequence[int],
+    verdict: Verdict,
+    given_names: Mapping[int, str],
+    not_named: frozenset[str],
+    seed: int,
+) -> Explained:
+    """What sets the segments apart; with verdict none no more than their sizes, since nothing does.
+
+    outliers are users of the whole history by cluster index. given_names (by stable number) stay; fields of the groups
+    not_named give neither a name nor a suggestion. How strongly the segments predict demographic fields is told with
+    any verdict: whoever insists on them is to see it.
+    """
+    insights = verdict is not Verdict.NONE
+    tests = field_tests(division.sample, division.labels, seed) if insights else ()
+    found = effects(division, surviving(tests))
+    return Explained(
+        tests=tests,
+        cards=cards(division, found, outliers, verdict, given_names, not_named),
+        proxies=proxies(division),
+        map=projection(division),
+        heat=heat_rows(division, tests) if insights else (),
+    )

@@ -1,0 +1,35 @@
+"""The sample as a picture in two dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.explaining.division import Division
+from trainer.findings import Map
+
+DECIMALS = 3
+
+
+def projection(division: Division) -> Map:
+    """The users of the sample on their first two principal components, to three decimals.
+
+    Of the two directions of an axis, the one in which the column that counts most on it grows. A matrix of one column
+    has a second axis on which all users are at 0.
+    """
+    centred = division.sample.scaled - division.sample.scaled.mean(axis=0)
+    _, spreads, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2][np.arange(len(axes[:2])), np.abs(axes[:2]).argmax(axis=1)])[:, None]
+    places = np.zeros((len(centred), 2))
+    places[:, : len(axes)] = centred @ axes.T
+    variances = spreads**2
+    explained = np.zeros(2)
+    if variances.sum() > 0:
+        explained[: len(axes)] = variances[:2] / variances.sum()
+    # Adding 0 turns −0.0 into 0.0.
+    x, y = (np.round(places, DECIMALS) + 0.0).T.tolist()
+    return Map(
+        x=tuple(x),
+        y=tuple(y),
+        segment=tuple(division.numbers[index] for index in division.labels.tolist()),
+        explained=(float(explained[0]), float(explained[1])),
+    )

@@ -1,0 +1,99 @@
+"""The sample's fields as numbers that can be averaged, and as levels that can be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.encoding import Floats, NumberColumn
+from schemas.roles import Kind, ProfileField
+from trainer.fitting.relations import LEAST_EXPECTED_ROWS, quantile_bins
+from trainer.fitting.sample import Sample
+
+# Of a level that fewer have, no table expects enough rows in every cell, however few segments there are.
+LEAST_LEVEL_ROWS = 2 * LEAST_EXPECTED_ROWS
+
+
+@dataclass(frozen=True)
+class Trait:
+    """One number, ordered field, label or item of the sampled users."""
+
+    field: ProfileField
+    level: str | None
+    """The label or item; None for a number or an ordered field."""
+    values: Floats
+    """Shape (n,): the number, the place from 0 (not a number for an unknown label), or 1 for whoever has it, else 0."""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether its mean is a share of users."""
+        return self.level is not None
+
+
+def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
+    """The traits of a field: one of a number or an ordered field, else one for each level that 10 sampled users have.
+
+    Numbers are clipped to the limits of the encoder, in their own unit, so that no mean hangs on one extreme cell.
+    """
+    values = sample.table[field.name]
+    if field.kind is Kind.NUMBER:
+        return (Trait(field, None, np.clip(values.to_numpy(dtype=np.float64), *_limits(sample, field))),)
+    if field.kind is Kind.ORDERED:
+        places = {level: float(place) for place, level in enumerate(field.levels)}
+        return (Trait(field, None, np.array([places.get(label, np.nan) for label in values.tolist()])),)
+    if field.kind is Kind.CATEGORY:
+        rows, labels = np.arange(len(values)), np.array(values.tolist(), dtype=object)
+    else:
+        lists = [tuple(dict.fromkeys(items)) for items in values.tolist()]
+        rows = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
+        labels = np.array([item for items in lists for item in items], dtype=object)
+    return tuple(_levels(field, rows, labels, len(values)))
+
+
+def _limits(sample: Sample, field: ProfileField) -> tuple[float, float]:
+    (column,) = (each for each in sample.encoder.columns if each.name == field.name and isinstance(each, NumberColumn))
+    if column.log_unit is None:
+        return column.low, column.high
+    return float(np.expm1(column.low) * column.log_unit), float(np.expm1(column.high) * column.log_unit)
+
+
+def _levels(
+    field: ProfileField, rows: npt.NDArray[np.intp], labels: npt.NDArray[np.object_], n: int
+) -> Iterator[Trait]:
+    by_level: dict[str, list[int]] = {}
+    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+        by_level.setdefault(label, []).append(row)
+    for level in sorted(by_level):
+        if len(by_level[level]) >= LEAST_LEVEL_ROWS:
+            marks = np.zeros(n)
+            marks[by_level[level]] = 1.0
+            yield Trait(field, level, marks)
+
+
+def factors(sample: Sample, field: ProfileField) -> tuple[Floats, ...]:
+    """The field as levels, each user in exactly one: marks 0 or 1, shape (n, levels).
+
+    One factor a field: five quantile bins of a number, the places of an ordered field, the labels of a category, those
+    that under 10 users have joined. Of several-of, one factor an item: having it or not.
+    """
+    found = traits(sample, field)
+    if field.kind is Kind.NUMBER:
+        bins = quantile_bins(found[0].values)
+        return (_with_rest(bins[:, None] == np.arange(bins.max() + 1)),)
+    if field.kind is Kind.ORDERED:
+        return (_with_rest(found[0].values[:, None] == np.arange(len(field.levels))),)
+    if field.kind is Kind.CATEGORY:
+        return (_with_rest(np.stack([trait.values for trait in found], axis=1) if found else _none(sample)),)
+    return tuple(_with_rest(trait.values[:, None]) for trait in found)
+
+
+def _none(sample: Sample) -> Floats:
+    return np.zeros((len(sample.table), 0))
+
+
+def _with_rest(marks: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> Floats:
+    """The marks with a last level for whoever has none of the others."""
+    return np.column_stack([marks, marks.sum(axis=1) == 0]).astype(np.float64)

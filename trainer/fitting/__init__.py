@@ -1,0 +1,1 @@
+"""From a history to centres: which columns count, how many segments, k-means over all users."""

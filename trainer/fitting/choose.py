@@ -1,0 +1,203 @@
+"""How many segments: the number whose segments are the most apart, among those that leave none too small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+from kneed import KneeLocator
+
+from models.encoding import Floats
+from trainer.errors import FitRefused
+from trainer.fitting.scikit import Clusters, Labels, cluster, cluster_from, silhouettes
+
+FEWEST_SEGMENTS = 2
+MOST_SEGMENTS = 10
+LEAST_USERS = 20
+LEAST_SHARE = 0.03
+# What a fresh start must gain in silhouette to replace the segments that are in production: users who know them have
+# to learn new ones.
+GAIN_TO_START_AFRESH = 0.02
+
+
+class Start(Enum):
+    """Where k-means began."""
+
+    FRESH = auto()
+    """At users drawn at random (k-means++)."""
+    WARM = auto()
+    """At the centres of the model in production."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRange:
+    """Which numbers of segments are tried, and how small a segment may be."""
+
+    max_k: int
+    min_segment_users: int
+    rows: int
+    """Users of the whole history, of which the judged sample is a part."""
+
+    @property
+    def least_share(self) -> float:
+        """The smallest share of users that a segment may have."""
+        return max(self.min_segment_users / self.rows, LEAST_SHARE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One number of segments that was tried, measured on the sample."""
+
+    k: int
+    start: Start
+    silhouette: float
+    inertia: float
+    labels: Labels
+    """The cluster of each row of the sample."""
+    centroids: Floats
+    """Shape (k, width), scaled space: where the fit on all rows starts."""
+
+    @property
+    def smallest_rows(self) -> int:
+        """Rows of its smallest segment."""
+        return int(np.bincount(self.labels, minlength=self.k).min())
+
+    @property
+    def smallest_share(self) -> float:
+        """Share of rows in its smallest segment."""
+        return self.smallest_rows / len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The number of segments with all that was weighed."""
+
+    chosen: Candidate
+    runner_up: Candidate | None
+    """The next best that could have been chosen, of another k."""
+    candidates: tuple[Candidate, ...]
+    """In ascending k; one only where k was given. The chosen one is among them."""
+    elbow_k: int | None
+    """Where the curve of inertia bends most; shown, never decides."""
+    least_share: float
+    """The smallest share of rows that a segment might have; 0 where k was given."""
+    k_was_given: bool
+
+
+def choose_k(
+    scaled: Floats, limits: SearchRange, seed: int, warm: Floats | None, tried: Callable[[int, int], None]
+) -> Choice:
+    """The k of 2 … max_k with the highest silhouette on a sample (rows × width), its segments large enough.
+
+    warm are the centres of the model in production (k₀ × width), in the same space: what k-means finds from them on is
+    chosen unless a fresh start gains more than 0.02 in silhouette. tried is told how many numbers were tried, of how
+    many. Raises FitRefused when no k leaves every segment large enough.
+    """
+    least = limits.least_share
+    needed = FEWEST_SEGMENTS * limits.min_segment_users
+    if limits.rows < needed:
+        raise FitRefused(
+            f"{limits.rows} rows are too few to choose a number of segments, {needed} are needed: "
+            "add history, or give the number with --k"
+        )
+    ks = range(FEWEST_SEGMENTS, limits.max_k + 1)
+    fresh = search(scaled, ks, seed, tried)
+    best = best_first(fresh, least)
+    chosen = best[0] if best else None
+    if warm is not None and len(warm) in [candidate.k for candidate in fresh]:
+        (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
+        if kept.smallest_share >= least:
+            chosen = _unless_better(kept, chosen)
+    if chosen is None:
+        too_few = math.ceil(least * limits.rows)
+        raise FitRefused(
+            f"any number of segments leaves one with under {too_few:,} of the {limits.rows:,} rows: "
+            "look for extreme rows in the history, add history, or give the number with --k"
+        )
+    return Choice(
+        chosen=chosen,
+        runner_up=next((candidate for candidate in best if candidate.k != chosen.k), None),
+        candidates=tuple(chosen if candidate.k == chosen.k else candidate for candidate in fresh),
+        elbow_k=_elbow(fresh),
+        least_share=least,
+        k_was_given=False,
+    )
+
+
+def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
+    """The choice that someone else made, started warm as choose_k does where production has as many segments.
+
+    Raises FitRefused when there are too few rows for it.
+    """
+    if len(scaled) <= k:
+        raise FitRefused(f"{len(scaled)} rows are too few for {k} segments: give a smaller --k, or add history")
+    found = search(scaled, (k,), seed, lambda *_: None)
+    if not found:
+        different = different_rows(scaled)
+        raise FitRefused(
+            f"{k} segments are more than the {different} different users in the history: give a smaller --k"
+        )
+    (chosen,) = found
+    if warm is not None and len(warm) == k:
+        (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
+        chosen = _unless_better(kept, chosen)
+    return Choice(chosen, None, (chosen,), None, least_share=0.0, k_was_given=True)
+
+
+def search(scaled: Floats, ks: Sequence[int], seed: int, tried: Callable[[int, int], None]) -> tuple[Candidate, ...]:
+    """A candidate for each k that there are enough different rows for: the same for data and for its nulls."""
+    different = different_rows(scaled)
+    possible = [k for k in ks if k <= different]
+    found: list[Clusters] = []
+    for k in possible:
+        found.append(cluster(scaled, k, seed))
+        tried(len(found), len(possible))
+    return _candidates(Start.FRESH, found, scaled)
+
+
+def different_rows(scaled: Floats) -> int:
+    """How many rows there are of which no two are equal."""
+    rows = np.ascontiguousarray(scaled) + 0.0  # which makes of −0 a 0: below, bytes are compared
+    return len(np.unique(rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))))
+
+
+def best_first(candidates: Sequence[Candidate], least_share: float) -> list[Candidate]:
+    """Those whose smallest segment is large enough, by silhouette, the highest first; of equals the smaller k."""
+    allowed = [candidate for candidate in candidates if candidate.smallest_share >= least_share]
+    return sorted(allowed, key=lambda candidate: (-candidate.silhouette, candidate.k))
+
+
+def _unless_better(warm: Candidate, fresh: Candidate | None) -> Candidate:
+    if fresh is not None and fresh.silhouette - warm.silhouette > GAIN_TO_START_AFRESH:
+        return fresh
+    return warm
+
+
+def _candidates(start: Start, found: Sequence[Clusters], sample: Floats) -> tuple[Candidate, ...]:
+    apart = silhouettes(sample, [clusters.labels for clusters in found])
+    return tuple(
+        Candidate(
+            k=len(clusters.centroids),
+            start=start,
+            silhouette=silhouette,
+            inertia=clusters.inertia,
+            labels=clusters.labels,
+            centroids=clusters.centroids,
+        )
+        for clusters, silhouette in zip(found, apart, strict=True)
+    )
+
+
+def _elbow(candidates: Sequence[Candidate]) -> int | None:
+    if len(candidates) < 3:  # a curve of two points does not bend
+        return None
+    bend = KneeLocator(
+        [candidate.k for candidate in candidates],
+        [candidate.inertia for candidate in candidates],
+        curve="convex",
+        direction="decreasing",
+    ).elbow
+    return None if bend is None else int(bend)

@@ -1,0 +1,97 @@
+"""Which columns of a history count in the distance, and what training learned of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.encoding import Encoder
+from trainer.errors import FitRefused
+from trainer.fitting.features import Learned, encoder, learn
+from trainer.fitting.relations import related, relations
+from trainer.progress import Watcher
+from trainer.reading.history import History
+from trainer.summary import reasons_in_words
+
+# Relations that matter (Cramér's V of 0.1 and more) are found in a tenth of that.
+RELATED_ROWS = 100_000
+
+
+class ColumnRule(StrEnum):
+    """Which of the columns that vary count in the distance."""
+
+    RELATED = "related"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenColumns:
+    """The columns of a history, as the distance has them."""
+
+    encoder: Encoder
+    kept: tuple[str, ...]
+    """Names of the fields that count."""
+    left_out: Mapping[str, str]
+    """Field name -> why."""
+    related: frozenset[str]
+    """Names of those that might count and are related to another one."""
+    learned: tuple[Learned, ...]
+    """Of every field, in the order of the profile."""
+    notes: tuple[str, ...]
+
+
+def choose_columns(
+    history: History, groups: frozenset[str] | None, rule: ColumnRule, seed: int, watcher: Watcher
+) -> ChosenColumns:
+    """The columns of these groups (None: all) that vary; of them, with the rule RELATED, those related to another one.
+
+    Relations are looked for in a seeded sample of at most 100,000 rows. Raises FitRefused when there is no such group
+    or no column that varies.
+    """
+    fields = history.all_fields
+    step = "looking at the columns"
+    learned: list[Learned] = []
+    for field in fields:
+        watcher.at(step, len(learned), len(fields))
+        learned.append(learn(history, field, seed))
+    left_out = _useless(learned, groups)
+    usable = tuple(field for field in fields if field.name not in left_out)
+    if not usable:
+        raise FitRefused(f"there is nothing to tell users apart by: {reasons_in_words(left_out)}")
+    watcher.at(step, len(fields), len(fields))
+    connected = related(relations(history.sample(RELATED_ROWS, seed), usable))
+    kept = frozenset(field.name for field in usable)
+    if rule is ColumnRule.RELATED and connected:
+        kept = connected
+    left_out |= {field.name: "not related to any other column" for field in usable if field.name not in kept}
+    return ChosenColumns(
+        encoder=encoder(learned, kept),
+        kept=tuple(field.name for field in fields if field.name in kept),
+        left_out={field.name: left_out[field.name] for field in fields if field.name in left_out},
+        related=connected,
+        learned=tuple(learned),
+        notes=_notes(history, learned),
+    )
+
+
+def _useless(learned: Sequence[Learned], groups: frozenset[str] | None) -> dict[str, str]:
+    known = sorted({each.field.group for each in learned})
+    unknown = sorted((groups or frozenset()) - set(known))
+    if unknown:
+        raise FitRefused(f"there is no feature group {unknown[0]!r}: --only takes {', '.join(known)}")
+    useless: dict[str, str] = {}
+    for each in learned:
+        if groups is not None and each.field.group not in groups:
+            useless[each.field.name] = f"its group, {each.field.group}, was not asked for"
+        elif each.useless_because is not None:
+            useless[each.field.name] = each.useless_because
+    return useless
+
+
+def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
+    notes = [each.note for each in learned if each.note is not None]
+    if history.ignored_headers:
+        names = ", ".join(f'"{header}"' for header in history.ignored_headers)
+        notes.append(f"columns that the profile class does not have were ignored: {names}")
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""Are they the same ones as last time: matching, stable numbers, who moves."""

@@ -1,0 +1,72 @@
+"""Whether numbers have one hump or several: Hartigan's dip test, made safe for rounded numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import diptest
+import numpy as np
+
+from models.encoding import Encoder, Floats, NumberColumn
+from trainer.findings import Border
+from trainer.fitting.sample import Sample
+from trainer.fitting.scikit import Labels
+
+GREATEST_P_VALUE = 0.05
+# The test tells nothing of fewer.
+LEAST_NUMBERS = 4
+
+
+def dip_p_value(values: Floats) -> float:
+    """The chance of a dip at least as deep if the numbers, shape (n,), had one hump (Hartigan & Hartigan 1985).
+
+    Equal numbers are spread over the room half way to the next: the test would take each value of a count, and each
+    step of a rate that is rounded, for a hump of its own.
+    """
+    if len(values) < LEAST_NUMBERS or np.ptp(values) == 0:
+        return 1.0
+    return float(diptest.diptest(_spread(values))[1])
+
+
+def _spread(values: Floats) -> Floats:
+    """The numbers in ascending order, equal ones evenly over their share of the axis."""
+    steps, counts = np.unique(values, return_counts=True)
+    middles = (steps[1:] + steps[:-1]) / 2
+    # The outermost have as much room outwards as inwards.
+    edges = np.concatenate([[2 * steps[0] - middles[0]], middles, [2 * steps[-1] - middles[-1]]])
+    place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
+    width = np.repeat(np.diff(edges) / counts, counts)
+    spread: Floats = np.repeat(edges[:-1], counts) + (place + 0.5) * width
+    return spread
+
+
+def columns_with_humps(sample: Sample) -> tuple[str, ...]:
+    """Headers of the number columns that have several humps by themselves, those outside the distance too.
+
+    Numbers are taken as the distance takes them, clipped and on a logarithm where they are skewed. Bonferroni over the
+    columns.
+    """
+    headers = {field.name: field.header for field in sample.fields}
+    columns = [replace(column, weight=1.0) for column in sample.encoder.columns if isinstance(column, NumberColumn)]
+    if not columns:
+        return ()
+    numbers = Encoder(tuple(columns)).encode(sample.columns).matrix
+    return tuple(
+        headers[column.name]
+        for column, values in zip(columns, numbers.T, strict=True)
+        if dip_p_value(values) <= GREATEST_P_VALUE / len(columns)
+    )
+
+
+def borders(scaled: Floats, labels: Labels, centroids: Floats) -> tuple[Border, ...]:
+    """Each cluster and the one with the nearest centre: the dip of the rows of both, projected on the line between."""
+    distances = np.linalg.norm(centroids[:, None] - centroids, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return tuple(
+        Border(segment, neighbour, _dip_between(scaled, labels, segment, neighbour, centroids))
+        for segment, neighbour in enumerate(np.argmin(distances, axis=1).tolist())
+    )
+
+
+def _dip_between(scaled: Floats, labels: Labels, one: int, other: int, centroids: Floats) -> float:
+    return dip_p_value(scaled[np.isin(labels, [one, other])] @ (centroids[other] - centroids[one]))

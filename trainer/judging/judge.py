@@ -1,0 +1,288 @@
+"""Are the segments real? The evidence is gathered on the sample, and the verdict follows from it by fixed limits.
+
+Only one thing speaks for segments: that they are farther apart than what the same search finds in data of the same
+columns without segments. That they come back when users are drawn again, and that there is a gap between neighbours,
+can but speak against them: one cloud that is cut in two comes back as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from models.manifest import Verdict
+from trainer.findings import Judgement, Trial
+from trainer.fitting.choose import Candidate, Choice, best_first, different_rows, search
+from trainer.fitting.sample import Sample
+from trainer.fitting.scikit import Labels, on_all_cores
+from trainer.judging import humps
+from trainer.judging.null import Null, learn_null
+from trainer.judging.stability import Plan, Stability, stabilities
+from trainer.progress import Watcher
+
+CLEAR_EFFECT = 0.20
+WEAK_EFFECT = 0.05
+CLEAR_JACCARD = 0.75
+WEAK_JACCARD = 0.60
+GREATEST_DIP_P_VALUE = 0.05
+GREATEST_P_VALUE = 0.05
+# Users of fewer kinds are told apart by a table of their labels; a search then takes its rows for segments.
+LEAST_KINDS_PER_SEGMENT = 3
+# The fewest of which p ≤ 0.05 can be said.
+DRAWS = 19
+# After five draws no more are made where the verdict is none already, for which there are three ways: a draw as well
+# grouped as the data (p is 2 / 20 at best), a veto, or an effect under half of what weak needs (the means of five
+# draws and of nineteen differ by some thousandths). None of them depends on a clock or on the number of cores.
+FIRST_DRAWS = 5
+HOPELESS_EFFECT = WEAK_EFFECT / 2
+RESAMPLES = 50
+RESAMPLES_OF_CURVE = 10
+# Tells the lots drawn here from those of the resamples.
+STREAM = 2
+# Closer to 1 than this, or to an inertia of 0, there is nothing but rounding.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the verdict depends on."""
+
+    related_columns: int
+    """Columns that are related to another."""
+    kinds_per_segment: float
+    """Users of whom no two are equal, for each segment."""
+    silhouette: float
+    null_silhouettes: tuple[float, ...]
+    """Of one draw without segments at least."""
+    least_jaccard: float
+    """Of the segment that comes back worst."""
+    greatest_dip_p_value: float
+    """Of the border with the least gap."""
+    humps: tuple[str, ...]
+    """Headers of the number columns that have several humps by themselves."""
+
+    @property
+    def null_mean(self) -> float:
+        """Mean silhouette of the draws without segments."""
+        return math.fsum(self.null_silhouettes) / len(self.null_silhouettes)
+
+    @property
+    def effect(self) -> float:
+        """(S − mean S₀) / (1 − mean S₀): how far on the way from no segments to perfect ones."""
+        room = 1 - self.null_mean
+        return (self.silhouette - self.null_mean) / room if room > ROUNDING else 0.0
+
+    @property
+    def reached(self) -> int:
+        """Draws without segments that are as well grouped as the data."""
+        return sum(null >= self.silhouette for null in self.null_silhouettes)
+
+    @property
+    def p_value(self) -> float:
+        """(1 + draws that reached the data) / (draws + 1)."""
+        return (1 + self.reached) / (1 + len(self.null_silhouettes))
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether more draws could no longer make the verdict anything but none."""
+        return (
+            not self.related_columns
+            or self.kinds_per_segment < LEAST_KINDS_PER_SEGMENT
+            or self.least_jaccard < WEAK_JACCARD
+            or self.reached > 0
+            or self.effect < HOPELESS_EFFECT
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judgement of a sample, and what explanations of its segments start from; all by cluster index from 0."""
+
+    judgement: Judgement
+    labels: Labels
+    """The cluster of each row of the sample."""
+    stability: Stability
+
+    def renumbered(self, numbers: Mapping[int, int]) -> Judgement:
+        """The judgement under stable numbers, one for each cluster index."""
+        renamed = [
+            replace(border, segment=numbers[border.segment], neighbour=numbers[border.neighbour])
+            for border in self.judgement.borders
+        ]
+        jaccard = {numbers[index]: value for index, value in self.judgement.jaccard.items()}
+        return replace(
+            self.judgement,
+            jaccard=dict(sorted(jaccard.items())),
+            borders=tuple(sorted(renamed, key=lambda border: border.segment)),
+        )
+
+
+def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
+    """Whether the segments that were chosen on a sample are real; equal arguments give equal judgements on any machine.
+
+    related are the names of the columns in which a relation was found; without any the verdict is none, and the
+    curves are drawn all the same.
+    """
+    chosen = choice.chosen
+    plans = [
+        Plan(candidate, RESAMPLES if candidate is chosen else RESAMPLES_OF_CURVE) for candidate in choice.candidates
+    ]
+    resampling = "clustering users drawn again"
+    watcher.at(resampling)
+    stable = stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
+    stability = stable[choice.candidates.index(chosen)]
+    borders = humps.borders(sample.scaled, chosen.labels, chosen.centroids)
+
+    comparing = "comparing with data without segments"
+    nulls: list[tuple[Candidate, ...]] = []
+    null = learn_null(sample.encoder, sample.encoder.encode(sample.columns).matrix)
+
+    def evidence_of(draws: range) -> Evidence:
+        watcher.at(comparing, len(nulls), draws.stop)
+        for found in on_all_cores(partial(_searched, null, choice, seed), draws):
+            nulls.append(found)
+            watcher.at(comparing, len(nulls), draws.stop)
+        return Evidence(
+            related_columns=len(related),
+            kinds_per_segment=different_rows(sample.scaled) / chosen.k,
+            silhouette=chosen.silhouette,
+            null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
+            least_jaccard=min(stability.jaccard),
+            greatest_dip_p_value=max(border.dip_p_value for border in borders),
+            humps=humps.columns_with_humps(sample),
+        )
+
+    evidence = evidence_of(range(FIRST_DRAWS))
+    if not evidence.is_hopeless:
+        evidence = evidence_of(range(FIRST_DRAWS, DRAWS))
+    verdict, reason = verdict_of(evidence)
+    judgement = Judgement(
+        verdict=verdict,
+        reason=reason,
+        k=chosen.k,
+        k_was_given=choice.k_was_given,
+        runner_up=None if choice.runner_up is None else choice.runner_up.k,
+        elbow_k=choice.elbow_k,
+        silhouette=chosen.silhouette,
+        null_silhouettes=evidence.null_silhouettes,
+        effect=evidence.effect,
+        p_value=evidence.p_value,
+        jaccard=dict(enumerate(stability.jaccard)),
+        borders=borders,
+        humps=evidence.humps,
+        sample_rows=len(sample.scaled),
+        trials=tuple(
+            _trial(candidate, nulls, min(each.jaccard), choice.least_share)
+            for candidate, each in zip(choice.candidates, stable, strict=True)
+        ),
+    )
+    return Judged(judgement, chosen.labels, stability)
+
+
+def _searched(null: Null, choice: Choice, seed: int, draw: int) -> tuple[Candidate, ...]:
+    """What the search that the data had finds in one draw without segments."""
+    generator = np.random.default_rng(np.random.SeedSequence([seed, STREAM, draw]))
+    scaled = null.draw(generator)
+    ks = [candidate.k for candidate in choice.candidates]
+    return search(scaled, ks, int(generator.integers(2**31)), lambda *_: None)
+
+
+def _best(found: Sequence[Candidate], least_share: float) -> float:
+    """The silhouette that the search would have chosen.
+
+    Where every number leaves a segment too small, the best of these; where the draw has fewer different rows than
+    segments, 1: each row is at its centre.
+    """
+    allowed = best_first(found, least_share) or best_first(found, 0.0)
+    return allowed[0].silhouette if allowed else 1.0
+
+
+def _trial(candidate: Candidate, nulls: Sequence[Sequence[Candidate]], stability: float, least_share: float) -> Trial:
+    same = [each for found in nulls for each in found if each.k == candidate.k]
+    silhouettes = [each.silhouette for each in same]
+    gap = _gap(candidate.inertia, [each.inertia for each in same], len(candidate.labels))
+    return Trial(
+        k=candidate.k,
+        silhouette=candidate.silhouette,
+        null_silhouette=(min(silhouettes), float(np.mean(silhouettes)), max(silhouettes)) if silhouettes else None,
+        inertia=candidate.inertia,
+        gap=None if gap is None else gap[0],
+        gap_error=None if gap is None else gap[1],
+        stability=stability,
+        smallest_users=candidate.smallest_rows,
+        allowed=candidate.smallest_share >= least_share,
+    )
+
+
+def _gap(inertia: float, null_inertias: Sequence[float], rows: int) -> tuple[float, float] | None:
+    """The gap statistic and its error (Tibshirani et al. 2001); None where rows lie on their centres: no logarithm."""
+    if min((inertia, *null_inertias)) <= rows * ROUNDING or not null_inertias:
+        return None
+    logs = np.log(null_inertias)
+    return float(logs.mean() - math.log(inertia)), float(logs.std() * math.sqrt(1 + 1 / len(logs)))
+
+
+def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
+    """The verdict, and why, in words for whoever asked for segments."""
+    figures = f"silhouette {evidence.silhouette:.2f} against {evidence.null_mean:.2f}"
+    objection = _objection(evidence, figures)
+    if objection is not None:
+        if evidence.humps:
+            objection += f"; {_with_humps(evidence.humps)}: a threshold there says as much as segments"
+        return Verdict.NONE, objection
+    doubts = _doubts(evidence)
+    if doubts:
+        return Verdict.WEAK, (
+            f"more grouped than data without segments of the same columns ({figures}), but {' and '.join(doubts)}"
+        )
+    return Verdict.CLEAR, (
+        f"far more grouped than data without segments of the same columns ({figures}); every segment comes back when "
+        "users are drawn again, and there is a gap between it and its neighbour"
+    )
+
+
+def _objection(evidence: Evidence, figures: str) -> str | None:
+    """Why there are no segments, if so."""
+    if not evidence.related_columns:
+        return "no two columns are related"
+    if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
+        return "the columns that count have so few different values that the segments are but a table of these"
+    # Of nineteen draws, p ≤ 0.05 says that none has reached the data; fewer are made where the verdict is none anyway.
+    if evidence.reached or evidence.effect < WEAK_EFFECT:
+        return f"data without segments of the same columns look just as grouped ({figures})"
+    if evidence.least_jaccard < WEAK_JACCARD:
+        return (
+            f"when users are drawn again, one segment has only {_percent(evidence.least_jaccard)} of its users in "
+            f"common with what is found then ({_percent(WEAK_JACCARD)} are needed)"
+        )
+    return None
+
+
+def _doubts(evidence: Evidence) -> list[str]:
+    """Why segments are not clear."""
+    doubts = []
+    if evidence.effect < CLEAR_EFFECT:
+        doubts.append("the difference is small")
+    if evidence.least_jaccard < CLEAR_JACCARD:
+        doubts.append(
+            f"one segment has only {_percent(evidence.least_jaccard)} in common with itself when users are drawn again"
+        )
+    if evidence.greatest_dip_p_value > GREATEST_DIP_P_VALUE:
+        doubts.append("there is no gap between some neighbours: as many users lie between them")
+    return doubts
+
+
+def _with_humps(headers: Sequence[str]) -> str:
+    *first, last = (f'"{header}"' for header in headers)
+    if not first:
+        return f"{last} has several humps by itself"
+    return f"{', '.join(first)} and {last} have several humps by themselves"
+
+
+def _percent(share: float) -> str:
+    """Rounded down: what misses a limit must not read as the limit."""
+    return f"{math.floor(100 * share + ROUNDING)} %"

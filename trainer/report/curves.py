@@ -1,0 +1,197 @@
+"""The curves by number of segments, with the choice marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainer.findings import Judgement, Trial
+from trainer.judging.judge import CLEAR_JACCARD, WEAK_JACCARD
+from trainer.report.drawing import BAND, INK, LINE, QUIET, WIDTH, Drawing, axes_within, empty_figure
+from trainer.wording import decimal, percent
+
+
+def curves(judgement: Judgement) -> list[Drawing]:
+    """One curve a measure, where there is one: a single k makes none."""
+    trials = judgement.trials
+    if len(trials) < 2:
+        return []
+    drawings = [_silhouette(judgement), _elbow(judgement)]
+    gaps = [trial for trial in trials if trial.gap is not None]
+    if len(gaps) > 1:
+        drawings.append(_gap(judgement, gaps))
+    stable = [trial for trial in trials if trial.stability is not None]
+    if len(stable) > 1:
+        drawings.append(_stability(judgement, stable))
+    return drawings
+
+
+def _silhouette(judgement: Judgement) -> Drawing:
+    figure, axes = _curve("Silhouette: how far apart", judgement)
+    trials = judgement.trials
+    nulls = [(trial.k, trial.null_silhouette) for trial in trials if trial.null_silhouette is not None]
+    if nulls:
+        ks = [k for k, _ in nulls]
+        axes.fill_between(ks, [n[0] for _, n in nulls], [n[2] for _, n in nulls], color=BAND, linewidth=0)
+        axes.plot(ks, [n[1] for _, n in nulls], color=QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
+    _points(axes, judgement, [(trial, trial.silhouette) for trial in trials])
+    for trial in trials:
+        if trial.k == judgement.runner_up:
+            axes.annotate(
+                "runner-up",
+                (trial.k, trial.silhouette),
+                (5, -6) if trial.k < judgement.k else (-5, -6),
+                textcoords="offset points",
+                ha="left" if trial.k < judgement.k else "right",
+                va="top",
+                fontsize=9.5,
+            )
+    highest = max([*(trial.silhouette for trial in trials), *(null[2] for _, null in nulls)])
+    lowest = min([0.0, *(trial.silhouette for trial in trials), *(null[0] for _, null in nulls)])
+    axes.set_ylim(lowest, highest + 0.22 * (highest - lowest or 1))
+    if nulls:
+        _label_null(axes, trials)
+    described = ", ".join(f"{trial.k}: {decimal(trial.silhouette)}" for trial in trials)
+    return Drawing("figure-silhouette", f"Silhouette by number of segments. {described}. {_marks(judgement)}", figure)
+
+
+def _label_null(axes: Axes, trials: Sequence[Trial]) -> None:
+    """Write under the dashed line what it is, at the end where the curve of the data is farther above it."""
+
+    def room(end: Sequence[Trial]) -> float:
+        return min((trial.silhouette - trial.null_silhouette[1] for trial in end if trial.null_silhouette), default=0.0)
+
+    reach = (len(trials) + 1) // 2
+    first, last = trials[0], trials[-1]
+    at, side = (first, "left") if room(trials[:reach]) > room(trials[-reach:]) else (last, "right")
+    axes.annotate(
+        "data without segments",
+        (at.k, min(null[0] for trial in trials if (null := trial.null_silhouette))),
+        (0, -5),
+        textcoords="offset points",
+        ha=side,
+        va="top",
+        color=QUIET,
+        fontsize=9.5,
+    )
+
+
+def _elbow(judgement: Judgement) -> Drawing:
+    figure, axes = _curve("Elbow: distances left over", judgement)
+    most = max(trial.inertia for trial in judgement.trials) or 1.0
+    _points(axes, judgement, [(trial, trial.inertia / most) for trial in judgement.trials])
+    axes.set_ylim(0, 1.22)
+    axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    bent = "No elbow is seen."
+    for trial in judgement.trials:
+        if trial.k == judgement.elbow_k:
+            axes.annotate(
+                "elbow",
+                (trial.k, trial.inertia / most),
+                (14, 14),
+                textcoords="offset points",
+                ha="left",
+                va="bottom",
+                color=QUIET,
+                fontsize=9.5,
+                arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.8},
+            )
+            bent = f"The elbow is at {trial.k}."
+    described = ", ".join(f"{trial.k}: {percent(trial.inertia / most)}" for trial in judgement.trials)
+    text = f"Sum of squared distances to the nearest centre, of its greatest value, by number of segments. {described}."
+    return Drawing("figure-elbow", f"{text} {bent} {_marks(judgement)}", figure)
+
+
+def _gap(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
+    figure, axes = _curve("Gap: tighter than without segments", judgement)
+    gaps = [(trial, trial.gap or 0.0) for trial in trials]
+    errors = [trial.gap_error or 0.0 for trial in trials]
+    ks = [trial.k for trial in trials]
+    axes.errorbar(ks, [gap for _, gap in gaps], yerr=errors, fmt="none", ecolor=QUIET, elinewidth=1.1, capsize=3)
+    _points(axes, judgement, gaps)
+    low = min(gap - error for (_, gap), error in zip(gaps, errors, strict=True))
+    high = max(gap + error for (_, gap), error in zip(gaps, errors, strict=True))
+    room = high - low or 1.0
+    axes.set_ylim(low - 0.08 * room, high + 0.24 * room)
+    described = ", ".join(
+        f"{trial.k}: {decimal(gap)} ± {decimal(error)}" for (trial, gap), error in zip(gaps, errors, strict=True)
+    )
+    return Drawing("figure-gap", f"Gap statistic by number of segments. {described}. {_marks(judgement)}", figure)
+
+
+def _stability(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
+    figure, axes = _curve("Stability: found again in resamples", judgement)
+    for level in (CLEAR_JACCARD, WEAK_JACCARD):
+        axes.axhline(level, color=LINE, linewidth=1, zorder=0)
+    values = [(trial, trial.stability or 0.0) for trial in trials]
+    _points(axes, judgement, values)
+    axes.set_ylim(min(0.3, *(value - 0.04 for _, value in values)), 1.14)
+    axes.set_yticks(
+        [WEAK_JACCARD, CLEAR_JACCARD, 1.0], [decimal(level) for level in (WEAK_JACCARD, CLEAR_JACCARD, 1.0)]
+    )
+    described = ", ".join(f"{trial.k}: {decimal(value)}" for trial, value in values)
+    text = f"Overlap of the least stable segment with its match in resamples, by number of segments. {described}."
+    return Drawing("figure-stability", f"{text} {_marks(judgement)}", figure)
+
+
+def _curve(title: str, judgement: Judgement) -> tuple[Figure, Axes]:
+    """An empty figure with one place for each k, the judged one marked."""
+    figure = empty_figure(WIDTH, 218)
+    axes = axes_within(figure, left=44, bottom=38, right=10, top=30)
+    axes.set_title(title, x=-34 / (WIDTH - 54))
+    axes.set_xlabel("number of segments")
+    ks = [trial.k for trial in judgement.trials]
+    axes.set_xlim(min(ks) - 0.4, max(ks) + 0.4)
+    step = 1 if len(ks) <= 12 else 2
+    axes.set_xticks(ks[::step], [str(k) for k in ks[::step]])
+    axes.axvline(judgement.k, color=BAND, linewidth=9, zorder=0)
+    axes.annotate(
+        "given" if judgement.k_was_given else "chosen",
+        (judgement.k, 1),
+        (0, -1),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="left" if judgement.k == ks[0] else "right" if judgement.k == ks[-1] else "center",
+        va="top",
+        fontsize=9.5,
+        fontweight="bold",
+    )
+    axes.tick_params(length=3)
+    return figure, axes
+
+
+def _points(axes: Axes, judgement: Judgement, values: Sequence[tuple[Trial, float]]) -> None:
+    """The curve itself: a dot for each k, a cross where a segment would be too small, more at the two that count."""
+    axes.plot([trial.k for trial, _ in values], [value for _, value in values], color=INK, linewidth=1.4, zorder=2)
+    for trial, value in values:
+        marker, size, face = "o", 4.5, INK
+        if trial.k == judgement.k:
+            marker, size = "D", 8.0
+        elif trial.k == judgement.runner_up:
+            size, face = 7.5, "#FFFFFF"
+        elif not trial.allowed:
+            marker, size = "x", 6.0
+        axes.plot(
+            [trial.k],
+            [value],
+            linestyle="none",
+            zorder=3,
+            marker=marker,
+            markersize=size,
+            markerfacecolor=face,
+            markeredgecolor=INK,
+            markeredgewidth=1.4,
+        )
+
+
+def _marks(judgement: Judgement) -> str:
+    """The marks of a curve in words."""
+    said = [f"{'Given' if judgement.k_was_given else 'Chosen'}: {judgement.k}."]
+    if judgement.runner_up is not None:
+        said.append(f"Runner-up: {judgement.runner_up}.")
+    small = [str(trial.k) for trial in judgement.trials if not trial.allowed]
+    if small:
+        said.append(f"Not allowed, a segment would be too small: {', '.join(small)}.")
+    return " ".join(said)

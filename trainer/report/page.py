@@ -1,0 +1,124 @@
+"""The report: findings as one page that needs nothing beside itself, and its pictures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from trainer import wording
+from trainer.findings import Effect, Findings, Measure
+from trainer.judging.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
+from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
+from trainer.report.drawing import WIDTH, Picture
+from trainer.report.figures import looks_of, pictures
+
+REPORT_FILE = "report.html"
+
+SHOWN_EFFECTS = 5
+"""Of a card; the rest is behind a click."""
+LOW_EXPLAINED = 0.5
+"""Share of the variance under which a map needs a warning."""
+STRONG_PROXY = 0.3
+"""Cramér's V from where on a proxy is pointed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """An effect as a bar from the middle of a line to its size, all in percent of the line's length."""
+
+    start: float
+    length: float
+    size: float
+    low: float
+    high: float
+
+
+def report_files(findings: Findings) -> Mapping[str, bytes]:
+    """The report of these findings: report.html, and each of its pictures as .svg and .png, by plain file names.
+
+    Equal findings give equal bytes. With verdict none nothing is told of the segments: neither cards nor map nor
+    heat map.
+    """
+    drawn = pictures(findings)
+    found = {REPORT_FILE: _page(findings, drawn)}
+    for picture in drawn:
+        found[f"{picture.name}.svg"] = picture.svg
+        found[f"{picture.name}.png"] = picture.png
+    return found
+
+
+def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
+    template = _environment().from_string(
+        files("trainer.report").joinpath("templates", "report.html.j2").read_text(encoding="utf-8")
+    )
+    judgement = findings.judgement
+    scales = _scales(findings)
+    page = template.render(
+        findings=findings,
+        judgement=judgement,
+        lineage=findings.lineage,
+        told=wording.tells_of_segments(judgement),
+        verdict=judgement.verdict.value,
+        pictures={picture.name: picture for picture in drawn},
+        wide={picture.name for picture in drawn if picture.width > WIDTH},
+        looks=looks_of(findings),
+        bar=lambda effect: _bar(effect, scales[effect.measure]),
+        shown_effects=SHOWN_EFFECTS,
+        low_explained=LOW_EXPLAINED,
+        strong_proxies=[proxy for proxy in findings.proxies if proxy.strength >= STRONG_PROXY],
+        words=wording,
+        suppressed=SUPPRESSED,
+        least_shown=LEAST_SHOWN,
+        shown_text=shown_text,
+        clear_jaccard=CLEAR_JACCARD,
+        weak_jaccard=WEAK_JACCARD,
+        dip_limit=GREATEST_DIP_P_VALUE,
+    )
+    return (page.strip() + "\n").encode()
+
+
+def _environment() -> Environment:
+    """Every text in the page is escaped, and whatever is missing is an error."""
+    return Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _readable(value: Any) -> Any:
+    """What is printed in place of a value: labels without control characters, never the word None."""
+    if value is None:
+        raise ValueError("the report would print None")
+    return wording.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _scales(findings: Findings) -> dict[Measure, float]:
+    """The size at the end of a bar, for each measure: the greatest one in this report."""
+    scales = dict.fromkeys(Measure, 0.0)
+    for card in findings.cards:
+        for effect in card.effects:
+            greatest = max(abs(effect.size), abs(effect.low), abs(effect.high))
+            scales[effect.measure] = max(scales[effect.measure], greatest)
+    return scales
+
+
+def _bar(effect: Effect, scale: float) -> Bar:
+    def place(value: float) -> float:
+        return round(50 + 49 * value / scale, 2) if scale else 50.0
+
+    size = place(effect.size)
+    return Bar(
+        start=min(50.0, size),
+        length=round(abs(size - 50), 2),
+        size=size,
+        low=place(effect.low),
+        high=place(effect.high),
+    )
