@@ -10,7 +10,7 @@ from schemas import UserProfile
 from schemas.roles import profile_fields
 from tests.unit.trainer.samples import sample_of
 from trainer.fitting.sample import Sample
-from trainer.judging.null import Null, learn_null
+from trainer.judging.null import Null, _latent_correlations, learn_null
 
 FIELDS = profile_fields(UserProfile)
 DEVICES = ("Desktop Only", "Mobile + Desktop", "Mobile Only", "Tablet")
@@ -168,3 +168,25 @@ def test_ties_are_drawn_as_ties() -> None:
     sample = sample_of(columns, FIELDS)
     drawn = null_of(sample).draw(np.random.default_rng(0))
     assert [len(np.unique(column)) for column in drawn.T] == [len(np.unique(column)) for column in sample.scaled.T]
+
+
+@pytest.mark.parametrize("latent", [-0.9, -0.4, 0.0, 0.4, 0.9])
+def test_the_latent_correlation_of_two_halves_is_that_of_sheppard(latent: float) -> None:
+    rows = 20_000
+    # The share of rows in both upper halves, of normal variables with that correlation (Sheppard 1899).
+    both = round(rows * (1 / 4 + np.arcsin(latent) / (2 * np.pi)))
+    one = np.arange(rows) < rows // 2
+    other = np.concatenate([np.arange(rows // 2) < both, np.arange(rows // 2) < rows // 2 - both])
+    found = _latent_correlations(rankdata([one, other], axis=1))
+    assert found[0, 1] == pytest.approx(latent, abs=0.01)
+
+
+@pytest.mark.parametrize("latent", [-0.95, 0.3, 0.95])
+def test_the_latent_correlation_of_numbers_without_ties_is_that_of_pearson(latent: float) -> None:
+    lots = np.random.default_rng(0)
+    one = lots.normal(size=3_000)
+    other = latent * one + np.sqrt(1 - latent**2) * lots.normal(size=3_000)
+    ranks = rankdata([one, other], axis=1)
+    # Pearson 1907: the latent correlation of a rank correlation ρ is 2 sin(πρ / 6).
+    expected = 2 * np.sin(np.pi * np.corrcoef(ranks)[0, 1] / 6)
+    assert _latent_correlations(ranks)[0, 1] == pytest.approx(expected, abs=0.002)
