@@ -187,6 +187,6 @@ def test_the_latent_correlation_of_numbers_without_ties_is_that_of_pearson(laten
     one = lots.normal(size=3_000)
     other = latent * one + np.sqrt(1 - latent**2) * lots.normal(size=3_000)
     ranks = rankdata([one, other], axis=1)
-    # Pearson 1907: the latent correlation of a rank correlation ρ is 2 sin(πρ / 6).
+    # Pearson 1907: the latent correlation of a rank correlation r is 2 sin(πr / 6).
     expected = 2 * np.sin(np.pi * np.corrcoef(ranks)[0, 1] / 6)
     assert _latent_correlations(ranks)[0, 1] == pytest.approx(expected, abs=0.002)
