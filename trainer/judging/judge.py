@@ -29,7 +29,6 @@ WEAK_EFFECT = 0.05
 CLEAR_JACCARD = 0.75
 WEAK_JACCARD = 0.60
 GREATEST_DIP_P_VALUE = 0.05
-GREATEST_P_VALUE = 0.05
 # Users of fewer kinds are told apart by a table of their labels; a search then takes its rows for segments.
 LEAST_KINDS_PER_SEGMENT = 3
 # The fewest of which p ≤ 0.05 can be said.

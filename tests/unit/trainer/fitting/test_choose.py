@@ -111,9 +111,11 @@ def test_the_segments_in_production_give_way_to_better_ones() -> None:
 
 
 def test_the_segments_in_production_are_not_kept_where_one_has_become_too_small() -> None:
-    rows = np.concatenate([np.random.default_rng(3).uniform(size=(400, 2)), [[1.5, 1.5]]])
-    warm = np.array([[0.25, 0.5], [0.75, 0.5], [1.5, 1.5]])
-    assert chosen_from(rows, warm).chosen.start is Start.FRESH
+    rows = blobs(300, 300, 12, spread=0.02)
+    in_production = given_k(rows, 3, seed=0, warm=None).chosen
+    assert (in_production.smallest_rows, in_production.silhouette > chosen_from(rows).chosen.silhouette) == (12, True)
+    choice = chosen_from(rows, warm=in_production.centroids)
+    assert (choice.chosen.k, choice.chosen.start) == (2, Start.FRESH)
 
 
 def test_production_of_another_number_of_segments_says_nothing_about_the_number_that_was_given() -> None:
