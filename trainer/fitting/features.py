@@ -11,6 +11,7 @@ from scipy import stats
 
 from models.encoding import CategoryColumn, Column, Encoder, Floats, NumberColumn, OrderedColumn, SeveralOfColumn
 from schemas.roles import Kind, ProfileField
+from trainer.privacy import shown, shown_text
 from trainer.reading.checked_copy import MOST_LABELS
 from trainer.reading.history import History
 
@@ -126,9 +127,12 @@ def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) ->
     undeclared = sorted(set(counts) - set(field.levels))
     users = sum(counts[label] for label in undeclared)
     if undeclared:
-        shown = ", ".join(repr(label) for label in undeclared[:3]) + (", …" if len(undeclared) > 3 else "")
+        # A label that few users have may be the name of one of them.
+        told = [repr(label) for label in undeclared if shown(counts[label]) is not None][:3]
+        named = f" ({', '.join(told)}{', …' if len(undeclared) > len(told) else ''})" if told else ""
         note = (
-            f"{field.header}: {users:,} users have a label that is none of its levels ({shown}); it counts as unknown"
+            f"{field.header}: {shown_text(users)} users have a label that is none of its levels{named}; "
+            "it counts as unknown"
         )
     column = OrderedColumn(field.name, field.levels, mean=0.0, scale=1.0)
     known = {place: counts[level] for place, level in enumerate(field.levels) if level in counts}
