@@ -20,6 +20,7 @@ from trainer.following.lineage import Earlier, Overlap, columns_needed, lineage,
 from trainer.progress import Watcher
 from trainer.reading.history import read_history, refuse_bad_rows
 from trainer.summary import marked
+from trainer.whole import whole
 from trainer.wording import became, churn, count, percent, title_of
 
 
@@ -137,7 +138,8 @@ def write_picture(path: Path, found: Lineage) -> None:
     from trainer.report.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
 
     picture = migration(found)
-    path.write_bytes(picture.png if path.suffix == ".png" else picture.svg)
+    with whole(path) as unfinished:
+        unfinished.write_bytes(picture.png if path.suffix == ".png" else picture.svg)
 
 
 def _sides(found: Lineage) -> tuple[tuple[SegmentFate, ...], tuple[SegmentFate, ...]]:

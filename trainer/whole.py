@@ -14,8 +14,12 @@ from trainer.errors import OutputError
 def whole(path: Path) -> Iterator[Path]:
     """A file beside the path that takes its place once it is written; of an attempt that fails nothing is left.
 
-    Raises OutputError when it cannot be written.
+    A link is followed. Raises OutputError when it cannot be written, and for anything but a file: a device or a pipe
+    must not be replaced by one.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} cannot be written, it is no file: name one, or a path at which nothing is yet")
     unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
     try:
         try:

@@ -145,10 +145,13 @@ def tells_of_segments(judgement: Judgement) -> bool:
 
 def headline(judgement: Judgement) -> str:
     """The verdict in one sentence."""
+    nothing = "there are no segments in these data"
+    if judgement.k_was_given:  # another number was not looked at
+        nothing = f"these data do not fall into {judgement.k} segments"
     return {
         Verdict.CLEAR: f"Yes: {judgement.k} clearly separate segments",
-        Verdict.WEAK: f"Perhaps: {judgement.k} segments, but they run into each other",
-        Verdict.NONE: "No: there are no segments in these data",
+        Verdict.WEAK: f"Perhaps: {judgement.k} segments, but not clearly separate",
+        Verdict.NONE: f"No: {nothing}",
     }[judgement.verdict]
 
 
@@ -190,6 +193,11 @@ def choice(judgement: Judgement) -> list[str]:
         (
             f"The silhouette alone chose {judgement.k}: the highest among the numbers whose smallest segment is large "
             "enough. The other curves are there to be looked at; they do not vote."
+        )
+        if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed)
+        else (
+            f"The {judgement.k} segments in production were kept: a fresh start gains too little in silhouette for "
+            "users to have to learn new ones. The other curves are there to be looked at; they do not vote."
         )
     ]
     if judgement.runner_up is not None:

@@ -13,8 +13,11 @@ from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import Labels
 
 GREATEST_P_VALUE = 0.05
+# Two neighbours that differ by so much of their squared distance in one column of labels differ in nothing else.
+MOST_OF_ONE_LABEL = 0.9
 # The test tells nothing of fewer.
 LEAST_NUMBERS = 4
+PLACES = 9
 
 
 def dip_p_value(values: Floats) -> float:
@@ -58,15 +61,28 @@ def columns_with_humps(sample: Sample) -> tuple[str, ...]:
     )
 
 
-def borders(scaled: Floats, labels: Labels, centroids: Floats) -> tuple[Border, ...]:
-    """Each cluster and the one with the nearest centre: the dip of the rows of both, projected on the line between."""
+def borders(sample: Sample, labels: Labels, centroids: Floats) -> tuple[Border, ...]:
+    """Each cluster and the one with the nearest centre: the dip of the rows of both, projected on the line between.
+
+    Between any two labels there is nothing, so a cut along one column of labels always shows a gap. Where neighbours
+    differ in one such column alone, the p-value is 1: that is a label, and says nothing for a segment.
+    """
     distances = np.linalg.norm(centroids[:, None] - centroids, axis=2)
     np.fill_diagonal(distances, np.inf)
     return tuple(
-        Border(segment, neighbour, _dip_between(scaled, labels, segment, neighbour, centroids))
+        Border(segment, neighbour, _dip_between(sample, labels, segment, neighbour, centroids))
         for segment, neighbour in enumerate(np.argmin(distances, axis=1).tolist())
     )
 
 
-def _dip_between(scaled: Floats, labels: Labels, one: int, other: int, centroids: Floats) -> float:
-    return dip_p_value(scaled[np.isin(labels, [one, other])] @ (centroids[other] - centroids[one]))
+def _dip_between(sample: Sample, labels: Labels, one: int, other: int, centroids: Floats) -> float:
+    difference = centroids[other] - centroids[one]
+    at = 0
+    for column in sample.encoder.kept:
+        block = difference[at : at + column.width]
+        at += column.width
+        if not isinstance(column, NumberColumn) and block @ block > MOST_OF_ONE_LABEL * (difference @ difference):
+            return 1.0
+    # Equal users lie at one place, whatever the last digit of a sum.
+    line = np.round(sample.scaled[np.isin(labels, [one, other])] @ difference, PLACES)
+    return dip_p_value(line)

@@ -134,7 +134,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     watcher.at(resampling)
     stable = stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
     stability = stable[choice.candidates.index(chosen)]
-    borders = humps.borders(sample.scaled, chosen.labels, chosen.centroids)
+    borders = humps.borders(sample, chosen.labels, chosen.centroids)
 
     comparing = "comparing with data without segments"
     nulls: list[tuple[Candidate, ...]] = []

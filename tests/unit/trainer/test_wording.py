@@ -131,8 +131,10 @@ def test_a_segment_without_a_name_of_its_own_is_named_once() -> None:
 
 def test_the_verdict_is_one_plain_sentence() -> None:
     assert headline(clear().judgement) == "Yes: 5 clearly separate segments"
-    assert headline(weak().judgement) == "Perhaps: 3 segments, but they run into each other"
+    assert headline(weak().judgement) == "Perhaps: 3 segments, but not clearly separate"
     assert headline(none().judgement) == "No: there are no segments in these data"
+    given = replace(none().judgement, k_was_given=True, k=7)
+    assert headline(given) == "No: these data do not fall into 7 segments"
 
 
 def test_the_evidence_tells_the_silhouette_the_draws_and_the_stability() -> None:

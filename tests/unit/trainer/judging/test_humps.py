@@ -62,12 +62,29 @@ def test_columns_with_humps_are_named_whether_or_not_they_count_in_the_distance(
     assert columns_with_humps(sample_of({"age": columns["age"]}, FIELDS)) == ()
 
 
+def means(scaled: Floats, labels: Any) -> Floats:
+    return np.array([scaled[labels == label].mean(axis=0) for label in np.unique(labels)])
+
+
+def test_neighbours_that_differ_in_one_label_only_have_no_gap_that_counts() -> None:
+    lots = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 150)
+    columns = {"click_through_rate": lots.normal(size=300).tolist(), "gender": ["Female"] * 150 + ["Male"] * 150}
+    sample = sample_of(columns, FIELDS)
+    assert [border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))] == [1.0, 1.0]
+    # With a number beside it that differs too, the gap is one.
+    both = columns | {"click_through_rate": (lots.normal(size=300) + 8 * labels).tolist()}
+    sample = sample_of(both, FIELDS)
+    assert max(border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))) < 0.001
+
+
 def test_a_border_is_that_with_the_nearest_neighbour_and_tells_whether_there_is_a_gap() -> None:
     lots = np.random.default_rng(0)
     places = np.array([0.0, 1.5, 20.0])
     labels = np.repeat([0, 1, 2], 150)
     rows = np.column_stack([places[labels], np.zeros(450)]) + lots.normal(size=(450, 2))
-    found = borders(rows, labels, np.column_stack([places, np.zeros(3)]))
+    sample = sample_of({"click_through_rate": rows[:, 0].tolist(), "conversion_rate": rows[:, 1].tolist()}, FIELDS)
+    found = borders(sample, labels, means(sample.scaled, labels))
     assert [(border.segment, border.neighbour) for border in found] == [(0, 1), (1, 0), (2, 1)]
     assert found[0].dip_p_value == found[1].dip_p_value > 0.05
     assert found[2].dip_p_value < 0.001

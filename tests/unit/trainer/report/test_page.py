@@ -86,7 +86,7 @@ def test_equal_findings_give_the_same_report(reports: dict[str, dict[str, bytes]
 def test_the_verdict_comes_first(pages: dict[str, Page]) -> None:
     assert [pages[name].headings[0] for name in ("clear", "weak", "none")] == [
         (1, "Yes: 5 clearly separate segments"),
-        (1, "Perhaps: 3 segments, but they run into each other"),
+        (1, "Perhaps: 3 segments, but not clearly separate"),
         (1, "No: there are no segments in these data"),
     ]
     assert "The segments are apart, come back in resamples" in pages["clear"].words
