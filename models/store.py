@@ -281,8 +281,9 @@ class ModelStore:
     ) -> AliasEntry:
         """Let the alias name this version from now on; the entry in force is returned when it does so already.
 
-        Raises PromotionRefused when the version's verdict is not among those accepted, when more users would change
-        their segment than the limit allows or nobody knows how many, and whatever `load` raises.
+        Raises PromotionRefused when the version's verdict is not among those accepted, when its numbers do not continue
+        those that users have met, when more users would change their segment than the limit allows or nobody knows how
+        many, and whatever `load` raises.
         """
         stored = self.load(version)
         manifest = stored.manifest
@@ -296,6 +297,11 @@ class ModelStore:
             before = self.current(alias)
             if before is not None and before.version == manifest.id:
                 return before
+            if before is not None and not self._continues(stored, before):
+                raise PromotionRefused(
+                    f"version {manifest.id} was fitted before {before.version} went into production, so its numbers do "
+                    "not continue it: fit the history again, and they will"
+                )
             if before is not None and limit is not None:
                 _check_churn(
                     manifest, before.version, limit.measured or self.known_churn(version, before.version), limit
@@ -312,6 +318,37 @@ class ModelStore:
             )
             self._append(entry)
         return entry
+
+    def _continues(self, stored: StoredModel, in_force: AliasEntry) -> bool:
+        """Whether the numbers of a version mean what users know them for, where another one is in force.
+
+        They do when both come from one version by parents: each fit continues its parent's numbers. Two fits without a
+        parent have both begun at 0. A version of another profile class is another model, with numbers of its own.
+        """
+        met = set[str]()
+        for entry in self.history(in_force.alias):
+            met |= self._ancestry(entry.version)
+        if met & self._ancestry(stored.manifest.id):
+            return True
+        try:
+            other = self.load(in_force.version)
+        except ModelError:  # nobody can tell, and a damaged version must not keep anybody from replacing it
+            return True
+        return other.manifest.profile != stored.manifest.profile or _same_but_names(
+            stored.segmentation, other.segmentation
+        )
+
+    def _ancestry(self, version: str) -> set[str]:
+        """A version and its parents, back to the first or to one that cannot be read any more."""
+        found = set[str]()
+        parent: str | None = version
+        while parent is not None and parent not in found:
+            found.add(parent)
+            try:
+                parent = self.manifest(parent).parent
+            except ModelError:
+                break
+        return found
 
     def rollback(self, alias: str, at: datetime) -> AliasEntry:
         """Let the alias name what it named before the promotion in force; a second rollback goes one further back.

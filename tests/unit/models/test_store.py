@@ -30,7 +30,10 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 def published(store: ModelStore, seconds: int = 0, verdict: Verdict = Verdict.CLEAR) -> Manifest:
-    return publish(store, segmentation(seed=seconds), fit(verdict, NOON + timedelta(seconds=seconds)))
+    """A version of its own centres; all but the first continue the first."""
+    parent = next((manifest.id for manifest in store.versions()), None)
+    made = fit(verdict, NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
+    return publish(store, segmentation(seed=seconds), made)
 
 
 def folder_of(store: ModelStore, manifest: Manifest) -> Path:
@@ -176,7 +179,8 @@ def no_half_version(status):
     assert store.load_alias("production").manifest.id == first.id
 
 def publish_at(step):
-    publish(store, model, fit(at=noon + timedelta(seconds=step)))
+    made = fit(at=noon + timedelta(seconds=step)).model_copy(update={"parent": first.id})
+    publish(store, model, made)
 
 steps = killed_at_every_step(publish_at, no_half_version)
 second = store.versions()[-1].id
@@ -294,7 +298,7 @@ def test_an_alias_refuses_a_model_that_is_not_the_one_that_was_promoted(store: M
 def measured(store: ModelStore, seconds: int, against: str, moved: int) -> Manifest:
     """A version whose lineage says how many of 1,000 users it moves."""
     lineage = LineageFigures(against=against, churn=moved / 1000, moved=moved, compared=1000, fates={})
-    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"lineage": lineage})
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": against, "lineage": lineage})
     return publish(store, segmentation(seed=seconds), made)
 
 
@@ -411,8 +415,36 @@ def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store:
     child(store, 120, first.id, 0, 5)
 
 
+def alone(store: ModelStore, seconds: int) -> Manifest:
+    """A version that was fitted while nothing was in production."""
+    return publish(store, segmentation(seed=seconds), fit(at=NOON + timedelta(seconds=seconds)))
+
+
+def test_of_two_fits_before_the_first_promotion_one_only_is_promoted(store: ModelStore) -> None:
+    first, second = alone(store, 0), alone(store, 60)
+    store.promote(first.id, "production", NOON)
+    with pytest.raises(PromotionRefused) as refused:
+        store.promote(second.id, "production", NOON)
+    assert str(refused.value) == (
+        f"version {second.id} was fitted before {first.id} went into production, so its numbers do not continue it: "
+        "fit the history again, and they will"
+    )
+    # Nor what has continued the second since.
+    with pytest.raises(PromotionRefused, match="do not continue"):
+        store.promote(child(store, 120, second.id, 0, 1).id, "production", NOON)
+    assert store.promote(second.id, "canary", NOON).version == second.id
+    assert len(store.history("production")) == 1
+
+
+def test_what_was_in_force_once_may_be_promoted_again(store: ModelStore) -> None:
+    first = alone(store, 0)
+    second = child(store, 60, first.id, 0, 1)
+    for version in (first.id, second.id, first.id):
+        assert store.promote(version, "production", NOON).version == version
+
+
 def test_before_the_first_promotion_each_fit_numbers_from_zero(store: ModelStore) -> None:
-    assert published(store, 0).next_number == published(store, 60).next_number == 4
+    assert alone(store, 0).next_number == alone(store, 60).next_number == 4
 
 
 def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore) -> None:

@@ -51,6 +51,11 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "noise.csv", noise(100))
     for name in ("groups.csv", "noise.csv"):
         assert main(["fit", str(folder / name), "--models", str(folder / "store"), "--k", "3"]) == 0
+    # As if the first had been in production while the second was fitted: both may be promoted.
+    store = ModelStore(folder / "store")
+    first, second = store.versions()
+    manifest = store.folder(second.id) / "manifest.json"
+    manifest.write_text(second.model_copy(update={"parent": first.id}).model_dump_json(), encoding="utf-8")
     return folder
 
 
