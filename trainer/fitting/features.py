@@ -75,8 +75,9 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     mean = math.fsum(float(_encoded(clipped, chunk).sum()) for chunk in numbers()) / rows
     squares = math.fsum(float(np.square(_encoded(clipped, chunk) - mean).sum()) for chunk in numbers())
     fitted = replace(clipped, mean=mean, scale=math.sqrt(squares / rows))
-    if not np.isfinite([low, high, fitted.mean, fitted.scale]).all():
-        useless = "its numbers are too large to be compared"
+    # Squares of the smallest numbers that there are become 0, those of the largest infinite.
+    if not (np.isfinite([low, high, fitted.mean, fitted.scale]).all() and fitted.scale > 0):
+        useless = "its numbers are too large, or differ too little, to be compared"
         return Learned(field, replace(clipped, low=0.0, high=0.0), useless, clipped_share=clipped_share)
     return Learned(field, fitted, None, clipped_share=clipped_share)
 

@@ -136,7 +136,8 @@ def kmeans_file(centroids: Floats, numbers: Sequence[int], inertia: float) -> by
     It has no labels_: those of training stand in segmented_users.csv, and would make the file as long as the history.
     """
     # Fitted on its own centres, which sets all that predict needs.
-    kmeans = KMeans(n_clusters=len(centroids), init=centroids, n_init=1).fit(centroids)
+    with one_thread():  # it notes how many there were
+        kmeans = KMeans(n_clusters=len(centroids), init=centroids, n_init=1).fit(centroids)
     del kmeans.labels_
     kmeans.cluster_centers_, kmeans.inertia_ = centroids, inertia
     kmeans.segment_numbers_ = np.array(numbers)

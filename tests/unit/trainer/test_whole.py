@@ -19,9 +19,8 @@ def test_a_file_is_replaced_when_it_is_written_and_not_before(tmp_path: Path) ->
 def test_of_an_attempt_that_fails_nothing_is_left(tmp_path: Path) -> None:
     path = tmp_path / "users.csv"
     path.write_text("old")
-    with pytest.raises(KeyError), whole(path) as unfinished:
-        unfinished.write_text("half")
-        raise KeyError
+    with pytest.raises(UnicodeEncodeError), whole(path) as unfinished:
+        unfinished.write_text("half, then \ud800", encoding="utf-8")
     assert (path.read_text(), [*tmp_path.iterdir()]) == ("old", [path])
 
 
