@@ -38,7 +38,8 @@ def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Ef
 
     An effect is large enough (standardised difference .3, delta .2, 10 percentage points), and the 95 % interval over
     the resamples leaves out 0. None is told of a segment or cell of under 20 users. Where under 20 of the others have
-    a label, it is taken that 20 have it: the difference is then understated, and nobody can be counted from it.
+    a label, it is taken that 20 have it; where under 20 of a segment or of the others do not, that 20 do not, unless
+    all of them have it. The difference is then understated, and nobody can be counted from it.
     """
     found: dict[int, list[Effect]] = {number: [] for number in division.numbers}
     for field in division.sample.fields:
@@ -132,8 +133,13 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     inside = _quotient(sums, users)
     outside = _quotient(sums.sum(axis=1, keepdims=True) - sums, others)
     if trait.is_share:
-        outside = np.maximum(outside, _least_outside(division))
+        exact = inside - outside
+        in_segment = np.array(division.users)
+        inside = _told(inside, in_segment, _everybody(trait, division.memberships[0]))
+        outside = _told(outside, division.all_users - in_segment, _everybody(trait, 1 - division.memberships[0]))
         size = inside - outside
+        # What is told never overstates: not the size, and not the way round.
+        size = np.where((size * exact > 0) & (np.abs(size) <= np.abs(exact)), size, 0.0)
     elif trait.field.kind is Kind.ORDERED:
         size = _cliffs_delta(values, len(trait.field.levels), counted)
     else:
@@ -144,10 +150,16 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     return _Contrast(np.where((users > 0) & (others > 0), size, 0.0), inside + middle, outside + middle)
 
 
-def _least_outside(division: Division) -> Floats:
-    """The share that 20 users are of those outside each segment."""
-    others = division.all_users - np.array(division.users)
-    return _quotient(np.full(division.k, float(LEAST_SHOWN)), others)
+def _told(share: Floats, users: npt.NDArray[np.int_], everybody: npt.NDArray[np.bool_]) -> Floats:
+    """Shares of so many users, as if 20 had the trait, and 20 had it not unless everybody has it."""
+    least = np.minimum(_quotient(np.full(len(users), float(LEAST_SHOWN)), users), 1.0)
+    return np.where(everybody, share, np.minimum(np.maximum(share, least), 1 - least))
+
+
+def _everybody(trait: Trait, members: Floats) -> npt.NDArray[np.bool_]:
+    """Whether everybody in each column of members, shape (n, k), has the trait."""
+    without: npt.NDArray[np.bool_] = (1 - trait.values) @ members == 0
+    return without
 
 
 def _cliffs_delta(places: Floats, levels: int, memberships: Floats) -> Floats:

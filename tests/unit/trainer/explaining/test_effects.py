@@ -96,7 +96,7 @@ def test_only_the_fields_named_have_effects_and_the_strongest_stands_first() -> 
     generator = np.random.default_rng(1)
     columns: dict[str, Any] = {
         "weak": (generator.normal(size=400) + 1.0 * (TRUTH == 0)).tolist(),
-        "label": np.where(generator.random(400) < np.where(TRUTH == 0, 0.95, 0.40), "a", "b").tolist(),
+        "label": np.where(generator.random(400) < np.where(TRUTH == 0, 0.95, 0.30), "a", "b").tolist(),
         "strong": (generator.normal(size=400) + 9.0 * (TRUTH == 0)).tolist(),
         "dead": (generator.normal(size=400) + 9.0 * (TRUTH == 0)).tolist(),
     }
@@ -136,6 +136,38 @@ def test_a_cell_of_under_20_users_is_not_told_and_few_others_count_as_20() -> No
     labels[np.flatnonzero(TRUTH == 2)[:20]] = "rare"
     found = effects(division("device", Kind.CATEGORY, labels.tolist()), frozenset({"device"}))
     assert "rare" in {effect.level for effect in found[2]}
+
+
+@pytest.mark.parametrize("without", [1, 19, 20])
+def test_of_fewer_than_20_who_lack_a_label_it_is_told_that_20_do(without: int) -> None:
+    labels = np.where(TRUTH == 1, "own", "usual").astype(object)
+    labels[np.flatnonzero(TRUTH == 1)[:without]] = "usual"
+    labels[np.flatnonzero(TRUTH == 0)[:60]] = "own"
+    found = effects(division("device", Kind.CATEGORY, labels.tolist()), frozenset({"device"}))
+    own = {effect.level: effect for effect in found[1]}["own"]
+    assert [own.inside, own.outside] == pytest.approx([100 / 120, 60 / 280])
+    assert own.size == pytest.approx(own.inside - own.outside)
+
+
+def test_the_others_of_one_segment_are_no_way_around_the_20_of_the_next() -> None:
+    labels = np.where(np.arange(200) < 100, "shop", "web").astype(object)
+    labels[[*range(30), 100]] = "web", *["web"] * 29, "shop"
+    sample = sample_of({"device": labels.tolist()}, [field("device", Kind.CATEGORY)])
+    found = effects(as_given(sample, np.repeat([0, 1], 100)), frozenset({"device"}))
+    web = {effect.level: effect for effect in found[0]}["web"]
+    assert [web.inside, web.outside, web.size] == pytest.approx([0.3, 0.8, -0.5])
+
+
+def test_a_share_that_is_told_lower_does_not_turn_a_difference_round() -> None:
+    # 25 of 40, and five in nine of the others: 20 of 40 if told as if 20 did not have it.
+    labels = np.where(np.arange(400) < 200, "own", "usual").astype(object)
+    truth = np.repeat([0, 1], [360, 40])
+    labels[truth == 1] = ["own"] * 25 + ["usual"] * 15
+    sample = sample_of({"device": labels.tolist()}, [field("device", Kind.CATEGORY)])
+    found = effects(as_given(sample, truth), frozenset({"device"}))
+    for each in found.values():
+        for effect in each:
+            assert abs(effect.size) <= 25 / 40 - 200 / 360
 
 
 def test_nothing_is_told_of_a_segment_of_under_20_users() -> None:
