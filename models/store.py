@@ -378,9 +378,16 @@ class ModelStore:
         return entry
 
     def prune(self, keep: int) -> tuple[str, ...]:
-        """Remove all but the newest `keep` versions and those that an alias names; the ids of the removed ones."""
+        """Remove all but the newest `keep` versions, and return the ids of the removed ones.
+
+        What an alias names stays, and so does what a rollback of it would go back to.
+        """
         with self._locked():
-            named = {entry.alias: entry.version for entry in self._entries()}.values()
+            named = {
+                entry.version
+                for alias in {entry.alias for entry in self._entries()}
+                for entry in _promotions_in_force(self.history(alias))[-2:]
+            }
             versions = [path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))]
             doomed = [version for version in versions[: max(len(versions) - keep, 0)] if version not in named]
             for version in doomed:

@@ -122,7 +122,7 @@ def rollback(store: ModelStore, at: datetime) -> None:
 
 
 def prune(store: ModelStore, keep: int) -> None:
-    """Remove old versions and print which."""
+    """Remove old versions and print which; what is in production, and what rollback would put back, stays."""
     removed = store.prune(keep)
     for version in removed:
         print(f"removed {version}")

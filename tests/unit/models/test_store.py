@@ -455,11 +455,20 @@ def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore)
     assert store.prune(keep=5) == ()
 
 
+def test_pruning_keeps_what_a_rollback_goes_back_to(store: ModelStore) -> None:
+    ids = [published(store, seconds).id for seconds in (0, 60, 120, 180)]
+    for version in (ids[1], ids[0], ids[2]):
+        store.promote(version, "production", NOON)
+    assert store.prune(keep=1) == (ids[1],)
+    assert store.rollback("production", NOON).version == ids[0]
+
+
 def test_a_rollback_to_a_pruned_version_says_that_it_is_gone(store: ModelStore) -> None:
-    ids = [published(store, seconds).id for seconds in (0, 60)]
+    ids = [published(store, seconds).id for seconds in (0, 60, 120)]
     for version in ids:
         store.promote(version, "production", NOON)
     store.prune(keep=1)
+    store.rollback("production", NOON)
     with pytest.raises(VersionNotFound, match=f"no version {ids[0]}"):
         store.rollback("production", NOON)
     assert store.load_alias("production").manifest.id == ids[1]
