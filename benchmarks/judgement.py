@@ -63,7 +63,7 @@ LABELS: Mapping[str, Sequence[str]] = {
 }
 INTERESTS = tuple(f"Interest {letter}" for letter in "ABCDEFGHIJKLMNOPQRSTU")
 # In standard deviations within a group, in each of seven columns.
-SEPARATIONS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
+SEPARATIONS = (1.0, 1.25, 1.5, 2.0, 2.5)
 EFFECTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40)
 
 Truth = npt.NDArray[np.intp]
