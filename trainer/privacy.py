@@ -17,6 +17,11 @@ def shown(count: int) -> int | None:
     return count if count >= LEAST_SHOWN else None
 
 
+def share_shown(having: int, users: int) -> bool:
+    """Whether the share of users who have something may be shown: 20 have it, and 20 have it not or nobody."""
+    return having >= LEAST_SHOWN and (having == users or users - having >= LEAST_SHOWN)
+
+
 def shown_text(count: int) -> str:
     """A count of users as it is printed: "1,234", or "<20"."""
     return f"{count:,}" if count >= LEAST_SHOWN else SUPPRESSED

@@ -12,19 +12,23 @@ from schemas.roles import Kind
 from trainer.explaining.division import Division
 from trainer.explaining.traits import Trait, traits
 from trainer.findings import FieldTest, HeatRow
-from trainer.privacy import SUPPRESSED, shown
+from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown
 from trainer.wording import decimal, percent
 
 MOST_ROWS = 25
 DIGITS = 3
 MOST_DECIMALS = 9
+# Enough for a colour; more would tell a share by another way.
+COLOUR_DECIMALS = 2
 
 
 def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, ...]:
     """A row for each number and ordered field, and for each label or item: at most 25, the most uneven ones.
 
     Of the fields that count in the distance or survive their test, in the order of the profile; cells in the order of
-    the segments by size, largest first. A cell of under 20 users is suppressed, a row of such cells left out.
+    the segments by size, largest first. A cell of under 20 users is suppressed, as is a share that under 20 of a
+    segment, but not nobody, lack. Where that is one cell of a row, the next smallest one is too, for it could be worked
+    out from the others. A row of such cells is left out.
     """
     told = {column.name for column in division.sample.encoder.kept} | {test.field for test in tests if test.survives}
     fields = [field for field in division.sample.fields if field.name in told]
@@ -42,21 +46,41 @@ def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
     mean, spread = (float(values.mean()), float(values.std())) if values.size else (0.0, 0.0)
     means = np.divide(values @ memberships, users, out=np.full(division.k, mean), where=users > 0)
     standardised = (means - mean) / spread if spread > 0 else np.zeros(division.k)
-    cells = division.users_at_least(values @ memberships if trait.is_share else users)
-    may_be_shown = [
-        shown(min(cell, all_of_it)) is not None for cell, all_of_it in zip(cells, division.users, strict=True)
-    ]
+    may_be_shown = _with_a_second(_may_be_shown(trait, values, memberships, division), division)
     unevenness = float(users @ standardised**2 / max(users.sum(), 1.0))
     row = HeatRow(
         label=trait.field.header if trait.level is None else f"{trait.field.header}: {trait.level}",
         group=trait.field.group,
-        values=tuple(float(standardised[index]) if may_be_shown[index] else None for index in division.by_size),
+        values=tuple(
+            round(float(standardised[index]), COLOUR_DECIMALS) + 0.0 if may_be_shown[index] else None
+            for index in division.by_size
+        ),
         texts=tuple(
             _text(trait, float(means[index]), values, memberships[:, index]) if may_be_shown[index] else SUPPRESSED
             for index in division.by_size
         ),
     )
     return unevenness, row
+
+
+def _may_be_shown(trait: Trait, values: Floats, memberships: Floats, division: Division) -> list[bool]:
+    """Of each segment, whether 20 users are in its cell, and of a share 20 are not in it or nobody."""
+    users = memberships.sum(axis=0)
+    having = values @ memberships if trait.is_share else users
+    in_cell = np.minimum(division.users_at_least(having), division.users)
+    may_be = np.array([shown(cell) is not None for cell in in_cell.tolist()])
+    if trait.is_share:
+        may_be &= (users == having) | (division.users_at_least(users - having) >= LEAST_SHOWN)
+    may: list[bool] = may_be.tolist()
+    return may
+
+
+def _with_a_second(may_be_shown: list[bool], division: Division) -> list[bool]:
+    """The same, and where one cell is suppressed the smallest segment's of the others: all less the rest would tell."""
+    if may_be_shown.count(False) != 1:
+        return may_be_shown
+    second = next(index for index in reversed(division.by_size) if may_be_shown[index])
+    return [may and index != second for index, may in enumerate(may_be_shown)]
 
 
 def _text(trait: Trait, mean: float, values: Floats, members: Floats) -> str:

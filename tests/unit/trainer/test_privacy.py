@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.privacy import shown, shown_text
+from trainer.privacy import share_shown, shown, shown_text
 
 
 @pytest.mark.parametrize(
@@ -8,3 +8,21 @@ from trainer.privacy import shown, shown_text
 )
 def test_a_count_under_20_users_is_not_shown(count: int, value: int | None, text: str) -> None:
     assert (shown(count), shown_text(count)) == (value, text)
+
+
+@pytest.mark.parametrize(
+    ("having", "users", "may_be"),
+    [
+        (19, 19, False),
+        (19, 100, False),
+        (20, 20, True),
+        (20, 40, True),
+        (20, 39, False),
+        (99, 100, False),
+        (0, 100, False),
+    ],
+)
+def test_a_share_is_shown_where_it_tells_of_no_fewer_than_20_on_either_side(
+    having: int, users: int, may_be: bool
+) -> None:
+    assert share_shown(having, users) is may_be

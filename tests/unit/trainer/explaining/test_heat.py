@@ -27,7 +27,8 @@ def test_cells_are_standardised_means_with_a_text_in_their_own_unit_largest_segm
     (row,) = heat_rows(division({"hours": hours.tolist()}, [field("hours", Kind.NUMBER)]), ())
     means = [hours[each == TRUTH].mean() for each in (2, 1, 0)]
     assert (row.label, row.group) == ("Hours", "behaviour")
-    assert row.values == pytest.approx([(mean - hours.mean()) / hours.std() for mean in means])
+    assert row.values == pytest.approx([(mean - hours.mean()) / hours.std() for mean in means], abs=0.005)
+    assert all(value == round(value, 2) for value in row.values if value is not None)
     assert row.texts == tuple(f"{mean:.2f}" for mean in means)
 
 
@@ -46,16 +47,33 @@ def test_a_cell_of_under_20_users_is_suppressed() -> None:
     labels[199] = "shop"
     rows = heat_rows(division({"from": labels.tolist()}, [field("from", Kind.CATEGORY)]), ())
     by_label = {row.label: row for row in rows}
-    assert by_label["From: web"].texts == ("99\N{NO-BREAK SPACE}%", "63\N{NO-BREAK SPACE}%", "<20")
+    assert by_label["From: web"].texts == ("<20", "63\N{NO-BREAK SPACE}%", "<20")
     assert by_label["From: web"].values[2] is None
     assert by_label["From: shop"].texts == ("<20", "37\N{NO-BREAK SPACE}%", "<20")
+
+
+@pytest.mark.parametrize(
+    ("web_of_30", "texts"),
+    [
+        (29, ("50\N{NO-BREAK SPACE}%", "<20", "<20")),  # one alone could be worked out from the others
+        (19, ("50\N{NO-BREAK SPACE}%", "<20", "<20")),
+        (30, ("50\N{NO-BREAK SPACE}%", "50\N{NO-BREAK SPACE}%", "100\N{NO-BREAK SPACE}%")),
+    ],
+)
+def test_a_share_that_fewer_than_20_lack_is_suppressed_and_a_second_one_with_it(
+    web_of_30: int, texts: tuple[str, ...]
+) -> None:
+    labels = np.where(np.arange(200) % 2 == 0, "web", "shop")
+    labels[TRUTH == 0] = ["web"] * web_of_30 + ["shop"] * (30 - web_of_30)
+    rows = heat_rows(division({"from": labels.tolist()}, [field("from", Kind.CATEGORY)]), ())
+    assert {row.label: row for row in rows}["From: web"].texts == texts
 
 
 def test_a_row_without_a_cell_that_may_be_shown_is_left_out() -> None:
     labels = ["rare" if user % 11 == 0 else "usual" for user in range(200)]
     assert labels.count("rare") == 19
     rows = heat_rows(division({"from": labels}, [field("from", Kind.CATEGORY)]), ())
-    assert [row.label for row in rows] == ["From: usual"]
+    assert rows == ()
 
 
 def test_nothing_is_shown_of_a_segment_of_under_20_users() -> None:
