@@ -141,6 +141,7 @@ class Fit(BaseModel):
         default=None, description="Measured on the history of the fit; null when nothing comparable was in production."
     )
     given_names: Mapping[int, str] = Field(default={}, description="Stable number -> name that a person gave.")
+    segment_names: Mapping[int, str] = Field(default={}, description="Stable number -> name, of every segment.")
     min_segment_users: int = Field(ge=1, description="A segment of fewer users would not have been published.")
     segment_sizes: Mapping[int, int] = Field(description="Stable number -> users of the history.")
     rows: int = Field(ge=1)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from models.manifest import Fit, Manifest, Verdict
+from models.manifest import Fit, Manifest
 from models.segmentation import Segmentation
 from models.store import ModelStore
 from trainer.console import print_facts
@@ -19,6 +19,7 @@ from trainer.findings import Findings
 from trainer.findings_file import FINDINGS_FILE, findings_from_json, findings_to_json
 from trainer.following.lineage import named
 from trainer.report.page import report_files
+from trainer.summary import marked, next_step
 
 NAME_MAX_CHARS = 60
 # The files with a column segment_name, after one with the segment's number.
@@ -46,23 +47,28 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
         **report_files(findings),
     }
     fit = Fit(**{field: getattr(manifest, field) for field in Fit.model_fields}).model_copy(
-        update={"created_at": at, "parent": manifest.id, "given_names": {**manifest.given_names, segment: given}}
+        update={
+            "created_at": at,
+            "parent": manifest.id,
+            "given_names": {**manifest.given_names, segment: given},
+            "segment_names": segmentation.names,
+        }
     )
     return store.publish(fit, _files(folder, manifest, made, {str(segment): given}))
 
 
 def print_named(manifest: Manifest, store: ModelStore, store_flag: str) -> None:
-    """Print what was written, and the next command to type; store_flag repeats the user's --models, or is empty."""
-    accepting = " --accept-no-structure" if manifest.verdict is Verdict.NONE else ""
+    """Print what was written, and what to do next; store_flag repeats the user's --models, or is empty."""
+    accepted = store.accepted_without_structure()
     print_facts(
         [
             ("version", manifest.id),
-            ("parent", manifest.parent or "none"),
+            ("parent", marked(manifest.parent, accepted) if manifest.parent else "none"),
             ("named by hand", ", ".join(f"{number}: {name}" for number, name in sorted(manifest.given_names.items()))),
         ],
         to_copy=[
             ("files", str(store.folder(manifest.id))),
-            ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
+            ("next", next_step(manifest, store_flag)),
         ],
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models.manifest import Manifest, ProfileReference, Verdict
+from models.manifest import Manifest, ProfileReference
 from models.segmentation import Assignments
 from models.store import ModelStore, StoredModel
 from trainer.console import print_facts
@@ -24,7 +24,7 @@ from trainer.progress import Watcher
 from trainer.reading.history import History, read_history, refuse_bad_rows
 from trainer.report.page import REPORT_FILE
 from trainer.stored import PRODUCTION
-from trainer.summary import facts_of
+from trainer.summary import facts_of, next_step
 from trainer.tables import write_segmented_users
 from trainer.version import Origin, describe, files_of, findings_of
 from trainer.whole import whole
@@ -87,14 +87,13 @@ def fit_history(
 
 
 def print_fit(published: Published, store: ModelStore, store_flag: str) -> None:
-    """Print what was fitted, and the next command to type; store_flag repeats the user's --models, or is empty."""
+    """Print what was fitted, and what to do next; store_flag repeats the user's --models, or is empty."""
     manifest = published.manifest
-    accepting = " --accept-no-structure" if manifest.verdict is Verdict.NONE else ""
     facts = facts_of(manifest)
     facts += [("note", note) for note in published.fitted.columns.notes]
     to_copy = [
         ("report", str(store.folder(manifest.id) / REPORT_FILE)),
-        ("next", f"segment-trainer promote {manifest.id}{accepting}{store_flag}"),
+        ("next", next_step(manifest, store_flag)),
     ]
     print_facts(facts, to_copy)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.manifest import Churn, Fate, JudgementFigures, LineageFigures, Manifest
+from models.manifest import Churn, Fate, JudgementFigures, LineageFigures, Manifest, Verdict
 from trainer.privacy import LEAST_SHOWN
 
 ACCEPTED = "accepted without structure"
@@ -35,6 +35,13 @@ def facts_of(manifest: Manifest, accepted: frozenset[str] = frozenset()) -> list
     if manifest.rows_skipped:
         facts.append(("bad rows skipped", f"{manifest.rows_skipped:,}, listed in bad_rows.csv"))
     return facts
+
+
+def next_step(manifest: Manifest, store_flag: str) -> str:
+    """What to do with a new version; store_flag repeats the user's --models, or is empty."""
+    if manifest.verdict is Verdict.NONE:
+        return "read the report; promote refuses this version unless --accept-no-structure is given"
+    return f"segment-trainer promote {manifest.id}{store_flag}"
 
 
 def origin_of(manifest: Manifest, accepted: frozenset[str]) -> list[tuple[str, str]]:
@@ -120,6 +127,8 @@ def _by_number(values: Mapping[int, str]) -> str:
 
 
 def _sizes(manifest: Manifest) -> str:
-    return _by_number(
-        {number: f"{size:,} ({size / manifest.rows:.0%})" for number, size in manifest.segment_sizes.items()}
+    named = {number: f"{number} {name}" for number, name in manifest.segment_names.items()}
+    return ", ".join(
+        f"{named.get(number, number)}: {size:,} ({size / manifest.rows:.0%})"
+        for number, size in sorted(manifest.segment_sizes.items())
     )

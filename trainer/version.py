@@ -21,7 +21,18 @@ from trainer.reading.history import History
 from trainer.report.page import report_files
 from trainer.tables import write_segment_profiles, write_segmented_users
 
-LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy")
+# Those whose results a version rests on, this program first.
+LIBRARIES = (
+    "stream-segmentation",
+    "diptest",
+    "kneed",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "threadpoolctl",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,7 @@ def describe(fitted: Fitted, history: History, options: FitOptions, origin: Orig
         judgement=judgement_figures(judgement),
         lineage=None if fitted.lineage is None else lineage_figures(fitted.lineage),
         given_names=fitted.given_names,
+        segment_names=fitted.segmentation.names,
         min_segment_users=options.min_segment_users,
         segment_sizes=fitted.placed.sizes,
         rows=history.rows,

@@ -85,7 +85,7 @@ def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) 
     assert re.fullmatch(r"0\.\d{3}", facts["silhouette"])
     assert re.match(r"2: 0\.\d{3}, 3: .* \(elbow of the inertia at \d+; it does not vote\)", facts["silhouette by k"])
     assert re.fullmatch(r"\d+ segments, silhouette 0\.\d{3}", facts["runner-up"])
-    assert facts["users by segment"] == "0: 50 (50%), 1: 30 (30%), 2: 20 (20%)"
+    assert re.fullmatch(r"0 .+: 50 \(50%\), 1 .+: 30 \(30%\), 2 .+: 20 \(20%\)", facts["users by segment"])
     assert "likes_and_reactions" in facts["columns kept"]
     assert facts["columns left out"].endswith("(not related to any other column)")
     assert facts["report"] == f"a store/versions/{version}/report.html"
@@ -94,7 +94,7 @@ def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) 
 
 
 def test_the_next_command_is_one_that_works(tmp_path: Path, run: Run) -> None:
-    write(tmp_path / "history.csv", noise(100))
+    write(tmp_path / "history.csv", planted(100))
     _, output, _ = run("fit", "history.csv")
     program, *words = output.splitlines()[-1].removeprefix("next").split()
     assert program == "segment-trainer"
@@ -230,8 +230,8 @@ def test_promote_with_a_fit_without_structure_is_refused_and_the_version_stays(t
     write(tmp_path / "history.csv", noise(100))
     status, output, errors = run("fit", "history.csv", "--promote")
     assert status == 2
-    (manifest,) = ModelStore(Path("model-store")).versions()
-    assert f"segment-trainer promote {manifest.id} --accept-no-structure" in output
+    assert len(ModelStore(Path("model-store")).versions()) == 1
+    assert output.endswith("read the report; promote refuses this version unless --accept-no-structure is given\n")
     assert "found no segments in its data (no two columns are related): give --accept-no-structure" in errors
     status, output, _ = run("fit", "history.csv", "--promote", "--accept-no-structure", "--seed", 1)
     assert status == 0

@@ -38,7 +38,7 @@ def model() -> Segmentation:
 
 
 def made() -> Fit:
-    return fit(Verdict.CLEAR, NOON).model_copy(update={"given_names": {5: NAMES[5]}, "k": 5})
+    return fit(Verdict.CLEAR, NOON).model_copy(update={"given_names": {5: NAMES[5]}, "segment_names": NAMES, "k": 5})
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def test_the_manifest_says_who_named_what_and_is_else_the_same(renamed: Renamed)
     before, after = renamed.before, renamed.after
     assert (after.created_at, after.parent) == (LATER, before.id)
     assert after.given_names == {5: NAMES[5], 4: NEW_NAME}
-    changed = {"created_at", "parent", "given_names", "id", "files"}
+    assert after.segment_names == {**NAMES, 4: NEW_NAME}
+    changed = {"created_at", "parent", "given_names", "segment_names", "id", "files"}
     assert after.model_dump(exclude=changed) == before.model_dump(exclude=changed)
     assert renamed.store.manifest(before.id) == before
 
@@ -232,3 +233,14 @@ def test_the_next_command_is_printed(store: ModelStore, version: Manifest, capsy
     output = capsys.readouterr().out
     assert output.endswith(f"segment-trainer promote {changed.id} --models elsewhere\n")
     assert f"4: Big spenders, 5: {NAMES[5]}" in output
+
+
+def test_no_promotion_is_suggested_where_no_segments_were_found(
+    store: ModelStore, version: Manifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.promote(version.id, "production", NOON)
+    changed = give_name(store, version.id, 4, "Big spenders", LATER)
+    print_named(changed.model_copy(update={"verdict": Verdict.NONE}), store, "")
+    output = capsys.readouterr().out
+    assert output.endswith("read the report; promote refuses this version unless --accept-no-structure is given\n")
+    assert "segment-trainer promote" not in output

@@ -212,6 +212,14 @@ def test_show_says_what_became_of_the_segments_and_which_have_a_name_by_hand(sto
     assert shown["named by hand"] == "4: Owls"
 
 
+def test_show_says_how_many_users_each_segment_has_and_what_it_is_called(store: ModelStore, run: Run) -> None:
+    sizes, names = {1: 30, 0: 10}, {0: "Owls", 1: "Larks, early"}
+    named = facts(run("show", version(store, 1, segment_sizes=sizes, segment_names=names).id)[1])
+    assert named["users by segment"] == "0 Owls: 10 (25%), 1 Larks, early: 30 (75%)"
+    earlier = facts(run("show", version(store, 2, segment_sizes=sizes).id)[1])
+    assert earlier["users by segment"] == "0: 10 (25%), 1: 30 (75%)"
+
+
 def test_show_says_how_many_segments_the_data_support(store: ModelStore, run: Run) -> None:
     assert facts(run("show", version(store, 1, Verdict.NONE, k_supported=1).id)[1])["segments"] == (
         "4 fitted, 1 supported by the data"

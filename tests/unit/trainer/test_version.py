@@ -78,7 +78,7 @@ def test_the_manifest_says_what_was_done(case: Case) -> None:
         "min-segment-users": "20",
         "not named": "none",
     }
-    assert {"python", "numpy", "scikit-learn", "pandas"} <= set(manifest.libraries)
+    assert {"python", "stream-segmentation", "numpy", "scikit-learn", "diptest"} <= set(manifest.libraries)
     assert manifest.profile == ProfileReference.of(UserProfile)
     assert manifest.parent is None
 
