@@ -13,11 +13,12 @@ from models.encoding import Floats
 from models.segmentation import Assignments
 from schemas.roles import Kind, ProfileField
 from trainer.fitting.placing import Placed
-from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown
+from trainer.privacy import LEAST_SHOWN, SUPPRESSED, share_shown, shown
 from trainer.reading.draw import Drawn, draw
 from trainer.reading.history import History
 
 ITEMS_SHOWN = 3
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # Medians are taken of so many users, a fair part of each segment.
 MEDIAN_USERS = 1_000_000
 
@@ -25,17 +26,21 @@ MEDIAN_USERS = 1_000_000
 def write_segmented_users(
     path: Path, id_header: str, names: Mapping[int, str], chunks: Iterable[tuple[Sequence[str], Assignments]]
 ) -> None:
-    """Write one row a user, in the order given: id, segment, segment_name, distance, margin, outlier."""
+    """Write one row a user, in the order given: id, segment, segment_name, distance, margin, outlier.
+
+    The id is written as it was read, so that the table can be joined.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([id_header, "segment", "segment_name", "distance", "margin", "outlier"])
+        called = {number: _as_text(name) for number, name in names.items()}
         for users, found in chunks:
             numbers = found.segment.tolist()
             writer.writerows(
                 zip(
                     users,
                     numbers,
-                    map(names.__getitem__, numbers),
+                    map(called.__getitem__, numbers),
                     found.distance.tolist(),
                     found.margin.tolist(),
                     found.outlier.tolist(),
@@ -51,7 +56,8 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
     common, each with the share of users who have it. Columns that do not count in the distance are described too.
     Means and shares are exact. Medians are so up to 1,000,000 ÷ (segments + 1) users of a segment, and come from a
     seeded sample of as many beyond: with ten segments, its rank is then within ±0.5 % with a probability of 99 %.
-    Whatever tells of fewer than 20 users is "<20".
+    Whatever tells of fewer than 20 users is "<20", and so is, or is left out, a share that fewer than 20 lack
+    but not nobody; likewise the sum of all outliers where it would tell those of one segment.
     """
     # Every row of the table is a group; all users are the last.
     users = np.append(placed.users, placed.users.sum(axis=1, keepdims=True), axis=1)
@@ -59,7 +65,7 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
     rows: list[dict[str, object]] = [
         {
             "segment": number,
-            "segment_name": name,
+            "segment_name": _as_text(name),
             "users": _shown(size, size),
             "share": _shown(round(size / sizes[-1], 4), size),
         }
@@ -70,6 +76,8 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
     outliers = [*placed.outliers().values()]
     for row, count in zip(rows, [*outliers, sum(outliers)], strict=True):
         row["outliers"] = _shown(count, count)
+    if sum(shown(count) is None for count in outliers) == 1:
+        rows[-1]["outliers"] = SUPPRESSED  # less the others, it would tell the one that is suppressed
     each = MEDIAN_USERS // len(sizes)
     drawn = [draw(group.tolist(), each, seed) for group in users.T]
     for field in history.fields:
@@ -83,6 +91,11 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
         writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _as_text(cell: str) -> str:
+    """A name or label that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
 def _shown(cell: object, users: int) -> object:
@@ -122,10 +135,11 @@ def _typical_labels(
 
 
 def _items(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
-    texts = [f"{item} {count / size:.0%}" for count, item in told[:ITEMS_SHOWN]]
-    return {f"{field.header}: most common": "; ".join(texts) or SUPPRESSED}
+    texts = [f"{item} {count / size:.0%}" if share_shown(count, size) else item for count, item in told[:ITEMS_SHOWN]]
+    return {f"{field.header}: most common": _as_text("; ".join(texts)) or SUPPRESSED}
 
 
 def _label(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
-    label, share = (told[0][1], round(told[0][0] / size, 4)) if told else (SUPPRESSED, SUPPRESSED)
-    return {f"{field.header}: most common": label, f"{field.header}: share": share}
+    count, label = told[0] if told else (0, SUPPRESSED)
+    share = round(count / size, 4) if share_shown(count, size) else SUPPRESSED
+    return {f"{field.header}: most common": _as_text(label), f"{field.header}: share": share}

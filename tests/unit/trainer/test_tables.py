@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from models.encoding import Encoder, NumberColumn
-from models.segmentation import Segment, Segmentation
+from models.segmentation import Assignments, Segment, Segmentation
 from tests.unit.trainer.histories import Row, noise, read, table, write
-from trainer.fitting.placing import place
-from trainer.tables import write_segment_profiles
+from trainer.fitting.placing import Placed, place
+from trainer.tables import write_segment_profiles, write_segmented_users
 
 HOURS = "Time Spent Online (hrs/weekday)"
 NAMES = {3: "Many hours", 9: "Few hours"}
@@ -66,7 +66,8 @@ def test_a_label_that_fewer_than_20_have_is_not_named_though_it_is_the_most_comm
         row["Top Interests"] = "Gaming" if i % 3 else f"interest {i}"
     found = profiles(tmp_path, rows)
     assert found["3"]["Language: most common"] == found["3"]["Language: share"] == "<20"
-    assert found["3"]["Top Interests: most common"] == "Gaming 67%"
+    assert found["3"]["Top Interests: most common"] == "Gaming"  # 10 of 30 lack it
+    assert found["9"]["Top Interests: most common"] == "Gaming 66%"
     assert "interest" not in found["all"]["Top Interests: most common"]
 
 
@@ -81,3 +82,37 @@ def test_medians_of_many_users_come_from_a_sample(tmp_path: Path, monkeypatch: p
         medians.append([float(each[key]["Conversion Rates: median"]) for each in (exact, sampled)])
     assert all(of_sample == pytest.approx(median, rel=0.2) for median, of_sample in medians)
     assert any(of_sample != median for median, of_sample in medians)
+
+
+def test_a_share_that_fewer_than_20_lack_is_not_told_unless_nobody_lacks_it(tmp_path: Path) -> None:
+    rows = two_groups(400, 100)
+    for i, row in enumerate(rows):
+        row["Language"] = "English" if i else "Danish"
+    found = profiles(tmp_path, rows)
+    cells = [(row["Language: most common"], row["Language: share"]) for row in found.values()]
+    assert cells == [("English", "<20"), ("English", "1.0"), ("English", "<20")]
+
+
+def test_all_outliers_are_not_told_where_they_would_tell_those_of_one_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Placed, "outliers", lambda _: {3: 19, 9: 30})
+    assert [row["outliers"] for row in profiles(tmp_path, two_groups(400, 100)).values()] == ["<20", "30", "<20"]
+    monkeypatch.setattr(Placed, "outliers", lambda _: {3: 20, 9: 30})
+    assert [row["outliers"] for row in profiles(tmp_path, two_groups(400, 100)).values()] == ["20", "30", "50"]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_a_name_or_label_is_no_formula(start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = start + "HYPERLINK(0)"
+    rows = [row | {"Language": text, "Top Interests": text} for row in two_groups(400, 100)]
+    monkeypatch.setitem(NAMES, 3, text)
+    found = profiles(tmp_path, rows)["3"]
+    assert found["segment_name"] == found["Language: most common"] == "'" + text
+    assert found["Top Interests: most common"] == f"'{text} 100%"
+
+
+def test_a_segment_name_is_no_formula_and_an_id_stays_as_it_was(tmp_path: Path) -> None:
+    found = Assignments(np.array([3]), np.array([1.0]), np.array([0.5]), np.array([False]), {})
+    write_segmented_users(tmp_path / "users.csv", "User ID", {3: "=1+1"}, [(["-17"], found)])
+    assert (tmp_path / "users.csv").read_text(encoding="utf-8").splitlines()[1] == "-17,3,'=1+1,1.0,0.5,False"
