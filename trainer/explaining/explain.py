@@ -15,6 +15,8 @@ from trainer.explaining.projection import projection
 from trainer.explaining.proxies import proxies
 from trainer.findings import Card, FieldTest, HeatRow, Map, Proxy
 
+NO_MAP = Map(x=(), y=(), segment=(), explained=(0.0, 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
@@ -48,6 +50,6 @@ def explain(
         tests=tests,
         cards=cards(division, found, outliers, verdict, given_names, not_named),
         proxies=proxies(division),
-        map=projection(division),
+        map=projection(division) if insights else NO_MAP,
         heat=heat_rows(division, tests) if insights else (),
     )

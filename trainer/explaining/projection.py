@@ -7,11 +7,13 @@ import numpy as np
 from trainer.explaining.division import Division
 from trainer.findings import Map
 
-DECIMALS = 3
+# What a mark on paper needs. More would be a fingerprint of a user, as would the place in the file.
+DECIMALS = 1
+ORDER_SEED = 0
 
 
 def projection(division: Division) -> Map:
-    """The users of the sample on their first two principal components, to three decimals.
+    """The users of the sample on their first two principal components, to one decimal, shuffled.
 
     Of the two directions of an axis, the one in which the column that counts most on it grows. A matrix of one column
     has a second axis on which all users are at 0.
@@ -25,11 +27,12 @@ def projection(division: Division) -> Map:
     explained = np.zeros(2)
     if variances.sum() > 0:
         explained[: len(axes)] = variances[:2] / variances.sum()
+    order = np.random.default_rng(ORDER_SEED).permutation(len(places))
     # Adding 0 turns −0.0 into 0.0.
-    x, y = (np.round(places, DECIMALS) + 0.0).T.tolist()
+    x, y = (np.round(places[order], DECIMALS) + 0.0).T.tolist()
     return Map(
         x=tuple(x),
         y=tuple(y),
-        segment=tuple(division.numbers[index] for index in division.labels.tolist()),
+        segment=tuple(division.numbers[index] for index in division.labels[order].tolist()),
         explained=(float(explained[0]), float(explained[1])),
     )
