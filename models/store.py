@@ -87,20 +87,23 @@ class ModelStore:
         self.root = root
         self._versions = root / "versions"
         self._aliases = root / "aliases.jsonl"
+        self._next_number = root / "next_number"
 
     # Reading
 
     def versions(self) -> tuple[Manifest, ...]:
         """The manifests of all versions, oldest first; a damaged one raises VersionDamaged."""
-        if not self._versions.is_dir():
-            return ()
-        return tuple(self.manifest(path.name) for path in sorted(self._versions.glob("[0-9]*Z-*")))
+        return tuple(map(self.manifest, self.version_ids()))
+
+    def version_ids(self) -> tuple[str, ...]:
+        """The ids of all versions, oldest first, those that are damaged among them."""
+        return tuple(path.name for path in sorted(self._versions.glob("[0-9]*Z-*")))
 
     def manifest(self, version: str) -> Manifest:
         """The manifest of a version; raises VersionNotFound, VersionDamaged or ModelFormatError."""
         folder = self._versions / version
         if not re.match(VERSION_PATTERN, version) or not folder.is_dir():
-            known = ", ".join(path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))[-3:]) or "none yet"
+            known = ", ".join(self.version_ids()[-3:]) or "none yet"
             raise VersionNotFound(
                 f"there is no version {version} in {self.root} (newest: {known}): "
                 "list them with `segment-trainer list`, or fit one with `segment-trainer fit`"
@@ -172,8 +175,16 @@ class ModelStore:
         """The least number that no segment of any version has or had, for the segments that are new in the next one.
 
         Over all versions, not only those that led to the one in force: after a rollback, users have met numbers that
-        are not among its ancestors'. Each manifest carries the greatest that was known, so what is pruned is not lost.
+        are not among its ancestors'. It stands in a file of its own, so that no damaged version keeps anybody from
+        fitting; where that is missing, each manifest carries the greatest that was known.
         """
+        if self._next_number.is_file():
+            content = self._next_number.read_text(encoding="utf-8", errors="replace").strip()
+            if not re.fullmatch(r"[0-9]{1,9}", content, re.ASCII):
+                raise ModelError(
+                    f"{self._next_number} is damaged (it is no number): remove it, the manifests say what it said"
+                )
+            return int(content)
         return max((manifest.next_number for manifest in self.versions()), default=0)
 
     def history(self, alias: str) -> tuple[AliasEntry, ...]:
@@ -251,6 +262,8 @@ class ModelStore:
             for path in unfinished.iterdir():
                 _sync(path)
             _sync(unfinished)
+            # Before the version is there: a kill in between leaves a number that nobody uses, never one used twice.
+            self._write_next_number(manifest.next_number)
             # A rename onto a version that exists fails, since no version is empty: the same model in the same second.
             unfinished.rename(final)
             _sync(self._versions)
@@ -258,6 +271,13 @@ class ModelStore:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         return manifest
+
+    def _write_next_number(self, number: int) -> None:
+        unfinished = self.root / ".unfinished-next_number"
+        unfinished.write_text(f"{number}\n", encoding="utf-8")
+        _sync(unfinished)
+        unfinished.replace(self._next_number)
+        _sync(self.root)
 
     def _check_numbers(self, fit: Fit, segmentation: Segmentation) -> None:
         """Raise PublishFailed when another fit has given one of the new numbers away while this one was at work."""
@@ -388,7 +408,7 @@ class ModelStore:
                 for alias in {entry.alias for entry in self._entries()}
                 for entry in _promotions_in_force(self.history(alias))[-2:]
             }
-            versions = [path.name for path in sorted(self._versions.glob("[0-9]*Z-*"))]
+            versions = self.version_ids()
             doomed = [version for version in versions[: max(len(versions) - keep, 0)] if version not in named]
             for version in doomed:
                 # Renamed first: a kill in the middle leaves nothing that looks like a version.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from typing import Any
 
+from models.errors import ModelError
 from models.manifest import Churn, Manifest, Verdict
 from models.store import PROMOTABLE, AliasEntry, ChurnLimit, ModelStore
 from trainer.console import print_facts, print_table
@@ -15,9 +17,9 @@ PRODUCTION = "production"
 
 
 def list_versions(store: ModelStore) -> None:
-    """Print every version, oldest first, one a line."""
-    versions = store.versions()
-    if not versions:
+    """Print every version, oldest first, one a line, and then those that cannot be read, with the reason."""
+    versions, unread = _readable(store)
+    if not versions and not unread:
         print(f"there is no version in {store.root} yet: fit one with `segment-trainer fit DATA.csv`")
         return
     production, accepted = _production(store), store.accepted_without_structure()
@@ -37,11 +39,19 @@ def list_versions(store: ModelStore) -> None:
             for manifest in versions
         ],
     )
+    for reason in unread:
+        print(reason)
 
 
 def list_versions_as_json(store: ModelStore) -> None:
-    """Print an array of manifests, oldest first, each with the aliases that name it."""
-    _print_json([_as_json(manifest, store) for manifest in store.versions()])
+    """Print an array of manifests, oldest first, each with the aliases that name it.
+
+    What cannot be read is left out, and told on standard error.
+    """
+    versions, unread = _readable(store)
+    _print_json([_as_json(manifest, store) for manifest in versions])
+    for reason in unread:
+        print(reason, file=sys.stderr)
 
 
 def show(store: ModelStore, version: str) -> None:
@@ -126,7 +136,18 @@ def prune(store: ModelStore, keep: int) -> None:
     removed = store.prune(keep)
     for version in removed:
         print(f"removed {version}")
-    print(f"{len(removed)} removed, {len(store.versions())} kept")
+    print(f"{len(removed)} removed, {len(store.version_ids())} kept")
+
+
+def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
+    """The manifests of all versions, oldest first, and a line for each that cannot be read."""
+    versions, unread = list[Manifest](), list[str]()
+    for version in store.version_ids():
+        try:
+            versions.append(store.manifest(version))
+        except ModelError as error:
+            unread.append(f"damaged: {error}")
+    return versions, unread
 
 
 def _production(store: ModelStore) -> str | None:

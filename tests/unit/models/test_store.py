@@ -406,6 +406,24 @@ def test_the_next_number_is_above_all_that_any_version_has_or_had(store: ModelSt
     assert store.next_number() == 7
 
 
+def test_a_damaged_version_keeps_nobody_from_publishing_and_its_numbers_stay_taken(store: ModelStore) -> None:
+    first = published(store)
+    damaged = child(store, 60, first.id, 0, 6)
+    (folder_of(store, damaged) / "manifest.json").write_bytes(b"{}")
+    assert store.next_number() == 7
+    assert child(store, 120, first.id, 0, 7).next_number == 8
+
+
+def test_without_its_file_the_next_number_is_what_the_manifests_say(store: ModelStore) -> None:
+    first = published(store)
+    child(store, 60, first.id, 0, 6)
+    (store.root / "next_number").write_text("seven")
+    with pytest.raises(ModelError, match=r"next_number is damaged .*: remove it"):
+        store.next_number()
+    (store.root / "next_number").unlink()
+    assert store.next_number() == 7
+
+
 def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store: ModelStore) -> None:
     first = published(store)
     child(store, 60, first.id, 0, 1, 4)

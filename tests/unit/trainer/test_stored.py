@@ -67,6 +67,23 @@ def moving(moved: int, against: Manifest) -> LineageFigures:
     return LineageFigures(against=against.id, churn=moved / 1000, moved=moved, compared=1000, fates={})
 
 
+# --- list ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_version_is_listed_with_the_reason_and_the_others_as_ever(store: ModelStore, run: Run) -> None:
+    whole, damaged = version(store, 1), version(store, 2)
+    (store.folder(damaged.id) / "manifest.json").write_text("{}")
+    status, output, errors = run("list")
+    assert (status, errors) == (0, "")
+    _, first, second = output.splitlines()
+    assert first.startswith(whole.id)
+    assert re.match(rf"damaged: .*{damaged.id}/manifest.json is damaged \(", second)
+    status, output, errors = run("list", "--json")
+    assert (status, errors) == (0, f"{second}\n")
+    assert [entry["id"] for entry in json.loads(output)] == [whole.id]
+    assert run("prune", "--keep", 2)[1] == "0 removed, 2 kept\n"
+
+
 # --- promote ---------------------------------------------------------------------------------------------------------
 
 
