@@ -78,6 +78,8 @@ class StoredModel:
 
     manifest: Manifest
     segmentation: Segmentation
+    accepted_no_structure: bool = False
+    """Whether some alias was given it although no segments were found in its data."""
 
 
 class ModelStore:
@@ -141,7 +143,7 @@ class ModelStore:
             Golden.from_json(golden).check(segmentation)
         except ModelFormatError as error:
             raise ModelFormatError(f"version {manifest.id} in {self.root} cannot be used: {error}") from error
-        return StoredModel(manifest, segmentation)
+        return StoredModel(manifest, segmentation, manifest.id in self.accepted_without_structure())
 
     def load_alias(self, alias: str) -> StoredModel:
         """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""

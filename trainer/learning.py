@@ -24,7 +24,7 @@ from trainer.progress import Watcher
 from trainer.reading.history import History, read_history, refuse_bad_rows
 from trainer.report.page import REPORT_FILE
 from trainer.stored import PRODUCTION
-from trainer.summary import facts_of, next_step
+from trainer.summary import facts_of, next_step, version_of
 from trainer.tables import write_segmented_users
 from trainer.version import Origin, describe, files_of, findings_of
 from trainer.whole import whole
@@ -151,7 +151,7 @@ def print_assigned(assigned: Assigned) -> None:
         ("outliers", f"{assigned.outliers:,}"),
         ("unknown values", ", ".join(f"{name}: {rows:,} users" for name, rows in assigned.unknown.items()) or "none"),
     ]
-    print_facts(facts, to_copy=[("version", assigned.stored.manifest.id), ("file", str(assigned.output))])
+    print_facts(facts, to_copy=[("version", version_of(assigned.stored)), ("file", str(assigned.output))])
 
 
 def _read(path: Path, profile_class: type[BaseModel], watcher: Watcher) -> History:

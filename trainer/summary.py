@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.manifest import Churn, Fate, JudgementFigures, LineageFigures, Manifest, Verdict
+from models.store import StoredModel
 from trainer.privacy import LEAST_SHOWN
 
 ACCEPTED = "accepted without structure"
@@ -67,6 +68,12 @@ def churn_in_words(churn: Churn, accepted: frozenset[str] = frozenset()) -> str:
 def marked(version: str, accepted: frozenset[str]) -> str:
     """The id of a version, with a note where it was promoted without structure; accepted as in `facts_of`."""
     return f"{version} ({ACCEPTED})" if version in accepted else version
+
+
+def version_of(stored: StoredModel) -> str:
+    """The id of a version that has been read, with the same note."""
+    version = stored.manifest.id
+    return marked(version, frozenset({version}) if stored.accepted_no_structure else frozenset())
 
 
 def reasons_in_words(left_out: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from models.store import StoredModel
 from trainer.console import print_facts
 from trainer.errors import ExportRefused
 from trainer.exporting.export_rows import made_up_rows
+from trainer.summary import version_of
 from trainer.whole import whole
 
 # A row that is so near to a border may fall on its other side when sums are made in another order.
@@ -85,7 +86,7 @@ def print_exported(exported: Exported) -> None:
         ("fields", kept),
         ("tried", f"{exported.rows - exported.on_border:,} made-up rows, all as the model{border}"),
     ]
-    print_facts(facts, to_copy=[("version", exported.stored.manifest.id), ("file", str(exported.output))])
+    print_facts(facts, to_copy=[("version", version_of(exported.stored)), ("file", str(exported.output))])
 
 
 def _form(target: Target) -> Form:

@@ -72,7 +72,7 @@ def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Befo
     return Before(
         parent=manifest.id,
         model=stored.segmentation if same else None,
-        accepted_no_structure=manifest.id in store.accepted_without_structure(),
+        accepted_no_structure=stored.accepted_no_structure,
         given_names=manifest.given_names if same else {},
         next_number=store.next_number(),
     )

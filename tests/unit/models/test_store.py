@@ -235,6 +235,8 @@ def test_a_version_without_structure_is_promoted_only_when_that_is_accepted(stor
         store.promote(manifest.id, "production", NOON)
     entry = store.promote(manifest.id, "production", NOON, PROMOTABLE | {Verdict.NONE})
     assert (entry.verdict, entry.accepted_no_structure) == (Verdict.NONE, True)
+    assert store.load(manifest.id).accepted_no_structure
+    assert not store.load(published(store, 60).id).accepted_no_structure
 
 
 def test_a_damaged_version_is_not_promoted(store: ModelStore) -> None:

@@ -158,6 +158,10 @@ def test_a_version_without_structure_is_marked_wherever_it_is_meant(store: Model
     assert f"{empty.id} ({ACCEPTED}) is in production now" in output
     for entry in (found, after):
         run("promote", entry.id)
+    marked = re.compile(rf"^version +{empty.id} \({ACCEPTED}\)$", re.MULTILINE)
+    assert marked.search(run("assign", "users.csv", "-o", "out.csv", "--version", empty.id)[1])
+    assert marked.search(run("export", empty.id, "--to", "sklearn", "-o", "model.joblib")[1])
+    assert ACCEPTED not in run("assign", "users.csv", "-o", "out.csv", "--version", found.id)[1]
     run("rollback")
     output = run("rollback")[1]
     assert f"{empty.id} ({ACCEPTED}) is in production again" in output
