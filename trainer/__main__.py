@@ -316,7 +316,9 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     )
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
     command("rollback", _rollback, "Put back the version that was in production before.")
-    prune = command("prune", _prune, "Remove old versions, never one that is in production.")
+    prune = command(
+        "prune", _prune, "Remove old versions, never the one in production nor the one that rollback would put back."
+    )
     prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
     return parser
 
