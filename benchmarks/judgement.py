@@ -348,7 +348,7 @@ def _verdicts(found: Sequence[Judgement]) -> str:
 
 
 def _effects(found: Sequence[Judgement]) -> list[float]:
-    return [each.effect or 0.0 for each in found]
+    return [each.effect for each in found]
 
 
 def print_planted(runs: Runs) -> None:
