@@ -17,14 +17,14 @@ def whole(path: Path) -> Iterator[Path]:
     A link is followed. Raises OutputError when it cannot be written, and for anything but a file: a device or a pipe
     must not be replaced by one.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    target = path.resolve()
+    if target.exists() and not target.is_file():
         raise OutputError(f"{path} cannot be written, it is no file: name one, or a path at which nothing is yet")
-    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
     try:
         try:
             yield unfinished
-            unfinished.replace(path)
+            unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
