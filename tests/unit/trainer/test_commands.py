@@ -28,21 +28,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def run(capsys: Captured) -> Run:
-    """Run a command line and return its exit status, its output and its errors."""
-
-    def run_one(*words: object) -> tuple[int, str, str]:
-        try:
-            status = main([*map(str, words)])
-        except SystemExit as ended:  # argparse ends the process itself
-            status = int(ended.code or 0)
-        output, errors = capsys.readouterr()
-        return status, output, errors
-
-    return run_one
-
-
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a history with groups, one without, and a store with a version of each, none promoted."""

@@ -13,7 +13,6 @@ from models.store import ModelStore
 from schemas import UserProfile
 from tests.unit.fitted import fit, publish, segmentation
 from tests.unit.trainer.histories import noise, write
-from trainer.__main__ import main
 from trainer.following.lineage import named, renumbered
 from trainer.reading.history import read_history
 
@@ -40,7 +39,7 @@ def columns(here: Path) -> list[Columns]:
 
 
 @pytest.fixture
-def run(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(run: Run, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line beside an empty store and return its exit status, its output and its errors."""
     monkeypatch.chdir(tmp_path)
     for name in ("MODELS_DIR", "PROFILE_CLASS"):
@@ -48,15 +47,7 @@ def run(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     for name in ("users.csv", "many.csv"):
         (tmp_path / name).symlink_to(here / name)
 
-    def run_one(*words: object) -> tuple[int, str, str]:
-        try:
-            status = main([*map(str, words)])
-        except SystemExit as ended:  # argparse ends the process itself
-            status = int(ended.code or 0)
-        output, errors = capsys.readouterr()
-        return status, output, errors
-
-    return run_one
+    return run
 
 
 @pytest.fixture

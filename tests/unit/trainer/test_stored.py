@@ -19,7 +19,6 @@ from models.manifest import (
 from models.store import ModelStore
 from tests.unit.fitted import fit, publish, segmentation
 from tests.unit.trainer.histories import noise, write
-from trainer.__main__ import main
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ACCEPTED = "accepted without structure"
@@ -34,21 +33,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MODELS_DIR", "PROFILE_CLASS"):
         monkeypatch.delenv(name, raising=False)
     write(tmp_path / "users.csv", noise(200))
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line and return its exit status, its output and its errors."""
-
-    def run_one(*words: object) -> tuple[int, str, str]:
-        try:
-            status = main([*map(str, words)])
-        except SystemExit as ended:  # argparse ends the process itself
-            status = int(ended.code or 0)
-        output, errors = capsys.readouterr()
-        return status, output, errors
-
-    return run_one
 
 
 @pytest.fixture
