@@ -71,6 +71,15 @@ browser:  ## Chromium for the tests that look at a page, where apt-get and root 
 	elif [ "$$(id -u)" -ne 0 ]; then echo "browser: apt-get needs root; page tests will be skipped without a chromium in PATH"; \
 	else echo "browser: installing Debian's chromium …"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; fi
 
+# Out of the package rather than by installing it: that would start a Prometheus server on this machine.
+.PHONY: promtool
+promtool: | $(PYTHON)  ## promtool, out of Debian's prometheus, for the tests of the alert rules, where apt-get is
+	@if [ -x $(VENV)/bin/promtool ] || command -v promtool >/dev/null; then echo "promtool: it is there"; \
+	elif ! command -v apt-get >/dev/null; then echo "promtool: no apt-get here; rule tests will be skipped without a promtool in PATH"; \
+	else echo "promtool: taking it out of Debian's prometheus …"; there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && cd "$$there" && \
+		{ [ "$$(id -u)" -ne 0 ] || apt-get -qq update; } && apt-get -qq -o APT::Sandbox::User=root download prometheus && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && install -m 755 usr/bin/promtool "$(CURDIR)/$(VENV)/bin/"; fi
+
 .PHONY: clean
 clean:  ## remove what make and the tools made; models and settings stay
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
