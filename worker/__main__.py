@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from worker.bounds import Bounds
     from worker.settings import SettingRow
 
+# What each of the tools listens to, beside how to connect: a flag that changes nothing would only mislead.
+_TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
+_HEARD = {
+    "verify": ("worker_group_id", *_TOPICS, "worker_start_at"),
+    "replay": (
+        *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
+        *("worker_transaction_timeout_ms", "worker_event_max_bytes"),
+    ),
+    "asyncapi": ("profile_class", *_TOPICS),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -179,6 +190,10 @@ def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow], name: str, summary: str
 ) -> argparse.ArgumentParser:
+    heard = _HEARD.get(name)
+    if heard is not None:
+        connects = name != "asyncapi"
+        rows = [row for row in rows if row.field in heard or (connects and row.field.startswith("kafka_"))]
     command = commands.add_parser(
         name,
         help=summary,
@@ -265,7 +280,7 @@ def _help(row: SettingRow) -> str:
 
 def _environment_only(rows: Sequence[SettingRow]) -> str:
     indent = " " * 24
-    lines = ["settings without a flag:"]
+    lines = ["settings without a flag:"] if rows else []
     for row in rows:
         lines.append(f"  {row.variable}")
         lines += [indent + line for line in textwrap.wrap(_described(row), 80 - len(indent), break_on_hyphens=False)]

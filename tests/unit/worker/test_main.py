@@ -29,6 +29,24 @@ def test_help_of_run_names_every_setting_with_its_default_and_what_it_takes(caps
     assert "--create-topics" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "heard", "not_heard"),
+    [
+        ("verify", "KAFKA_SASL_PASSWORD", "WORKER_HTTP_PORT"),
+        ("replay", "WORKER_TRANSACTION_TIMEOUT_MS", "WORKER_OUTPUT_TOPIC"),
+        ("asyncapi", "PROFILE_CLASS", "KAFKA_BOOTSTRAP_SERVERS"),
+    ],
+)
+def test_help_of_a_tool_names_the_settings_that_it_listens_to_and_no_others(
+    command: str, heard: str, not_heard: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert heard in text
+    assert not_heard not in text
+
+
 def test_help_shows_no_value_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
