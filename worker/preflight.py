@@ -17,7 +17,9 @@ from worker.reject_limit import advice
 from worker.settings import Settings, misspelt_settings, read_settings
 
 _WAIT_S: Final = 5.0
-_MODEL_SETTINGS: Final = frozenset({"models_dir", "model_alias", "profile_class"})
+_MODEL_SETTINGS: Final = frozenset(
+    {"models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"}
+)
 _PORT_SETTINGS: Final = frozenset({"worker_http_host", "worker_http_port"})
 _CLUSTER_SETTINGS: Final = frozenset(
     {

@@ -23,6 +23,8 @@ from worker.errors import SettingsError
 ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
 REJECTED_HEADROOM_BYTES = 64 * 1024
+# JSON's readers agree on whole numbers up to here.
+MOST_SEQUENCE = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,18 @@ class Settings(BaseSettings):
     )
     model_alias: Annotated[Alias, Flag("--alias")] = Field(
         "production", description="Which version to load: the one that this alias names at the start."
+    )
+    model_public_key: str | None = Field(
+        None,
+        description="Load only what the owner of this key has signed: ed25519:… or the path of a PEM file, several "
+        "separated by commas. None: signatures are not looked at.",
+    )
+    model_min_sequence: int = Field(
+        0,
+        ge=0,
+        le=MOST_SEQUENCE,
+        description="With MODEL_PUBLIC_KEY: refuse a history of promotions that ends below this sequence number, since "
+        "it is an old one played back; each start logs the number.",
     )
     profile_class: Annotated[str, Flag("--profile")] = Field(
         "schemas:UserProfile", description="The class of a profile: package.module:Class or file.py:Class."
@@ -367,6 +381,12 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
             f"WORKER_BATCH_MAX_BYTES ({settings.worker_batch_max_bytes}) is below WORKER_EVENT_MAX_BYTES "
             f"({settings.worker_event_max_bytes}), and a batch must take the largest event; "
             "raise the first or lower the second",
+        )
+    if settings.model_min_sequence and settings.model_public_key is None:
+        yield _Conflict(
+            ("model_public_key", "model_min_sequence"),
+            "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY, and a sequence number that nobody signed proves "
+            "nothing; give the key, or remove MODEL_MIN_SEQUENCE",
         )
     yield from _sasl_conflicts(settings)
     yield from _ssl_conflicts(settings)

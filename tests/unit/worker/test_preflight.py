@@ -49,6 +49,7 @@ def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
     ("wrong", "where"),
     [
         ({"model_alias": "?"}, "model"),
+        ({"model_min_sequence": "7"}, "model"),
         ({"worker_http_port": "?"}, "http"),
         ({"worker_input_topic": "?"}, "brokers"),
         ({"kafka_sasl_username": "u"}, "brokers"),
