@@ -91,20 +91,21 @@ def test_asyncapi_is_the_document_of_the_topics_that_are_set(
 
 
 @pytest.mark.parametrize("command", ["run", "asyncapi"])
-def test_each_wrong_setting_is_one_line_and_the_status_is_2(command: str, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = [command, "--start-at", "x", "--http-port", "x", "--output-topic", "user-activity"]
+def test_each_wrong_setting_is_one_line_and_the_status_is_2(command: str) -> None:
+    given = {"WORKER_START_AT": "x", "WORKER_HTTP_PORT": "x"}
     ended = subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
+        [sys.executable, "-m", "worker", command, "--output-topic", "user-activity"],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(ROOT), **given},
         check=False,
     )
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert [line.split(" (")[0].split(":")[0] for line in ended.stderr.splitlines()] == ["segment-worker"] * 3
-    assert "segment-worker: WORKER_START_AT (from --start-at): 'x' is not allowed; give one of earliest, latest" in (
-        ended.stderr
+    assert (
+        "segment-worker: WORKER_START_AT (from the environment): 'x' is not allowed; give one of earliest, latest"
+        in (ended.stderr)
     )
 
 
