@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -87,6 +88,22 @@ class Metrics:
             ["topic", "partition"],
             registry=registry,
         )
+        self._position = Gauge(
+            "segment_worker_position_offset",
+            "The next offset to be worked on in an assigned partition, everything before it being committed.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._committed_timestamp = Gauge(
+            "segment_worker_committed_record_timestamp_seconds",
+            "The time of the last input record that this worker committed in an assigned partition.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._start_time = Gauge(
+            "segment_worker_start_time_seconds", "When this process started, in seconds since 1970.", registry=registry
+        )
+        self._start_time.set(time.time())
         self._model = Gauge(
             "segment_worker_model_info",
             "Always 1; the labels name the model that is loaded.",
@@ -106,10 +123,10 @@ class Metrics:
         for reason in RejectReason:
             self._rejected.labels(reason)
 
-    def model_loaded(self, version: str, digest: str, segments: int, fields: Iterable[str]) -> None:
-        """Name the model, and begin its segments and the profile's fields at zero."""
+    def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
+        """Name the model, and begin its segments, by their stable numbers, and the profile's fields at zero."""
         self._model.labels(version, digest).set(1)
-        for segment in range(segments):
+        for segment in segments:
             self._assignments.labels(str(segment))
         for field in fields:
             self._unknown_values.labels(field)
@@ -130,6 +147,10 @@ class Metrics:
         self._batch_bytes.observe(sum(len(record.key or b"") + len(record.value or b"") for record in batch.records))
         self._process_seconds.observe(process_s)
         self._commit_seconds.observe(commit_s)
+        # In order of offset within a partition, so the last one stays.
+        times_ms = {(r.topic, r.partition): r.timestamp_ms for r in batch.records if r.timestamp_ms >= 0}
+        for (topic, partition), timestamp_ms in times_ms.items():
+            self._committed_timestamp.labels(topic, str(partition)).set(timestamp_ms / 1000)
 
     def batch_retried(self) -> None:
         """Count a batch that was given up."""
@@ -140,23 +161,25 @@ class Metrics:
         self._at_reject_limit.set(1)
 
     def progressed(self, partitions: Iterable[PartitionProgress]) -> None:
-        """Show the lag of these partitions and of no others; one whose broker does not answer keeps its last figure."""
-        assigned = {(each.topic, str(each.partition)): each.lag for each in partitions}
-        for labels in self._shown_partitions() - assigned.keys():
-            self._lag.remove(*labels)
-        for labels, lag in assigned.items():
-            if lag is not None:
-                self._lag.labels(*labels).set(lag)
-
-    def _shown_partitions(self) -> set[tuple[str, str]]:
-        return {
-            (sample.labels["topic"], sample.labels["partition"])
-            for family in self._lag.collect()
-            for sample in family.samples
-        }
+        """Show these partitions and no others; one whose broker does not answer keeps its last figures."""
+        assigned = {(each.topic, str(each.partition)): each for each in partitions}
+        for gauge in (self._lag, self._position, self._committed_timestamp):
+            for labels in _partitions_of(gauge) - assigned.keys():
+                gauge.remove(*labels)
+        for labels, each in assigned.items():
+            if each.lag is not None:
+                self._lag.labels(*labels).set(each.lag)
+            if each.position is not None:
+                self._position.labels(*labels).set(each.position)
 
     def expose(self, *, live: bool, ready: bool) -> bytes:
         """The text that Prometheus reads."""
         self._live.set(live)
         self._ready.set(ready)
         return generate_latest(self._registry)
+
+
+def _partitions_of(gauge: Gauge) -> set[tuple[str, str]]:
+    return {
+        (sample.labels["topic"], sample.labels["partition"]) for family in gauge.collect() for sample in family.samples
+    }

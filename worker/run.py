@@ -77,7 +77,7 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
     model = load_model(settings)
     version, segmentation = model.stored.manifest.id, model.stored.segmentation
     fields = [field.name for field in profile_fields(model.profile_class)]
-    metrics.model_loaded(version, segmentation.digest, segmentation.k, fields)
+    metrics.model_loaded(version, segmentation.digest, segmentation.names, fields)
     _log.info("model_loaded", version=version, segments=segmentation.k, verdict=model.stored.manifest.verdict)
     return model
 

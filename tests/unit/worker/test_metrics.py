@@ -1,6 +1,7 @@
 """The catalogue of metrics: names, meanings, and what each batch adds."""
 
 import re
+import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,7 +34,8 @@ def test_every_name_begins_with_the_programs_and_ends_with_a_base_unit() -> None
     assert len(names) > 10
     for name in names:
         assert re.fullmatch(
-            r"segment_worker_\w+?_(total|seconds|bytes|events|info)|segment_worker_(live|ready|at_reject_limit)", name
+            r"segment_worker_\w+?_(total|seconds|bytes|events|offset|info)|segment_worker_(live|ready|at_reject_limit)",
+            name,
         ), name
 
 
@@ -80,27 +82,56 @@ def test_a_committed_batch_adds_each_of_its_counts() -> None:
 
 def test_every_reason_segment_and_field_is_there_at_zero_before_the_first_event() -> None:
     metrics = Metrics()
-    metrics.model_loaded("v1", "abc", segments=2, fields=["age"])
+    metrics.model_loaded("v1", "abc", segments=[0, 5], fields=["age"])
     values = exposed(metrics)
     assert all(values[("segment_worker_rejected_total", (("reason", str(each)),))] == 0 for each in RejectReason)
-    assert values[("segment_worker_assignments_total", (("segment", "1"),))] == 0
+    begun = {labels: value for (name, labels), value in values.items() if name == "segment_worker_assignments_total"}
+    assert begun == {(("segment", "0"),): 0, (("segment", "5"),): 0}, "numbers are stable, and may have gaps"
     assert values[("segment_worker_unknown_values_total", (("field", "age"),))] == 0
     assert values[("segment_worker_model_info", (("digest", "abc"), ("version", "v1")))] == 1
 
 
-def test_lag_is_shown_for_the_partitions_assigned_now_and_no_others() -> None:
+def of_partitions(metrics: Metrics, name: str) -> dict[tuple[str, str], float]:
+    """The values of one metric, by topic and partition."""
+    return {
+        (dict(labels)["topic"], dict(labels)["partition"]): value
+        for (each, labels), value in exposed(metrics).items()
+        if each == f"segment_worker_{name}"
+    }
+
+
+def test_lag_and_position_are_shown_for_the_partitions_assigned_now_and_no_others() -> None:
     metrics = Metrics()
     metrics.progressed([PartitionProgress("in", 0, 5, 9), PartitionProgress("in", 1, 9, 9)])
     metrics.progressed([PartitionProgress("in", 1, 9, 19)])
-    lags = {labels: value for (name, labels), value in exposed(metrics).items() if name == "segment_worker_lag_events"}
-    assert lags == {(("partition", "1"), ("topic", "in")): 10}
+    assert of_partitions(metrics, "lag_events") == {("in", "1"): 10}
+    assert of_partitions(metrics, "position_offset") == {("in", "1"): 9}
 
 
-def test_lag_keeps_its_last_figure_while_no_broker_answers() -> None:
+def test_lag_and_position_keep_their_last_figures_while_no_broker_answers() -> None:
     metrics = Metrics()
     metrics.progressed([PartitionProgress("in", 0, 5, 9)])
     metrics.progressed([PartitionProgress("in", 0, 5, None)])
-    assert exposed(metrics)[("segment_worker_lag_events", (("partition", "0"), ("topic", "in")))] == 4
+    metrics.progressed([PartitionProgress("in", 0, None, 9)])
+    assert of_partitions(metrics, "lag_events") == {("in", "0"): 4}
+    assert of_partitions(metrics, "position_offset") == {("in", "0"): 5}
+
+
+def test_the_time_of_the_last_committed_record_is_shown_until_its_partition_leaves() -> None:
+    metrics = Metrics()
+    times = [(0, 1_500), (1, 9_000), (0, 2_500), (2, -1)]
+    records = tuple(Record("in", partition, 0, time_ms, b"key", b"value") for partition, time_ms in times)
+    committed = Batch(records, {}, Membership("g", "m", 1, None))
+    metrics.batch_committed(committed, Outcome(), process_s=0, commit_s=0)
+    name = "committed_record_timestamp_seconds"
+    assert of_partitions(metrics, name) == {("in", "0"): 2.5, ("in", "1"): 9}, "a record without a time shows none"
+    metrics.progressed([PartitionProgress("in", 1, 9, 19)])
+    assert of_partitions(metrics, name) == {("in", "1"): 9}
+
+
+def test_the_start_of_the_process_is_a_metric_so_that_restarts_can_be_counted() -> None:
+    before = time.time()
+    assert before <= exposed(Metrics())[("segment_worker_start_time_seconds", ())] <= time.time()
 
 
 def test_health_is_a_metric_too() -> None:
