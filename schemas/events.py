@@ -44,7 +44,8 @@ Profile = TypeVar("Profile", bound=BaseModel)
 class UserEvent(BaseModel, Generic[Profile]):
     """A user's profile as an upstream application observed it; unknown attributes are ignored."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    # Not strict as a whole, which would take no object for `data`: each attribute is strict on its own.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"]
     type: Literal["user.profile.observed.v1"]

@@ -121,7 +121,7 @@ class Scoring:
 
     def _rejected(self, record: Record, rejection: Rejection, now: datetime) -> Message:
         """The record as it was, byte for byte, with the reason beside it; what cannot be sent is replaced and named."""
-        key, value = record.key, record.value
+        carried, notes = self._carried(record)
         own = {
             RejectedHeader.REASON: rejection.reason,
             RejectedHeader.DETAIL: rejection.detail,
@@ -131,21 +131,30 @@ class Scoring:
             RejectedHeader.TIMESTAMP: str(record.timestamp_ms),
             RejectedHeader.AT: now.isoformat().replace("+00:00", "Z"),
             RejectedHeader.BY: self.source,
+            **notes,
         }
-        # A record that was rejected before keeps none of its older reasons.
-        original = [(name, content) for name, content in record.headers if name not in _OWN_NAMES]
-        nulls = []
+        return carried._replace(headers=(*carried.headers, *((str(name), text.encode()) for name, text in own.items())))
+
+    def _carried(self, record: Record) -> tuple[Message, dict[RejectedHeader, str]]:
+        """What of the record can be sent to the rejected topic, and what is to be noted of the rest."""
+        key, value = record.key, record.value
+        notes: dict[RejectedHeader, str] = {}
+        nulls, left_out = [], []
         if key is None and value is None:
             key, value = b"", b""
             nulls += ["key", "value"]
+        # A record that was rejected before keeps none of its older reasons.
+        original = [(name, content) for name, content in record.headers[:_HEADERS_KEPT] if name not in _OWN_NAMES]
+        if len(record.headers) > _HEADERS_KEPT:
+            original = []
+            left_out.append("headers")
         null_headers = [f"header:{place}" for place, (_, content) in enumerate(original) if content is None]
         headers = [(name, content or b"") for name, content in original]
-        left_out = []
         # The list of null headers can be longer than the headers themselves; it goes with them.
         listed_bytes = len(",".join(null_headers))
         room = self.rejected_max_bytes - _RECORD_OVERHEAD_BYTES - _HEADERS_RESERVED_BYTES - listed_bytes
         if _bytes(key, value, headers) > room and value:
-            own[RejectedHeader.SHA256] = sha256(value).hexdigest()
+            notes[RejectedHeader.SHA256] = sha256(value).hexdigest()
             value = b""
             left_out.append("value")
         if _bytes(key, value, headers) > room and headers:
@@ -156,14 +165,17 @@ class Scoring:
             key = b""
             left_out.append("key")
         if nulls or null_headers:
-            own[RejectedHeader.NULLS] = ",".join((*nulls, *null_headers))
+            notes[RejectedHeader.NULLS] = ",".join((*nulls, *null_headers))
         if left_out:
-            own[RejectedHeader.TRUNCATED] = "1"
-            own[RejectedHeader.LEFT_OUT] = ",".join(left_out)
-        return Message(key, value, (*headers, *((str(name), text.encode()) for name, text in own.items())))
+            notes[RejectedHeader.TRUNCATED] = "1"
+            notes[RejectedHeader.LEFT_OUT] = ",".join(left_out)
+        return Message(key, value, tuple(headers)), notes
 
 
 _OWN_NAMES = frozenset(map(str, RejectedHeader))
+# Nobody sends so many on purpose, a record of 1 MB can hold half a million, and both this program and kafka-python's
+# producer pay for each of them.
+_HEADERS_KEPT = 1_000
 # Room for this program's own headers: detail and topic are the long ones.
 _HEADERS_RESERVED_BYTES = 4096
 

@@ -1,14 +1,17 @@
+import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from schemas import UserProfile
 from schemas.events import UserEvent
-from schemas.rejected import DETAIL_MAX_BYTES, Rejection, RejectReason, parse_event
+from schemas.rejected import DETAIL_MAX_BYTES, MAX_VALUES, Rejection, RejectReason, parse_event
 from tests.unit.events import ENVELOPE, PROFILE, event_bytes
 
 MAX_BYTES = 900_000
@@ -63,7 +66,8 @@ REJECTED: list[tuple[str, bytes | None, RejectReason, str]] = [
     ("Infinity", event_bytes().replace(b"5640", b"Infinity"), RejectReason.NOT_JSON, "unexpected"),
     ("1e999", event_bytes().replace(b"5640", b"1e999"), RejectReason.NOT_JSON, "infinity"),
     ("10,000 brackets", b"[" * 10_000, RejectReason.NOT_JSON, "depth"),
-    ("nested 500 deep", event_bytes(x="NEST").replace(b'"NEST"', b"[" * 500 + b"]" * 500), RejectReason.NOT_JSON, ""),
+    ("nested 1,100 deep", event_bytes(x=77).replace(b"77", b"[" * 1100 + b"]" * 1100), RejectReason.NOT_JSON, "depth"),
+    ("a list of a million", b"[" + b"0," * 400_000 + b"0]", RejectReason.TOO_LARGE, "10000 values"),
     ("lone surrogate", event_bytes().replace(b"Female", b"\\ud800"), RejectReason.NOT_JSON, "surrogate"),
     ("an array", b"[]", RejectReason.INVALID_ENVELOPE, "object"),
     ("a number", b"5", RejectReason.INVALID_ENVELOPE, "object"),
@@ -81,7 +85,7 @@ REJECTED: list[tuple[str, bytes | None, RejectReason, str]] = [
     ("wrong type name", event_bytes(type="user.profile.observed.v2"), RejectReason.UNKNOWN_TYPE, "observed.v1"),
     ("wrong type, other data", event_bytes(type="a.b", data=None), RejectReason.UNKNOWN_TYPE, "observed.v1"),
     ("data missing", event_bytes(without="data"), RejectReason.INVALID_PROFILE, "data: field required"),
-    ("data is no object", event_bytes(data=[]), RejectReason.INVALID_PROFILE, "data"),
+    ("data is no object", event_bytes(data=[]), RejectReason.INVALID_PROFILE, "data: input should be an object"),
     (
         "number as a string",
         event_bytes({"followed_accounts": "190"}),
@@ -100,7 +104,7 @@ REJECTED: list[tuple[str, bytes | None, RejectReason, str]] = [
     ("rate above one", event_bytes({"conversion_rate": 1.01}), RejectReason.INVALID_PROFILE, "conversion_rate"),
     ("category is a number", event_bytes({"gender": 1}), RejectReason.INVALID_PROFILE, "gender"),
     ("empty category", event_bytes({"gender": ""}), RejectReason.INVALID_PROFILE, "gender"),
-    ("interests are a string", event_bytes({"top_interests": "a,b"}), RejectReason.INVALID_PROFILE, "top_interests"),
+    ("interests are a string", event_bytes({"top_interests": "a,b"}), RejectReason.INVALID_PROFILE, "be an array"),
     ("an interest is null", event_bytes({"top_interests": ["a", None]}), RejectReason.INVALID_PROFILE, "interests.1"),
 ]
 
@@ -135,6 +139,79 @@ def test_the_detail_never_repeats_the_value_and_is_bounded() -> None:
     assert secret not in found.detail
     many = rejection(orjson.dumps({**ENVELOPE, "data": {}, "id": 5, "source": 5, "subject": "x" * 5000}))
     assert len(many.detail.encode()) <= DETAIL_MAX_BYTES
+
+
+def test_an_error_costs_no_second_reading_of_the_document() -> None:
+    # A reader that makes an object of each error's input would make twenty of this list, one for each field missing.
+    found = rejection(orjson.dumps({"unknown": [[]] * 4_000, "data": {"unknown": [[]] * 900}}))
+    assert found.reason is RejectReason.INVALID_ENVELOPE
+    assert "subject: field required" in found.detail
+
+
+def test_a_long_text_in_a_field_that_nobody_knows_is_no_error() -> None:
+    text = 'of \\"words\\", [brackets] and {braces} ' * 5_000
+    assert isinstance(parse(event_bytes({"comment": text}, summary=text.replace(" ", "\n"))), UserEvent)
+
+
+@given(st.lists(st.sampled_from([*'[]{},:"\\0', '\\"', "\\\\", '"a"']), max_size=12).map("".join), st.booleans())
+def test_values_are_counted_right_whatever_texts_hold(text: str, within: bool) -> None:
+    padding = b" " * MAX_VALUES
+    most = b"[" + b"0," * (MAX_VALUES - 2) + (orjson.dumps(text) if within else b"0") + b"]" + padding
+    assert rejection(most).detail == "the event: input should be an object"
+    assert rejection(most.replace(b"0,", b"0,0,", 1)).detail == "the event: input should be an object"
+    assert rejection(most.replace(b"0,", b"0,0,0,", 1)).reason is RejectReason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("raised", "detail"),
+    [
+        (ValueError("secret"), "data.label: breaks a rule of the profile class"),
+        (PydanticCustomError("own", "secret"), "data.label: breaks a rule of the profile class"),
+        (KeyError("secret"), "data: the profile class failed on it (KeyError)"),
+        (TypeError("secret"), "data: the profile class failed on it (TypeError)"),
+        (ZeroDivisionError("secret"), "data: the profile class failed on it (ZeroDivisionError)"),
+    ],
+)
+def test_whatever_a_profile_class_raises_on_a_value_is_a_rejection(raised: Exception, detail: str) -> None:
+    def fail(value: object) -> object:
+        raise raised
+
+    class Own(BaseModel):
+        label: Annotated[str, BeforeValidator(fail)]
+
+    found = parse_event(event_bytes(data={"label": "secret"}), UserEvent[Own], MAX_BYTES)
+    assert found == Rejection(RejectReason.INVALID_PROFILE, detail)
+
+
+@pytest.mark.parametrize("raised", [OSError("disk"), MemoryError()])
+def test_what_is_no_fault_of_the_event_is_no_rejection(raised: Exception) -> None:
+    def fail(value: object) -> object:
+        raise raised
+
+    class Own(BaseModel):
+        label: Annotated[str, BeforeValidator(fail)]
+
+    with pytest.raises(type(raised)):
+        parse_event(event_bytes(data={"label": "x"}), UserEvent[Own], MAX_BYTES)
+
+
+def test_no_text_of_the_validation_quotes_the_value() -> None:
+    class Tagged(BaseModel):
+        kind: Literal["a"]
+
+    class Other(BaseModel):
+        kind: Literal["b"]
+
+    class Own(BaseModel):
+        user: uuid.UUID
+        items: list[Annotated[Tagged | Other, Field(discriminator="kind")]]
+
+    found = parse_event(event_bytes(data={"user": "secret", "items": [{"kind": "secret"}]}), UserEvent[Own], MAX_BYTES)
+    assert isinstance(found, Rejection)
+    assert (
+        found.detail
+        == "data.user: breaks a rule of the profile class; data.items.0: breaks a rule of the profile class"
+    )
 
 
 json_values = st.recursive(

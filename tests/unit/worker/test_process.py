@@ -188,6 +188,14 @@ def test_what_is_too_large_for_the_topic_is_left_out_and_named(
     assert size < SCORING.rejected_max_bytes
 
 
+def test_more_headers_than_anybody_means_to_send_are_left_out_and_the_value_stays() -> None:
+    message, own = only_rejected(record(b"bad", headers=(("a", None),) * 1_000))
+    assert ("rejected.left_out" in own, len(message.headers) - len(own)) == (False, 1_000)
+    message, own = only_rejected(record(b"bad", headers=(("a", b""),) * 1_001))
+    assert (own["rejected.left_out"], own["rejected.truncated"]) == ("headers", "1")
+    assert (message.value, len(message.headers)) == (b"bad", len(own))
+
+
 @given(st.integers(0, 200_000), st.sampled_from([0, 900_000]), st.sampled_from([0, 900_000]), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_no_number_of_headers_makes_a_rejected_record_too_large(
