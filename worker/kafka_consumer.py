@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import (
-    FencedInstanceIdError,
-    KafkaError,
-    LeaderNotAvailableError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from kafka.errors import FencedInstanceIdError
 from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline
-from worker.errors import ExitStatus, StopProcessError, WorkerError
+from worker.errors import ExitStatus, StopProcessError
 from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_header_name
+from worker.kafka_inflate import bound_inflation
+from worker.kafka_positions import STEP_LONGEST_S, Positions, Starts, step
 from worker.records import Batch, Membership, Record
 from worker.settings import Settings
 from worker.transport import PartitionProgress
 
 IDLE_WAIT_MS = 250
-STEP_LONGEST_S = 15.0
-ANSWER_MS = 5_000
-PROGRESS_ANSWER_MS = 2_000
 CLOSE_MS = 2_000
 METADATA_MAX_AGE_MS = 60_000
 # What the client holds ahead is bounded by these, whatever the backlog; a larger record still comes through, alone.
@@ -42,21 +35,16 @@ NO_GENERATION = -1
 _log = structlog.get_logger()
 
 
-class NoCommittedOffset(Exception):
-    """The group has no offset for a partition that it now owns."""
-
-
 class GroupReader:
     """The input topic, read as one member of the group. All but `progress` and `joined` belong to one thread."""
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
         accept_any_header_name()
+        bound_inflation(settings)
         self._settings = settings
         self._deadline = deadline
         # Of the last step; before the first one, the worst.
         self._largest_bytes = settings.worker_event_max_bytes
-        # Swapped whole: progress() reads it from another thread.
-        self._settled: dict[TopicPartition, int | None] = {}
         # Under which membership the positions were set, and which partitions the input topic had then.
         self._positioned_under: Membership | None = None
         self._partitions_then: frozenset[int] = frozenset()
@@ -80,6 +68,7 @@ class GroupReader:
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
+        self._positions = Positions(settings, self._consumer, deadline)
 
     def require_topics(self) -> None:
         """Raise StopProcessError when one of the topics is missing or may not be seen."""
@@ -122,9 +111,10 @@ class GroupReader:
     def poll(self) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 
-        Raises NoCommittedOffset when a partition has nowhere to begin, and WorkerError.
+        Raises NowhereToBegin when a partition has no offset to go on from, and WorkerError.
         """
-        self._settle()
+        self._positions.settle()
+        self._positions.require_topic()
         self._finish_join()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
         # records of partitions that are gone still come back, and the broker checks the generation only.
@@ -149,52 +139,25 @@ class GroupReader:
         return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, before)
 
     def rewind(self) -> None:
-        """Go back to the committed offset of every assigned partition, asked anew and stable.
+        """Go back to the committed offset of every assigned partition, asked anew; raises NowhereToBegin."""
+        self._positions.rewind()
 
-        Asked anew, because a partition can leave, advance elsewhere and come back.
-        """
-        committed = self._committed()
-        for partition, offset in committed.items():
-            if offset is not None:
-                self._consumer.seek(partition, offset)
-            elif self._settled.get(partition) is not None:
-                raise StopProcessError(
-                    f"the committed offset of group {self._settings.worker_group_id} for {_named(partition)} is gone: "
-                    f"it was deleted while this worker ran, which had reached {self._settled[partition]}; set it with "
-                    "kafka-consumer-groups --reset-offsets, then start again",
-                    ExitStatus.ACT_FIRST,
-                )
-        self._settled = dict(committed)
+    @property
+    def topic_id(self) -> str:
+        """The id of the topic that is read, to be committed beside its offsets."""
+        return self._positions.topic_id
 
-    def start_offsets(self) -> dict[tuple[str, int], int]:
-        """Where WORKER_START_AT lets those assigned partitions begin that have no committed offset."""
-        missing = [partition for partition, offset in self._committed().items() if offset is None]
-        with self._step("asking for the offsets to start at"):
-            # read_committed: "latest" is the last stable offset, so that no open transaction is passed over.
-            ask = (
-                self._consumer.beginning_offsets
-                if self._settings.worker_start_at == "earliest"
-                else self._consumer.end_offsets
-            )
-            self._require_leaders(missing)
-            found = ask(missing, timeout_ms=ANSWER_MS)
-        return {(partition.topic, partition.partition): offset for partition, offset in found.items()}
+    def starts(self, out_of_range: Mapping[TopicPartition, int]) -> Starts:
+        """Where those assigned partitions are to begin that have no offset to go on from."""
+        return self._positions.starts(out_of_range)
+
+    def begin(self, starts: Starts) -> None:
+        """Go on from these, which are committed by now."""
+        self._positions.begin(starts)
 
     def progress(self) -> tuple[PartitionProgress, ...]:
         """Each assigned partition's progress; from any thread, within 2 s, never raises."""
-        settled = self._settled
-        ends: dict[TopicPartition, int] = {}
-        # A partition without a leader has no answer, and would take that of all others with it.
-        led = [partition for partition in settled if self._has_leader(partition)]
-        if led:
-            try:
-                ends = self._consumer.end_offsets(led, timeout_ms=PROGRESS_ANSWER_MS)
-            except Exception as error:  # noqa: BLE001  # whatever went wrong, no broker answered
-                _log.debug("no_last_stable_offset", error=repr(error))
-        return tuple(
-            PartitionProgress(partition.topic, partition.partition, position, ends.get(partition))
-            for partition, position in sorted(settled.items())
-        )
+        return self._positions.progress()
 
     def close(self) -> None:
         """Leave the group (a static member only goes silent) and release the connections."""
@@ -230,13 +193,6 @@ class GroupReader:
             if wait_ms <= 0:
                 return records
 
-    def _settle(self) -> None:
-        # Called when nothing is in hand: what was polled before has been committed, or rewound. The client's position
-        # is ahead of the last record by the markers of transactions, which are nothing to work on.
-        subscription = self._consumer._subscription  # noqa: SLF001  # position() asks the broker when one is missing
-        positions = {partition: subscription.position(partition) for partition in self._consumer.assignment()}
-        self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
-
     def _finish_join(self) -> None:
         # A join that outlasts one poll is to be finished by the next. kafka-python 3.0.12 forgets it when changed
         # metadata was its reason: the group then counts this member in, while it has no heartbeat, keeps its old
@@ -244,24 +200,6 @@ class GroupReader:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # the client shows a join that goes on nowhere else
         if coordinator._join_task is not None:  # noqa: SLF001  # see above
             coordinator.request_rejoin()
-
-    def _committed(self) -> dict[TopicPartition, int | None]:
-        coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
-        assigned = self._consumer.assignment()
-        with self._step("asking for the committed offsets"):
-            # An answer that came after its question was given up is kept there for whoever asks next: it may be old.
-            coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
-            found = coordinator.fetch_committed_offsets(assigned, timeout_ms=ANSWER_MS)
-        return {partition: found[partition].offset if partition in found else None for partition in assigned}
-
-    def _has_leader(self, partition: TopicPartition) -> bool:
-        leader = self._consumer._cluster.leader_for_partition(partition)  # noqa: SLF001  # cached
-        return leader is not None and leader >= 0
-
-    def _require_leaders(self, partitions: Iterable[TopicPartition]) -> None:
-        headless = [_named(partition) for partition in partitions if not self._has_leader(partition)]
-        if headless:
-            raise LeaderNotAvailableError("; ".join(headless))
 
     def _require_instance_id(self) -> None:
         # kafka-python polls on with its old assignment after another process took the instance id: its heartbeat
@@ -275,34 +213,5 @@ class GroupReader:
         ):
             raise fault([FencedInstanceIdError()], "polling", self._settings)
 
-    @contextmanager
-    def _step(self, doing: str) -> Iterator[None]:
-        try:
-            with self._deadline.within(STEP_LONGEST_S, doing):
-                yield
-        except NoOffsetForPartitionError as error:
-            raise NoCommittedOffset from error
-        except OffsetOutOfRangeError as error:
-            raise self._out_of_range(error) from error
-        except KafkaError as error:
-            raise fault([error], doing, self._settings) from error
-
-    def _out_of_range(self, error: OffsetOutOfRangeError) -> WorkerError:
-        ((partition, offset),) = error.args[0].items()
-        start, end = "unknown", "unknown"
-        try:
-            start = self._consumer.beginning_offsets([partition], timeout_ms=ANSWER_MS)[partition]
-            end = self._consumer.end_offsets([partition], timeout_ms=ANSWER_MS)[partition]
-        except (KafkaError, KeyError):  # KeyError: the partition has no leader now
-            pass
-        return StopProcessError(
-            f"the committed offset {offset} of group {self._settings.worker_group_id} for {_named(partition)} is no "
-            f"longer in the log, which goes from {start} to {end}: retention removed records, or markers of "
-            "transactions, before they were worked on, or the topic was made anew; decide where to go on with "
-            "kafka-consumer-groups --reset-offsets, then start again",
-            ExitStatus.ACT_FIRST,
-        )
-
-
-def _named(partition: TopicPartition) -> str:
-    return f"topic {partition.topic}, partition {partition.partition}"
+    def _step(self, doing: str) -> AbstractContextManager[None]:
+        return step(doing, self._settings, self._deadline)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline, StopSignal
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka_consumer import GroupReader, NoCommittedOffset
+from worker.kafka_consumer import GroupReader
 from worker.kafka_faults import fault
+from worker.kafka_positions import NowhereToBegin, Starts
 from worker.kafka_producer import Transactions
 from worker.records import Batch, Outcome
 from worker.settings import Settings
@@ -37,8 +39,8 @@ class KafkaTransport:
         """The next batch, or None when nothing came within a short wait."""
         try:
             return self._reader.poll()
-        except NoCommittedOffset:
-            self._begin()
+        except NowhereToBegin as error:
+            self._begin(error.out_of_range)
             return None
 
     def commit(self, batch: Batch, outcome: Outcome) -> None:
@@ -51,14 +53,17 @@ class KafkaTransport:
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
-        self._transactions.commit(messages, batch.next_offsets, batch.membership)
+        self._transactions.commit(messages, batch.next_offsets, batch.membership, self._notes(batch.next_offsets))
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
         # First, because it ends the transaction that a failed commit left open: until then the committed offsets are
         # not known, here or to whoever has the partitions now, and readers wait.
         self._transactions.open()
-        self._reader.rewind()
+        try:
+            self._reader.rewind()
+        except NowhereToBegin as error:
+            self._begin(error.out_of_range)
 
     def close(self) -> None:
         """Leave the group and release everything; bounded in time, and fine to call twice."""
@@ -77,20 +82,41 @@ class KafkaTransport:
         """Whether this process is a member of its group, even one without a partition; from any thread."""
         return self._reader.joined
 
-    def _begin(self) -> None:
-        # Committed before anything is read: otherwise a restart before the first commit would begin somewhere else.
+    def _notes(self, offsets: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
+        return dict.fromkeys(offsets, self._reader.topic_id)
+
+    def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
+        # Seen first: were it seen after, the broker would take offsets for partitions that are gone.
         membership = self._reader.membership()
+        starts = self._reader.starts(out_of_range)
         if membership is None:
             raise RetryBatchError("the group was lost before its first offsets were committed")
-        offsets = self._reader.start_offsets()
-        if offsets:
-            self._transactions.commit({}, offsets, membership)
-            _log.info(
-                "started_without_committed_offsets",
-                at=self._settings.worker_start_at,
-                offsets={f"{topic}/{partition}": offset for (topic, partition), offset in offsets.items()},
-            )
-        self._reader.rewind()
+        if out_of_range and not starts.offsets:
+            raise RetryBatchError(f"could not read at {dict(out_of_range)}, which is not the committed offset")
+        if starts.offsets:
+            # Committed before anything is read: otherwise a restart before the first commit would begin somewhere else.
+            notes = dict.fromkeys(starts.offsets, starts.topic_id)
+            self._transactions.commit({}, starts.offsets, membership, notes)
+            _tell(starts, self._settings.worker_start_at)
+        try:
+            self._reader.begin(starts)
+        except NowhereToBegin as error:
+            raise RetryBatchError("the offsets to start at are gone again") from error
+
+
+def _tell(starts: Starts, start_at: str) -> None:
+    new = {f"{topic}/{n}": offset for (topic, n), offset in starts.offsets.items() if (topic, n) not in starts.losses}
+    if new:
+        _log.info("started_without_committed_offsets", at=start_at, offsets=new)
+    for at, loss in starts.losses.items():
+        _log.error(
+            "expired_offset_passed_over",
+            partition=loss.partition,
+            because=loss.because,
+            committed=loss.before,
+            goes_on_at=starts.offsets[at],
+            by="WORKER_ON_EXPIRED_OFFSETS=earliest",
+        )
 
 
 def open_transport(

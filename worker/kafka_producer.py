@@ -89,8 +89,8 @@ class Transactions:
         """Send the messages of each topic and commit the offsets, in one transaction.
 
         The broker refuses the offsets when the group has moved on from this membership; it keeps the notes beside them.
-        Raises RetryBatchError when
-        nothing became visible or that is not known yet (the next committed offset tells), StopProcessError otherwise.
+        Raises RetryBatchError when nothing became visible or that is not known yet (the next committed offset tells),
+        StopProcessError otherwise.
         """
         self.open()
         producer = self._producer

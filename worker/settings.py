@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         "earliest",
         description="Where a partition without a committed offset begins, also one that is added later.",
     )
+    worker_on_expired_offsets: Annotated[Literal["stop", "earliest"], Flag("--on-expired-offsets")] = Field(
+        "stop",
+        description="What to do where the group's offset is gone, by retention or with its topic: stop with status 2, "
+        "or go on at the earliest record there is.",
+    )
     worker_session_timeout_ms: int = Field(
         10_000, ge=1_000, le=1_800_000, description="A worker silent for this long loses its partitions."
     )

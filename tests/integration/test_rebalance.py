@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld, echo, looping
 from tests.unit.worker.transport_contract import PATIENCE_S, next_batch, until, values, work_off
-from worker import kafka_consumer
+from worker import kafka_consumer, kafka_positions
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka_io import KafkaTransport
 from worker.records import Batch
@@ -65,7 +65,7 @@ def in_order_for_each_user(kafka: KafkaWorld) -> bool:
 def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     # One poll waits for more while a second worker takes half of the partitions whose records it holds already; for as
     # long as that may take on a slow machine, which is longer than the settings allow.
-    monkeypatch.setattr(kafka_consumer, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
+    monkeypatch.setattr(kafka_positions, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
     first = kafka.open(worker_batch_max_events=5)
     patient = {"worker_batch_max_wait_ms": 1000 * PATIENCE_S}
     monkeypatch.setattr(first._reader, "_settings", first._reader._settings.model_copy(update=patient))
@@ -188,7 +188,7 @@ def test_a_join_that_outlasts_a_poll_is_finished_by_a_later_one(
 def test_a_successor_waits_for_the_offsets_its_predecessor_has_in_an_open_transaction(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumer, "ANSWER_MS", 500)
+    monkeypatch.setattr(kafka_positions, "ANSWER_MS", 500)
     work_off_start(kafka)
     kafka.send(b"done by the predecessor", partition=0)
     predecessor: Any = KafkaConsumer(
