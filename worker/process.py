@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from models.store import StoredModel
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, UserEvent
 from schemas.rejected import RejectedHeader, Rejection, RejectReason, parse_event
-from worker.records import Message, Outcome, Record
+from worker.records import HEADERS_MOST, Message, Outcome, Record
 
 # More digits than the scaling carries meaning, fewer than the last bits that depend on the size of a batch.
 _DECIMALS = 6
@@ -144,8 +144,8 @@ class Scoring:
             key, value = b"", b""
             nulls += ["key", "value"]
         # A record that was rejected before keeps none of its older reasons.
-        original = [(name, content) for name, content in record.headers[:_HEADERS_KEPT] if name not in _OWN_NAMES]
-        if len(record.headers) > _HEADERS_KEPT:
+        original = [(name, content) for name, content in record.headers[:HEADERS_MOST] if name not in _OWN_NAMES]
+        if len(record.headers) > HEADERS_MOST:
             original = []
             left_out.append("headers")
         null_headers = [f"header:{place}" for place, (_, content) in enumerate(original) if content is None]
@@ -173,9 +173,6 @@ class Scoring:
 
 
 _OWN_NAMES = frozenset(map(str, RejectedHeader))
-# Nobody sends so many on purpose, a record of 1 MB can hold half a million, and both this program and kafka-python's
-# producer pay for each of them.
-_HEADERS_KEPT = 1_000
 # Room for this program's own headers: detail and topic are the long ones.
 _HEADERS_RESERVED_BYTES = 4096
 

@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 from schemas.rejected import RejectReason
 
+HEADERS_MOST = 1_000
+"""Of more headers than anybody means to send none is passed on: a record of 1 MB can hold half a million, and both
+this program and kafka-python pay for each of them."""
+
 
 class Record(NamedTuple):
     """One input record as the broker holds it.
@@ -23,7 +27,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
-    """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?"."""
+    """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?". Of a record with more than
+    HEADERS_MOST some may be missing, but at least one more than that is here."""
 
 
 class Message(NamedTuple):

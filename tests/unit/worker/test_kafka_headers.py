@@ -1,9 +1,11 @@
 """A header name that is not UTF-8 is read, not the end of the consumer."""
 
 import pytest
+from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
 from worker.kafka_headers import accept_any_header_name
+from worker.records import HEADERS_MOST
 
 
 class Latin1(str):
@@ -24,7 +26,7 @@ Sent = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
 
 def read(*records: Sent) -> list[tuple[object, ...]]:
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000)
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000_000)
     for offset, (key, value, headers) in enumerate(records):
         builder.append(offset, 1_700_000_000_000 + offset, key, value, headers)
     batch = DefaultRecordBatch(bytes(builder.build()))
@@ -55,3 +57,27 @@ def test_accepting_twice_is_accepting_once() -> None:
     accept_any_header_name()
     accept_any_header_name()
     assert read((b"k", b"v", [(Latin1("ÿ"), b"1")])) == [(0, b"k", b"v", [("?", b"1")])]
+
+
+def test_of_very_many_headers_in_a_large_batch_the_first_are_read_and_all_around_as_it_was_sent() -> None:
+    accept_any_header_name()
+    many: list[tuple[str, bytes | None]] = [(Latin1("ÿ"), b"1"), ("null", None), ("", b"")]
+    many += [(f"h{number}", b"%d" % number) for number in range(400_000)]
+    found = read((b"k", None, many), (None, b"v", many), (b"last", b"v", [("a", b"1")]))
+    first = [("?", b"1"), *many[1 : HEADERS_MOST + 1]]
+    assert found == [(0, b"k", None, first), (1, None, b"v", first), (2, b"last", b"v", [("a", b"1")])]
+
+
+def test_headers_in_an_ordinary_batch_are_all_read() -> None:
+    accept_any_header_name()
+    many: list[tuple[str, bytes | None]] = [("h", b"1")] * (2 * HEADERS_MOST)
+    assert read((b"k", b"v", many)) == [(0, b"k", b"v", many)]
+
+
+def test_a_record_with_very_many_headers_that_ends_behind_its_batch_is_corrupt() -> None:
+    accept_any_header_name()
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000)
+    builder.append(0, 0, b"k", b"v", [("h", b"1" * 100)] * 50_000)
+    stored = bytes(builder.build())[:-1]
+    with pytest.raises(CorruptRecordError):
+        list(DefaultRecordBatch(stored))
