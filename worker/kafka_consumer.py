@@ -19,7 +19,6 @@ from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_header_name
 from worker.kafka_inflate import bound_inflation
-from worker.kafka_inflate import bound_inflation
 from worker.kafka_positions import STEP_LONGEST_S, Positions, Starts, step
 from worker.records import Batch, Membership, Record
 from worker.settings import Settings
@@ -41,7 +40,6 @@ class GroupReader:
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
         accept_any_header_name()
-        bound_inflation(settings)
         bound_inflation(settings)
         self._settings = settings
         self._deadline = deadline
