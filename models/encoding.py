@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import FiniteFloat
 
 from schemas.roles import Kind
 
@@ -24,12 +25,12 @@ class NumberColumn:
     """A number x, encoded as itself or as log1p(x / log_unit), clipped to what training saw; one matrix column."""
 
     name: str
-    log_unit: float | None
-    low: float
-    high: float
-    mean: float
-    scale: float
-    weight: float = 1.0
+    log_unit: FiniteFloat | None
+    low: FiniteFloat
+    high: FiniteFloat
+    mean: FiniteFloat
+    scale: FiniteFloat
+    weight: FiniteFloat = 1.0
 
     kind = Kind.NUMBER
     width = 1
@@ -46,9 +47,9 @@ class OrderedColumn:
 
     name: str
     levels: tuple[str, ...]
-    mean: float
-    scale: float
-    weight: float = 1.0
+    mean: FiniteFloat
+    scale: FiniteFloat
+    weight: FiniteFloat = 1.0
 
     kind = Kind.ORDERED
     width = 1
@@ -65,9 +66,9 @@ class CategoryColumn:
 
     name: str
     levels: tuple[str, ...]
-    means: tuple[float, ...]
-    scale: float
-    weight: float = 1.0
+    means: tuple[FiniteFloat, ...]
+    scale: FiniteFloat
+    weight: FiniteFloat = 1.0
 
     kind = Kind.CATEGORY
 
@@ -83,9 +84,9 @@ class SeveralOfColumn:
 
     name: str
     levels: tuple[str, ...]
-    means: tuple[float, ...]
-    scale: float
-    weight: float = 1.0
+    means: tuple[FiniteFloat, ...]
+    scale: FiniteFloat
+    weight: FiniteFloat = 1.0
 
     kind = Kind.SEVERAL_OF
 

@@ -31,3 +31,15 @@ class PromotionRefused(ModelError):
 
 class PublishFailed(ModelError):
     """A version could not be written; nothing of it is left."""
+
+
+class NotSigned(ModelError):
+    """A version or an alias entry is not signed by a key that is trusted here."""
+
+
+class PlayedBack(ModelError):
+    """The history of the aliases is an older one, or its signed entries are not all there in the order they came."""
+
+
+class KeyUnusable(ModelError):
+    """A key is missing, is none, or lies where it must not."""

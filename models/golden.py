@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import ModelFormatError
 from models.segmentation import Segmentation
+
+# The trainer writes 32.
+_MOST_ROWS = 1_000
 
 
 class Golden(BaseModel):
@@ -17,7 +21,7 @@ class Golden(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: Mapping[str, tuple[Any, ...]]
-    segments: tuple[int, ...]
+    segments: tuple[int, ...] = Field(max_length=_MOST_ROWS)
 
     @classmethod
     def from_json(cls, content: bytes) -> Golden:
@@ -33,9 +37,11 @@ class Golden(BaseModel):
 
     def check(self, segmentation: Segmentation) -> None:
         """Raise ModelFormatError unless the segmentation puts each row where it was put when the model was fitted."""
+        if any(len(values) != len(self.segments) for values in self.columns.values()):
+            raise ModelFormatError("golden.json does not fit itself: a column has not one value for each segment")
         try:
             found = segmentation.assign(self.columns).segment.tolist()
-        except (KeyError, ValueError, TypeError, ArithmeticError) as error:
+        except (KeyError, ValueError, TypeError, ArithmeticError, MemoryError, struct.error) as error:
             raise ModelFormatError(f"golden.json does not fit model.json: {error!r}") from error
         wrong = sum(a != b for a, b in zip(found, self.segments, strict=True))
         if wrong:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
+import orjson
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from models.encoding import (
     CategoryColumn,
@@ -27,16 +28,24 @@ from models.errors import ModelFormatError
 
 MODEL_FORMAT = 1
 
+# Stable numbers are below: they fit the integers of every reader of the results.
+NUMBERS_END = 10**9
+# A batch of 500 rows has 400 MB then; more columns would be a mistake, or somebody's attack on a worker's memory.
+_MOST_COLUMNS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: its stable number, its name and where it lies in scaled space."""
+    """One segment: its stable number, its name and where it lies in scaled space.
+
+    Figures are finite in model.json, and may be infinite while a model is fitted.
+    """
 
     number: int
     name: str
-    centroid: tuple[float, ...]
-    median_distance: float
-    outlier_distance: float
+    centroid: tuple[FiniteFloat, ...]
+    median_distance: FiniteFloat
+    outlier_distance: FiniteFloat
     """Users farther from the centroid than this are outliers."""
 
 
@@ -141,7 +150,8 @@ class Segmentation:
         Raises ModelFormatError when they are not a model, are of another format, or do not fit together.
         """
         try:
-            document = json.loads(content)
+            # It refuses what json would take, NaN or a number without end, and what json would die of, such as depth.
+            document = orjson.loads(content)
             if document["format"] != MODEL_FORMAT:
                 raise ModelFormatError(
                     f"model.json has format {document['format']!r}, this release reads {MODEL_FORMAT}: "
@@ -173,21 +183,30 @@ def _column(entry: dict[str, Any]) -> Column:
 
 
 def _check(segmentation: Segmentation) -> None:
-    width = segmentation.encoder.width
-    problems = []
-    if not segmentation.segments:
-        problems.append("it has no segment")
-    if width == 0:
-        problems.append("no column counts in the distance")
-    if any(len(segment.centroid) != width for segment in segmentation.segments):
-        problems.append(f"a centroid has not the {width} coordinates of the columns")
-    if any(len(column.means) != column.width for column in segmentation.encoder.columns):
-        problems.append("a column's means are not as many as its levels")
-    if len({segment.centroid for segment in segmentation.segments}) != segmentation.k:
-        problems.append("two segments have the same centroid")
-    if len(segmentation.names) != segmentation.k:
-        problems.append("two segments have the same number")
-    if any(not column.scale > 0 or not np.isfinite(column.scale) for column in segmentation.encoder.kept):
-        problems.append("a column's scale is not a positive number")
-    if problems:
+    if problems := [*_misfits(segmentation), *_wrong_figures(segmentation)]:
         raise ModelFormatError(f"the model does not fit together: {'; '.join(problems)}")
+
+
+def _misfits(segmentation: Segmentation) -> Iterator[str]:
+    width = segmentation.encoder.width
+    if not segmentation.segments:
+        yield "it has no segment"
+    if width > _MOST_COLUMNS:
+        yield f"it has {width:,} matrix columns, at most {_MOST_COLUMNS:,} are read"
+    if width == 0:
+        yield "no column counts in the distance"
+    if any(len(segment.centroid) != width for segment in segmentation.segments):
+        yield f"a centroid has not the {width} coordinates of the columns"
+    if any(len(column.means) != column.width for column in segmentation.encoder.columns):
+        yield "a column's means are not as many as its levels"
+    if len({segment.centroid for segment in segmentation.segments}) != segmentation.k:
+        yield "two segments have the same centroid"
+    if len(segmentation.names) != segmentation.k:
+        yield "two segments have the same number"
+
+
+def _wrong_figures(segmentation: Segmentation) -> Iterator[str]:
+    if any(not 0 <= number < NUMBERS_END for number in segmentation.names):
+        yield f"a segment's number is not from 0 to {NUMBERS_END - 1:,}"
+    if any(not column.scale > 0 or not np.isfinite(column.scale) for column in segmentation.encoder.kept):
+        yield "a column's scale is not a positive number"

@@ -11,13 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from models.errors import ModelError
+from models.keyring import keyring
 from models.manifest import Churn, Verdict
 from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
 from schemas.roles import load_profile_class
 from trainer import stored
 from trainer.errors import ExtraMissing, TrainerError
+from trainer.keygen import keygen
 from trainer.settings import TrainerSettings
 
 ACT_FIRST = 2
@@ -37,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read our output has seen enough; what is left in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ValidationError as error:
+        return _refused(_wrong_settings(error))
     except UnicodeDecodeError as error:
         return _refused(f".env cannot be read ({error}): mend it or move it away")
     except OSError as error:
@@ -52,11 +58,18 @@ def _refused(reason: str) -> int:
     return ACT_FIRST
 
 
+def _wrong_settings(error: ValidationError) -> str:
+    names = ", ".join(str(detail["loc"][0]).upper() for detail in error.errors(include_input=False))
+    return f"{names}: not allowed as it is set in the environment or in .env; give a whole number of 0 or more"
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    store = ModelStore(arguments.models)
+    store = _store(arguments)
+    # Now, and not after an hour of work.
+    store.keys.require_signing()
     if arguments.promote and (in_force := store.current(stored.PRODUCTION)) is not None:
         print(f"{in_force.version} is in production in {store.root} already: nothing was fitted")
         return
@@ -95,7 +108,7 @@ def _assign(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     refuse_output(arguments.output, arguments.data)
-    store = ModelStore(arguments.models)
+    store = _store(arguments)
     model = store.load_alias(stored.PRODUCTION) if arguments.version is None else store.load(arguments.version)
     with watched(sys.stderr) as watcher:
         assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher)
@@ -103,19 +116,21 @@ def _assign(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    (stored.list_versions_as_json if arguments.json else stored.list_versions)(ModelStore(arguments.models))
+    (stored.list_versions_as_json if arguments.json else stored.list_versions)(_store(arguments))
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    (stored.show_as_json if arguments.json else stored.show)(ModelStore(arguments.models), arguments.version)
+    (stored.show_as_json if arguments.json else stored.show)(_store(arguments), arguments.version)
 
 
 def _history(arguments: argparse.Namespace) -> None:
-    (stored.history_as_json if arguments.json else stored.history)(ModelStore(arguments.models))
+    (stored.history_as_json if arguments.json else stored.history)(_store(arguments))
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    store = ModelStore(arguments.models)
+    store = _store(arguments)
+    if arguments.accept_unsigned:
+        stored.sign(store, arguments.version)
     in_force = store.current(stored.PRODUCTION)
     measured = None
     if arguments.data is not None and in_force is not None and in_force.version != arguments.version:
@@ -145,7 +160,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     refuse_plot(arguments.plot)
-    store = ModelStore(arguments.models)
+    store = _store(arguments)
     with watched(sys.stderr) as watcher:
         compared = compare(arguments.data, profile_class, store, (arguments.before, arguments.after), watcher)
     if arguments.plot is not None:
@@ -158,7 +173,7 @@ def _name(arguments: argparse.Namespace) -> None:
         from trainer.given_name import give_name, print_named
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
-    store = ModelStore(arguments.models)
+    store = _store(arguments)
     named = give_name(store, arguments.version, arguments.segment, arguments.name, datetime.now(UTC))
     print_named(named, store, _store_flag(arguments))
 
@@ -167,19 +182,31 @@ def _export(arguments: argparse.Namespace) -> None:
     try:
         from trainer.exporting.export import Target, export, print_exported
 
-        model = ModelStore(arguments.models).load(arguments.version)
+        model = _store(arguments).load(arguments.version)
         exported = export(model, Target(arguments.to), arguments.output)
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     print_exported(exported)
 
 
+def _keygen(arguments: argparse.Namespace) -> None:
+    keygen(arguments.file, arguments.models)
+
+
 def _rollback(arguments: argparse.Namespace) -> None:
-    stored.rollback(ModelStore(arguments.models), datetime.now(UTC))
+    stored.rollback(_store(arguments), datetime.now(UTC))
 
 
 def _prune(arguments: argparse.Namespace) -> None:
-    stored.prune(ModelStore(arguments.models), arguments.keep)
+    stored.prune(_store(arguments), arguments.keep)
+
+
+def _store(arguments: argparse.Namespace) -> ModelStore:
+    settings: TrainerSettings = arguments.settings
+    secret = settings.model_signing_key
+    signing = None if secret is None else secret.get_secret_value()
+    keys = keyring(settings.model_public_key, signing, settings.model_min_sequence, arguments.models)
+    return ModelStore(arguments.models, keys)
 
 
 def _accepting(arguments: argparse.Namespace) -> frozenset[Verdict]:
@@ -220,11 +247,73 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
             metavar="DIR",
             help="the store of versions (environment: MODELS_DIR; now %(default)s)",
         )
-        added.set_defaults(run=run, default_models=settings.models_dir)
+        added.set_defaults(run=run, default_models=settings.models_dir, settings=settings)
         return added
 
     fit = command("fit", _fit, "Check a history, choose the number of segments, fit them, and write a new version.")
     _takes_history(fit, settings)
+    _takes_fit_options(fit)
+    assign = command("assign", _assign, "Write the segment of every user of a history with a stored version.")
+    _takes_history(assign, settings)
+    assign.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
+    assign.add_argument("--version", metavar="V", help="the version to use (default: the one in production)")
+
+    _takes_json(command("list", _list, "List the versions, oldest first."))
+    show = command("show", _show, "Show one version: its verdict, figures, columns and origin.")
+    _takes_json(show)
+    show.add_argument("version", metavar="V", help="the version's id")
+    _takes_json(command("history", _history, "Show which version was in production when."))
+
+    promote = command("promote", _promote, "Put a version into production; workers load it at their next start.")
+    promote.add_argument("version", metavar="V", help="the version's id")
+    _takes_acceptance(promote, "")
+    promote.add_argument(
+        "--accept-unsigned",
+        action="store_true",
+        help="sign a version that is not, as it lies there: you vouch for it (needs MODEL_SIGNING_KEY)",
+    )
+    promote.add_argument(
+        "--max-churn",
+        type=_share,
+        metavar="SHARE",
+        help="refuse when more than this share of users would change their segment, 0 to 1 (default: any)",
+    )
+    promote.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="measure the churn on this history (default: as it was measured when the version was fitted)",
+    )
+    _takes_profile(promote, settings)
+    compare = command("compare", _compare, "Show which users move where when one version replaces another.")
+    compare.add_argument("before", metavar="A", help="the id of the version that is replaced")
+    compare.add_argument("after", metavar="B", help="the id of the version that replaces it")
+    _takes_history(compare, settings)
+    _takes_json(compare)
+    compare.add_argument("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
+    name = command("name", _name, "Name a segment: write a new version that differs in that name only.")
+    name.add_argument("version", metavar="VERSION", help="the version's id")
+    name.add_argument("segment", type=_at_least(0), metavar="SEGMENT", help="the segment's number")
+    name.add_argument("name", metavar="NAME", help="1 to 60 characters that no other segment is named")
+    export = command(
+        "export", _export, "Write a version in a form that other programs run, from raw fields to segment."
+    )
+    export.add_argument("version", metavar="VERSION", help="the version's id")
+    export.add_argument(
+        "--to", choices=("onnx", "sklearn"), required=True, help="an ONNX graph, or a scikit-learn Pipeline (joblib)"
+    )
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
+    making = command("keygen", _keygen, "Make a pair of keys: with the private one models are signed.")
+    making.add_argument("file", type=Path, metavar="FILE", help="the private key; the public one becomes FILE.pub")
+    command("rollback", _rollback, "Put back the version that was in production before.")
+    prune = command(
+        "prune", _prune, "Remove old versions, never the one in production nor the one that rollback would put back."
+    )
+    prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
+    return parser
+
+
+def _takes_fit_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument(
         "--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)"
     )
@@ -269,58 +358,6 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         help="put the new version into production; where one is already, fit nothing and succeed",
     )
     _takes_acceptance(fit, "with --promote: ")
-
-    assign = command("assign", _assign, "Write the segment of every user of a history with a stored version.")
-    _takes_history(assign, settings)
-    assign.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
-    assign.add_argument("--version", metavar="V", help="the version to use (default: the one in production)")
-
-    _takes_json(command("list", _list, "List the versions, oldest first."))
-    show = command("show", _show, "Show one version: its verdict, figures, columns and origin.")
-    _takes_json(show)
-    show.add_argument("version", metavar="V", help="the version's id")
-    _takes_json(command("history", _history, "Show which version was in production when."))
-
-    promote = command("promote", _promote, "Put a version into production; workers load it at their next start.")
-    promote.add_argument("version", metavar="V", help="the version's id")
-    _takes_acceptance(promote, "")
-    promote.add_argument(
-        "--max-churn",
-        type=_share,
-        metavar="SHARE",
-        help="refuse when more than this share of users would change their segment, 0 to 1 (default: any)",
-    )
-    promote.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="measure the churn on this history (default: as it was measured when the version was fitted)",
-    )
-    _takes_profile(promote, settings)
-    compare = command("compare", _compare, "Show which users move where when one version replaces another.")
-    compare.add_argument("before", metavar="A", help="the id of the version that is replaced")
-    compare.add_argument("after", metavar="B", help="the id of the version that replaces it")
-    _takes_history(compare, settings)
-    _takes_json(compare)
-    compare.add_argument("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
-    name = command("name", _name, "Name a segment: write a new version that differs in that name only.")
-    name.add_argument("version", metavar="VERSION", help="the version's id")
-    name.add_argument("segment", type=_at_least(0), metavar="SEGMENT", help="the segment's number")
-    name.add_argument("name", metavar="NAME", help="1 to 60 characters that no other segment is named")
-    export = command(
-        "export", _export, "Write a version in a form that other programs run, from raw fields to segment."
-    )
-    export.add_argument("version", metavar="VERSION", help="the version's id")
-    export.add_argument(
-        "--to", choices=("onnx", "sklearn"), required=True, help="an ONNX graph, or a scikit-learn Pipeline (joblib)"
-    )
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
-    command("rollback", _rollback, "Put back the version that was in production before.")
-    prune = command(
-        "prune", _prune, "Remove old versions, never the one in production nor the one that rollback would put back."
-    )
-    prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
-    return parser
 
 
 def _takes_history(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:

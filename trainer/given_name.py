@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -33,12 +32,13 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
     loading and publishing raise.
     """
     stored = store.load(version)
-    manifest, folder = stored.manifest, store.checked_folder(version)
+    manifest = stored.manifest
+    store.check_files(version)
     given = _checked(name, segment, manifest.id, stored.segmentation)
     segmentation = named(stored.segmentation, {segment: given})
     if FINDINGS_FILE not in manifest.files:
         raise NameRefused(f"version {manifest.id} has no {FINDINGS_FILE} to make its report from: fit it again")
-    findings = _renamed(findings_from_json((folder / FINDINGS_FILE).read_bytes()), segment, given)
+    findings = _renamed(findings_from_json(store.file(version, FINDINGS_FILE)), segment, given)
     origin = replace(findings.origin, created_at=at, parent=manifest.id, model_digest=segmentation.digest)
     findings = replace(findings, origin=origin)
     made = {
@@ -54,7 +54,7 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
             "segment_names": segmentation.names,
         }
     )
-    return store.publish(fit, _files(folder, manifest, made, {str(segment): given}))
+    return store.publish(fit, _files(store, manifest, made, {str(segment): given}))
 
 
 def print_named(manifest: Manifest, store: ModelStore, store_flag: str) -> None:
@@ -112,7 +112,7 @@ def _renamed(findings: Findings, segment: int, name: str) -> Findings:
 
 
 def _files(
-    old: Path, manifest: Manifest, made: Mapping[str, bytes], names: Mapping[str, str]
+    store: ModelStore, manifest: Manifest, made: Mapping[str, bytes], names: Mapping[str, str]
 ) -> Callable[[Path], None]:
     """A function that writes the files of the new version: made anew, with the name changed, or as they were."""
 
@@ -120,17 +120,17 @@ def _files(
         for file, content in made.items():
             (new / file).write_bytes(content)
         for file in manifest.files.keys() - made.keys():
+            store.copy_file(manifest.id, file, new / file)
             if file in TABLES:
-                _rewrite(old / file, new / file, names)
-            else:
-                shutil.copyfile(old / file, new / file)
+                _rewrite(new / file, names)
 
     return write
 
 
-def _rewrite(old: Path, new: Path, names: Mapping[str, str]) -> None:
-    """A table with the names (by number) in its column segment_name; a row at a time, since there may be millions."""
-    with old.open(encoding="utf-8", newline="") as read, new.open("w", encoding="utf-8", newline="") as written:
+def _rewrite(path: Path, names: Mapping[str, str]) -> None:
+    """Put the names (by number) into the column segment_name; a row at a time, since there may be millions."""
+    renamed = path.with_name(f".{path.name}")
+    with path.open(encoding="utf-8", newline="") as read, renamed.open("x", encoding="utf-8", newline="") as written:
         rows, writer = csv.reader(read), csv.writer(written, lineterminator="\n")
         header = next(rows)
         writer.writerow(header)
@@ -139,3 +139,4 @@ def _rewrite(old: Path, new: Path, names: Mapping[str, str]) -> None:
         for row in rows:
             row[at] = names.get(row[at - 1], row[at])
             writer.writerow(row)
+    renamed.replace(path)

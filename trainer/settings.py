@@ -1,19 +1,28 @@
-"""What the environment says to the trainer: the two settings that it shares with the worker."""
+"""What the environment says to the trainer: where models lie, what they are fitted for, whose signatures count."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class TrainerSettings(BaseSettings):
-    """Defaults of --models and --profile: MODELS_DIR and PROFILE_CLASS, from the environment or from .env."""
+    """Settings from the environment or from .env, named as the worker's; the private key is the trainer's only."""
 
     # As the worker reads them, so that both find the same store.
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True
+        frozen=True,
+        extra="ignore",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     models_dir: Path = Path("model-store")
     profile_class: str = "schemas:UserProfile"
+    model_signing_key: SecretStr | None = None
+    model_public_key: str | None = None
+    model_min_sequence: int = Field(0, ge=0, lt=2**53)

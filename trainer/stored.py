@@ -7,13 +7,22 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from models.errors import ModelError
+from models.aliases import AliasEntry
+from models.churn import ChurnLimit
+from models.errors import ModelError, NotSigned
 from models.manifest import Churn, Manifest, Verdict
-from models.store import PROMOTABLE, AliasEntry, ChurnLimit, ModelStore
+from models.store import PROMOTABLE, ModelStore
+from models.version_folder import Signature
 from trainer.console import print_facts, print_table
 from trainer.summary import ACCEPTED, churn_in_words, facts_of, figure, origin_of
 
 PRODUCTION = "production"
+
+_SIGNATURES = {
+    Signature.VERIFIED: "verified",
+    Signature.UNCHECKED: "not checked: MODEL_PUBLIC_KEY is not set",
+    Signature.NONE: "none",
+}
 
 
 def list_versions(store: ModelStore) -> None:
@@ -24,7 +33,7 @@ def list_versions(store: ModelStore) -> None:
         return
     production, accepted = _production(store), store.accepted_without_structure()
     print_table(
-        ("version", "created", "verdict", "segments", "silhouette", "users", "alias", ""),
+        ("version", "created", "verdict", "segments", "silhouette", "users", "signature", "alias", ""),
         [
             (
                 manifest.id,
@@ -33,6 +42,7 @@ def list_versions(store: ModelStore) -> None:
                 str(manifest.k),
                 figure(manifest.silhouette),
                 f"{manifest.rows:,}",
+                store.signature(manifest.id),
                 PRODUCTION if manifest.id == production else "",
                 ACCEPTED if manifest.id in accepted else "",
             )
@@ -61,6 +71,7 @@ def show(store: ModelStore, version: str) -> None:
         [
             *facts_of(manifest, accepted),
             ("alias", PRODUCTION if manifest.id == _production(store) else "none"),
+            ("signature", _SIGNATURES[store.signature(version)]),
             *origin_of(manifest, accepted),
         ],
         to_copy=[("history", f"SHA-256 {manifest.data_sha256}"), ("files", str(store.folder(version)))],
@@ -79,7 +90,7 @@ def history(store: ModelStore) -> None:
         print(f"no version in {store.root} was promoted yet: promote one with `segment-trainer promote VERSION`")
         return
     print_table(
-        ("at", "action", "version", "before", "verdict", ""),
+        ("at", "action", "version", "before", "verdict", "sequence", ""),
         [
             (
                 f"{entry.at:%Y-%m-%d %H:%M:%S %Z}",
@@ -87,6 +98,7 @@ def history(store: ModelStore) -> None:
                 entry.version,
                 entry.previous or "none",
                 entry.verdict,
+                "unsigned" if entry.sequence is None else str(entry.sequence),
                 ACCEPTED if entry.accepted_no_structure else "",
             )
             for entry in entries
@@ -125,6 +137,15 @@ def promote(
     print("; ".join([*said, "workers load it at their next start"]))
 
 
+def sign(store: ModelStore, version: str) -> None:
+    """Sign a version as it lies there, and print so; one that is signed already stays as it is."""
+    try:
+        store.manifest(version)
+    except NotSigned:
+        store.sign(version)
+        print(f"{version} is signed now, as it lies in {store.root}")
+
+
 def rollback(store: ModelStore, at: datetime) -> None:
     """Put back what was in production before, and print so; raises PromotionRefused when there is nothing before."""
     entry = store.rollback(PRODUCTION, at)
@@ -145,6 +166,8 @@ def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
     for version in store.version_ids():
         try:
             versions.append(store.manifest(version))
+        except NotSigned as error:
+            unread.append(f"not signed: {error}")
         except ModelError as error:
             unread.append(f"damaged: {error}")
     return versions, unread
@@ -162,6 +185,7 @@ def _said(entry: AliasEntry) -> str:
 def _as_json(manifest: Manifest, store: ModelStore) -> dict[str, Any]:
     return {
         **manifest.model_dump(mode="json"),
+        "signature": store.signature(manifest.id),
         "aliases": [PRODUCTION] if manifest.id == _production(store) else [],
         "accepted_no_structure": manifest.id in store.accepted_without_structure(),
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from models.errors import ModelError
+from models.keyring import keyring
 from models.store import ModelStore, StoredModel
 from schemas.roles import load_profile_class
 from worker.settings import Settings
@@ -23,12 +24,13 @@ class ServedModel:
 def load_model(settings: Settings) -> ServedModel:
     """The version that MODEL_ALIAS names now, with the class PROFILE_CLASS that it was fitted for.
 
-    Raises ModelError when there is none, it is damaged or of another format, or was fitted for another class;
-    ProfileClassError when the class cannot be loaded.
+    Raises ModelError when there is none, it is damaged, of another format or fitted for another class, or is not what
+    the owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
+    keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
     try:
-        stored = ModelStore(settings.models_dir).load_alias(settings.model_alias)
+        stored = ModelStore(settings.models_dir, keys).load_alias(settings.model_alias)
     except OSError as error:
         raise ModelError(
             f"the model store {settings.models_dir} cannot be read ({error.strerror or error}): "

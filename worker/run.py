@@ -78,7 +78,14 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
     version, segmentation = model.stored.manifest.id, model.stored.segmentation
     fields = [field.name for field in profile_fields(model.profile_class)]
     metrics.model_loaded(version, segmentation.digest, segmentation.names, fields)
-    _log.info("model_loaded", version=version, segments=segmentation.k, verdict=model.stored.manifest.verdict)
+    _log.info(
+        "model_loaded",
+        version=version,
+        segments=segmentation.k,
+        verdict=model.stored.manifest.verdict,
+        # The least that MODEL_MIN_SEQUENCE may ask for from now on; none where nothing is signed.
+        sequence=model.stored.sequence,
+    )
     return model
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from models.churn import ChurnLimit
 from models.errors import (
     AliasNotFound,
     ModelError,
@@ -18,7 +19,7 @@ from models.errors import (
 )
 from models.manifest import Churn, LineageFigures, Manifest, Verdict
 from models.segmentation import Segmentation
-from models.store import PROMOTABLE, ChurnLimit, ModelStore
+from models.store import PROMOTABLE, ModelStore
 from tests.unit.fitted import files_of, fit, publish, segmentation
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

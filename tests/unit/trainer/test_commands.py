@@ -281,7 +281,7 @@ def test_list_show_and_history_print_for_people(here: Path, run: Run, ids: dict[
     run("promote", ids["clear"], "--models", "store")
     _, output, _ = run("list", "--models", "store")
     header, *lines = output.splitlines()
-    assert header.split() == ["version", "created", "verdict", "segments", "silhouette", "users", "alias"]
+    assert header.split() == ["version", "created", "verdict", "segments", "silhouette", "users", "signature", "alias"]
     assert sorted(line.split()[0] for line in lines) == sorted(ids.values())
     (produced,) = (line for line in lines if line.endswith("production"))
     assert ids["clear"] in produced

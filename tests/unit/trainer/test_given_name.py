@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_leaves_no_new_version(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.given_name.shutil.copyfile", full)
+    monkeypatch.setattr("models.version_folder.shutil.copyfileobj", full)
     with pytest.raises(PublishFailed, match="No space left on device"):
         give_name(store, version.id, 4, "Big spenders", LATER)
     assert store.versions() == (version,)

@@ -60,9 +60,9 @@ def test_a_damaged_model_is_refused(store: ModelStore) -> None:
 
 
 def test_a_store_that_may_not_be_read_is_named(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(_: Path) -> bytes:
+    def forbidden(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr("models.files.read", forbidden)
     with pytest.raises(ModelError, match=r"store cannot be read \(Permission denied\): check MODELS_DIR"):
         load_model(Settings(models_dir=store.root))

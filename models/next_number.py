@@ -1,0 +1,45 @@
+"""The next number: the least stable number that no segment of any version has or had, in a file of its own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import files
+from models.errors import ModelError
+
+# Far more digits than a number has, for an editor that left spaces behind.
+_FILE_MAX_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NextNumberFile:
+    """The file; whoever writes to it holds the lock of the store."""
+
+    path: Path
+
+    def read(self) -> int | None:
+        """The number, or None where there is no file; raises ModelError for a file that holds none."""
+        try:
+            content = files.read(self.path, _FILE_MAX_BYTES).decode("utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._damaged(str(error.strerror)) from error
+        if not re.fullmatch(r"[0-9]{1,9}", content, re.ASCII):
+            raise self._damaged("it is no number")
+        return int(content)
+
+    def write(self, number: int) -> None:
+        """Put another number there: the old one or the new one is read, never a part of one."""
+        unfinished = self.path.with_name(f".unfinished-{self.path.name}")
+        unfinished.unlink(missing_ok=True)
+        with files.opened_to_write(unfinished) as file:
+            file.write(f"{number}\n".encode())
+        files.sync(unfinished)
+        unfinished.replace(self.path)
+        files.sync(self.path.parent)
+
+    def _damaged(self, reason: str) -> ModelError:
+        return ModelError(f"{self.path} is damaged ({reason}): remove it, the manifests say what it said")

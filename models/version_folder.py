@@ -1,0 +1,191 @@
+"""The folder of one version: its manifest, the signature of that, and the files whose digests it holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import file_digest
+from io import BufferedReader
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models import files
+from models.errors import KeyUnusable, ModelFormatError, NotSigned, VersionDamaged
+from models.golden import Golden
+from models.keyring import Keyring
+from models.keys import Purpose, SigningKey
+from models.manifest import MANIFEST_FORMAT, Manifest, sha256
+from models.segmentation import Segmentation
+
+MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "manifest.sig"
+
+# A manifest of a thousand columns has some 100 kB, and a model of them well under a megabyte.
+_MANIFEST_MAX_BYTES = 4 * 1024 * 1024
+_FILE_MAX_BYTES = 16 * 1024 * 1024
+# 88 characters and the end of the line.
+_SIGNATURE_MAX_BYTES = 100
+# Tables have a row for each user; they are never held in memory.
+TABLE_MAX_BYTES = 64 * 1024**3
+
+
+class Signature(StrEnum):
+    """What is known of a version's signature."""
+
+    VERIFIED = "verified"
+    UNCHECKED = "unchecked"
+    """There is one, and no key to check it with."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFolder:
+    """A folder, and the keys by which what is in it is believed."""
+
+    path: Path
+    keys: Keyring
+
+    def manifest(self) -> Manifest:
+        """The manifest; where keys are trusted, no byte of one that they have not signed is parsed.
+
+        Raises NotSigned, VersionDamaged or ModelFormatError.
+        """
+        content = self._read(MANIFEST_FILE, _MANIFEST_MAX_BYTES)
+        if self.keys.trusted is not None and not self.keys.trusted.signed(
+            Purpose.MANIFEST, content, self._signature() or b""
+        ):
+            raise NotSigned(
+                f"version {self.path.name} is not signed by a key of MODEL_PUBLIC_KEY, or its manifest was altered "
+                f"since: fit it again with MODEL_SIGNING_KEY set, or restore {self.path} from a backup"
+            )
+        return self._parsed(content)
+
+    def signature(self) -> Signature:
+        """What is known of the signature, once `manifest` has returned."""
+        if self.keys.trusted is not None:
+            return Signature.VERIFIED
+        return Signature.NONE if self._signature() is None else Signature.UNCHECKED
+
+    def sign(self) -> None:
+        """Sign the version as it lies here, checked in every other way; whoever does so vouches for it.
+
+        Raises KeyUnusable without a key to sign with, and whatever `manifest`, `model` and `check_files` raise.
+        """
+        key = self.keys.signing
+        if key is None:
+            raise KeyUnusable("a version can be signed with MODEL_SIGNING_KEY only: set it to the private key's path")
+        content = self._read(MANIFEST_FILE, _MANIFEST_MAX_BYTES)
+        manifest = self._parsed(content)
+        self.check_files(manifest)
+        self.model(manifest)
+        unfinished = self.path / f".unfinished-{SIGNATURE_FILE}"
+        unfinished.unlink(missing_ok=True)
+        write_signature(unfinished, content, key)
+        unfinished.replace(self.path / SIGNATURE_FILE)
+        files.sync(self.path)
+
+    def model(self, manifest: Manifest) -> Segmentation:
+        """The model, its digest, format and golden rows checked; raises VersionDamaged or ModelFormatError."""
+        model = self.content(manifest, "model.json")
+        golden = self.content(manifest, "golden.json")
+        try:
+            segmentation = Segmentation.from_json(model)
+            Golden.from_json(golden).check(segmentation)
+        except ModelFormatError as error:
+            raise ModelFormatError(
+                f"version {manifest.id} in {self.path.parent.parent} cannot be used: {error}"
+            ) from error
+        return segmentation
+
+    def content(self, manifest: Manifest, name: str) -> bytes:
+        """The bytes of a file, as they were published; raises VersionDamaged."""
+        content = self._read(name, _FILE_MAX_BYTES)
+        if manifest.files.get(name) != sha256(content):
+            raise self._damaged(name)
+        return content
+
+    def copy(self, manifest: Manifest, name: str, to: Path) -> None:
+        """Copy a file of any size, and raise VersionDamaged unless the copy is what was published."""
+        with self._opened(name) as source, to.open("xb") as copy:
+            shutil.copyfileobj(source, copy)
+        # The copy and not the original, which somebody may change in between.
+        if files.digest(to, TABLE_MAX_BYTES) != manifest.files.get(name):
+            raise self._damaged(name)
+
+    def check_files(self, manifest: Manifest) -> None:
+        """Raise VersionDamaged unless each file is what was published."""
+        for name, published in manifest.files.items():
+            with self._opened(name) as file:
+                if file_digest(file, "sha256").hexdigest() != published:
+                    raise self._damaged(name)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BufferedReader]:
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(files.opened(self.path / name, TABLE_MAX_BYTES))
+            except OSError as error:
+                raise self._unread(name, error) from error
+            yield file
+
+    def _parsed(self, content: bytes) -> Manifest:
+        try:
+            head = _Head.model_validate_json(content)
+            if head.format != MANIFEST_FORMAT:
+                raise ModelFormatError(
+                    f"version {self.path.name} has format {head.format}, this release reads {MANIFEST_FORMAT}: "
+                    "upgrade this program, or fit the model again with this release"
+                )
+            manifest = Manifest.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise VersionDamaged(
+                f"{self.path / MANIFEST_FILE} is damaged ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+                "restore it from a backup, or promote another version"
+            ) from error
+        if manifest.id != self.path.name:
+            raise VersionDamaged(f"{self.path} holds the manifest of version {manifest.id}: the folder was renamed")
+        return manifest
+
+    def _signature(self) -> bytes | None:
+        try:
+            return files.read(self.path / SIGNATURE_FILE, _SIGNATURE_MAX_BYTES).strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unread(SIGNATURE_FILE, error) from error
+
+    def _read(self, name: str, most_bytes: int) -> bytes:
+        try:
+            return files.read(self.path / name, most_bytes)
+        except OSError as error:
+            raise self._unread(name, error) from error
+
+    def _unread(self, name: str, error: OSError) -> VersionDamaged:
+        return VersionDamaged(
+            f"{self.path / name} cannot be read ({error.strerror}): restore it from a backup, or use another version"
+        )
+
+    def _damaged(self, name: str) -> VersionDamaged:
+        return VersionDamaged(
+            f"{self.path / name} is not what was published (its SHA-256 differs from the manifest's): "
+            "restore it from a backup, or use another version"
+        )
+
+
+class _Head(BaseModel):
+    """The part of a manifest that every format has."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: int
+
+
+def write_signature(path: Path, manifest: bytes, key: SigningKey) -> None:
+    """Write the signature of a manifest's bytes into a new file, to stay there."""
+    path.write_bytes(key.sign(Purpose.MANIFEST, manifest) + b"\n")
+    files.sync(path)
