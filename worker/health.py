@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import faulthandler
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from worker.deadline import StopSignal
 from worker.transport import PartitionProgress
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ def _told(position: int | None) -> str:
 class HealthWatch:
     """Asks for the partitions' progress at intervals, on a thread of its own, and answers probes from any thread.
 
-    A probe never waits for a broker.
+    A probe never waits for a broker. A stall is told in the log once, with the stacks of all threads: whoever restarts
+    what is not alive takes with it the only trace of what it waited for.
     """
 
     def __init__(
@@ -77,11 +83,14 @@ class HealthWatch:
         stop: StopSignal,
         sampled: Callable[[tuple[PartitionProgress, ...]], None],
         clock_s: Callable[[], float] = time.monotonic,
+        show_stacks: Callable[[], None] = faulthandler.dump_traceback,
     ) -> None:
         self._window_s = window_s
         self._stop = stop
         self._sampled = sampled
         self._clock_s = clock_s
+        self._show_stacks = show_stacks
+        self._stall_told = False
         self._watch: Watch = {}
         self._not_ready_because: str | None = "starting"
         self._joined: Callable[[], bool] = lambda: False
@@ -121,3 +130,11 @@ class HealthWatch:
             partitions = progress()
             self._sampled(partitions)
             self._watch = watched(self._watch, partitions, self._clock_s())
+            self._tell_stall()
+
+    def _tell_stall(self) -> None:
+        live = self.live()
+        if not live.healthy and not self._stall_told:
+            _log.error("stalled", reason=live.reason, next="/livez answers 503; the stacks of all threads follow")
+            self._show_stacks()
+        self._stall_told = not live.healthy

@@ -108,7 +108,7 @@ class GroupReader:
         """Whether this process is a member of the group; from any thread."""
         return self.membership() is not None
 
-    def poll(self) -> Batch | None:
+    def poll(self, max_events: int) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 
         Raises NowhereToBegin when a partition has no offset to go on from, and WorkerError.
@@ -128,7 +128,7 @@ class GroupReader:
             self._partitions_then = self._partitions()
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client knows no public way
         with self._step("polling"):
-            records = self._gather()
+            records = self._gather(max_events)
         self._require_instance_id()
         if not records:
             return None
@@ -164,7 +164,7 @@ class GroupReader:
         with self._deadline.within(STEP_LONGEST_S, "leaving the group"):
             self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
-    def _gather(self) -> list[Record]:
+    def _gather(self, max_events: int) -> list[Record]:
         settings = self._settings
         records: list[Record] = []
         bytes_left = settings.worker_batch_max_bytes
@@ -172,7 +172,7 @@ class GroupReader:
         until: float | None = None
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
-            most = min(settings.worker_batch_max_events - len(records), max(1, bytes_left // self._largest_bytes))
+            most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
             sizes: list[int] = []
             for partition, rows in self._consumer.poll(timeout_ms=wait_ms, max_records=most).items():
                 topic, number = partition
@@ -185,7 +185,7 @@ class GroupReader:
             if sizes:
                 self._largest_bytes = max(1, *sizes)
                 bytes_left -= sum(sizes)
-            if len(records) >= settings.worker_batch_max_events or bytes_left < self._largest_bytes:
+            if len(records) >= max_events or bytes_left < self._largest_bytes:
                 return records
             if until is None:
                 until = time.monotonic() + settings.worker_batch_max_wait_ms / 1000

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
+from worker.batch_limit import BatchLimit
 from worker.deadline import Deadline, StopSignal
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka_consumer import GroupReader
@@ -33,27 +34,38 @@ class KafkaTransport:
         self._settings = settings
         self._reader = reader
         self._transactions = transactions
+        self._batch_limit = BatchLimit(settings)
+        self._polled_at_s = 0.0
         self._closed = False
 
     def poll(self) -> Batch | None:
         """The next batch, or None when nothing came within a short wait."""
         try:
-            return self._reader.poll()
+            return self._reader.poll(self._batch_limit.events)
         except NowhereToBegin as error:
             self._begin(error.out_of_range)
             return None
+        finally:
+            self._polled_at_s = time.monotonic()
 
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
         if len(outcome.results) + len(outcome.rejected) != len(batch.records):
             raise ValueError("an outcome must hold exactly one message for each record")
-        if self._reader.membership() != batch.membership:
-            raise RetryBatchError("the group rebalanced while the batch was in hand")
         messages = {
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
-        self._transactions.commit(messages, batch.next_offsets, batch.membership, self._notes(batch.next_offsets))
+        notes = dict.fromkeys(batch.next_offsets, self._reader.topic_id)
+        begun_at_s = time.monotonic()
+        try:
+            if self._reader.membership() != batch.membership:
+                raise RetryBatchError("the group rebalanced while the batch was in hand")
+            self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
+        finally:
+            # Also when it failed, which is what a batch that takes too long does.
+            now_s = time.monotonic()
+            self._batch_limit.took(len(batch.records), now_s - self._polled_at_s, now_s - begun_at_s)
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
@@ -81,9 +93,6 @@ class KafkaTransport:
     def joined(self) -> bool:
         """Whether this process is a member of its group, even one without a partition; from any thread."""
         return self._reader.joined
-
-    def _notes(self, offsets: Iterable[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
-        return dict.fromkeys(offsets, self._reader.topic_id)
 
     def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
         # Seen first: were it seen after, the broker would take offsets for partitions that are gone.

@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
 from worker.deadline import Deadline
+from worker.errors import ExitStatus, StopProcessError
 from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.records import Membership, Message
@@ -19,6 +20,8 @@ from worker.settings import Settings
 
 # Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
 GRACE_S = 5.0
+# The coordinator looks for what is past its timeout every 10 s.
+ABORT_GRACE_S = 15.0
 CLOSE_S = 1.0
 # Sending begins at the flush, so that a transaction is one batch for each partition.
 LINGER_MS = 200
@@ -43,19 +46,29 @@ class Transactions:
         self._transactional_id = transactional_id
         self._deadline = deadline
         self._producer: Any = None
+        self._left_open = False
+        self._not_ended_since_s: float | None = None
 
     @property
     def longest_s(self) -> float:
         """How long one transaction may take, all waits included, before the process ends."""
         return self._settings.worker_transaction_timeout_ms / 1000 + GRACE_S
 
+    @property
+    def _abort_longest_s(self) -> float:
+        return self._settings.worker_transaction_timeout_ms / 1000 + ABORT_GRACE_S
+
     def open(self) -> None:
-        """Take over the transactional id, unless it is held; an unfinished transaction of before is over then."""
+        """Take over the transactional id, unless it is held; an unfinished transaction of before is aborted then.
+
+        Raises RetryBatchError, and StopProcessError when brokers answer and a transaction that failed is still not
+        aborted long after its timeout.
+        """
         if self._producer is not None:
             return
         timeout_ms = self._settings.worker_transaction_timeout_ms
         try:
-            with self._deadline.within(self.longest_s, "connecting the producer"):
+            with self._deadline.within(self.longest_s, "opening the producer"):
                 self._producer = connected(
                     KafkaProducer,
                     **self._connection,
@@ -77,7 +90,8 @@ class Transactions:
                 )
                 self._producer.init_transactions()
         except KafkaError as error:
-            raise self._failed(error, (), "opening the producer") from error
+            raise self._not_opened(error) from error
+        self._left_open, self._not_ended_since_s = False, None
 
     def commit(
         self,
@@ -98,6 +112,7 @@ class Transactions:
         try:
             with self._deadline.within(self.longest_s, "committing a batch"):
                 producer.begin_transaction()
+                self._left_open = True
                 send = producer.send
                 for topic, several in messages.items():
                     futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
@@ -115,6 +130,7 @@ class Transactions:
                 producer.commit_transaction()
                 # A commit that returns proves nothing by itself: it also does when a record was lost on the way.
                 _require_arrived(futures)
+                self._left_open = False
         except KafkaError as error:
             raise self._failed(error, futures, "committing a batch") from error
         except BaseException:
@@ -136,6 +152,23 @@ class Transactions:
     def close(self) -> None:
         """Release the producer; the last transaction is over or counts as aborted."""
         self.discard()
+
+    def _not_opened(self, error: KafkaError) -> Exception:
+        brokers_answer = self._producer is not None
+        failure = self._failed(error, (), "opening the producer")
+        if not (brokers_answer and self._left_open):
+            self._not_ended_since_s = None
+            return failure
+        now_s = time.monotonic()
+        since_s = self._not_ended_since_s = self._not_ended_since_s or now_s
+        if isinstance(failure, StopProcessError) or now_s - since_s < self._abort_longest_s:
+            return failure
+        return StopProcessError(
+            f"the last transaction of {self._transactional_id} failed and could not be aborted for "
+            f"{now_s - since_s:.0f} s ({error}); start again, and if that does not help look at what its coordinator "
+            f"says: kafka-transactions describe --transactional-id {self._transactional_id}",
+            ExitStatus.RESTART,
+        )
 
     def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str) -> Exception:
         causes = tuple(_causes(error, self._producer, futures))

@@ -1,7 +1,7 @@
 """A worker without a model, to be stopped and killed: it marks each value with its own name and sends it on.
 
-Arguments: settings as JSON, its name, and optionally a place `step:n`, where the n-th transaction stands still in front
-of `step` (send_offsets_to_transaction or commit_transaction) after saying so, until SIGUSR1.
+Arguments: settings as JSON, its name, and optionally a place `step:n`: it stands still in front of the n-th call of
+`step` (init_transactions, send_offsets_to_transaction or commit_transaction) after saying so, until SIGUSR1.
 """
 
 from __future__ import annotations

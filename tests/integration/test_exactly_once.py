@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.errors import KafkaTimeoutError
 
 from demo.broker import Broker
 from tests.integration.brokers import Program, Programs, TestBroker
 from tests.integration.kafka_world import KafkaWorld, echo
-from tests.unit.worker.transport_contract import next_batch, until, work_off
-from worker.errors import RetryBatchError, StopProcessError
+from tests.unit.worker.transport_contract import PATIENCE_S, next_batch, until, work_off
+from worker import kafka_producer
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka_io import KafkaTransport
 from worker.records import Message, Outcome
 
 
@@ -75,9 +78,7 @@ def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWo
     kafka.send(b"a", b"b", partition=0)
     batch = next_batch(transport)
     # As after a timeout, the coordinator ends the transaction and moves on to the next epoch.
-    fence: Any = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"{kafka.group}-one")
-    fence.init_transactions()
-    fence.close()
+    fence(kafka, "one")
     with pytest.raises(RetryBatchError):
         transport.commit(batch, echo(batch.records))
     transport.rewind()
@@ -179,6 +180,89 @@ def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: Ka
     assert "committing a batch" in worker.log
     assert "in send_offsets_to_transaction" in worker.log
     assert kafka.values(kafka.output) == []
+
+
+def fence(kafka: KafkaWorld, instance_id: str) -> None:
+    """Take over a worker's transactional id, as its coordinator does after a timeout."""
+    producer: Any = KafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"{kafka.group}-{instance_id}"
+    )
+    producer.init_transactions()
+    producer.close()
+
+
+def test_an_abort_without_end_ends_the_process_and_shows_where_it_waited(kafka: KafkaWorld, programs: Programs) -> None:
+    # A transaction that failed is aborted by the next producer that takes over its id.
+    identity = {"worker_instance_id": "one", "worker_transaction_timeout_ms": 2_000}
+    worker = start(programs, kafka, "waiting", "init_transactions:2", **identity)
+    kafka.send(b"a", partition=0)
+    worker.wait_for_log("batch of 1")
+    fence(kafka, "one")
+    kafka.send(b"b", partition=0)
+    worker.wait_for_log("standing still")
+    assert worker.wait() == 1
+    assert "deadline_passed" in worker.log
+    assert "opening the producer" in worker.log
+    assert "in open" in worker.log
+    assert kafka.values(kafka.output) == [b"a|waiting"]
+
+
+def test_an_abort_that_keeps_failing_while_brokers_answer_ends_the_worker(
+    kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "ABORT_GRACE_S", 0.0)
+    transport = kafka.open(worker_instance_id="one", worker_transaction_timeout_ms=1_000)
+    kafka.send(b"a", partition=0)
+    batch = next_batch(transport)
+    fence(kafka, "one")
+    with pytest.raises(RetryBatchError):
+        transport.commit(batch, echo(batch.records))
+
+    def refused(_: object) -> None:
+        raise KafkaTimeoutError("the coordinator says nothing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KafkaProducer, "init_transactions", refused)
+        with pytest.raises(RetryBatchError):
+            transport.rewind()
+        error = until(lambda: stopped_by_rewind(transport))
+    assert error.exit_status == ExitStatus.RESTART
+    assert f"the last transaction of {kafka.group}-one failed and could not be aborted" in str(error)
+    transport.close()
+    work_off(kafka.open(worker_instance_id="one"), 1)
+    assert kafka.values(kafka.output) == [b"a"]
+
+
+def stopped_by_rewind(transport: KafkaTransport) -> StopProcessError | None:
+    try:
+        transport.rewind()
+    except RetryBatchError:
+        return None
+    except StopProcessError as error:
+        return error
+    return None
+
+
+def test_a_transaction_left_hanging_by_a_dead_worker_keeps_readers_no_longer_than_its_timeout_and_the_brokers_scan(
+    broker: TestBroker, programs: Programs
+) -> None:
+    timeout_s, scan_s = 3.0, 1.0
+    with KafkaWorld(broker.bootstrap_servers, partitions=1) as kafka:
+        worker = start(programs, kafka, "dead", "commit_transaction:2", worker_transaction_timeout_ms=3_000)
+        kafka.send(b"a")
+        worker.wait_for_log("standing still")
+        begun = time.monotonic()
+        worker.kill()
+        kafka._producer.send(kafka.output, b"after it").get(timeout=PATIENCE_S)
+        assert kafka.values(kafka.output, "read_uncommitted") == [b"a|dead", b"after it"]
+        # Behind the open transaction, although it is no part of it.
+        assert kafka.values(kafka.output) == []
+        until(lambda: kafka.values(kafka.output) or None)
+        held_s = time.monotonic() - begun
+        assert kafka.values(kafka.output) == [b"after it"]
+    print(f"a reader waited {held_s:.1f} s for a transaction with a timeout of {timeout_s:g} s")
+    # Half a minute is what a loaded machine may add.
+    assert held_s < timeout_s + scan_s + 30
 
 
 def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, programs: Programs) -> None:

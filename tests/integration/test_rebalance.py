@@ -1,6 +1,7 @@
 """A group whose members come and go: nobody's records are lost, nobody's count twice."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.future import Future
 from kafka.structs import OffsetAndMetadata, TopicPartition
+from structlog.testing import capture_logs
 
 from tests.integration.brokers import TestBroker
 from tests.integration.kafka_world import KafkaWorld, echo, looping
 from tests.unit.worker.transport_contract import PATIENCE_S, next_batch, until, values, work_off
 from worker import kafka_consumer, kafka_positions
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.health import HealthWatch
 from worker.kafka_io import KafkaTransport
 from worker.records import Batch
 
@@ -114,6 +117,43 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
     first.rewind()
     work_off(first, 1)
     assert kafka.values(kafka.output) == [b"a"]
+
+
+def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_same(kafka: KafkaWorld) -> None:
+    # A group that was deleted counts its generations anew.
+    first = kafka.open(worker_on_expired_offsets="earliest")
+    kafka.send(b"a", partition=0)
+    stale = next_batch(first)
+    kafka.expel_members()
+    kafka.admin.delete_groups([kafka.group])
+    until(lambda: not first.joined or None)
+    again = next_batch(first)
+    assert again.membership.generation == stale.membership.generation
+    assert again.membership.member_id != stale.membership.member_id
+    with pytest.raises(RetryBatchError, match="rebalanced"):
+        first.commit(stale, echo(stale.records))
+    first.commit(again, echo(again.records))
+    assert kafka.values(kafka.output) == [b"a"]
+
+
+def test_a_partition_that_leaves_advances_elsewhere_and_returns_is_read_from_its_committed_offset(
+    kafka: KafkaWorld,
+) -> None:
+    first = kafka.open()
+    kafka.send(b"0", b"1", partition=0)
+    stale = next_batch(first)
+    kafka.expel_members()
+    second = kafka.open()
+    work_off(second, 2)
+    kafka.send(b"2", partition=0)
+    work_off(second, 1)
+    second.close()
+    with pytest.raises(RetryBatchError):
+        first.commit(stale, echo(stale.records))
+    first.rewind()
+    kafka.send(b"3", partition=0)
+    assert values(next_batch(first)) == [b"3"]
+    assert kafka.values(kafka.output) == [b"0", b"1", b"2"]
 
 
 def test_a_partition_kept_through_a_lost_membership_is_read_from_its_committed_offset(kafka: KafkaWorld) -> None:
@@ -267,3 +307,59 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
             caught.append(error)
     assert "instance id one" in str(caught[0])
     assert kafka.values(kafka.output) == []
+
+
+def test_batches_too_slow_for_the_poll_interval_become_smaller_until_they_get_through(kafka: KafkaWorld) -> None:
+    kafka.send(*(b"%d" % n for n in range(48)), partition=0)
+    worker = kafka.open(worker_max_poll_interval_ms=1_500)
+    sizes: list[int] = []
+    refused = 0
+    with capture_logs() as logs:
+        while len(kafka.values(kafka.output)) < 48:
+            batch = next_batch(worker)
+            sizes.append(len(batch.records))
+            # What the work costs: all of them at once take longer than a member may be silent.
+            time.sleep(0.05 * len(batch.records))
+            try:
+                worker.commit(batch, echo(batch.records))
+            except RetryBatchError:
+                refused += 1
+                worker.rewind()
+    assert sizes[0] > 30
+    assert refused < 4
+    assert max(sizes[2:]) <= 12
+    assert kafka.values(kafka.output) == [b"%d" % n for n in range(48)]
+    assert "batch_limit_lowered" in [entry["event"] for entry in logs]
+
+
+def test_a_partition_that_stands_still_after_a_rebalance_is_no_longer_alive_while_others_move(
+    kafka: KafkaWorld,
+) -> None:
+    transport = kafka.open()
+    shown: list[str] = []
+    health = HealthWatch(1.0, threading.Event(), lambda _: None, show_stacks=lambda: shown.append(health.live().reason))
+    with looping(transport) as seen:
+        kafka.send(b"before", partition=0)
+        until(lambda: seen.records or None)
+        health.running(transport.progress, lambda: transport.joined)
+        kafka.expel_members()
+        until(lambda: not transport.joined or None)
+        until(lambda: (transport.joined and len(transport.progress()) == 4) or None)
+        # As kafka-python before 3.0.12 left it: assigned, and never fetched again.
+        silent = TopicPartition(kafka.input, 0)
+        transport._reader._consumer.pause(silent)
+        kafka.send(b"silent", partition=0)
+
+        def stalled() -> bool | None:
+            kafka.send(b"moving", partition=1)
+            return not health.live().healthy or None
+
+        until(stalled)
+        until(lambda: shown or None)
+        assert f"{kafka.input}/0 at offset 1" in shown[0]
+        assert f"{kafka.input}/1" not in shown[0]
+        transport._reader._consumer.resume(silent)
+        until(lambda: health.live().healthy or None)
+        until(lambda: b"silent" in [record.value for record in seen.records] or None)
+    health.not_ready("over")
+    assert len(shown) == 1

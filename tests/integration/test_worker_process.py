@@ -144,6 +144,23 @@ def lags(site: WorkerSite) -> list[float]:
     return [float(line.split()[-1]) for line in text.splitlines() if line.startswith("segment_worker_lag_events{")]
 
 
+def test_of_two_workers_with_one_instance_id_one_ends_with_2_and_names_it_and_the_other_works_on(
+    site: WorkerSite, programs: Programs, tmp_path: Path
+) -> None:
+    other = worker_site(programs, site.bootstrap_servers, site.name, tmp_path)
+    workers = [place.start_ready(WORKER_INSTANCE_ID="one") for place in (site, other)]
+    wait_until(lambda: not all(worker.running() for worker in workers), "one of two workers to end")
+    (ended,) = [worker for worker in workers if not worker.running()]
+    (left,) = [worker for worker in workers if worker.running()]
+    assert ended.wait() == 2
+    (said,) = [line for line in ended.log.splitlines() if line.startswith("segment-worker: ")]
+    assert f"instance id one of group {site.name} is used by another worker, which took this one's place" in said
+    assert "give each worker its own WORKER_INSTANCE_ID" in said
+    site.send(events(20))
+    assert len(site.wait_for_outcomes(20)) == 20
+    assert left.stop() == 0
+
+
 def test_a_worker_without_a_partition_is_ready(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
     first = bare_site(broker, programs, tmp_path)
     first.create_topics(partitions=1)
@@ -183,13 +200,16 @@ def test_transactions_of_an_upstream_leave_no_lag_that_looks_like_a_stall(site: 
 def test_a_worker_that_makes_no_progress_while_brokers_answer_is_not_alive_until_it_moves_again(
     site: WorkerSite,
 ) -> None:
-    site.start_ready(WORKER_LIVENESS_WINDOW_S="2", WORKER_TRANSACTION_TIMEOUT_MS="2000")
+    worker = site.start_ready(WORKER_LIVENESS_WINDOW_S="2", WORKER_TRANSACTION_TIMEOUT_MS="2000")
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
     admin.delete_topics([site.output])
     site.send(events(50))
     wait_until(lambda: site.asked("/livez") == 503, "a worker that is not alive")
     assert site.reason("/livez").startswith(f"no progress although there is lag: {site.input}/")
     assert b"segment_worker_live 0.0" in site.get("/metrics")[1]
+    worker.wait_for_log(f'"reason":"no progress although there is lag: {site.input}/')
+    worker.wait_for_log("in _sample")
+    assert worker.log.count('"stalled"') == worker.log.count("Current thread") == 1
     admin.create_topics({site.output: {"num_partitions": 4}}, wait_for_metadata=True)
     admin.close()
     wait_until(lambda: site.asked("/livez") == 200, "a worker that is alive again")

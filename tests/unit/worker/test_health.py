@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from tests.unit.worker.transport_contract import PATIENCE_S
+from tests.unit.worker.transport_contract import PATIENCE_S, until
 from worker.health import Health, HealthWatch, Standstill, Watch, liveness, watched
 from worker.transport import PartitionProgress
 
@@ -136,7 +137,7 @@ def test_ready_means_running_and_joined_and_not_told_to_stop() -> None:
 
 def test_a_stall_is_found_by_looking_at_intervals_and_each_look_is_passed_on() -> None:
     clock, progress = Clock(), Progress((partition(5, 9),))
-    health = HealthWatch(0.05, threading.Event(), progress.sampled.append, clock)
+    health = HealthWatch(0.05, threading.Event(), progress.sampled.append, clock, show_stacks=lambda: None)
     health.running(progress, lambda: True)
     progress.wait_for_looks(2)
     assert health.live().healthy
@@ -145,3 +146,26 @@ def test_a_stall_is_found_by_looking_at_intervals_and_each_look_is_passed_on() -
     assert progress.sampled[0] == (partition(5, 9),)
     health.not_ready("held")
     assert health.live().healthy
+
+
+def test_a_stall_is_told_once_with_its_partition_and_the_stacks_and_again_after_it_moved() -> None:
+    clock, progress, shown = Clock(), Progress((partition(5, 9, 3),)), list[None]()
+
+    def look_three_times() -> None:
+        seen = len(progress.sampled)
+        until(lambda: len(progress.sampled) > seen + 3 or None)
+
+    with capture_logs() as logs:
+        health = HealthWatch(0.05, threading.Event(), progress.sampled.append, clock, lambda: shown.append(None))
+        health.running(progress, lambda: True)
+        look_three_times()
+        assert (shown, logs) == ([], [])
+        for stall in (1, 2):
+            clock.now_s += 0.05
+            look_three_times()
+            assert len(shown) == stall
+            progress.says = (partition(5 + stall, 9, 3),)
+            look_three_times()
+        health.not_ready("held")
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "stalled")] * 2
+    assert logs[0]["reason"] == "no progress although there is lag: in/3 at offset 5 for 0 s"
