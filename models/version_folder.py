@@ -60,7 +60,8 @@ class VersionFolder:
         ):
             raise NotSigned(
                 f"version {self.path.name} is not signed by a key of MODEL_PUBLIC_KEY, or its manifest was altered "
-                f"since: fit it again with MODEL_SIGNING_KEY set, or restore {self.path} from a backup"
+                f"since: restore {self.path} from a backup, fit again with MODEL_SIGNING_KEY, or vouch for it with "
+                f"`segment-trainer promote {self.path.name} --accept-unsigned`"
             )
         return self._parsed(content)
 
