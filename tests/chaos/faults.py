@@ -1,0 +1,322 @@
+"""How each kind of fault is done: generators that yield what they wait for, so that faults can overlap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from demo.broker import Broker
+from demo.cluster import Cluster
+from demo.errors import ClusterError
+from tests.chaos.crew import FENCED, Crew, Member, Post
+from tests.chaos.feed import Feed
+from tests.chaos.plan import HASTY_MS, Fault, Kind, Worker
+from tests.chaos.proxy import ApiKey, Proxy, Trap
+
+Condition = Callable[[], bool]
+Steps = Iterator[Condition]
+
+# Generous: what should happen soon does, and a machine may be busy.
+PATIENCE_S = 60.0
+STOP_S = 20.0
+# How long the others have for the partitions of a zombie; where they rightly wait for its transaction, all of it.
+_OTHERS_S = 4.0
+_BURST = 900
+# Less than a batch for each worker.
+_TRICKLE = 48
+_DELAY_S = (0.02, 0.2)
+
+
+class NotComeAbout(Exception):
+    """A fault met no worker or no moment to happen at."""
+
+
+@dataclass
+class Stage:
+    """What faults are done to."""
+
+    broker: Broker
+    proxy: Proxy
+    crew: Crew
+    feed: Feed
+    group: str
+    topic: str
+    broker_is_up: bool = True
+
+    def lag(self) -> int | None:
+        """How far the group is behind the last stable offsets; None while the broker does not say."""
+        try:
+            with Cluster(self.broker.bootstrap_servers) as cluster:
+                return cluster.lag(self.group, self.topic)
+        except ClusterError:
+            return None
+
+    def committed(self) -> Mapping[int, int]:
+        """The group's committed offsets; empty while the broker does not say."""
+        try:
+            with Cluster(self.broker.bootstrap_servers) as cluster:
+                return cluster.committed_offsets(self.group, self.topic)
+        except ClusterError:
+            return {}
+
+
+def after(seconds: float) -> Condition:
+    """Holds once this time is over."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() >= until
+
+
+def within(seconds: float, condition: Condition, what: str) -> Condition:
+    """The condition, which has to hold in time. Raises NotComeAbout."""
+    until = time.monotonic() + seconds
+
+    def holds() -> bool:
+        if condition():
+            return True
+        if time.monotonic() >= until:
+            raise NotComeAbout(f"waited {seconds:g} s in vain for {what}")
+        return False
+
+    return holds
+
+
+def _somebody(stage: Stage, fault: Fault) -> Iterator[Condition]:
+    """Waits until there is a worker to do it to."""
+    yield within(PATIENCE_S, lambda: bool(stage.crew.awake()), f"a running worker to {fault.kind}")
+
+
+def _chosen(stage: Stage, fault: Fault) -> tuple[Post, Member]:
+    posts = stage.crew.awake()
+    post = posts[int(fault.draw * len(posts))]
+    assert post.member is not None
+    return post, post.member
+
+
+def _kill(stage: Stage, fault: Fault) -> Steps:
+    yield from _somebody(stage, fault)
+    post, member = _chosen(stage, fault)
+    member.kill()
+    stage.crew.vacate(post, fault.length_s)
+
+
+def _terminate(stage: Stage, fault: Fault) -> Steps:
+    yield from _somebody(stage, fault)
+    post, member = _chosen(stage, fault)
+    stage.crew.vacate(post, STOP_S + fault.length_s)  # two of one identity would be another fault
+    member.terminate()
+    yield from _until_ended(member)
+    post.vacant_until = time.monotonic() + fault.length_s
+
+
+def _until_ended(member: Member) -> Steps:
+    until = time.monotonic() + STOP_S
+    yield lambda: not member.program.running() or time.monotonic() > until
+    if member.program.running():
+        member.program.kill()  # and its status is none of those that are allowed
+
+
+def _freeze(stage: Stage, fault: Fault) -> Steps:
+    yield from _somebody(stage, fault)
+    _, member = _chosen(stage, fault)
+    member.freeze()
+    yield after(fault.length_s)
+    member.thaw()
+
+
+def _join(stage: Stage, fault: Fault) -> Steps:
+    post = stage.crew.post(Worker(None, HASTY_MS))
+    yield after(fault.length_s)
+    yield from _leave(stage, post)
+
+
+def _leave(stage: Stage, post: Post) -> Steps:
+    member = stage.crew.give_up(post)
+    if member is not None:
+        member.thaw()
+        member.terminate()
+        yield from _until_ended(member)
+
+
+def _twin(stage: Stage, fault: Fault) -> Steps:
+    def static() -> list[Post]:
+        return [post for post in stage.crew.awake() if post.worker.instance_id is not None]
+
+    yield within(PATIENCE_S, lambda: bool(static()), "a running worker with an instance id")
+    post = static()[int(fault.draw * len(static()))]
+    first = post.member
+    assert first is not None
+    second = stage.crew.engage(post.worker)
+    stage.crew.replace(post, second)
+    for member in (first, second):
+        member.allowed |= FENCED
+    yield within(
+        PATIENCE_S,
+        lambda: not (first.program.running() and second.program.running()),
+        "one of two processes with the same instance id to end",
+    )
+    if second.program.running():
+        second.allowed -= FENCED
+    else:
+        stage.crew.replace(post, first)
+
+
+def _broker_away(stage: Stage, fault: Fault, go: Callable[[], None]) -> Steps:
+    yield lambda: stage.broker_is_up
+    stage.broker_is_up = False
+    go()
+    yield after(fault.length_s)
+    stage.broker.start()
+    stage.broker_is_up = True
+
+
+def _broker_restart(stage: Stage, fault: Fault) -> Steps:
+    yield from _broker_away(stage, fault, stage.broker.stop)
+
+
+def _broker_kill(stage: Stage, fault: Fault) -> Steps:
+    yield from _broker_away(stage, fault, stage.broker.kill)
+
+
+def _cut(stage: Stage, fault: Fault) -> Steps:
+    yield within(PATIENCE_S, lambda: stage.proxy.cut(fault.draw, int(fault.draw * 1e6)) > 0, "a connection to cut")
+
+
+def _refuse(stage: Stage, fault: Fault) -> Steps:
+    stage.proxy.refuse()
+    yield after(fault.length_s)
+    stage.proxy.accept()
+
+
+def _delay(stage: Stage, fault: Fault) -> Steps:
+    least, most = _DELAY_S
+    stage.proxy.delay(least + fault.draw * (most - least))
+    yield after(fault.length_s)
+    stage.proxy.delay(0.0)
+
+
+def _stall(stage: Stage, fault: Fault) -> Steps:
+    stage.proxy.stall()
+    yield after(fault.length_s)
+    stage.proxy.flow()
+
+
+def _lose_answer(stage: Stage, _fault: Fault) -> Steps:
+    trap = stage.proxy.lose_next_answer(ApiKey.END_TXN)
+    stage.feed.burst(_BURST)
+    yield from _sprung(stage, trap)
+
+
+def _sprung(stage: Stage, trap: Trap) -> Steps:
+    try:
+        yield within(PATIENCE_S, lambda: trap.sprung, f"a request {trap.api_key.name}")
+    except NotComeAbout:
+        stage.proxy.forget(trap)
+        raise
+
+
+def _held(stage: Stage, trap: Trap) -> tuple[Post, Member]:
+    post = None if trap.client_port is None else stage.crew.owner_of(trap.client_port)
+    if post is None or post.member is None:
+        trap.release()
+        raise NotComeAbout(f"the request {trap.api_key.name} came from a worker that is gone")
+    return post, post.member
+
+
+def _kill_before_commit(stage: Stage, fault: Fault) -> Steps:
+    yield from _all_done(stage)
+    trap = stage.proxy.hold_next(ApiKey.END_TXN)
+    stage.feed.burst(_BURST)
+    yield from _sprung(stage, trap)
+    post, member = _held(stage, trap)
+    member.kill()
+    trap.drop()
+    stage.crew.vacate(post, fault.length_s)
+
+
+def _freeze_at(stage: Stage, fault: Fault, api_key: ApiKey) -> Steps:
+    with _quiet(stage.feed):
+        yield from _all_done(stage)
+        trap = stage.proxy.hold_next(api_key)
+        stage.feed.burst(_BURST)
+        yield from _sprung(stage, trap)
+        _, member = _held(stage, trap)
+        member.freeze()
+        before = stage.committed()
+        yield after(fault.length_s)
+        stage.feed.burst(_BURST)
+        others_until = time.monotonic() + _OTHERS_S
+
+        def others_went_on() -> bool:
+            now = stage.committed()
+            return all(now.get(partition, 0) > offset for partition, offset in before.items())
+
+        yield lambda: others_went_on() or time.monotonic() > others_until
+        trap.release()
+        member.thaw()
+        yield from _all_done(stage)
+        # Whoever came back commits something again, with whatever it may have kept.
+        stage.feed.burst(_BURST)
+        yield from _all_done(stage)
+
+
+@contextmanager
+def _quiet(feed: Feed) -> Iterator[None]:
+    feed.pause()
+    try:
+        yield
+    finally:
+        feed.resume()
+
+
+def _all_done(stage: Stage) -> Steps:
+    """All workers are there, and have nothing to do."""
+    yield within(
+        PATIENCE_S,
+        lambda: len(stage.crew.awake()) == len(stage.crew.posts) and stage.lag() == 0 and bool(stage.committed()),
+        "the workers to be done with all there is",
+    )
+
+
+def _freeze_before_offsets(stage: Stage, fault: Fault) -> Steps:
+    yield from _freeze_at(stage, fault, ApiKey.TXN_OFFSET_COMMIT)
+
+
+def _freeze_before_commit(stage: Stage, fault: Fault) -> Steps:
+    yield from _freeze_at(stage, fault, ApiKey.END_TXN)
+
+
+def _join_mid_batch(stage: Stage, fault: Fault) -> Steps:
+    with _quiet(stage.feed):
+        yield from _all_done(stage)
+        before = stage.proxy.requests[ApiKey.JOIN_GROUP]
+        post = stage.crew.post(Worker(None, HASTY_MS))
+        yield within(
+            PATIENCE_S, lambda: stage.proxy.requests[ApiKey.JOIN_GROUP] > before, "another worker to join the group"
+        )
+        # From here on the others hold these, while the group shares out their partitions anew.
+        stage.feed.burst(_TRICKLE)
+        yield after(fault.length_s)
+        yield from _all_done(stage)
+        yield from _leave(stage, post)
+
+
+DO: Mapping[Kind, Callable[[Stage, Fault], Steps]] = {
+    Kind.KILL: _kill,
+    Kind.TERMINATE: _terminate,
+    Kind.FREEZE: _freeze,
+    Kind.JOIN: _join,
+    Kind.TWIN: _twin,
+    Kind.BROKER_RESTART: _broker_restart,
+    Kind.BROKER_KILL: _broker_kill,
+    Kind.CUT: _cut,
+    Kind.REFUSE: _refuse,
+    Kind.DELAY: _delay,
+    Kind.STALL: _stall,
+    Kind.LOSE_ANSWER: _lose_answer,
+    Kind.KILL_BEFORE_COMMIT: _kill_before_commit,
+    Kind.FREEZE_BEFORE_OFFSETS: _freeze_before_offsets,
+    Kind.FREEZE_BEFORE_COMMIT: _freeze_before_commit,
+    Kind.JOIN_MID_BATCH: _join_mid_batch,
+}

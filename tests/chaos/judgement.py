@@ -1,0 +1,227 @@
+"""Whether what came out is what was promised: pure functions of what was read, with a line for each violation."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+RECOVERY_MOST_S: Final = 30.0
+LINES_MOST: Final = 10
+
+
+class Input(NamedTuple):
+    """One record that a read_committed reader of the input topic received."""
+
+    partition: int
+    offset: int
+    expected: str
+    """Why it has to be rejected; empty when it has not."""
+
+
+class Answer(NamedTuple):
+    """One record that a read_committed reader of an outcome topic received, and the input record that it answers."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    input_partition: int
+    input_offset: int
+    reason: str
+    """Why it was rejected; empty for a result."""
+
+
+class Commit(NamedTuple):
+    """One record in the log of committed offsets, in the order of that log."""
+
+    partition: int
+    offset: int
+
+
+class Ending(NamedTuple):
+    """How one process of a worker ended."""
+
+    name: str
+    status: int
+    allowed: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is judged after a run."""
+
+    inputs: Sequence[Input]
+    answers: Sequence[Answer]
+    """What a reader received that began when all was over."""
+    answers_meanwhile: Sequence[Answer]
+    """What a reader received that read all the time."""
+    commits: Sequence[Commit]
+    committed: dict[int, int]
+    endings: Sequence[Ending]
+    recovery_s: float | None
+    """From the last fault until there was no lag; None: there still was when the suite gave up."""
+    verify_status: int
+    verify_output: str
+    bypasses: Sequence[str]
+    """Connections of workers that did not go through the proxy."""
+    not_come_about: Sequence[str]
+    """Faults that could not be injected, so that nothing is known about them."""
+
+
+class Violation(NamedTuple):
+    """One way in which a promise was broken, and where."""
+
+    kind: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run came to."""
+
+    inputs: int
+    missing: int
+    doubled: int
+    out_of_order: int
+    recovery_s: float | None
+    violations: tuple[Violation, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Every kind of violation with its count, then where it was seen."""
+        by_kind: dict[str, list[str]] = defaultdict(list)
+        for kind, where in self.violations:
+            by_kind[kind].append(where)
+        for kind, places in by_kind.items():
+            yield f"{kind}: {len(places)}"
+            yield from (f"    {where}" for where in places)
+
+
+def judge(seen: Evidence) -> Verdict:
+    """Everything that was promised, looked at."""
+    answers = {(answer.input_partition, answer.input_offset): answer for answer in reversed(seen.answers)}
+    missing = [one for one in seen.inputs if (one.partition, one.offset) not in answers]
+    doubled = list(_doubled(seen.answers))
+    late = list(_out_of_order(seen.answers))
+    violations = (
+        *(Violation("missing", _missing_line(one, seen.committed)) for one in missing),
+        *(Violation("doubled", line) for line in doubled),
+        *(Violation("out of order", line) for line in late),
+        *_strangers(seen.inputs, seen.answers),
+        *_wrong_outcomes(seen.inputs, answers),
+        *_readers_differ(seen.answers, seen.answers_meanwhile),
+        *_offsets_moved_back(seen.commits),
+        *_endings(seen.endings),
+        *_recovery(seen.recovery_s),
+        *_verified(seen.verify_status, seen.verify_output),
+        *(Violation("connection past the proxy", line) for line in seen.bypasses),
+        *(Violation("fault that did not come about", line) for line in seen.not_come_about),
+    )
+    return Verdict(len(seen.inputs), len(missing), len(doubled), len(late), seen.recovery_s, violations)
+
+
+def _missing_line(one: Input, committed: dict[int, int]) -> str:
+    state = "committed" if one.offset < committed.get(one.partition, 0) else "not committed"
+    return f"input {one.partition}/{one.offset} ({state}) has no outcome"
+
+
+def _place(answer: Answer) -> str:
+    return f"{answer.topic} {answer.partition}/{answer.offset}"
+
+
+def _doubled(answers: Iterable[Answer]) -> Iterator[str]:
+    places: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for answer in answers:
+        places[answer.input_partition, answer.input_offset].append(_place(answer))
+    for (partition, offset), found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"input {partition}/{offset} has {len(found)} outcomes: {', '.join(found)}"
+
+
+def _out_of_order(answers: Iterable[Answer]) -> Iterator[str]:
+    """For each user, and for each pair of input and outcome partition, which holds more: users share partitions.
+
+    A second outcome of the same input is counted as doubled, and says nothing about order.
+    """
+    last_of_log: dict[tuple[str, int, int], Answer] = {}
+    last_of_user: dict[tuple[str, bytes | None], Answer] = {}
+    seen: set[tuple[int, int]] = set()
+    for answer in sorted(answers):
+        at = (answer.input_partition, answer.input_offset)
+        if at in seen:
+            continue
+        seen.add(at)
+        before = last_of_log.setdefault((answer.topic, answer.partition, answer.input_partition), answer)
+        before_of_user = last_of_user.setdefault((answer.topic, answer.key), answer)
+        if before.input_offset > answer.input_offset:
+            yield f"{_line(answer)} comes after {_line(before)}"
+        elif before_of_user.partition != answer.partition:
+            yield f"{_line(answer)} and {_line(before_of_user)} are of one user, in different partitions"
+        last_of_log[answer.topic, answer.partition, answer.input_partition] = answer
+        last_of_user[answer.topic, answer.key] = answer
+
+
+def _line(answer: Answer) -> str:
+    return f"{_place(answer)}, of input {answer.input_partition}/{answer.input_offset},"
+
+
+def _strangers(inputs: Iterable[Input], answers: Iterable[Answer]) -> Iterator[Violation]:
+    there = {(one.partition, one.offset) for one in inputs}
+    for answer in answers:
+        if (answer.input_partition, answer.input_offset) not in there:
+            at = f"{answer.input_partition}/{answer.input_offset}"
+            yield Violation("outcome of no input", f"{_place(answer)} answers input {at}")
+
+
+def _wrong_outcomes(inputs: Iterable[Input], answers: dict[tuple[int, int], Answer]) -> Iterator[Violation]:
+    for one in inputs:
+        answer = answers.get((one.partition, one.offset))
+        if answer is not None and answer.reason != one.expected:
+            said, meant = (reason or "a result" for reason in (answer.reason, one.expected))
+            yield Violation("wrong outcome", f"input {one.partition}/{one.offset}: {said}, and should be {meant}")
+
+
+def _readers_differ(last: Iterable[Answer], meanwhile: Iterable[Answer]) -> Iterator[Violation]:
+    counted, counted_meanwhile = Counter(last), Counter(meanwhile)
+    for answer in (counted_meanwhile - counted).elements():
+        yield Violation("visible once only", f"{_place(answer)}, to the reader that read all the time")
+    for answer in (counted - counted_meanwhile).elements():
+        yield Violation("visible once only", f"{_place(answer)}, to the reader that began at the end")
+    reached: dict[tuple[str, int], int] = {}
+    for answer in meanwhile:
+        log = (answer.topic, answer.partition)
+        if answer.offset <= reached.get(log, -1):
+            yield Violation("read out of order", f"{_place(answer)} after offset {reached[log]}")
+        reached[log] = answer.offset
+
+
+def _offsets_moved_back(commits: Iterable[Commit]) -> Iterator[Violation]:
+    reached: dict[int, int] = {}
+    for partition, offset in commits:
+        before = reached.get(partition, 0)
+        if offset < before:
+            yield Violation("committed offset moved back", f"input partition {partition} from {before} to {offset}")
+        reached[partition] = offset
+
+
+def _endings(endings: Iterable[Ending]) -> Iterator[Violation]:
+    for name, status, allowed in endings:
+        if status not in allowed:
+            expected = ", ".join(map(str, sorted(allowed)))
+            yield Violation("exit status", f"{name} ended with {status}, and may with: {expected}")
+
+
+def _recovery(recovery_s: float | None) -> Iterator[Violation]:
+    if recovery_s is None:
+        yield Violation("recovery", "there still was a lag when the suite gave up waiting")
+    elif recovery_s > RECOVERY_MOST_S:
+        yield Violation(
+            "recovery", f"no lag only {recovery_s:.1f} s after the last fault; {RECOVERY_MOST_S:g} s allowed"
+        )
+
+
+def _verified(status: int, output: str) -> Iterator[Violation]:
+    if status != 0:
+        lines = [line for line in output.splitlines() if line.strip()]
+        yield Violation("segment-worker verify", f"exit status {status}: {' | '.join(lines[-LINES_MOST:])}")

@@ -1,0 +1,195 @@
+"""One run: a broker, a proxy, three workers and a stream of events; faults; then the evidence, judged."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.broker import running_broker
+from demo.population import Population
+from demo.ports import LOOPBACK, free_ports
+from tests.chaos.crew import Crew
+from tests.chaos.evidence import Watch, answers, commits, inputs
+from tests.chaos.faults import DO, STOP_S, Condition, NotComeAbout, Stage, Steps
+from tests.chaos.feed import Feed
+from tests.chaos.judgement import RECOVERY_MOST_S, Evidence, Verdict, judge
+from tests.chaos.plan import ALONE, SESSION_TIMEOUT_S, Fault, Kind, Plan, Worker
+from tests.chaos.proxy import Proxy
+from tests.integration.brokers import ROOT, Program, Programs
+from tests.integration.worker_site import WorkerSite
+
+PARTITIONS = 6
+USERS = 500
+LISTENER = "WORKERS"
+_TURN_S = 0.05
+_GIVE_UP_S = 2 * RECOVERY_MOST_S
+_LOOK_EVERY_S = 0.5
+_TRANSACTION_TIMEOUT_MS = 15_000
+_KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "COVERAGE_PROCESS_START")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What happened in one run, and what it came to."""
+
+    verdict: Verdict
+    injected: Counter[Kind]
+    connections: int
+    """How many the proxy forwarded."""
+    length_s: float
+    worker_logs: tuple[str, ...]
+
+
+def clean_environment() -> Mapping[str, str]:
+    """Environment variables for a program that takes no setting from whoever runs the suite."""
+    return {
+        **{name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutation: str | None = None) -> Result:
+    """Carry out a plan while this many events are sent, and judge what came of it; everything is kept in the directory.
+
+    `mutation` names the precaution that the workers lack. `tell` is given a line for each fault.
+    """
+    begun = time.monotonic()
+    programs = Programs(directory, clean_environment())
+    with ExitStack() as closing:
+        closing.callback(programs.end_all)
+        proxy = closing.enter_context(Proxy())
+        (port,) = free_ports(1)
+        broker = closing.enter_context(
+            running_broker(directory / "broker", port=port, config=broker_config(port, proxy), listeners=LISTENERS)
+        )
+        proxy.forward_to(int(broker.addresses[LISTENER].rpartition(":")[2]))
+        site = WorkerSite(programs, proxy.address, f"chaos-{seed}", directory / "model-store", http_port=0)
+        site.create_topics(PARTITIONS)
+        site.publish_model()
+        outcomes = (site.output, site.rejected)
+        watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
+        crew = Crew(lambda worker, _: _start(site, worker, mutation), proxy.port)
+        feed = closing.enter_context(
+            Feed(
+                broker.bootstrap_servers,
+                site.input,
+                count=events,
+                parts=len(plan.faults),
+                population=Population(USERS, seed),
+            )
+        )
+        stage = Stage(broker, proxy, crew, feed, site.name, site.input)
+        for worker in plan.workers:
+            crew.post(worker)
+        injected, missed, last_fault_at = _carry_out(plan.faults, stage, tell)
+        recovery_s = _recovered(stage, last_fault_at)
+        tell(f"no lag after {recovery_s:.1f} s" if recovery_s is not None else f"still a lag: {stage.lag()}")
+        crew.look_for_bypasses()
+        endings = [*crew.end_all(STOP_S), *crew.endings]
+        verified = programs.run(
+            "worker", "verify", **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers)
+        )
+        evidence = Evidence(
+            inputs=inputs(broker.bootstrap_servers, site.input),
+            answers=answers(broker.bootstrap_servers, *outcomes),
+            answers_meanwhile=watch.finish(),
+            commits=commits(broker.bootstrap_servers, site.name),
+            committed=dict(stage.committed()),
+            endings=endings,
+            recovery_s=recovery_s,
+            verify_status=verified.returncode,
+            verify_output=verified.stdout + verified.stderr,
+            bypasses=sorted(crew.bypasses),
+            not_come_about=missed,
+        )
+        logs = tuple(log.read_text(errors="replace") for log in sorted(directory.glob("*.log")))
+    return Result(judge(evidence), injected, proxy.accepted, time.monotonic() - begun, logs)
+
+
+LISTENERS = {LISTENER: "PLAINTEXT"}
+
+
+def broker_config(port: int, proxy: Proxy) -> Mapping[str, str]:
+    """Two listeners: one for the suite itself, and one that sends whoever comes to it to the proxy."""
+    return {
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port},{LISTENER}://{proxy.address}",
+        "group.min.session.timeout.ms": "1000",
+    }
+
+
+def _start(site: WorkerSite, worker: Worker, mutation: str | None) -> Program:
+    environment = site.environment(
+        WORKER_SESSION_TIMEOUT_MS=str(int(SESSION_TIMEOUT_S * 1000)),
+        WORKER_TRANSACTION_TIMEOUT_MS=str(_TRANSACTION_TIMEOUT_MS),
+        WORKER_BATCH_MAX_WAIT_MS=str(worker.batch_max_wait_ms),
+        WORKER_BATCH_MAX_EVENTS=str(worker.batch_max_events),
+        **({} if worker.instance_id is None else {"WORKER_INSTANCE_ID": worker.instance_id}),
+    )
+    if mutation is None:
+        return site.programs.start("worker", "run", **environment)
+    return site.programs.start("tests.chaos.mutants", mutation, "run", **environment)
+
+
+def _carry_out(faults: Sequence[Fault], stage: Stage, tell: Tell) -> tuple[Counter[Kind], list[str], float]:
+    """How often each kind was injected, which could not be, and when the last one was over."""
+    injected: Counter[Kind] = Counter()
+    missed: list[str] = []
+    waiting = deque(faults)
+    active: list[tuple[Fault, Steps, Condition]] = []
+    begun = last_began_at = time.monotonic()
+    while waiting or active:
+        stage.feed.check()
+        stage.broker.check()
+        stage.crew.hold()
+        if waiting and _is_due(waiting[0], [fault for fault, _, _ in active], last_began_at):
+            fault = waiting.popleft()
+            last_began_at = time.monotonic()
+            stage.feed.next_part()
+            tell(f"{last_began_at - begun:6.1f} s  {fault.kind}")
+            stage.crew.look_for_bypasses()
+            active.append((fault, DO[fault.kind](stage, fault), lambda: True))
+        still: list[tuple[Fault, Steps, Condition]] = []
+        for fault, steps, waited_for in active:
+            try:
+                condition = waited_for
+                while condition():
+                    condition = next(steps)
+                still.append((fault, steps, condition))
+            except StopIteration:
+                injected[fault.kind] += 1
+            except NotComeAbout as error:
+                missed.append(f"{fault.kind}: {error}")
+        active = still
+        time.sleep(_TURN_S)
+    return injected, missed, time.monotonic()
+
+
+def _is_due(fault: Fault, active: Sequence[Fault], last_began_at: float) -> bool:
+    if active and (fault.kind in ALONE or any(one.kind in ALONE for one in active)):
+        return False
+    return time.monotonic() >= last_began_at + fault.pause_s
+
+
+def _recovered(stage: Stage, last_fault_at: float) -> float | None:
+    """How long after the last fault, and the last event, there was no lag any more."""
+    until: float | None = None
+    while True:
+        stage.feed.check()
+        stage.crew.hold()
+        ended_at = stage.feed.ended_at
+        if ended_at is not None:
+            since = max(last_fault_at, ended_at)
+            if stage.lag() == 0:
+                return time.monotonic() - since
+            until = until or time.monotonic() + _GIVE_UP_S
+            if time.monotonic() > until:
+                return None
+        time.sleep(_LOOK_EVERY_S)
