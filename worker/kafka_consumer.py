@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import FencedInstanceIdError
+from kafka.errors import CorruptRecordError, FencedInstanceIdError
 from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline
@@ -174,7 +174,15 @@ class GroupReader:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
             most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
             sizes: list[int] = []
-            for partition, rows in self._consumer.poll(timeout_ms=wait_ms, max_records=most).items():
+            try:
+                polled = self._consumer.poll(timeout_ms=wait_ms, max_records=most)
+            except (CorruptRecordError, StopProcessError):
+                if not records:
+                    raise
+                # The next poll meets it again. What stands before it is worked on and committed first, or it would be
+                # lost to whoever then sets the group's offset behind it.
+                return records
+            for partition, rows in polled.items():
                 topic, number = partition
                 records += [
                     Record(topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in rows

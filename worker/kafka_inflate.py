@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import lz4.frame
@@ -38,8 +40,8 @@ _unpack_unbounded = Fetcher.PartitionRecords._unpack_records  # noqa: SLF001  # 
 def bound_inflation(settings: Settings) -> None:
     """Make kafka-python stop at a compressed batch that grows beyond what this worker takes. Fine to call twice.
 
-    Raises StopProcessError from the poll that meets one. Without it 1 MB of zeros in gzip becomes 1 GB, and whoever may
-    write one record ends every worker, again and again, by the kernel's hand.
+    The poll that meets one raises StopProcessError, and so does each poll after it. Without it 1 MB of gzip becomes
+    1 GB, and whoever may write one record ends every worker, again and again, by the kernel's hand.
     """
     limit_bytes = inflation_limit(settings)
     for module in (default_records, legacy_records):
@@ -48,32 +50,54 @@ def bound_inflation(settings: Settings) -> None:
                 setattr(module, name, _bounded(decode, limit_bytes))
 
     def unpack(rows: Any, at: Any, batches: Any, *deserializers: Any) -> Iterator[Any]:
-        seen = _Watched(batches)
-        try:
-            yield from _unpack_unbounded(rows, at, seen, *deserializers)
-        except HoldsTooMuch as error:
-            raise _refusal(at, seen.last, settings) from error
-        except CorruptRecordError as error:
-            raise CorruptRecordError(f"partition {at.partition}, offset {seen.last.base_offset}: {error}") from error
+        watched = _Watched(batches)
+
+        def readable() -> Iterator[Any]:
+            try:
+                yield from _unpack_unbounded(rows, at, watched, *deserializers)
+            except HoldsTooMuch:
+                watched.refusal = _refusal(at, watched.last, settings)
+            except CorruptRecordError as error:
+                place = f"partition {at.partition}, offset {watched.last.base_offset}"
+                watched.refusal = CorruptRecordError(f"{place}: {error}")
+
+        return chain(readable(), _Refused(watched))
 
     Fetcher.PartitionRecords._unpack_records = unpack  # noqa: SLF001  # see above
 
 
 def inflation_limit(settings: Settings) -> int:
-    """The most bytes that one compressed batch may hold: far above what producers send, far below a machine."""
+    """The most bytes that one compressed batch may hold: far above what is ever sent, far below a machine's memory."""
     return max(_LEAST_LIMIT_BYTES, _EVENTS * settings.worker_event_max_bytes)
 
 
 class _Watched:
-    """Batches, and which of them was handed out last."""
+    """Batches, which of them was handed out last, and why it could not be read."""
 
     def __init__(self, batches: Any) -> None:
         self._batches = batches
         self.last: Any = None
+        self.refusal: Exception | None = None
 
     def next_batch(self) -> Any:
         self.last = self._batches.next_batch()
         return self.last
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What comes after the last record that can be read: nothing, or the same error however often it is asked for.
+
+    A generator ends with its first error, and kafka-python 3.0.12 then asks it for records in an endless loop.
+    """
+
+    watched: _Watched
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise self.watched.refusal or StopIteration
 
 
 def _refusal(at: Any, batch: Any, settings: Settings) -> StopProcessError:

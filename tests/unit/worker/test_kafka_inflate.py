@@ -100,6 +100,16 @@ def test_a_batch_that_holds_too_much_ends_the_worker_and_says_where_and_what_to_
     assert "\n" not in str(raised.value)
 
 
+def test_each_reading_after_it_meets_it_again_and_none_goes_on_behind_it() -> None:
+    stored = placed(batch(1, b"good"), 0) + placed(batch(1, bytes(70 * MIB)), 1) + placed(batch(1, b"behind"), 2)
+    rows = Fetcher.PartitionRecords(0, TopicPartition("user-activity", 3), MemoryRecords(stored))
+    assert [row.value for row in rows.take(10)] == [b"good"]
+    for _ in range(3):
+        with pytest.raises(StopProcessError, match="offset 1: "):
+            rows.take(10)
+    assert rows.next_fetch_offset == 1
+
+
 def test_a_batch_of_the_old_format_is_bounded_too() -> None:
     good = batch(1, b"good", magic=1)
     assert [row.value for row in read(good)] == [b"good"]
