@@ -42,7 +42,7 @@ class Golden(BaseModel):
         try:
             found = segmentation.assign(self.columns).segment.tolist()
         except (KeyError, ValueError, TypeError, ArithmeticError, MemoryError, struct.error) as error:
-            raise ModelFormatError(f"golden.json does not fit model.json: {error!r}") from error
+            raise ModelFormatError(f"golden.json does not fit model.json: {error!r:.200}") from error
         wrong = sum(a != b for a, b in zip(found, self.segments, strict=True))
         if wrong:
             raise ModelFormatError(

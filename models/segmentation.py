@@ -154,14 +154,14 @@ class Segmentation:
             document = orjson.loads(content)
             if document["format"] != MODEL_FORMAT:
                 raise ModelFormatError(
-                    f"model.json has format {document['format']!r}, this release reads {MODEL_FORMAT}: "
+                    f"model.json has format {document['format']!r:.40}, this release reads {MODEL_FORMAT}: "
                     "upgrade the worker, or fit the model again with this release"
                 )
             columns = tuple(_column(entry) for entry in document["columns"])
             segments = _SEGMENTS.validate_python(document["segments"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{error.error_count()} wrong values" if isinstance(error, ValidationError) else repr(error)
-            raise ModelFormatError(f"model.json is not a model: {reason}") from error
+            raise ModelFormatError(f"model.json is not a model: {reason:.200}") from error
         return cls(Encoder(columns), segments)
 
     @cached_property
@@ -210,3 +210,6 @@ def _wrong_figures(segmentation: Segmentation) -> Iterator[str]:
         yield f"a segment's number is not from 0 to {NUMBERS_END - 1:,}"
     if any(not column.scale > 0 or not np.isfinite(column.scale) for column in segmentation.encoder.kept):
         yield "a column's scale is not a positive number"
+    numbers = (column for column in segmentation.encoder.columns if isinstance(column, NumberColumn))
+    if any(column.log_unit is not None and not column.log_unit > 0 for column in numbers):
+        yield "a column's unit of its logarithm is not a positive number"

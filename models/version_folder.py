@@ -138,14 +138,16 @@ class VersionFolder:
             head = _Head.model_validate_json(content)
             if head.format != MANIFEST_FORMAT:
                 raise ModelFormatError(
-                    f"version {self.path.name} has format {head.format}, this release reads {MANIFEST_FORMAT}: "
+                    f"version {self.path.name} has format {head.format!r:.40}, this release reads {MANIFEST_FORMAT}: "
                     "upgrade this program, or fit the model again with this release"
                 )
             manifest = Manifest.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
+            # A name in it may be anything: shown with its line ends and control characters spelt out.
+            place = repr(".".join(map(str, first["loc"])))[1:-1]
             raise VersionDamaged(
-                f"{self.path / MANIFEST_FILE} is damaged ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
+                f"{self.path / MANIFEST_FILE} is damaged ({place:.100}: {first['msg']:.200}): "
                 "restore it from a backup, or promote another version"
             ) from error
         if manifest.id != self.path.name:

@@ -10,6 +10,7 @@ from models.manifest import Fit, Manifest, Verdict
 from models.segmentation import Segmentation
 from models.store import ModelStore
 from tests.unit.fitted import files_of, fit, segmentation
+from tests.unit.signed import new_key, signing, trusting
 from tests.unit.trainer.findings_examples import clear
 from trainer.errors import NameRefused
 from trainer.findings import Findings
@@ -203,6 +204,27 @@ def test_a_damaged_file_is_not_carried_on(store: ModelStore, version: Manifest) 
     (store.folder(version.id) / "kmeans.joblib").write_bytes(b"other")
     with pytest.raises(VersionDamaged, match=r"kmeans\.joblib is not what was published"):
         give_name(store, version.id, 4, "Big spenders", LATER)
+
+
+@pytest.mark.parametrize("name", ["kmeans.joblib", "segmented_users.csv"])
+def test_a_file_that_somebody_changes_meanwhile_is_not_carried_on(
+    store: ModelStore, version: Manifest, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def check_and_change(self: ModelStore, of: str) -> None:
+        (self.folder(of) / name).write_bytes(b"other")
+
+    monkeypatch.setattr(ModelStore, "check_files", check_and_change)
+    with pytest.raises(VersionDamaged, match=f"{name} is not what was published"):
+        give_name(store, version.id, 4, "Big spenders", LATER)
+    assert store.version_ids() == (version.id,)
+
+
+def test_a_named_version_is_signed_as_its_parent_was(store: ModelStore) -> None:
+    key = new_key()
+    signed = ModelStore(store.root, signing(key))
+    parent = publish(signed, {"report.html": b"a page"})
+    named_by_hand = give_name(signed, parent.id, 4, "Big spenders", LATER)
+    assert ModelStore(store.root, trusting(key)).load(named_by_hand.id).segmentation.names[4] == "Big spenders"
 
 
 def test_a_version_without_findings_is_refused(store: ModelStore) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import BaseModel
 
-from models.errors import ModelError, ProfileMismatch, VersionDamaged
+from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, ProfileMismatch, VersionDamaged
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.errors import ProfileClassError
 from schemas.roles import number
 from tests.unit.fitted import fit, publish, segmentation
+from tests.unit.signed import new_key, pem, secret_of, signed_store
 from worker.model import load_model
 from worker.settings import Settings
 
@@ -57,6 +58,37 @@ def test_a_damaged_model_is_refused(store: ModelStore) -> None:
     path.write_bytes(path.read_bytes().replace(b"Segment 0", b"Segment O"))
     with pytest.raises(VersionDamaged):
         load_model(Settings(models_dir=store.root))
+
+
+# --- signed ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_signed_model_is_loaded_with_its_sequence_and_an_unsigned_one_without(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    key = new_key()
+    signed = signed_store(tmp_path / "signed", key, versions=2)
+    settings = Settings(models_dir=signed.root, model_public_key=key.one_line, model_min_sequence=2)
+    assert load_model(settings).stored.sequence == 2
+    assert load_model(Settings(models_dir=store.root)).stored.sequence is None
+
+
+def test_what_the_owner_of_the_key_did_not_promote_last_is_refused(store: ModelStore, tmp_path: Path) -> None:
+    key = new_key()
+    signed = signed_store(tmp_path / "signed", key)
+    with pytest.raises(NotSigned, match=r"none of them signed by a key of MODEL_PUBLIC_KEY"):
+        load_model(Settings(models_dir=store.root, model_public_key=key.one_line))
+    with pytest.raises(NotSigned, match=r"none of them signed by a key of MODEL_PUBLIC_KEY"):
+        load_model(Settings(models_dir=signed.root, model_public_key=new_key().one_line))
+    with pytest.raises(PlayedBack, match=r"ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
+        load_model(Settings(models_dir=signed.root, model_public_key=key.one_line, model_min_sequence=2))
+
+
+def test_a_private_key_in_place_of_the_public_one_is_refused_and_not_repeated(store: ModelStore) -> None:
+    key = new_key()
+    with pytest.raises(KeyUnusable, match="MODEL_PUBLIC_KEY holds a private key") as refused:
+        load_model(Settings(models_dir=store.root, model_public_key=pem(key)))
+    assert secret_of(key) not in str(refused.value)
 
 
 def test_a_store_that_may_not_be_read_is_named(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,86 @@
+"""A worker with a public key: it serves what was signed, says which sequence that was, and starts with nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from demo.cluster import NewRecord
+from models.keys import SigningKey
+from tests.integration.brokers import Programs, TestBroker
+from tests.integration.worker_site import WorkerSite, worker_site
+from tests.unit.events import event_bytes
+from tests.unit.signed import new_key, pem, secret_of, signed_store
+
+
+@pytest.fixture
+def key() -> SigningKey:
+    return new_key()
+
+
+@pytest.fixture
+def site(programs: Programs, tmp_path: Path, key: SigningKey) -> WorkerSite:
+    """A store with two signed promotions; nobody listens where its brokers should be."""
+    site = worker_site(programs, "127.0.0.1:1", "signed", tmp_path)
+    signed_store(site.store, key, versions=2)
+    return site
+
+
+def test_a_signed_model_is_served_and_its_sequence_is_logged(
+    broker: TestBroker, programs: Programs, tmp_path: Path, key: SigningKey
+) -> None:
+    site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("signed"), tmp_path)
+    store = signed_store(site.store, key, versions=2)
+    site.create_topics(partitions=1)
+    worker = site.start_ready(MODEL_PUBLIC_KEY=key.one_line, MODEL_MIN_SEQUENCE="2")
+    site.send([NewRecord(b"user", event_bytes())])
+    (result,) = site.wait_for_outcomes(1)
+    assert json.loads(result.value or b"")["data"]["model"]["version"] == store.version_ids()[-1]
+    assert worker.stop() == 0
+    (loaded,) = [json.loads(line) for line in worker.log.splitlines() if '"model_loaded"' in line]
+    assert (loaded["version"], loaded["sequence"]) == (store.version_ids()[-1], 2)
+
+
+def refusal(site: WorkerSite, **settings: str) -> str:
+    """The one line that a worker with these settings says before it ends with 2, without asking any broker."""
+    done = site.run("run", **settings)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    return line
+
+
+def test_an_older_state_of_the_store_is_refused_below_the_least_sequence(site: WorkerSite, key: SigningKey) -> None:
+    path = site.store / "aliases.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    line = refusal(site, MODEL_PUBLIC_KEY=key.one_line, MODEL_MIN_SEQUENCE="2")
+    assert line.startswith(
+        f"segment-worker: {path} ends at sequence 1, MODEL_MIN_SEQUENCE is 2: an older state was put"
+    )
+
+
+def test_an_old_entry_that_is_played_back_is_refused(site: WorkerSite, key: SigningKey) -> None:
+    path = site.store / "aliases.jsonl"
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0])
+    line = refusal(site, MODEL_PUBLIC_KEY=key.one_line)
+    assert "line 3 of" in line
+    assert "has sequence 1 where 3 is due: old entries were played back" in line
+
+
+def test_an_altered_model_an_unsigned_one_and_another_key_are_refused(site: WorkerSite, key: SigningKey) -> None:
+    newest = max((site.store / "versions").iterdir())
+    line = refusal(site, MODEL_PUBLIC_KEY=new_key().one_line)
+    assert "none of them signed by a key of MODEL_PUBLIC_KEY" in line
+    model = newest / "model.json"
+    model.write_bytes(model.read_bytes().replace(b"Segment 0", b"Segment O"))
+    assert "model.json is not what was published" in refusal(site, MODEL_PUBLIC_KEY=key.one_line)
+    (newest / "manifest.sig").unlink()
+    line = refusal(site, MODEL_PUBLIC_KEY=key.one_line)
+    assert f"version {newest.name} is not signed by a key of MODEL_PUBLIC_KEY" in line
+
+
+def test_a_private_key_that_was_given_for_the_public_one_is_never_printed(site: WorkerSite, key: SigningKey) -> None:
+    done = site.run("run", MODEL_PUBLIC_KEY=pem(key))
+    assert done.returncode == 2
+    assert "MODEL_PUBLIC_KEY holds a private key: give the public one" in done.stderr
+    assert secret_of(key) not in done.stdout + done.stderr
