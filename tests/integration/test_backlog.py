@@ -1,0 +1,26 @@
+"""A worker that is far behind holds no more than one that is not."""
+
+from pathlib import Path
+
+from benchmarks.backlog import fill, memory_mb
+from tests.integration.brokers import Programs, TestBroker, wait_until
+from tests.integration.worker_site import worker_site
+
+EVENTS = 50_000
+GROWTH_MB = 15
+
+
+def test_memory_does_not_grow_with_the_backlog(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
+    # Were each event's result kept, or each event itself, it would be 30 MB more at the end.
+    site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("backlog"), tmp_path)
+    site.create_topics()
+    site.publish_model()
+    fill(broker.bootstrap_servers, site.input, EVENTS)
+    worker = site.start_ready()
+    wait_until(lambda: sum(site.committed().values()) > EVENTS / 10, "a tenth of the backlog to be done")
+    early_mb = memory_mb(worker.pid)["VmHWM"]
+    wait_until(lambda: sum(site.committed().values()) == EVENTS, "the backlog to be done")
+    late_mb = memory_mb(worker.pid)["VmHWM"]
+    assert worker.stop() == 0
+    print(f"{early_mb:.0f} MB at the most until a tenth was done, {late_mb:.0f} MB until the end")
+    assert late_mb < early_mb + GROWTH_MB
