@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from trainer.settings import TrainerSettings
+from worker.deadline import DRAIN_S, LAST_RESORT_S
 from worker.settings import Settings, setting_rows
 
 ROOT = Path(__file__).parents[1]
@@ -188,22 +191,44 @@ def test_the_wheel_and_the_images_hold_every_package_that_a_console_script_start
     assert {f"!{package}" for package in packages} <= set(text(".dockerignore").splitlines())
 
 
-def compose_service(name: str) -> str:
-    """The lines of docker-compose.yml that describe one service."""
-    found = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", text("docker-compose.yml"), re.MULTILINE)
-    assert found, f"docker-compose.yml has no service {name}"
-    return found[1]
+def compose_service(name: str) -> dict[str, Any]:
+    """What docker-compose.yml says of one service."""
+    service: dict[str, Any] = yaml.safe_load(text("docker-compose.yml"))["services"][name]
+    return service
 
 
-def test_every_setting_that_the_worker_is_given_in_a_container_exists() -> None:
-    given = set(re.findall(r"^      ([A-Z_]+): ", compose_service("worker"), re.MULTILINE))
-    given |= set(re.findall(r"\b((?:WORKER|KAFKA|MODELS?|PROFILE)_[A-Z_]+)=", text("Dockerfile")))
-    assert "KAFKA_BOOTSTRAP_SERVERS" in given
+@pytest.mark.parametrize(("service", "settings"), [("worker", Settings), ("trainer", TrainerSettings)])
+def test_every_setting_that_a_container_is_given_exists(
+    service: str, settings: type[Settings | TrainerSettings]
+) -> None:
+    given: dict[str, str] = compose_service(service)["environment"]
+    assert given.keys() <= {name.upper() for name in settings.model_fields}
+    passed_on = {name: value for name, value in given.items() if "$" in value}
+    assert passed_on == {name: f"${{{name}:-}}" for name in passed_on}, "under its own name, and empty when not given"
+    settings.model_validate({name.lower(): value for name, value in given.items() if name not in passed_on})
+
+
+def test_every_setting_that_an_image_is_given_exists() -> None:
+    given = set(re.findall(r"\b((?:WORKER|KAFKA|MODELS?|PROFILE)_[A-Z_]+)=", text("Dockerfile")))
+    assert "WORKER_HTTP_PORT" in given
     assert given <= {row.variable for row in setting_rows()}
 
 
+def test_compose_publishes_the_port_that_the_image_listens_at_and_the_worker_waits_longer_than_it_drains() -> None:
+    worker = compose_service("worker")
+    port = re.search(r"WORKER_HTTP_PORT=(\d+)", text("Dockerfile"))
+    assert port
+    assert [published.rpartition(":")[2] for published in worker["ports"]] == [port[1]]
+    assert int(worker["stop_grace_period"].removesuffix("s")) > DRAIN_S + LAST_RESORT_S
+
+
+def test_compose_does_not_start_a_worker_again_whose_reason_a_person_must_mend() -> None:
+    worker = compose_service("worker")
+    assert (worker["restart"], worker["environment"]["WORKER_HOLD_ON_STOP"]) == ("unless-stopped", "true")
+
+
 def test_compose_makes_the_topics_that_the_worker_asks_for_by_default() -> None:
-    made = re.search(r"for topic in ([^;]+);", compose_service("topics"))
+    made = re.search(r"for topic in ([^;]+);", compose_service("topics")["command"][0])
     assert made
     assert tuple(made[1].split()) == Settings.model_construct().topics
 
