@@ -32,6 +32,13 @@ check: $(VENV)/installed-test  ## format, lint, types, import directions
 test: check  ## check, then every test that needs no container engine, on a broker of its own
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
 
+EVENTS := 1000000
+SEED := 1
+
+.PHONY: fuzz
+fuzz: $(VENV)/installed-test  ## a million spoilt events through the worker's process; EVENTS= and SEED= change that
+	$(PYTHON) -m tests.fuzz --events $(EVENTS) --seed $(SEED)
+
 .PHONY: test-container
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image
 	TEST_BROKER=container $(PYTHON) -m pytest $(PARALLEL) -ra tests/integration

@@ -1,3 +1,4 @@
+import json
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -76,6 +77,17 @@ REJECTED: list[tuple[str, bytes | None, RejectReason, str]] = [
     ("time without zone", event_bytes(time="2026-11-22T12:00:00"), RejectReason.INVALID_ENVELOPE, "time zone"),
     ("time as a number", event_bytes(time=1_764_000_000), RejectReason.INVALID_ENVELOPE, "time"),
     ("time as digits", event_bytes(time="1764000000"), RejectReason.INVALID_ENVELOPE, "time zone"),
+    ("leap second", event_bytes(time="2016-12-31T23:59:60Z"), RejectReason.INVALID_ENVELOPE, "time"),
+    ("year 0", event_bytes(time="0000-01-01T00:00:00Z"), RejectReason.INVALID_ENVELOPE, "time"),
+    ("zone of a day", event_bytes(time="2026-11-22T12:00:00+24:00"), RejectReason.INVALID_ENVELOPE, "time"),
+    ("UTF-16", event_bytes().decode().encode("utf-16"), RejectReason.NOT_JSON, "UTF-8"),
+    (
+        "two surrogates astray",
+        event_bytes(subject="@").replace(b"@", b"\\udc00\\ud800"),
+        RejectReason.NOT_JSON,
+        "surrogate",
+    ),
+    ("10,000 digits", event_bytes().replace(b"5640", b"1" * 10_000), RejectReason.NOT_JSON, "infinity"),
     ("no such day", event_bytes(time="2026-02-30T12:00:00Z"), RejectReason.INVALID_ENVELOPE, "time"),
     ("empty subject", event_bytes(subject=""), RejectReason.INVALID_ENVELOPE, "subject"),
     ("subject too long to repeat", event_bytes(subject="x" * 1025), RejectReason.INVALID_ENVELOPE, "subject"),
@@ -212,6 +224,19 @@ def test_no_text_of_the_validation_quotes_the_value() -> None:
         found.detail
         == "data.user: breaks a rule of the profile class; data.items.0: breaks a rule of the profile class"
     )
+
+
+names = st.sampled_from([*PROFILE, *ENVELOPE, "data", "unknown"])
+
+
+@given(
+    st.lists(st.tuples(names, st.sampled_from([*map(orjson.dumps, (None, 1, "a", [], {}, 0.5, PROFILE))])), max_size=6)
+)
+def test_of_a_name_given_twice_the_last_one_counts_as_for_other_readers(given_again: list[tuple[str, bytes]]) -> None:
+    again = b"".join(b',"%s":%s' % (name.encode(), raw) for name, raw in given_again)
+    for value in (event_bytes()[:-1] + again + b"}", event_bytes()[:-2] + again + b"}}"):
+        once = orjson.dumps(json.loads(value))
+        assert parse(value) == parse(once)
 
 
 json_values = st.recursive(

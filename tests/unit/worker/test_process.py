@@ -234,3 +234,47 @@ def test_any_records_have_exactly_one_outcome_each_that_kafka_can_carry(
     for message in (*outcome.results, *outcome.rejected):
         assert not (message.key is None and message.value is None)
         assert all(isinstance(content, bytes) for _, content in message.headers)
+
+
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([event_bytes({"gender": "Other"}), b"[" * 900]), max_size=8))
+def test_bad_neighbours_change_no_byte_of_a_good_event_s_result(neighbours: list[bytes]) -> None:
+    good = record(event_bytes(), offset=5)
+    around = [record(value, offset=at) for at, value in enumerate(neighbours, 10)]
+    (alone,) = process(good).results
+    assert process(good, *around).results[0] == alone
+    assert alone in process(*around, good, *around).results
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"likes_and_reactions": 1.7976931348623157e308},
+        {"likes_and_reactions": 18446744073709551615},
+        {"likes_and_reactions": -0.0},
+        {"conversion_rate": 5e-324},
+        {"conversion_rate": -0.0},
+    ],
+)
+def test_numbers_at_the_ends_of_what_json_can_say_are_assigned_finitely(field: dict[str, float]) -> None:
+    (message,) = process(record(event_bytes(field))).results
+    assert SegmentAssigned.model_validate_json(message.value or b"").data.distance < 100
+
+
+def test_integers_of_more_than_64_bits_are_numbers_and_text_stays_what_it_was() -> None:
+    value = event_bytes(subject="\u0000\u202e\U0001f600\u2028").replace(b"5640", b"1" * 300)
+    (message,) = process(record(value)).results
+    assert message.key == "\u0000\u202e\U0001f600\u2028".encode()
+    assert orjson.loads(message.value or b"")["subject"] == "\u0000\u202e\U0001f600\u2028"
+
+
+@pytest.mark.parametrize(
+    ("time", "moment"),
+    [
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+23:59"),
+        ("9999-12-31T23:59:59.999999999-23:59", "9999-12-31T23:59:59.999999-23:59"),
+        ("2026-11-22T12:00:00-00:00", "2026-11-22T12:00:00Z"),
+    ],
+)
+def test_the_time_at_the_ends_of_the_calendar_is_repeated_as_it_was(time: str, moment: str) -> None:
+    (message,) = process(record(event_bytes(time=time))).results
+    assert orjson.loads(message.value or b"")["data"]["input"]["time"] == moment

@@ -1,0 +1,126 @@
+"""Many mutants through `process`, alone and among others: what each came to, what it cost, what stayed in memory."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.fuzz.mutants import mutant
+from tests.fuzz.properties import Violated, check, processed
+from worker.process import Scoring
+from worker.records import Outcome, Record
+
+BATCH: Final = 50
+MAX_RATIO: Final = 100
+# A worker's caches (of JSON names, of texts) fill in the beginning.
+_WARM_UP: Final = 0.1
+# Of the objects that Python holds; a cache that grows with what is read holds at least one for each event.
+_BLOCKS_MOST_EACH: Final = 0.05
+_BLOCKS_OF_CHANCE: Final = 5_000
+_SUSPICIOUS: Final = 20
+_AGAIN: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a run showed."""
+
+    tried: int
+    assigned: int
+    reasons: Counter[str]
+    median_us: float
+    """Of all events, each alone, processor time."""
+    median_assigned_us: float
+    in_batch_us: float
+    """The median over batches of the time for one of their events."""
+    worst_us: float
+    worst_number: int
+    blocks_before: int
+    """Objects that Python held when the caches were warm."""
+    blocks_after: int
+
+    @property
+    def ratio(self) -> float:
+        """The worst event's cost in medians."""
+        return self.worst_us / self.median_us
+
+
+def run(by: Scoring, seed: int, numbers: range, told: Callable[[int], None] = lambda _: None) -> Figures:
+    """Process the mutants of these numbers; raises Violated for the first that breaks a promise.
+
+    `told` is called after each batch with how many were tried.
+    """
+    costs_us = array("d", bytes(8 * len(numbers)))
+    assigned = array("b", bytes(len(numbers)))
+    reasons: Counter[str] = Counter()
+    in_batch_us: list[float] = []
+    warm_at = int(len(numbers) * _WARM_UP)
+    blocks_before, typical_us = 0, float("inf")
+    for start in range(0, len(numbers), BATCH):
+        records = [mutant(seed, number) for number in numbers[start : start + BATCH]]
+        together, cost_us = _measured(by, records)
+        in_batch_us.append(cost_us / len(records))
+        messages = check(records, together)
+        for place, record in enumerate(records, start):
+            alone, costs_us[place] = _measured(by, [record], typical_us)
+            if (*alone.results, *alone.rejected) != (messages[record.offset],):
+                raise Violated(record.offset, "alone it comes to something else than among its neighbours")
+            assigned[place] = alone.verdicts[0] is None
+            reasons.update(alone.reasons)
+        if start == 0:
+            typical_us = statistics.median(costs_us[: len(records)])
+        if start <= warm_at < start + BATCH:
+            blocks_before = _blocks()
+        told(start + len(records))
+    worst = max(range(len(costs_us)), key=costs_us.__getitem__)
+    accepted_us = [cost_us for cost_us, one in zip(costs_us, assigned, strict=True) if one]
+    figures = Figures(
+        tried=len(numbers),
+        assigned=len(accepted_us),
+        reasons=reasons,
+        median_us=statistics.median(costs_us),
+        median_assigned_us=statistics.median(accepted_us or [0.0]),
+        in_batch_us=statistics.median(in_batch_us),
+        worst_us=costs_us[worst],
+        worst_number=numbers[worst],
+        blocks_before=blocks_before,
+        blocks_after=_blocks() - len(in_batch_us) - len(accepted_us),  # what this function holds itself
+    )
+    _judge(figures)
+    return figures
+
+
+def _measured(by: Scoring, records: Sequence[Record], typical_us: float = float("inf")) -> tuple[Outcome, float]:
+    began = time.thread_time_ns()
+    outcome = processed(by, records)
+    cost_us = (time.thread_time_ns() - began) / 1000
+    if cost_us > _SUSPICIOUS * typical_us:
+        # The event's fault, or the collector's or a neighbour's of this machine? The least of some times tells.
+        for _ in range(_AGAIN):
+            began = time.thread_time_ns()
+            processed(by, records)
+            cost_us = min(cost_us, (time.thread_time_ns() - began) / 1000)
+    return outcome, cost_us
+
+
+def _blocks() -> int:
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def _judge(figures: Figures) -> None:
+    if figures.ratio > MAX_RATIO:
+        raise Violated(
+            figures.worst_number,
+            f"it costs {figures.worst_us:.0f} µs, {figures.ratio:.0f} times the median; {MAX_RATIO} times are allowed",
+        )
+    grown = figures.blocks_after - figures.blocks_before
+    if grown > _BLOCKS_OF_CHANCE + figures.tried * _BLOCKS_MOST_EACH:
+        raise Violated(0, f"Python holds {grown} objects more than after the first tenth of the events")

@@ -1,0 +1,150 @@
+"""What holds for every record, whatever its bytes are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any, Final
+
+import jsonschema
+import orjson
+
+from models.manifest import Manifest
+from models.store import StoredModel
+from schemas import UserProfile
+from schemas.asyncapi import asyncapi_document
+from schemas.events import SegmentAssigned
+from schemas.rejected import DETAIL_MAX_BYTES, RejectReason
+from tests.fuzz.mutants import CANARY
+from tests.unit.fitted import fit, segmentation
+from worker.process import Scoring
+from worker.records import HEADERS_MOST, Message, Outcome, Record
+
+NOW: Final = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
+EVENT_MAX_BYTES: Final = 900_000
+REJECTED_MAX_BYTES: Final = EVENT_MAX_BYTES + 65_536
+_REASONS: Final = frozenset(RejectReason)
+
+
+class Violated(AssertionError):
+    """Something that is promised for every record does not hold for this one."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(what)
+        self.number = number
+        """The record's number, which is its offset too."""
+
+
+def scoring() -> Scoring:
+    """A worker's, with a model made by hand."""
+    model = StoredModel(
+        Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
+        segmentation(left_out=frozenset({"language"})),
+    )
+    return Scoring(
+        model=model,
+        profile_class=UserProfile,
+        cluster_id="cluster-1",
+        source="/segment-worker/fuzz",
+        event_max_bytes=EVENT_MAX_BYTES,
+        rejected_max_bytes=REJECTED_MAX_BYTES,
+    )
+
+
+def processed(by: Scoring, records: Sequence[Record]) -> Outcome:
+    """The outcome of these records; Violated when there is none."""
+    try:
+        return by.process(records, NOW)
+    except Exception as error:
+        raise Violated(records[0].offset, f"process raised {error!r}") from error
+
+
+def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
+    """The one message of each record, by its offset; raises Violated where a promise is broken."""
+    first = records[0].offset
+    if len(outcome.verdicts) != len(records):
+        raise Violated(first, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
+    accepted = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is None]
+    turned_away = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is not None]
+    if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(turned_away):
+        raise Violated(first, f"{len(outcome.results)} results for {len(accepted)} accepted records")
+    # One by one in input order: a message in another's place fails on its offset.
+    for record, message in zip(accepted, outcome.results, strict=True):
+        _check_result(record, message)
+    reasons = [verdict for verdict in outcome.verdicts if verdict is not None]
+    for record, message, reason in zip(turned_away, outcome.rejected, reasons, strict=True):
+        _check_rejected(record, message, reason)
+    if sum(outcome.segments.values()) != len(accepted) or sum(outcome.reasons.values()) != len(turned_away):
+        raise Violated(first, "the counts are not those of the messages")
+    return {
+        record.offset: message
+        for record, message in (
+            *zip(accepted, outcome.results, strict=True),
+            *zip(turned_away, outcome.rejected, strict=True),
+        )
+    }
+
+
+def _check_result(record: Record, message: Message) -> None:
+    try:
+        assigned = SegmentAssigned.model_validate_json(message.value or b"")
+        # Another reader's view of the event: of a name given twice the last one counts there too.
+        given: dict[str, Any] = json.loads(record.value or b"")
+    except ValueError as error:
+        raise Violated(record.offset, f"a result, or what it answers, is not valid: {error}") from error
+    if (assigned.data.input.partition, assigned.data.input.offset) != (record.partition, record.offset):
+        raise Violated(record.offset, f"the result in its place answers offset {assigned.data.input.offset}")
+    if (assigned.subject, assigned.data.input.id) != (given["subject"], given["id"]):
+        raise Violated(record.offset, "the result is about another subject or id")
+    if message.key != assigned.subject.encode():
+        raise Violated(record.offset, "the result's key is not the subject")
+    if record.offset % 100 == 0:
+        try:
+            _assigned_schema().validate(orjson.loads(message.value or b""))
+        except jsonschema.ValidationError as error:
+            raise Violated(record.offset, f"a result is not as the AsyncAPI document says: {error.message}") from error
+
+
+@cache
+def _assigned_schema() -> Any:
+    document = asyncapi_document(UserProfile, "in", "out", "rejected", "1")
+    schema = {"$ref": "#/components/schemas/SegmentAssigned", "components": document["components"]}
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _check_rejected(record: Record, message: Message, verdict: RejectReason) -> None:
+    own = {name: content for name, content in message.headers if name.startswith("rejected.")}
+    if own["rejected.offset"] != b"%d" % record.offset:
+        raise Violated(record.offset, f"the rejected record in its place is of offset {own['rejected.offset']!r}")
+    reason, detail = own["rejected.reason"].decode(), own["rejected.detail"].decode()
+    if reason not in _REASONS or reason != verdict:
+        raise Violated(record.offset, f"the reason is {reason!r}, the verdict {verdict!r}")
+    if not 0 < len(detail.encode()) <= DETAIL_MAX_BYTES or CANARY in detail:
+        raise Violated(record.offset, f"the detail is empty, too long or holds the value: {detail!r}")
+    if message.key is None and message.value is None:
+        raise Violated(record.offset, "null key with null value: no producer sends it")
+    left_out = own.get("rejected.left_out", b"").decode().split(",")
+    if "value" in left_out:
+        if own["rejected.sha256"].decode() != sha256(record.value or b"").hexdigest():
+            raise Violated(record.offset, "the hash is not that of the value left out")
+    elif (message.value or b"") != (record.value or b""):
+        raise Violated(record.offset, "the value is not what it was")
+    if "key" not in left_out and (message.key or b"") != (record.key or b""):
+        raise Violated(record.offset, "the key is not what it was")
+    _check_headers(record, message, kept="headers" not in left_out)
+    size = len(message.key or b"") + len(message.value or b"")
+    size += sum(len(name.encode()) + len(content) + 10 for name, content in message.headers)
+    if size > REJECTED_MAX_BYTES:
+        raise Violated(record.offset, f"{size} bytes are too many for the rejected topic")
+
+
+def _check_headers(record: Record, message: Message, *, kept: bool) -> None:
+    others = [(name, content) for name, content in message.headers if not name.startswith("rejected.")]
+    given = [(name, content or b"") for name, content in record.headers if not name.startswith("rejected.")]
+    if kept and others != given:
+        raise Violated(record.offset, "the headers are not what they were")
+    if not kept and (others or (len(record.headers) <= HEADERS_MOST and sum(len(c) for _, c in given) < 60_000)):
+        raise Violated(record.offset, "headers were left out that could have been sent")

@@ -1,0 +1,187 @@
+"""The short form of `make fuzz`, and that it can fail."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import __main__ as command
+from tests.fuzz.fuzz import MAX_RATIO, run
+from tests.fuzz.mutants import mutant
+from tests.fuzz.properties import Violated, scoring
+from worker.process import Scoring
+from worker.records import Message, Outcome, Record
+
+SOME = range(300)
+
+
+def test_whatever_bytes_come_each_record_has_one_outcome_at_a_bounded_cost_and_nothing_stays_in_memory() -> None:
+    figures = run(scoring(), seed=1, numbers=range(4_000))
+    assert figures.tried == 4_000 == figures.assigned + figures.reasons.total()
+    assert figures.assigned > 1_000
+    assert set(figures.reasons) == {
+        "empty",
+        "too_large",
+        "not_json",
+        "invalid_envelope",
+        "unknown_type",
+        "invalid_profile",
+    }
+    assert 1 < figures.ratio <= MAX_RATIO
+
+
+def test_the_same_seed_and_number_give_the_same_record() -> None:
+    assert [mutant(7, number) for number in range(50)] == [mutant(7, number) for number in range(50)]
+    assert mutant(7, 1) != mutant(8, 1)
+
+
+Change = Callable[[Sequence[Record], Outcome], Outcome]
+
+
+class Broken(Scoring):
+    """Does what it should, and then something to it."""
+
+    def __init__(self, change: Change) -> None:
+        right = scoring()
+        super().__init__(**{name: getattr(right, name) for name in right.__dataclass_fields__})
+        object.__setattr__(self, "change", change)
+
+    def process(self, records: Sequence[Record], now: datetime) -> Outcome:
+        change: Change = self.__dict__["change"]
+        return change(records, super().process(records, now))
+
+
+def one_lost(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, results=right.results[1:])
+
+
+def one_doubled(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, results=(*right.results, *right.results[:1]))
+
+
+def out_of_order(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, results=right.results[::-1])
+
+
+def rejected_out_of_order(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, rejected=right.rejected[::-1])
+
+
+def by_its_neighbours(records: Sequence[Record], right: Outcome) -> Outcome:
+    value = b'"margin":0.%06d,' % len(records)
+    results = [
+        message._replace(value=re.sub(rb'"margin":[^,]*,', value, message.value or b"")) for message in right.results
+    ]
+    return replace(right, results=tuple(results))
+
+
+def no_json(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, results=tuple(message._replace(value=b"{") for message in right.results))
+
+
+def none_valid(records: Sequence[Record], right: Outcome) -> Outcome:
+    results = [message._replace(value=(message.value or b"")[:-1] + b',"more":1}') for message in right.results]
+    return replace(right, results=tuple(results))
+
+
+def of_another_user(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, results=tuple(message._replace(key=b"other") for message in right.results))
+
+
+def with_header(name: str, content: bytes) -> Change:
+    def change(records: Sequence[Record], right: Outcome) -> Outcome:
+        return replace(
+            right,
+            rejected=tuple(
+                message._replace(headers=tuple((n, content if n == name else was) for n, was in message.headers))
+                for message in right.rejected
+            ),
+        )
+
+    return change
+
+
+def with_another_value(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, rejected=tuple(Message(m.key, b"other", m.headers) for m in right.rejected))
+
+
+def without_its_headers(records: Sequence[Record], right: Outcome) -> Outcome:
+    own = [tuple(header for header in m.headers if header[0].startswith("rejected.")) for m in right.rejected]
+    return replace(right, rejected=tuple(Message(m.key, m.value, o) for m, o in zip(right.rejected, own, strict=True)))
+
+
+def raising(records: Sequence[Record], right: Outcome) -> Outcome:
+    if any(b"\x00" in (record.value or b"") for record in records):
+        raise TypeError
+    return right
+
+
+def slow_with_digits(records: Sequence[Record], right: Outcome) -> Outcome:
+    if len(records) == 1 and b"1" * 5000 in (records[0].value or b""):
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+    return right
+
+
+def remembering() -> Change:
+    seen: list[object] = []
+
+    def change(records: Sequence[Record], right: Outcome) -> Outcome:
+        seen.append((right, [[record] for record in records], [{} for _ in range(20)]))
+        return right
+
+    return change
+
+
+BROKEN: dict[str, tuple[Change, str]] = {
+    "one lost": (one_lost, "results for"),
+    "one doubled": (one_doubled, "results for"),
+    "out of order": (out_of_order, "the result in its place answers offset"),
+    "rejected out of order": (rejected_out_of_order, "the rejected record in its place is of offset"),
+    "by its neighbours": (by_its_neighbours, "alone it comes to something else"),
+    "no JSON": (no_json, "is not valid"),
+    "none of the schema": (none_valid, "is not valid"),
+    "of another user": (of_another_user, "the result's key is not the subject"),
+    "unknown reason": (with_header("rejected.reason", b"because"), "the reason is 'because'"),
+    "long detail": (with_header("rejected.detail", b"x" * 1001), "the detail is empty, too long or holds the value"),
+    "telling detail": (with_header("rejected.detail", b"c4n4ry-7"), "the detail is empty, too long or holds the value"),
+    "another header": (with_header("trace", b"other"), "the headers are not what they were"),
+    "another value": (with_another_value, "the value is not what it was"),
+    "headers lost": (without_its_headers, "the headers are not what they were"),
+    "an exception": (raising, "process raised TypeError"),
+    "slow": (slow_with_digits, "times the median; 100 times are allowed"),
+    "a leak": (remembering(), "objects more than after the first tenth"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_process_that_breaks_a_promise_is_found(change: Change, said: str) -> None:
+    with pytest.raises(Violated, match=said):
+        run(Broken(change), seed=1, numbers=SOME)
+
+
+def test_the_command_prints_its_figures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["fuzz", "--events", "200", "--seed", "3"])
+    assert command.main() == 0
+    told = capsys.readouterr().out
+    assert told.startswith("seed 3, events 0 to 199\n")
+    assert re.search(r"tried +200 ", told)
+    assert re.search(r"ratio +\d+\.\d ", told)
+
+
+def test_the_command_saves_what_breaks_a_promise_and_says_how_to_repeat_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["fuzz", "--events", "300", "--seed", "1"])
+    monkeypatch.setattr(command, "scoring", lambda: Broken(of_another_user))
+    assert command.main() == 1
+    told = capsys.readouterr().err
+    number = int(re.findall(r"VIOLATED by event (\d+): ", told)[0])
+    assert f"again: python -m tests.fuzz --seed 1 --first {number // 50 * 50} --events 50\n" in told
+    assert (tmp_path / f"build/fuzz/1-{number}.bin").read_bytes() == mutant(1, number).value
