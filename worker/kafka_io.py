@@ -117,13 +117,13 @@ def _tell(starts: Starts, start_at: str) -> None:
     new = {f"{topic}/{n}": offset for (topic, n), offset in starts.offsets.items() if (topic, n) not in starts.losses}
     if new:
         _log.info("started_without_committed_offsets", at=start_at, offsets=new)
-    for at, loss in starts.losses.items():
+    for (topic, number), loss in starts.losses.items():
         _log.error(
             "expired_offset_passed_over",
-            partition=loss.partition,
+            partition=f"{topic}/{number}",
             because=loss.because,
             committed=loss.before,
-            goes_on_at=starts.offsets[at],
+            goes_on_at=starts.offsets[topic, number],
             by="WORKER_ON_EXPIRED_OFFSETS=earliest",
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import structlog
 from kafka.errors import KafkaError, LeaderNotAvailableError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -20,6 +21,8 @@ from worker.transport import PartitionProgress
 STEP_LONGEST_S = 15.0
 ANSWER_MS = 5_000
 PROGRESS_ANSWER_MS = 2_000
+# No expired offset: from the beginning all that is left of the log would be worked on again.
+LOG_TRUNCATED = "the log lost records that were worked on already, as after an unclean leader election"
 
 _log = structlog.get_logger()
 
@@ -37,10 +40,9 @@ class NowhereToBegin(Exception):
 class Loss:
     """The group's place in a partition is gone."""
 
-    partition: str
     because: str
     before: int | None
-    """The offset that is no place any more; None where that is gone too."""
+    """The offset that is no place any more; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Starts:
 class _Committed:
     offset: int
     topic_id: str
-    """Which topic of that name it was; empty where another program committed it."""
+    """Which topic of that name it was; empty where it was set by hand."""
 
 
 @contextmanager
@@ -145,9 +147,12 @@ class Positions:
         losses: dict[tuple[str, int], Loss] = {}
         for partition, place in committed.items():
             at = (partition.topic, partition.partition)
-            loss = self._loss(partition, place, out_of_range, first[partition], end[partition])
-            if loss is not None:
-                offsets[at], losses[at] = first[partition], loss
+            because = self._why_lost(partition, place, out_of_range, end[partition])
+            if because is not None:
+                if because == LOG_TRUNCATED or self._settings.worker_on_expired_offsets == "stop":
+                    raise self._stop(partition, place, because, first[partition], end[partition])
+                before = self._settled.get(partition) if place is None else place.offset
+                offsets[at], losses[at] = first[partition], Loss(because, before)
             elif place is None:
                 offsets[at] = (first if self._settings.worker_start_at == "earliest" else end)[partition]
         return Starts(offsets, losses, topic_id)
@@ -174,40 +179,37 @@ class Positions:
             for partition, position in sorted(settled.items())
         )
 
-    def _loss(
+    def _why_lost(
         self,
         partition: TopicPartition,
         place: _Committed | None,
         out_of_range: Mapping[TopicPartition, int],
-        first: int,
         end: int,
-    ) -> Loss | None:
-        """What is lost where the partition's place is gone; raises where a person has to decide."""
-        reached = self._settled.get(partition)
-        before = reached if place is None else place.offset
-        truncated = False
+    ) -> str | None:
         if self._made_anew(self._topic_id) or (place is not None and self._made_anew(place.topic_id)):
-            because = "the topic was deleted and made anew"
-        elif place is None and reached is not None:
-            because = f"it was deleted while this worker ran, which had reached {reached}"
-        # What is committed now, and nothing that was read meanwhile or moved by hand.
-        elif place is not None and out_of_range.get(partition) == place.offset:
-            truncated = place.offset > end and bool(place.topic_id)
-            because = _why_out_of_range(place.offset, end, same_topic=truncated)
-        else:
+            return "the topic was deleted and made anew"
+        reached = self._settled.get(partition)
+        if place is None:
+            return None if reached is None else f"it was deleted while this worker ran, which had reached {reached}"
+        # Another one was read at a position that is past, or moved by hand since.
+        if out_of_range.get(partition) != place.offset:
             return None
-        loss = Loss(f"{partition.topic}/{partition.partition}", because, before)
-        # Records that were worked on already are no expired ones, and from the beginning all others would come twice.
-        if truncated or self._settings.worker_on_expired_offsets == "stop":
-            go_on = "" if truncated else f", or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {first}"
-            offset, gone = ("", "is gone") if place is None else (f" {place.offset}", "is no place to go on from")
-            raise StopProcessError(
-                f"the committed offset{offset} of group {self._settings.worker_group_id} for topic {partition.topic}, "
-                f"partition {partition.partition} {gone}, its log goes from {first} to {end}: {because}; say where to "
-                f"go on with kafka-consumer-groups --reset-offsets{go_on}, then start again",
-                ExitStatus.ACT_FIRST,
-            )
-        return loss
+        if place.offset <= end:
+            return "retention removed records, or markers of transactions, before they were worked on"
+        return LOG_TRUNCATED if place.topic_id else "the topic was made anew, or lost records that were worked on"
+
+    def _stop(
+        self, partition: TopicPartition, place: _Committed | None, because: str, first: int, end: int
+    ) -> StopProcessError:
+        offset, gone = ("", "is gone") if place is None else (f" {place.offset}", "is no place to go on from")
+        setting = f", or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {first}"
+        return StopProcessError(
+            f"the committed offset{offset} of group {self._settings.worker_group_id} for topic {partition.topic}, "
+            f"partition {partition.partition} {gone}, its log goes from {first} to {end}: {because}; say where to go "
+            f"on with kafka-consumer-groups --reset-offsets{'' if because == LOG_TRUNCATED else setting}, then start "
+            "again",
+            ExitStatus.ACT_FIRST,
+        )
 
     def _committed(self) -> dict[TopicPartition, _Committed | None]:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
@@ -216,10 +218,10 @@ class Positions:
             # An answer that came after its question was given up is kept there for whoever asks next: it may be old.
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
             found = coordinator.fetch_committed_offsets(assigned, timeout_ms=ANSWER_MS)
-        return {
-            partition: _Committed(found[partition].offset, found[partition].metadata) if partition in found else None
-            for partition in assigned
+        places = {
+            partition: _Committed(each.offset, _topic_id_in(each.metadata or "")) for partition, each in found.items()
         }
+        return {partition: places.get(partition) for partition in assigned}
 
     def _current_topic_id(self) -> str:
         known = self._consumer._cluster.topic_id(self._settings.worker_input_topic)  # noqa: SLF001  # cached
@@ -227,8 +229,7 @@ class Positions:
 
     def _made_anew(self, topic_id: str) -> bool:
         current = self._current_topic_id()
-        # A note that is no id of a topic is somebody else's.
-        return bool(current) and len(topic_id) == len(current) and topic_id != current
+        return bool(current and topic_id) and topic_id != current
 
     def _has_leader(self, partition: TopicPartition) -> bool:
         leader = self._consumer._cluster.leader_for_partition(partition)  # noqa: SLF001  # cached
@@ -240,9 +241,8 @@ class Positions:
             raise LeaderNotAvailableError(", ".join(headless))
 
 
-def _why_out_of_range(offset: int, end: int, *, same_topic: bool) -> str:
-    if same_topic:
-        return "the log lost records that were worked on already, as after an unclean leader election"
-    if offset > end:
-        return "the topic was made anew, or lost records that were worked on already"
-    return "retention removed records, or markers of transactions, before they were worked on"
+def _topic_id_in(note: str) -> str:
+    try:
+        return str(UUID(note))
+    except ValueError:
+        return ""
