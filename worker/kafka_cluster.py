@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -17,9 +16,11 @@ from kafka.protocol.admin import DescribeGroupsRequest
 
 from worker.check import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError, TopicNotCreated, WorkerError
-from worker.kafka_connect import connected
+from worker.kafka_connect import connected, refusal_of
 from worker.kafka_faults import fault
-from worker.kafka_last_words import hear_last_words
+from worker.kafka_listener import listener_at
+from worker.kafka_refusals import Refusal
+from worker.kafka_token import TokenEndpointAway
 from worker.settings import Settings
 
 # Kafka's own default for max.message.bytes; a topic needs the setting only to take more.
@@ -41,6 +42,9 @@ _BROKER_SETTINGS: Final = (
 # A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
 _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
+# Together, with the time to connect before, less than a drain may take.
+_LISTENERS_ASKED: Final = 2
+_LISTENER_WAIT_S: Final = 0.5
 
 
 class Cluster:
@@ -52,9 +56,8 @@ class Cluster:
         Raises BrokersUnreachable when none answered, StopProcessError when one refuses to sign this worker in or is not
         to be trusted: waiting longer does not help.
         """
-        hear_last_words()
         self._settings = settings
-        with _failures() as failures:
+        with _unheard():
             try:
                 self._admin = connected(
                     _Admin,
@@ -64,7 +67,7 @@ class Cluster:
                     request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 )
             except kafka_errors.KafkaError as error:
-                raise _not_connected(settings, [*failures, error]) from error
+                raise _refused_or_away(settings, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +101,7 @@ class Cluster:
                 broker_configs=_values(next(iter(configs.get("broker", {}).values()), {})),
             )
         except kafka_errors.KafkaError as error:
-            raise _not_connected(settings, [error]) from error
+            raise _not_connected(settings, refusal_of(self._admin) or error) from error
 
     def create_missing_topics(self) -> tuple[str, ...]:
         """Create those of the worker's topics that do not exist, and return their names.
@@ -118,7 +121,7 @@ class Cluster:
             created += self._create(settings.worker_rejected_topic, options)
             self._admin.wait_for_topics(list(settings.topics))
         except kafka_errors.KafkaError as error:
-            raise _not_connected(settings, [error]) from error
+            raise _not_connected(settings, error) from error
         return created
 
     def _create(self, name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -228,44 +231,50 @@ def _values(configs: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _failures() -> Iterator[list[Exception]]:
-    """Collect why connections fail, which kafka-python only logs: its own error says no more than that time is up."""
-    failures: list[Exception] = []
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            arguments = record.args if isinstance(record.args, tuple) else ()
-            failures.extend(argument for argument in arguments if isinstance(argument, Exception))
-
+def _unheard() -> Iterator[None]:
+    """Drop what kafka-python logs meanwhile: a broker that is not there yet makes several lines in each second."""
     log = logging.getLogger("kafka")
-    before = log.handlers, log.level, log.propagate
-    # Nothing else listens meanwhile: a broker that is not there yet makes several lines in each second.
-    log.handlers, log.propagate = [Collect()], False
-    log.setLevel(logging.WARNING)
+    before = log.handlers, log.propagate
+    log.handlers, log.propagate = [logging.NullHandler()], False
     try:
-        yield failures
+        yield
     finally:
-        log.handlers, log.level, log.propagate = before
+        log.handlers, log.propagate = before
 
 
-def _not_connected(settings: Settings, failures: Sequence[Exception]) -> WorkerError:
+def _not_connected(settings: Settings, error: Exception) -> WorkerError:
+    answer = fault([error], "connecting", settings)
+    if isinstance(answer, StopProcessError):
+        return answer
     servers = settings.kafka_bootstrap_servers
-    for failure in failures:
-        if isinstance(failure.__context__, ssl.SSLCertVerificationError):
-            return StopProcessError(
-                f"the certificate of {servers} is not trusted ({failure.__context__.verify_message}); "
-                "check KAFKA_SSL_CAFILE and the names in the certificate",
-                ExitStatus.ACT_FIRST,
-            )
-        answer = fault([failure], "connecting", settings)
-        if isinstance(answer, StopProcessError):
-            return answer
-    # The last one is how it is now; that time is up says nothing.
-    telling = [failure for failure in failures if not isinstance(failure, kafka_errors.KafkaTimeoutError)]
+    if isinstance(error, TokenEndpointAway):
+        return BrokersUnreachable(
+            f"no sign-in at {servers} without a token: {_reason(error)}; check KAFKA_SASL_OAUTH_TOKEN_URL, and that it "
+            "answers from here"
+        )
     return BrokersUnreachable(
-        f"no broker answers at {servers} ({_reason((telling or failures)[-1])}); "
+        f"no broker answers at {servers} ({_reason(error)}); "
         "check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, and that the brokers run"
     )
+
+
+def _refused_or_away(settings: Settings, error: Exception) -> WorkerError:
+    found = _not_connected(settings, error)
+    # Kafka hangs up on whoever speaks another protocol, and that looks like a broker that goes away.
+    return found if isinstance(error, Refusal) else _other_protocol(settings) or found
+
+
+def _other_protocol(settings: Settings) -> StopProcessError | None:
+    given = settings.kafka_security_protocol
+    for server in settings.bootstrap_servers[:_LISTENERS_ASKED]:
+        listener = listener_at(server, _LISTENER_WAIT_S)
+        if listener is not None and not listener.takes(given):
+            return StopProcessError(
+                f"{server} speaks {listener.protocol}, and KAFKA_SECURITY_PROTOCOL is {given}; set it to "
+                f"{listener.protocol}, or give the address of another listener in KAFKA_BOOTSTRAP_SERVERS",
+                ExitStatus.ACT_FIRST,
+            )
+    return None
 
 
 def _reason(failure: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Reading as a member of the group: micro-batches, positions, and knowing when membership was lost."""
+"""Reading as a member of the group: micro-batches, and knowing when membership was lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
-from worker.kafka_connect import CONNECT_MS, connected
+from worker.kafka_connect import CONNECT_MS, connected, refusal_of
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_header_name
 from worker.kafka_inflate import bound_inflation
@@ -222,4 +222,7 @@ class GroupReader:
             raise fault([FencedInstanceIdError()], "polling", self._settings)
 
     def _step(self, doing: str) -> AbstractContextManager[None]:
+        # kafka-python goes on trying to connect, and polling brings nothing, for ever.
+        if (refusal := refusal_of(self._consumer)) is not None:
+            raise fault([refusal], doing, self._settings)
         return step(doing, self._settings, self._deadline)

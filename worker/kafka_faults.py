@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from kafka import errors
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerError
+from worker.kafka_refusals import Refusal
 from worker.settings import Settings
 
 _Explain = Callable[[Exception, Settings], str]
@@ -22,6 +23,17 @@ def _group(error: Exception, settings: Settings) -> str:
     # Not every one of them says which; another than the worker's own keeps the progress of a replay.
     named = error.args[0] if error.args else None
     return named if isinstance(named, str) else settings.worker_group_id
+
+
+def _not_signed_in(error: Exception, settings: Settings) -> str:
+    credentials = (
+        "KAFKA_SASL_OAUTH_CLIENT_ID and KAFKA_SASL_OAUTH_SCOPE: the brokers do not accept the token that they led to"
+        if settings.kafka_sasl_mechanism == "OAUTHBEARER"
+        else "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+    )
+    # What the broker said has the name of the error in front, put there by kafka-python.
+    said = str(error.args[0]).removeprefix(f"{type(error).__name__}: ") if error.args else "it did not say why"
+    return f"{settings.kafka_bootstrap_servers} refused to sign this worker in ({said}); check {credentials}"
 
 
 # First match counts: a subclass stands before its class.
@@ -55,11 +67,20 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
         errors.AuthorizationError,
         lambda e, _: f"no right at the cluster ({e}); `segment-worker check` lists what is missing",
     ),
+    (Refusal, lambda e, _: str(e.args[0])),
+    (errors.SaslAuthenticationFailedError, _not_signed_in),
     (
-        (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError),
-        lambda e, s: (
-            f"{s.kafka_bootstrap_servers} refused to sign this worker in ({e}); check KAFKA_SASL_MECHANISM and "
-            "the credentials"
+        errors.UnsupportedSaslMechanismError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} does not sign in with KAFKA_SASL_MECHANISM={s.kafka_sasl_mechanism}; give "
+            "one that is in its sasl.enabled.mechanisms"
+        ),
+    ),
+    (
+        errors.IllegalSaslStateError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} signs nobody in; set KAFKA_SECURITY_PROTOCOL to "
+            f"{s.kafka_security_protocol.removeprefix('SASL_')}, or give the address of a listener that does"
         ),
     ),
     (

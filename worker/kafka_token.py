@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from kafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailedError
+from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.sasl.oauth import AbstractTokenProvider
+
+from worker.kafka_refusals import Refusal
 
 # The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
 TOKEN_TIMEOUT_S = 4.0
@@ -25,6 +28,12 @@ _RENEW_SHARE = 0.2
 _RETRY_AFTER_S = 10.0
 # RFC 6749 lets a server leave the lifetime out.
 _LIFETIME_UNSAID_S = 300.0
+# Of those below 500 the ones that pass: request timeout, too early, too many requests.
+_LATER = frozenset({408, 425, 429})
+
+
+class TokenEndpointAway(KafkaConnectionError):  # type: ignore[misc]  # kafka-python ships no types
+    """The token endpoint cannot answer now; later it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,8 @@ class ClientCredentials:
     def __call__(self) -> Token:
         """A new token.
 
-        Raises SaslAuthenticationFailedError when the endpoint refuses, KafkaConnectionError when it cannot answer now;
-        both name the endpoint and the reason, never a secret.
+        Raises Refusal when the endpoint does not give one to this client, TokenEndpointAway when it cannot answer now;
+        both name the endpoint, the reason and the setting, never a secret.
         """
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         form = {"grant_type": "client_credentials"} | ({} if self.scope is None else {"scope": self.scope})
@@ -110,14 +119,11 @@ class ClientCredentials:
                 body: object = json.loads(reply.read(_TOKEN_REPLY_MAX_BYTES))
         except HTTPError as error:
             error.close()  # it is the answer, too, with its connection
-            if error.code >= 500:
-                raise KafkaConnectionError(f"the token endpoint {self.url} answered {error.code}") from error
-            raise self._refused(f"answered {error.code}; check KAFKA_SASL_OAUTH_CLIENT_ID and …_SECRET") from error
+            raise self._answered(error.code) from error
         except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, URLError) else error
-            raise KafkaConnectionError(f"the token endpoint {self.url} cannot be reached ({reason})") from error
+            raise self._not_reached(error.reason if isinstance(error, URLError) else error) from error
         except ValueError as error:
-            raise self._refused("did not answer with JSON") from error
+            raise self._refused("did not answer with JSON", "KAFKA_SASL_OAUTH_TOKEN_URL") from error
         return self._parse(body)
 
     def _parse(self, body: object) -> Token:
@@ -126,11 +132,28 @@ class ClientCredentials:
         with contextlib.suppress(TypeError, ValueError):
             lifetime_s = float(str(lifetime_s))
         if not isinstance(value, str) or not value or not isinstance(lifetime_s, float) or not lifetime_s > 0:
-            raise self._refused("answered without a usable access_token and expires_in")
+            raise self._refused("answered without a usable access_token and expires_in", "KAFKA_SASL_OAUTH_TOKEN_URL")
         return Token(value, lifetime_s)
 
-    def _refused(self, what: str) -> SaslAuthenticationFailedError:
-        return SaslAuthenticationFailedError(f"the token endpoint {self.url} {what}")
+    def _answered(self, code: int) -> KafkaError:
+        if code >= 500 or code in _LATER:
+            return TokenEndpointAway(f"the token endpoint {self.url} answered {code}")
+        # RFC 6749, 5.2: 401 for a wrong client or secret, 400 also for that and for a scope that it does not give.
+        if code in {400, 401, 403}:
+            settings = "KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE"
+            return self._refused(f"answered {code}", settings)
+        return self._refused(f"answered {code}", "KAFKA_SASL_OAUTH_TOKEN_URL")
+
+    def _not_reached(self, reason: object) -> KafkaError:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return Refusal(
+                f"the certificate of the token endpoint {self.url} is not trusted ({reason.verify_message}); check "
+                "KAFKA_SASL_OAUTH_TOKEN_URL, or name a PEM file of the authorities to trust in SSL_CERT_FILE"
+            )
+        return TokenEndpointAway(f"the token endpoint {self.url} cannot be reached ({reason})")
+
+    def _refused(self, what: str, settings: str) -> Refusal:
+        return Refusal(f"the token endpoint {self.url} {what}; check {settings}")
 
 
 class _NoRedirect(HTTPRedirectHandler):

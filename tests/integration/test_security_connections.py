@@ -1,0 +1,281 @@
+"""Encrypted and signed-in connections: the right ones work, each wrong one says which setting to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from demo.cluster import NewRecord
+from demo.ports import free_ports
+from tests.integration.brokers import Programs
+from tests.integration.certificates import Authority, Certificate
+from tests.integration.secure_broker import SecureBroker, secure_broker
+from tests.integration.token_server import CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
+from tests.integration.worker_site import WorkerSite, worker_site
+from tests.unit.events import event_bytes
+from worker import preflight
+from worker.__main__ import main
+
+SCRAM_USER, SCRAM_PASSWORD = "scram", "right-scram-password"
+# What waits for nothing is told long before the time that a broker which is away is given.
+SOON_S = 30
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that the tests of this file share."""
+
+    secure: SecureBroker
+    tokens: TokenServer
+    other: Authority
+    """Whom nobody trusts."""
+    stranger: Certificate
+    ended: Certificate
+    """Two clients that the broker does not let in."""
+
+    def connection(self, way: str) -> dict[str, str]:
+        """The settings of a worker that is let in at this listener."""
+        common = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.secure.address(way),
+            "KAFKA_SSL_CAFILE": str(self.secure.authority.cafile),
+        }
+        certificate = self.secure.client
+        if way == "PLAINTEXT":
+            return {}
+        return (
+            common
+            | {
+                "TLS": {"KAFKA_SECURITY_PROTOCOL": "SSL"},
+                "MUTUAL": {
+                    "KAFKA_SECURITY_PROTOCOL": "SSL",
+                    "KAFKA_SSL_CERTFILE": str(certificate.certfile),
+                    "KAFKA_SSL_KEYFILE": str(certificate.keyfile),
+                    "KAFKA_SSL_PASSWORD": "key-secret",
+                },
+                "SCRAM": {
+                    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+                    "KAFKA_SASL_USERNAME": SCRAM_USER,
+                    "KAFKA_SASL_PASSWORD": SCRAM_PASSWORD,
+                },
+                "OAUTH": {
+                    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                    "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                    "KAFKA_SASL_OAUTH_TOKEN_URL": self.tokens.url,
+                    "KAFKA_SASL_OAUTH_CLIENT_ID": CLIENT_ID,
+                    "KAFKA_SASL_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
+                    "SSL_CERT_FILE": str(self.secure.authority.cafile),
+                },
+            }[way]
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("security")
+    (folder / "other").mkdir()
+    with secure_broker(folder, {}) as secure, token_server(secure.server) as tokens:
+        secure.let_in(SCRAM_USER, SCRAM_PASSWORD)
+        other = Authority(folder / "other")
+        stranger = other.issue("worker.example")
+        ended = secure.authority.issue("worker.example", days=-1, file_name="ended")
+        yield World(secure, tokens, other, stranger, ended)
+
+
+@pytest.fixture(autouse=True)
+def _patient_endpoint(world: World) -> None:
+    world.tokens.lifetime_s, world.tokens.in_trouble, world.tokens.trusts_client = 3600.0, False, True
+
+
+@pytest.fixture
+def site(world: World, programs: Programs, tmp_path: Path, request: pytest.FixtureRequest) -> WorkerSite:
+    """Topics of the test's own, and a model."""
+    name = f"site-{abs(hash(request.node.name)) % 10**8}"
+    made = worker_site(programs, world.secure.broker.bootstrap_servers, name, tmp_path)
+    made.create_topics(1)
+    made.publish_model()
+    return made
+
+
+EVENTS = [NewRecord(b"user-1", event_bytes()), NewRecord(b"user-2", b"{")]
+
+
+@pytest.mark.parametrize("way", ["TLS", "MUTUAL", "SCRAM"])
+def test_the_worker_and_its_tools_work_over(way: str, site: WorkerSite, world: World) -> None:
+    connection = world.connection(way)
+    assert site.run("check", **connection).stdout.endswith("ready to run\n")
+    worker = site.start_ready(**connection)
+    site.send(EVENTS)
+    site.wait_for_outcomes(2)
+    assert worker.stop() == 0
+    if way == "MUTUAL":
+        verified = site.run("verify", **connection)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert site.run("replay", **connection).stdout.startswith("sent 1 events back")
+
+
+def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(site: WorkerSite, world: World) -> None:
+    world.tokens.lifetime_s = 2.0
+    connection = world.connection("OAUTH")
+    worker = site.start_ready(**connection)
+    before = world.tokens.issued
+    sent = 0
+    while world.tokens.issued < before + 4:
+        site.send(EVENTS)
+        sent += len(EVENTS)
+        site.wait_for_outcomes(sent)
+    assert len(site.read(site.output, site.rejected)) == sent
+    for trouble in ("kafka_client", "retrying", "batch_dropped"):
+        assert trouble not in worker.log
+    assert worker.stop() == 0
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is wrong: where the worker connects, what it has wrong, and what is said."""
+
+    name: str
+    way: str
+    said: str
+    listener: str | None = None
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+
+CERTIFICATE = ("KAFKA_SSL_CERTFILE", "KAFKA_SSL_KEYFILE", "KAFKA_SSL_PASSWORD")
+WRONG = [
+    Wrong("authority", "TLS", "KAFKA_SSL_CAFILE", changed={"KAFKA_SSL_CAFILE": "{other.cafile}"}),
+    Wrong("expired certificate", "TLS", "has expired; renew what that broker has in ssl.keystore", "EXPIRED"),
+    Wrong("host name", "TLS", "KAFKA_SSL_CHECK_HOSTNAME", "ELSEWHERE"),
+    Wrong("no client certificate", "TLS", "KAFKA_SSL_CERTFILE", "MUTUAL"),
+    Wrong(
+        "client certificate of another authority",
+        "MUTUAL",
+        "KAFKA_SSL_CERTFILE",
+        changed=dict(zip(CERTIFICATE, ("{stranger.certfile}", "{stranger.keyfile}", ""), strict=True)),
+    ),
+    Wrong(
+        "client certificate that ended",
+        "MUTUAL",
+        "KAFKA_SSL_CERTFILE",
+        changed=dict(zip(CERTIFICATE, ("{ended.certfile}", "{ended.keyfile}", ""), strict=True)),
+    ),
+    Wrong("password of the key", "MUTUAL", "KAFKA_SSL_PASSWORD", changed={"KAFKA_SSL_PASSWORD": "hunter2"}),
+    Wrong("password", "SCRAM", "KAFKA_SASL_PASSWORD", changed={"KAFKA_SASL_PASSWORD": "hunter2"}),
+    Wrong("mechanism", "SCRAM", "KAFKA_SASL_MECHANISM=PLAIN", changed={"KAFKA_SASL_MECHANISM": "PLAIN"}),
+    Wrong("no TLS where it is", "PLAINTEXT", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is PLAINTEXT", "TLS"),
+    Wrong("TLS where it is not", "TLS", "speaks PLAINTEXT, and KAFKA_SECURITY_PROTOCOL is SSL", "PLAINTEXT"),
+    Wrong("no sign-in where it is", "TLS", "speaks SASL_SSL, and KAFKA_SECURITY_PROTOCOL is SSL", "SCRAM"),
+    Wrong("sign-in where there is none", "SCRAM", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is SASL_SSL", "TLS"),
+    Wrong(
+        "client secret",
+        "OAUTH",
+        "KAFKA_SASL_OAUTH_CLIENT_SECRET",
+        changed={"KAFKA_SASL_OAUTH_CLIENT_SECRET": "hunter2"},
+    ),
+    Wrong(
+        "path of the token endpoint",
+        "OAUTH",
+        "KAFKA_SASL_OAUTH_TOKEN_URL",
+        changed={"KAFKA_SASL_OAUTH_TOKEN_URL": "{tokens.url}/nothing-here"},
+    ),
+    Wrong("authority of the token endpoint", "OAUTH", "SSL_CERT_FILE", changed={"SSL_CERT_FILE": "{other.cafile}"}),
+]
+
+
+def checked(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """The output of `segment-worker check`, in this process because there are many; it must find a problem."""
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        # How long a broker that does not answer is asked; the default is more than what is wrong here needs.
+        patch.setattr(preflight, "_WAIT_S", 2.0)
+        status = main(["check"])
+    written = capsys.readouterr()
+    assert (status, written.err) == (2, ""), written
+    return written.out
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name.replace(" ", "-"))
+def test_what_is_wrong_is_said_at_once_with_the_setting_to_mend(
+    wrong: Wrong,
+    world: World,
+    site: WorkerSite,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    connection = world.connection(wrong.way)
+    if wrong.listener is not None:
+        connection["KAFKA_BOOTSTRAP_SERVERS"] = world.secure.address(wrong.listener)
+    changed = {name: value.format_map(vars(world) | {"tokens": world.tokens}) for name, value in wrong.changed.items()}
+    environment = site.environment(**connection | {"WORKER_BROKER_WAIT_S": "600"} | changed)
+    worker = site.programs.start("worker", "run", **environment)
+    found = checked(environment, monkeypatch, capsys)
+    assert worker.wait(SOON_S) == 2, worker.log
+    for output in (found, worker.log):
+        assert len([line for line in output.splitlines() if wrong.said in line]) == 1, output
+        for never in ("Traceback", "hunter2", SCRAM_PASSWORD, CLIENT_SECRET):
+            assert never not in output
+
+
+def test_a_token_endpoint_that_is_away_is_waited_for_and_named(
+    world: World,
+    site: WorkerSite,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (closed,) = free_ports(1)
+    connection = world.connection("OAUTH") | {"KAFKA_SASL_OAUTH_TOKEN_URL": f"https://127.0.0.1:{closed}/token"}
+    environment = site.environment(**connection, WORKER_BROKER_WAIT_S="0.1")
+    worker = site.programs.start("worker", "run", **environment)
+    found = checked(environment, monkeypatch, capsys)
+    assert worker.wait() == 1, worker.log
+    for output in (found, worker.log):
+        assert f"the token endpoint https://127.0.0.1:{closed}/token cannot be reached" in output
+        assert "check KAFKA_SASL_OAUTH_TOKEN_URL" in output
+
+
+def test_a_credential_taken_away_from_a_running_worker_stops_it(site: WorkerSite, world: World) -> None:
+    world.secure.let_in("for-a-while", "right-for-a-while")
+    connection = world.connection("SCRAM") | {
+        "KAFKA_SASL_USERNAME": "for-a-while",
+        "KAFKA_SASL_PASSWORD": "right-for-a-while",
+    }
+    worker = site.start_ready(**connection)
+    world.secure.lock_out("for-a-while")
+    assert worker.wait() == 2, worker.log
+    assert "refused to sign this worker in" in worker.log
+    assert "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in worker.log
+
+
+def test_a_client_secret_that_is_withdrawn_stops_a_running_worker_and_an_endpoint_in_trouble_does_not(
+    site: WorkerSite, world: World
+) -> None:
+    world.tokens.lifetime_s = 2.0
+    worker = site.start_ready(**world.connection("OAUTH"))
+    world.tokens.in_trouble = True
+    worker.wait_for_log("answered 503")
+    world.tokens.in_trouble = False
+    site.send(EVENTS)
+    site.wait_for_outcomes(2)
+    assert worker.running()
+    world.tokens.trusts_client = False
+    assert worker.wait() == 2, worker.log
+    assert "answered 401; check KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET" in worker.log
+
+
+def test_a_certificate_that_expires_under_a_running_worker_stops_it_when_it_connects_again(
+    site: WorkerSite, world: World
+) -> None:
+    # Last, because afterwards the broker shows an expired certificate at every listener.
+    worker = site.start_ready(**world.connection("TLS"))
+    site.send(EVENTS)
+    site.wait_for_outcomes(2)
+    world.secure.broker.kill()
+    expired = world.secure.authority.issue("127.0.0.1", days=-1, file_name="replaced")
+    world.secure.server.keystore.write_bytes(expired.keystore.read_bytes())
+    world.secure.broker.start()
+    assert worker.wait() == 2, worker.log
+    assert "has expired" in worker.log
