@@ -47,6 +47,14 @@ test-container: $(VENV)/installed-test engine  ## the integration tests on the o
 test-compose: $(VENV)/installed-test engine  ## docker-compose.yml, built, started, used and removed
 	$(PYTHON) -m pytest -ra -m compose tests/compose
 
+SEEDS := 1 2 3 4 5 6 7 8 9 10
+EVENTS := 100000
+MUTANTS := read_uncommitted bare_group_id snapshot_after_poll producer_used_again
+
+.PHONY: chaos
+chaos: $(VENV)/installed-test  ## kills and cuts everything, for an hour; SEEDS="1 2" EVENTS=10000 MUTANTS= make it less
+	$(PYTHON) -m tests.chaos --directed $(MUTANTS:%=--mutant %) --events $(EVENTS) $(SEEDS)
+
 .PHONY: engine
 engine:
 	@reason=$$(docker info 2>&1 >/dev/null) && docker compose version >/dev/null 2>&1 || { \

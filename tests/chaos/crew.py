@@ -68,7 +68,7 @@ class Post:
 class Crew:
     """Holds every post, as an orchestrator would: what ended by itself is started again."""
 
-    start: Callable[[Worker, str], Program]
+    start: Callable[[Worker], Program]
     proxy_port: int
     posts: list[Post] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Crew:
         """Start one more process of a worker."""
         self._started += 1
         name = f"worker {self._started} ({worker.instance_id or 'dynamic'})"
-        return Member(name, self.start(worker, name), worker)
+        return Member(name, self.start(worker), worker)
 
     def vacate(self, post: Post, for_s: float) -> Member | None:
         """Whoever held the post; a successor starts after this time. It still has to end, by whatever means."""

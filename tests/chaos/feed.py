@@ -66,6 +66,10 @@ class Feed:
         if self._failure is not None:
             raise self._failure
 
+    def all_parts(self) -> None:
+        """Let all that is left be sent."""
+        self._part = self._parts
+
     def next_part(self) -> None:
         """Let the next part of the events be sent."""
         self._part += 1

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 RECOVERY_MOST_S: Final = 30.0
 LINES_MOST: Final = 10
+NOT_COME_ABOUT: Final = "fault that did not come about"
 
 
 class Input(NamedTuple):
@@ -68,6 +69,8 @@ class Evidence:
     """Connections of workers that did not go through the proxy."""
     not_come_about: Sequence[str]
     """Faults that could not be injected, so that nothing is known about them."""
+    tracebacks: Sequence[str]
+    """Log files of workers with a traceback, which no worker may show."""
 
 
 class Violation(NamedTuple):
@@ -88,6 +91,11 @@ class Verdict:
     recovery_s: float | None
     violations: tuple[Violation, ...]
 
+    @property
+    def damaged(self) -> bool:
+        """Whether a promise about records or offsets was broken, whatever else was."""
+        return any(kind in _DAMAGE for kind, _ in self.violations)
+
     def lines(self) -> Iterator[str]:
         """Every kind of violation with its count, then where it was seen."""
         by_kind: dict[str, list[str]] = defaultdict(list)
@@ -96,6 +104,9 @@ class Verdict:
         for kind, places in by_kind.items():
             yield f"{kind}: {len(places)}"
             yield from (f"    {where}" for where in places)
+
+
+_DAMAGE: Final = frozenset({"missing", "doubled", "out of order", "outcome of no input", "committed offset moved back"})
 
 
 def judge(seen: Evidence) -> Verdict:
@@ -116,7 +127,8 @@ def judge(seen: Evidence) -> Verdict:
         *_recovery(seen.recovery_s),
         *_verified(seen.verify_status, seen.verify_output),
         *(Violation("connection past the proxy", line) for line in seen.bypasses),
-        *(Violation("fault that did not come about", line) for line in seen.not_come_about),
+        *(Violation(NOT_COME_ABOUT, line) for line in seen.not_come_about),
+        *(Violation("traceback", line) for line in seen.tracebacks),
     )
     return Verdict(len(seen.inputs), len(missing), len(doubled), len(late), seen.recovery_s, violations)
 

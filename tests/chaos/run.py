@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.broker import running_broker
+from demo.broker import Broker, running_broker
 from demo.population import Population
 from demo.ports import LOOPBACK, free_ports
 from tests.chaos.crew import Crew
@@ -18,6 +18,7 @@ from tests.chaos.evidence import Watch, answers, commits, inputs
 from tests.chaos.faults import DO, STOP_S, Condition, NotComeAbout, Stage, Steps
 from tests.chaos.feed import Feed
 from tests.chaos.judgement import RECOVERY_MOST_S, Evidence, Verdict, judge
+from tests.chaos.mutants import IN_FORCE
 from tests.chaos.plan import ALONE, SESSION_TIMEOUT_S, Fault, Kind, Plan, Worker
 from tests.chaos.proxy import Proxy
 from tests.integration.brokers import ROOT, Program, Programs
@@ -30,6 +31,7 @@ _TURN_S = 0.05
 _GIVE_UP_S = 2 * RECOVERY_MOST_S
 _LOOK_EVERY_S = 0.5
 _TRANSACTION_TIMEOUT_MS = 15_000
+_TRACEBACK = "Traceback (most recent call last)"
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "COVERAGE_PROCESS_START")
 
 Tell = Callable[[str], None]
@@ -43,8 +45,9 @@ class Result:
     injected: Counter[Kind]
     connections: int
     """How many the proxy forwarded."""
+    mutants: int
+    """How many processes say that the mutation made a difference."""
     length_s: float
-    worker_logs: tuple[str, ...]
 
 
 def clean_environment() -> Mapping[str, str]:
@@ -65,18 +68,13 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
     programs = Programs(directory, clean_environment())
     with ExitStack() as closing:
         closing.callback(programs.end_all)
-        proxy = closing.enter_context(Proxy())
-        (port,) = free_ports(1)
-        broker = closing.enter_context(
-            running_broker(directory / "broker", port=port, config=broker_config(port, proxy), listeners=LISTENERS)
-        )
-        proxy.forward_to(int(broker.addresses[LISTENER].rpartition(":")[2]))
+        broker, proxy = closing.enter_context(behind_a_proxy(directory / "broker"))
         site = WorkerSite(programs, proxy.address, f"chaos-{seed}", directory / "model-store", http_port=0)
         site.create_topics(PARTITIONS)
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
-        crew = Crew(lambda worker, _: _start(site, worker, mutation), proxy.port)
+        crew = Crew(lambda worker: _start(site, worker, mutation), proxy.port)
         feed = closing.enter_context(
             Feed(
                 broker.bootstrap_servers,
@@ -97,6 +95,7 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
         verified = programs.run(
             "worker", "verify", **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers)
         )
+        logs = {log.name: log.read_text(errors="replace") for log in sorted(directory.glob("*.log"))}
         evidence = Evidence(
             inputs=inputs(broker.bootstrap_servers, site.input),
             answers=answers(broker.bootstrap_servers, *outcomes),
@@ -109,20 +108,24 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
             verify_output=verified.stdout + verified.stderr,
             bypasses=sorted(crew.bypasses),
             not_come_about=missed,
+            tracebacks=[name for name, log in logs.items() if _TRACEBACK in log],
         )
-        logs = tuple(log.read_text(errors="replace") for log in sorted(directory.glob("*.log")))
-    return Result(judge(evidence), injected, proxy.accepted, time.monotonic() - begun, logs)
+    mutants = sum(IN_FORCE in log for log in logs.values())
+    return Result(judge(evidence), injected, proxy.accepted, mutants, time.monotonic() - begun)
 
 
-LISTENERS = {LISTENER: "PLAINTEXT"}
-
-
-def broker_config(port: int, proxy: Proxy) -> Mapping[str, str]:
-    """Two listeners: one for the suite itself, and one that sends whoever comes to it to the proxy."""
-    return {
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port},{LISTENER}://{proxy.address}",
-        "group.min.session.timeout.ms": "1000",
-    }
+@contextmanager
+def behind_a_proxy(data_dir: Path) -> Iterator[tuple[Broker, Proxy]]:
+    """A broker with one listener for the suite itself, and one that sends whoever comes to it to a proxy."""
+    (port,) = free_ports(1)
+    with Proxy() as proxy:
+        config = {
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port},{LISTENER}://{proxy.address}",
+            "group.min.session.timeout.ms": "1000",
+        }
+        with running_broker(data_dir, port=port, config=config, listeners={LISTENER: "PLAINTEXT"}) as broker:
+            proxy.forward_to(int(broker.addresses[LISTENER].rpartition(":")[2]))
+            yield broker, proxy
 
 
 def _start(site: WorkerSite, worker: Worker, mutation: str | None) -> Program:
@@ -166,7 +169,9 @@ def _carry_out(faults: Sequence[Fault], stage: Stage, tell: Tell) -> tuple[Count
             except StopIteration:
                 injected[fault.kind] += 1
             except NotComeAbout as error:
+                # What comes after it would be another list of faults than the one that was asked for.
                 missed.append(f"{fault.kind}: {error}")
+                waiting.clear()
         active = still
         time.sleep(_TURN_S)
     return injected, missed, time.monotonic()
@@ -180,6 +185,7 @@ def _is_due(fault: Fault, active: Sequence[Fault], last_began_at: float) -> bool
 
 def _recovered(stage: Stage, last_fault_at: float) -> float | None:
     """How long after the last fault, and the last event, there was no lag any more."""
+    stage.feed.all_parts()
     until: float | None = None
     while True:
         stage.feed.check()

@@ -1,0 +1,140 @@
+"""Each kind of damage is seen where it was planted, and a clean run is clean."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.judgement import RECOVERY_MOST_S, Answer, Commit, Ending, Evidence, Input, judge
+
+INPUTS = tuple(
+    Input(partition, offset, "empty" if offset == 7 else "") for partition in range(2) for offset in range(10)
+)
+ANSWERS = tuple(
+    Answer(
+        "rejected" if one.expected else "out",
+        one.partition,
+        0 if one.expected else one.offset * 3,
+        b"user-%d-%d" % (one.partition, one.offset % 2),
+        one.partition,
+        one.offset,
+        one.expected,
+    )
+    for one in INPUTS
+)
+CLEAN = Evidence(
+    inputs=INPUTS,
+    answers=ANSWERS,
+    answers_meanwhile=ANSWERS,
+    commits=(Commit(0, 0), Commit(1, 0), Commit(0, 4), Commit(1, 10), Commit(0, 10)),
+    committed={0: 10, 1: 10},
+    endings=(Ending("one", 0, frozenset({0, 1})), Ending("two", 137, frozenset({1, 137}))),
+    recovery_s=3.0,
+    verify_status=0,
+    verify_output="clean\n",
+    bypasses=(),
+    not_come_about=(),
+    tracebacks=(),
+)
+
+
+def changed(answers: tuple[Answer, ...]) -> Evidence:
+    """Both readers received these."""
+    return replace(CLEAN, answers=answers, answers_meanwhile=answers)
+
+
+def swapped() -> tuple[Answer, ...]:
+    """The results of inputs 0/2 and 0/4 stand in each other's place."""
+    two, four = ANSWERS[2], ANSWERS[4]
+    others = tuple(answer for answer in ANSWERS if answer not in (two, four))
+    return (*others, two._replace(offset=four.offset), four._replace(offset=two.offset))
+
+
+def test_a_run_without_damage_is_clean() -> None:
+    verdict = judge(CLEAN)
+    assert verdict.violations == ()
+    assert (verdict.inputs, verdict.missing, verdict.doubled, verdict.out_of_order) == (20, 0, 0, 0)
+    assert not verdict.damaged
+
+
+def test_an_input_without_an_outcome_is_missing() -> None:
+    verdict = judge(changed(ANSWERS[:3] + ANSWERS[4:]))
+    assert verdict.missing == 1
+    assert verdict.violations == (("missing", "input 0/3 (committed) has no outcome"),)
+
+
+def test_an_input_that_is_not_committed_either_is_missing_too() -> None:
+    evidence = replace(changed(ANSWERS[:-1]), committed={0: 10, 1: 9})
+    assert judge(evidence).violations == (("missing", "input 1/9 (not committed) has no outcome"),)
+
+
+def test_a_second_outcome_is_doubled_also_as_rejected() -> None:
+    second = ANSWERS[3]._replace(topic="rejected", offset=9)
+    verdict = judge(changed((*ANSWERS, second)))
+    assert verdict.doubled == 1
+    assert verdict.violations == (("doubled", "input 0/3 has 2 outcomes: out 0/9, rejected 0/9"),)
+
+
+def test_results_of_a_partition_that_changed_places_are_out_of_order() -> None:
+    verdict = judge(changed(swapped()))
+    assert verdict.out_of_order >= 1
+    assert {kind for kind, _ in verdict.violations} == {"out of order", "read out of order"}
+    assert "out 0/12, of input 0/2, comes after out 0/9, of input 0/3," in [where for _, where in verdict.violations]
+
+
+def test_results_of_one_user_in_two_partitions_have_no_order() -> None:
+    moved = tuple(answer._replace(partition=1, offset=99) if answer[4:6] == (0, 9) else answer for answer in ANSWERS)
+    assert judge(changed(moved)).out_of_order == 1
+
+
+def test_what_a_late_second_outcome_says_about_order_is_nothing() -> None:
+    assert judge(changed((*ANSWERS, ANSWERS[0]._replace(offset=99)))).out_of_order == 0
+
+
+BROKEN = {
+    "an outcome of an input that is not there": (
+        changed((*ANSWERS, ANSWERS[0]._replace(offset=99, input_offset=77))),
+        "outcome of no input",
+    ),
+    "a bad event with a result": (
+        replace(CLEAN, inputs=(INPUTS[0]._replace(expected="not_json"), *INPUTS[1:])),
+        "wrong outcome",
+    ),
+    "an outcome that only the last reader saw": (replace(CLEAN, answers_meanwhile=ANSWERS[1:]), "visible once only"),
+    "an outcome that vanished": (
+        replace(CLEAN, answers_meanwhile=(*ANSWERS, ANSWERS[-1]._replace(offset=99))),
+        "visible once only",
+    ),
+    "offsets read backwards": (replace(CLEAN, answers_meanwhile=ANSWERS[::-1]), "read out of order"),
+    "a committed offset that went back": (
+        replace(CLEAN, commits=(*CLEAN.commits, Commit(1, 9))),
+        "committed offset moved back",
+    ),
+    "an exit status that is not allowed": (
+        replace(CLEAN, endings=(Ending("one", 2, frozenset({0, 1})),)),
+        "exit status",
+    ),
+    "a lag that stays": (replace(CLEAN, recovery_s=None), "recovery"),
+    "a recovery that takes too long": (replace(CLEAN, recovery_s=RECOVERY_MOST_S + 0.1), "recovery"),
+    "damage that verify found": (replace(CLEAN, verify_status=1), "segment-worker verify"),
+    "a connection past the proxy": (
+        replace(CLEAN, bypasses=["one is connected to port 9"]),
+        "connection past the proxy",
+    ),
+    "a fault that met nobody": (replace(CLEAN, not_come_about=["kill: nobody"]), "fault that did not come about"),
+    "a traceback": (replace(CLEAN, tracebacks=["worker-0.log"]), "traceback"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_other_broken_promise_is_a_violation_of_its_own(name: str) -> None:
+    evidence, kind = BROKEN[name]
+    assert {found for found, _ in judge(evidence).violations} == {kind}
+
+
+def test_a_violation_is_told_with_its_count_and_its_place() -> None:
+    verdict = judge(changed(ANSWERS[2:]))
+    assert [*verdict.lines()] == [
+        "missing: 2",
+        "    input 0/0 (committed) has no outcome",
+        "    input 0/1 (committed) has no outcome",
+    ]
