@@ -106,48 +106,54 @@ def _progress(picture: Picture) -> Table:
     grid = Table.grid(padding=(0, 2))
     done = picture.assigned + picture.rejected
     for name, count, per_s in (("sent", picture.sent, picture.sent_per_s), ("done", done, picture.done_per_s)):
-        bar = ProgressBar(total=picture.to_send, completed=count, width=26)
+        # Rich's own colour for what goes on is the one in which others show errors.
+        bar = ProgressBar(total=picture.to_send, completed=count, width=26, complete_style="cyan")
         grid.add_row(name, bar, f"{count:>9,} of {picture.to_send:,}", f"{per_s:>7,.0f}/s")
     grid.add_row("lag", f"{picture.lag:,} events")
     return grid
 
 
-def _segments(picture: Picture) -> list[tuple[str, int]]:
-    return [(picture.names[number], count) for number, count in sorted(picture.segments.items())]
-
-
-def _table(*columns: str, name_width: int) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        # The name of a segment may be longer than there is room for.
-        table.add_column(column, no_wrap=True, max_width=name_width if column == "segment" else None)
+        # The name of a segment may be longer than there is room for: that column gives way, and no other one.
+        table.add_column(column, no_wrap=column != "segment")
     return table
 
 
+def _name(picture: Picture, number: int, *, style: str = "") -> Text:
+    return Text(picture.names[number], style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _colour(number: int) -> str:
+    """The colour of a segment, the same wherever it is named and from its first event on."""
+    return _COLOURS[number % len(_COLOURS)]
+
+
 def _shares(picture: Picture) -> Table:
-    table = _table("segment", "", "share", "events", name_width=38)
+    table = _table("segment", "", "share", "events")
     most = max(picture.segments.values(), default=1)
-    for position, (name, count) in enumerate(_segments(picture)):
-        bar = Text("█" * max(1, round(_BAR_WIDTH * count / most)), style=_COLOURS[position % len(_COLOURS)])
-        table.add_row(name, bar, f"{count / picture.assigned:>5.1%}", f"{count:>7,}")
+    for number, count in sorted(picture.segments.items()):
+        bar = Text("█" * max(1, round(_BAR_WIDTH * count / most)), style=_colour(number))
+        table.add_row(_name(picture, number), bar, f"{count / picture.assigned:>5.1%}", f"{count:>7,}")
     return table
 
 
 def _rejects(picture: Picture) -> Text:
     reasons = [f"{reason} {count:,}" for reason, count in sorted(picture.reasons.items(), key=lambda item: -item[1])]
-    return Text.assemble(("rejected  ", "dim"), ", ".join(reasons))
+    return Text.assemble(("rejected  ", "dim"), f"{picture.rejected:,}", ": " if reasons else "", ", ".join(reasons))
 
 
 def _last(picture: Picture) -> Table:
-    table = _table("last assigned", "user", "segment", "distance", "margin", "", name_width=22)
+    table = _table("assigned at", "user", "segment", "distance", "margin", "")
     for event in reversed(picture.last):
         data = event.data
         table.add_row(
             _clock(event.time),
             event.subject,
-            data.segment_name,
-            f"{data.distance:.2f}",
-            f"{data.margin:.2f}",
+            _name(picture, data.segment, style=_colour(data.segment)),
+            f"{data.distance:>8.2f}",
+            f"{data.margin:>6.2f}",
             "outlier" if data.outlier else "",
         )
     return table

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import html
+import re
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 
@@ -46,6 +49,39 @@ def test_the_picture_tells_throughput_lag_shares_rejects_and_the_last_assignment
 
     for told in ("8,000 of 20,000", "1,487/s", "1,000 events", "75.0%", "invalid_profile", "user-19", "█"):
         assert told in text.getvalue()
+
+
+def test_a_name_that_is_too_long_gives_way_and_the_figures_beside_it_do_not() -> None:
+    text = StringIO()
+    terminal(text).print(rendered(picture()))
+
+    *_, last = (line for line in text.getvalue().splitlines() if "user-" in line)
+    assert re.search(r"user-\d+ +Long hours online, many f\w*… +\d+\.\d\d +\d\.\d\d", last)
+
+
+def test_a_segment_has_one_colour_in_the_bars_and_among_the_last_assigned() -> None:
+    text = StringIO()
+    console = Console(file=text, force_terminal=True, width=80, height=24, color_system="standard")
+    console.print(rendered(picture()))
+
+    bars = dict(re.findall(r"group (\d) +\x1b\[(\d+)m█", text.getvalue()))
+    named = re.findall(r"user-(\d+) +\x1b\[(\d+)mLong", text.getvalue())
+    assert len(set(bars.values())) == 5
+    assert named
+    assert [(user, colour) for user, colour in named if bars[str(int(user) % 5)] != colour] == []
+
+
+def test_the_drawing_in_the_documents_shows_this_view_and_loads_nothing() -> None:
+    drawing = Path(__file__).parents[3].joinpath("docs/demo.svg").read_text()
+
+    text = StringIO()
+    terminal(text).print(rendered(picture()))
+    rows = [line.strip("│ ") for line in text.getvalue().splitlines() if "assigned at" in line or "share" in line]
+    headings = {heading for row in rows for heading in re.split(" {2,}", row)}
+    assert {"segment", "share", "assigned at", "margin"} <= headings
+    words = html.unescape(drawing).replace("\N{NO-BREAK SPACE}", " ")
+    assert {heading for heading in headings if heading not in words} == set(), "run docs/draw_demo.py"
+    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg\")|url\((?!#)|href=|<script|<image", drawing) == []
 
 
 def test_the_picture_before_the_first_outcome_is_complete_too() -> None:
