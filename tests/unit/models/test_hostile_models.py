@@ -53,7 +53,6 @@ HOSTILE_MODELS = {
     "no unit of the logarithm": model(lambda it: it["columns"][5].update(log_unit=0)),
     "giant segment number": model(lambda it: it["segments"][0].update(number=10**18)),
     "negative segment number": model(lambda it: it["segments"][0].update(number=-1)),
-    "more columns than any": model(wide),
     "no UTF-8": b"\xff",
     "lone surrogate": b'{"format": "\\ud800"}',
     "columns that are none": model(lambda it: it.update(columns=[None])),
@@ -66,6 +65,11 @@ def test_a_hostile_model_is_refused_in_one_short_line(content: bytes) -> None:
         Segmentation.from_json(content)
     assert len(str(refused.value)) < 1_000
     assert "\n" not in str(refused.value)
+
+
+def test_a_model_of_more_columns_than_any_is_refused_for_that() -> None:
+    with pytest.raises(ModelFormatError, match="it has 100,001 matrix columns, at most 100,000 are read"):
+        Segmentation.from_json(model(wide))
 
 
 GOLDEN = files_of(MODEL)["golden.json"]

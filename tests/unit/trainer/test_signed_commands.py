@@ -11,6 +11,7 @@ import pytest
 from models.keys import SigningKey, signing_key
 from models.store import ModelStore
 from tests.unit.signed import published, secret_of, signing, trusting
+from tests.unit.trainer.histories import noise, write
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -106,6 +107,21 @@ def test_what_is_promoted_with_a_key_is_loaded_with_its_public_half(run: Run, as
     assert re.search(r"^signature +verified$", run("show", first)[1], re.MULTILINE)
     assert json.loads(run("show", first, "--json")[1])["signature"] == "verified"
     assert run("prune", "--keep", 1)[1] == "0 removed, 2 kept\n"
+
+
+def test_a_fit_and_a_name_are_signed(run: Run, as_publisher: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Drawing reports takes seconds.
+    for module in ("version", "given_name"):
+        monkeypatch.setattr(f"trainer.{module}.report_files", lambda _: {"report.html": b"a page"})
+    write(Path("users.csv"), noise(200))
+    words = ("fit", "users.csv", "--k", 2, "--columns", "all", "--promote", "--accept-no-structure")
+    assert run(*words)[0] == 0
+    fitted = store_of(as_publisher).load_alias("production").manifest
+    assert run("name", fitted.id, 0, "Owls")[0] == 0
+    named = store_of(as_publisher).version_ids()[-1]
+    assert store_of(as_publisher).load(named).segmentation.names[0] == "Owls"
+    assert run("promote", named, "--accept-no-structure")[0] == 0
+    assert store_of(as_publisher).load_alias("production").sequence == 2
 
 
 def test_without_keys_the_commands_say_that_signatures_are_not_checked(
