@@ -23,6 +23,7 @@ _LEAST_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _EVENTS: Final = 4
 _STEP_BYTES: Final = 1024 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_ZSTD_WINDOW_BYTES: Final = 1 << 27  # zstd's own default; all of it may be taken before a byte comes out
 _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
 
@@ -58,7 +59,7 @@ def bound_inflation(settings: Settings) -> None:
             except HoldsTooMuch:
                 watched.refusal = _refusal(at, watched.last, settings)
             except CorruptRecordError as error:
-                place = f"partition {at.partition}, offset {watched.last.base_offset}"
+                place = f"partition {at.partition}, offset {rows.next_fetch_offset}"
                 watched.refusal = CorruptRecordError(f"{place}: {error}")
 
         return chain(readable(), _Refused(watched))
@@ -106,11 +107,12 @@ def _refusal(at: Any, batch: Any, settings: Settings) -> StopProcessError:
     after = batch.next_offset if batch.magic == 2 else first + 1
     return StopProcessError(
         f"topic {at.topic}, partition {at.partition}, offset {first}: the compressed batch there holds more than "
-        f"{inflation_limit(settings)} bytes (the larger of 64 MiB and 4 x WORKER_EVENT_MAX_BYTES) and is not read; ask "
-        "upstream who sent it and what of it is to be sent again, stop all workers of the group, go past it with "
-        f"kafka-consumer-groups --bootstrap-server {settings.kafka_bootstrap_servers} --group "
-        f"{settings.worker_group_id} --topic {at.topic}:{at.partition} --reset-offsets --to-offset {after} --execute, "
-        f"then start again (verify and replay: --from-offset {at.partition}:{after})",
+        f"{inflation_limit(settings)} bytes (the larger of 64 MiB and 4 x WORKER_EVENT_MAX_BYTES) and is not read; if "
+        "such batches are meant, raise that setting; otherwise ask upstream who sent it and what of it is to be sent "
+        "again, stop all workers of the group, go past it with kafka-consumer-groups --bootstrap-server "
+        f"{settings.kafka_bootstrap_servers} --group {settings.worker_group_id} --topic {at.topic}:{at.partition} "
+        f"--reset-offsets --to-offset {after} --execute, then start again (verify and replay: --from-offset "
+        f"{at.partition}:{after})",
         ExitStatus.ACT_FIRST,
     )
 
@@ -162,6 +164,9 @@ def _unlz4(compressed: Any, limit_bytes: int) -> bytes:
 
 
 def _unzstd(compressed: Any, limit_bytes: int) -> bytes:
+    # Frames that ask for a larger window are refused by the library, as if they were damaged.
+    if zstandard.get_frame_parameters(compressed).window_size > _ZSTD_WINDOW_BYTES:
+        raise HoldsTooMuch
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(compressed), read_across_frames=True) as reader:
         parts: list[bytes] = []
         left = limit_bytes

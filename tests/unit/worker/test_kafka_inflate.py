@@ -126,6 +126,7 @@ def test_a_batch_of_the_old_format_is_bounded_too() -> None:
         ("zstd_decode", zstandard.compress(bytes(200 * MIB), 1)),
         ("snappy_decode", snappy_encode(bytes(200 * MIB))),
         ("snappy_decode", b"\xff\xff\xff\xff\x0f" + b"says it needs 4 GiB"),
+        ("zstd_decode", b"\x28\xb5\x2f\xfd" + b"\x00\xa8" + b"asks for a window of 2 GiB"),
     ],
 )
 def test_the_memory_for_what_holds_too_much_is_bounded(name: str, bomb: bytes) -> None:
@@ -147,8 +148,13 @@ def test_what_is_no_compressed_batch_is_told_as_corrupt_with_its_place(codec: st
     whole = bytearray(batch(number, b"x" * 1000))
     header = default_records.DefaultRecordBatch.HEADER_STRUCT
     fields = list(header.unpack_from(whole))
-    fields[0], fields[1] = 5, header.size - 12 + len(damaged)
+    fields[0], fields[1] = 1, header.size - 12 + len(damaged)
     stored = bytearray(header.pack(*fields) + damaged)
     struct.pack_into(">I", stored, 17, default_records.calc_crc32c(memoryview(stored)[21:]))
-    with pytest.raises(CorruptRecordError, match="partition 3, offset 5: "):
-        list(read(bytes(stored)))
+    with pytest.raises(CorruptRecordError, match="partition 3, offset 1: "):
+        list(read(batch(0, b"good"), bytes(stored)))
+
+
+def test_a_first_batch_that_is_too_short_to_be_one_is_told_as_corrupt_with_its_place() -> None:
+    with pytest.raises(CorruptRecordError, match="partition 3, offset 0: "):
+        list(read(struct.pack(">qi", 0, 1) + b"x" * 20))
