@@ -162,6 +162,10 @@ class ModelStore:
         """The entry in force of an alias; None when nothing was promoted yet."""
         return self._aliases.read().current(alias)
 
+    def to_replace(self, alias: str) -> AliasEntry | None:
+        """The entry that a promotion would replace: the one in force, or None where nothing that is there is signed."""
+        return self._aliases.to_continue().current(alias)
+
     def _load(self, version: str, history: AliasHistory) -> StoredModel:
         found = self._version(version)
         manifest = found.manifest()

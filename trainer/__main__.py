@@ -131,7 +131,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     store = _store(arguments)
     if arguments.accept_unsigned:
         stored.sign(store, arguments.version)
-    in_force = store.current(stored.PRODUCTION)
+    in_force = store.to_replace(stored.PRODUCTION)
     measured = None
     if arguments.data is not None and in_force is not None and in_force.version != arguments.version:
         measured = _measured_churn(arguments, store, in_force.version)

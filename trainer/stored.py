@@ -124,7 +124,7 @@ def promote(
     most_churn is the greatest share of them, 0 to 1; measured counts before what the manifest says. Raises
     PromotionRefused for a verdict that is not accepted, and for too high a churn, or one that nobody knows.
     """
-    before = store.current(PRODUCTION)
+    before = store.to_replace(PRODUCTION)
     limit = None if most_churn is None else ChurnLimit(most_churn, measured)
     entry = store.promote(version, PRODUCTION, at, accepting, limit)
     if before is not None and before.version == entry.version:

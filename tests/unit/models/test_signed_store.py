@@ -267,6 +267,21 @@ def test_after_a_change_of_keys_both_are_trusted_and_then_the_new_one_only(
         ModelStore(root, trusting(key)).load_alias("production")
 
 
+def test_after_the_loss_of_a_key_its_signatures_count_for_nothing_until_the_new_one_vouches(
+    store: ModelStore, root: Path
+) -> None:
+    new = new_key()
+    version = newest(root).name
+    changed = ModelStore(root, signing(new, least_sequence=2))
+    for refused in (lambda: changed.load_alias("production"), lambda: changed.promote(version, "production", NOON)):
+        with pytest.raises(NotSigned):
+            refused()
+    changed.sign(version)
+    assert changed.promote(version, "production", NOON).sequence == 3
+    loaded = ModelStore(root, trusting(new, least_sequence=3)).load_alias("production")
+    assert (loaded.manifest.id, loaded.sequence) == (version, 3)
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 

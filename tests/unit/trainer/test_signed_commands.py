@@ -158,6 +158,21 @@ def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_wh
     assert run("promote", version, "--accept-unsigned")[1] == f"{version} is in production already\n"
 
 
+def test_a_store_without_signatures_becomes_one_with_them(
+    run: Run, key: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = unsigned()
+    assert run("promote", version)[0] == 0
+    monkeypatch.setenv("MODEL_SIGNING_KEY", "keys/models")
+    for words in (["history"], ["rollback"], ["fit", "users.csv", "--promote"], ["promote", version]):
+        status, output, errors = run(*words)
+        assert (status, output) == (2, "")
+        assert re.search(r"promote a version with MODEL_SIGNING_KEY$|--accept-unsigned`$", errors.strip()), errors
+    assert run("promote", version, "--accept-unsigned")[0] == 0
+    assert [entry["sequence"] for entry in json.loads(run("history", "--json")[1])] == [1]
+    assert store_of(key).load_alias("production").manifest.id == version
+
+
 def test_nobody_vouches_without_a_key(run: Run, key: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
     version = unsigned()
     monkeypatch.setenv("MODEL_PUBLIC_KEY", "keys/models.pub")
