@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 RECOVERY_MOST_S: Final = 30.0
 LINES_MOST: Final = 10
 NOT_COME_ABOUT: Final = "fault that did not come about"
+CRASH: Final = "crash"
 
 
 class Input(NamedTuple):
@@ -69,8 +70,8 @@ class Evidence:
     """Connections of workers that did not go through the proxy."""
     not_come_about: Sequence[str]
     """Faults that could not be injected, so that nothing is known about them."""
-    tracebacks: Sequence[str]
-    """Log files of workers with a traceback, which no worker may show."""
+    crashes: Sequence[str]
+    """Log files of workers with a traceback or an error that nobody thought of."""
 
 
 class Violation(NamedTuple):
@@ -93,8 +94,9 @@ class Verdict:
 
     @property
     def damaged(self) -> bool:
-        """Whether a promise about records or offsets was broken, whatever else was."""
-        return any(kind in _DAMAGE for kind, _ in self.violations)
+        """Whether a promise about records or offsets was broken, and not because a worker crashed."""
+        kinds = {kind for kind, _ in self.violations}
+        return bool(kinds & _DAMAGE) and CRASH not in kinds
 
     def lines(self) -> Iterator[str]:
         """Every kind of violation with its count, then where it was seen."""
@@ -116,7 +118,7 @@ def judge(seen: Evidence) -> Verdict:
     doubled = list(_doubled(seen.answers))
     late = list(_out_of_order(seen.answers))
     violations = (
-        *(Violation("missing", _missing_line(one, seen.committed)) for one in missing),
+        *_without_outcome(missing, seen.committed),
         *(Violation("doubled", line) for line in doubled),
         *(Violation("out of order", line) for line in late),
         *_strangers(seen.inputs, seen.answers),
@@ -128,14 +130,15 @@ def judge(seen: Evidence) -> Verdict:
         *_verified(seen.verify_status, seen.verify_output),
         *(Violation("connection past the proxy", line) for line in seen.bypasses),
         *(Violation(NOT_COME_ABOUT, line) for line in seen.not_come_about),
-        *(Violation("traceback", line) for line in seen.tracebacks),
+        *(Violation(CRASH, line) for line in seen.crashes),
     )
     return Verdict(len(seen.inputs), len(missing), len(doubled), len(late), seen.recovery_s, violations)
 
 
-def _missing_line(one: Input, committed: dict[int, int]) -> str:
-    state = "committed" if one.offset < committed.get(one.partition, 0) else "not committed"
-    return f"input {one.partition}/{one.offset} ({state}) has no outcome"
+def _without_outcome(inputs: Iterable[Input], committed: dict[int, int]) -> Iterator[Violation]:
+    for one in inputs:
+        lost = one.offset < committed.get(one.partition, 0)
+        yield Violation("missing" if lost else "not processed", f"input {one.partition}/{one.offset}")
 
 
 def _place(answer: Answer) -> str:

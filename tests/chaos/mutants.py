@@ -79,11 +79,11 @@ def snapshot_after_poll(said: _Said) -> None:
     """Who the worker is in the group is looked up when the records are there already."""
     poll, membership = _there(GroupReader, "poll"), _there(GroupReader, "membership")
 
-    def polled(self: GroupReader) -> Batch | None:
+    def polled(self: GroupReader, *arguments: Any) -> Batch | None:
         before = membership(self)
         vars(self)["membership"] = lambda: before  # a rebalance within the poll goes unnoticed there
         try:
-            batch: Batch | None = poll(self)
+            batch: Batch | None = poll(self, *arguments)
         finally:
             del vars(self)["membership"]
         after = membership(self)

@@ -31,7 +31,7 @@ _TURN_S = 0.05
 _GIVE_UP_S = 2 * RECOVERY_MOST_S
 _LOOK_EVERY_S = 0.5
 _TRANSACTION_TIMEOUT_MS = 15_000
-_TRACEBACK = "Traceback (most recent call last)"
+_CRASHED = ("Traceback (most recent call last)", '"event":"unexpected_error"')
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "COVERAGE_PROCESS_START")
 
 Tell = Callable[[str], None]
@@ -108,7 +108,7 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
             verify_output=verified.stdout + verified.stderr,
             bypasses=sorted(crew.bypasses),
             not_come_about=missed,
-            tracebacks=[name for name, log in logs.items() if _TRACEBACK in log],
+            crashes=[name for name, log in logs.items() if any(sign in log for sign in _CRASHED)],
         )
     mutants = sum(IN_FORCE in log for log in logs.values())
     return Result(judge(evidence), injected, proxy.accepted, mutants, time.monotonic() - begun)

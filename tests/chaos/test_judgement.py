@@ -33,7 +33,7 @@ CLEAN = Evidence(
     verify_output="clean\n",
     bypasses=(),
     not_come_about=(),
-    tracebacks=(),
+    crashes=(),
 )
 
 
@@ -59,12 +59,20 @@ def test_a_run_without_damage_is_clean() -> None:
 def test_an_input_without_an_outcome_is_missing() -> None:
     verdict = judge(changed(ANSWERS[:3] + ANSWERS[4:]))
     assert verdict.missing == 1
-    assert verdict.violations == (("missing", "input 0/3 (committed) has no outcome"),)
+    assert verdict.violations == (("missing", "input 0/3"),)
 
 
-def test_an_input_that_is_not_committed_either_is_missing_too() -> None:
-    evidence = replace(changed(ANSWERS[:-1]), committed={0: 10, 1: 9})
-    assert judge(evidence).violations == (("missing", "input 1/9 (not committed) has no outcome"),)
+def test_an_input_that_is_not_committed_either_is_not_processed_and_no_damage() -> None:
+    verdict = judge(replace(changed(ANSWERS[:-1]), committed={0: 10, 1: 9}))
+    assert verdict.violations == (("not processed", "input 1/9"),)
+    assert verdict.missing == 1
+    assert not verdict.damaged
+
+
+def test_what_is_missing_because_workers_crash_is_no_damage_that_a_mutation_did() -> None:
+    evidence = changed(ANSWERS[1:])
+    assert judge(evidence).damaged
+    assert not judge(replace(evidence, crashes=["worker-0.log"])).damaged
 
 
 def test_a_second_outcome_is_doubled_also_as_rejected() -> None:
@@ -121,7 +129,7 @@ BROKEN = {
         "connection past the proxy",
     ),
     "a fault that met nobody": (replace(CLEAN, not_come_about=["kill: nobody"]), "fault that did not come about"),
-    "a traceback": (replace(CLEAN, tracebacks=["worker-0.log"]), "traceback"),
+    "a crash": (replace(CLEAN, crashes=["worker-0.log"]), "crash"),
 }
 
 
@@ -135,6 +143,6 @@ def test_a_violation_is_told_with_its_count_and_its_place() -> None:
     verdict = judge(changed(ANSWERS[2:]))
     assert [*verdict.lines()] == [
         "missing: 2",
-        "    input 0/0 (committed) has no outcome",
-        "    input 0/1 (committed) has no outcome",
+        "    input 0/0",
+        "    input 0/1",
     ]
