@@ -15,6 +15,7 @@ from demo.broker import Broker, running_broker
 from tests.integration.certificates import Authority, Certificate
 
 HOST = "127.0.0.1"
+KEY_PASSWORD = "right-password-of-the-key"
 # Connections that signed in are asked again this often, so that a credential that was withdrawn shows soon.
 REAUTHENTICATE_MS = 3_000
 
@@ -70,7 +71,7 @@ def secure_broker(folder: Path, users: Mapping[str, str]) -> Iterator[SecureBrok
         "TLS": ("SSL", right),
         "MUTUAL": ("SSL", right),
         "EXPIRED": ("SSL", authority.issue(HOST, days=-1, file_name="expired")),
-        "ELSEWHERE": ("SSL", authority.issue("broker.example")),
+        "ELSEWHERE": ("SSL", authority.issue("localhost")),
         "SCRAM": ("SASL_SSL", right),
         "OAUTH": ("SASL_SSL", right),
         "PLAIN": ("SASL_PLAINTEXT", None),
@@ -105,4 +106,4 @@ def secure_broker(folder: Path, users: Mapping[str, str]) -> Iterator[SecureBrok
             }
     protocols = {name: protocol for name, (protocol, _) in listeners.items()}
     with running_broker(config=config, listeners=protocols, announce=print) as broker:
-        yield SecureBroker(broker, authority, right, authority.issue("worker.example", key_password="key-secret"))
+        yield SecureBroker(broker, authority, right, authority.issue("worker.example", key_password=KEY_PASSWORD))

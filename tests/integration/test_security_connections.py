@@ -12,8 +12,8 @@ from demo.cluster import NewRecord
 from demo.ports import free_ports
 from tests.integration.brokers import Programs
 from tests.integration.certificates import Authority, Certificate
-from tests.integration.secure_broker import SecureBroker, secure_broker
-from tests.integration.token_server import CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
+from tests.integration.secure_broker import KEY_PASSWORD, SecureBroker, secure_broker
+from tests.integration.token_server import BASIC_CREDENTIALS, CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
 from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.events import event_bytes
 from worker import preflight
@@ -39,6 +39,7 @@ class World:
     def connection(self, way: str) -> dict[str, str]:
         """The settings of a worker that is let in at this listener."""
         common = {
+            "WORKER_LOG_LEVEL": "debug",
             "KAFKA_BOOTSTRAP_SERVERS": self.secure.address(way),
             "KAFKA_SSL_CAFILE": str(self.secure.authority.cafile),
         }
@@ -53,7 +54,7 @@ class World:
                     "KAFKA_SECURITY_PROTOCOL": "SSL",
                     "KAFKA_SSL_CERTFILE": str(certificate.certfile),
                     "KAFKA_SSL_KEYFILE": str(certificate.keyfile),
-                    "KAFKA_SSL_PASSWORD": "key-secret",
+                    "KAFKA_SSL_PASSWORD": KEY_PASSWORD,
                 },
                 "SCRAM": {
                     "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -91,39 +92,52 @@ def _patient_endpoint(world: World) -> None:
 
 
 @pytest.fixture
-def site(world: World, programs: Programs, tmp_path: Path, request: pytest.FixtureRequest) -> WorkerSite:
-    """Topics of the test's own, and a model."""
+def site(world: World, programs: Programs, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WorkerSite]:
+    """Topics of the test's own, and a model; afterwards nothing written has a secret or anything of an event in it."""
     name = f"site-{abs(hash(request.node.name)) % 10**8}"
     made = worker_site(programs, world.secure.broker.bootstrap_servers, name, tmp_path)
     made.create_topics(1)
     made.publish_model()
-    return made
+    yield made
+    secrets = [SCRAM_PASSWORD, CLIENT_SECRET, BASIC_CREDENTIALS, KEY_PASSWORD, "hunter2", *world.tokens.tokens]
+    written = {path.name: path.read_text() for path in tmp_path.glob("*.log")}
+    assert written
+    for name, text in written.items():
+        found = [word for word in (*secrets, PRIVATE) if word in text]
+        assert not found, f"{found} in {name}:\n{text}"
 
 
-EVENTS = [NewRecord(b"user-1", event_bytes()), NewRecord(b"user-2", b"{")]
+# The word is in every key and value, and in no log.
+PRIVATE = "recognisable"
+EVENTS = [
+    NewRecord(b"user-recognisable", event_bytes(profile={"location": "recognisable"}, subject="user-recognisable")),
+    NewRecord(b"user-recognisable", b"{recognisable"),
+    NewRecord(b"user-recognisable", event_bytes(profile={"age": ["recognisable"]}, source="/recognisable")),
+]
 
 
 @pytest.mark.parametrize("way", ["TLS", "MUTUAL", "SCRAM"])
-def test_the_worker_and_its_tools_work_over(way: str, site: WorkerSite, world: World) -> None:
+def test_the_worker_and_its_tools_work_over(way: str, site: WorkerSite, world: World, tmp_path: Path) -> None:
     connection = world.connection(way)
     assert site.run("check", **connection).stdout.endswith("ready to run\n")
     worker = site.start_ready(**connection)
     site.send(EVENTS)
-    site.wait_for_outcomes(2)
+    site.wait_for_outcomes(len(EVENTS))
+    (tmp_path / "metrics.log").write_bytes(site.get("/metrics")[1])
     assert worker.stop() == 0
     if way == "MUTUAL":
         verified = site.run("verify", **connection)
         assert verified.returncode == 0, verified.stdout + verified.stderr
-        assert site.run("replay", **connection).stdout.startswith("sent 1 events back")
+        assert site.run("replay", **connection).stdout.startswith("sent 2 events back")
 
 
 def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(site: WorkerSite, world: World) -> None:
     world.tokens.lifetime_s = 2.0
     connection = world.connection("OAUTH")
     worker = site.start_ready(**connection)
-    before = world.tokens.issued
+    before = len(world.tokens.tokens)
     sent = 0
-    while world.tokens.issued < before + 4:
+    while len(world.tokens.tokens) < before + 4:
         site.send(EVENTS)
         sent += len(EVENTS)
         site.wait_for_outcomes(sent)
@@ -149,6 +163,13 @@ WRONG = [
     Wrong("authority", "TLS", "KAFKA_SSL_CAFILE", changed={"KAFKA_SSL_CAFILE": "{other.cafile}"}),
     Wrong("expired certificate", "TLS", "has expired; renew what that broker has in ssl.keystore", "EXPIRED"),
     Wrong("host name", "TLS", "KAFKA_SSL_CHECK_HOSTNAME", "ELSEWHERE"),
+    Wrong(
+        "host name that the brokers advertise",
+        "TLS",
+        "advertised.listeners",
+        "ELSEWHERE",
+        changed={"KAFKA_BOOTSTRAP_SERVERS": "localhost:{port_elsewhere}"},
+    ),
     Wrong("no client certificate", "TLS", "KAFKA_SSL_CERTFILE", "MUTUAL"),
     Wrong(
         "client certificate of another authority",
@@ -203,21 +224,23 @@ def test_what_is_wrong_is_said_at_once_with_the_setting_to_mend(
     wrong: Wrong,
     world: World,
     site: WorkerSite,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     connection = world.connection(wrong.way)
     if wrong.listener is not None:
         connection["KAFKA_BOOTSTRAP_SERVERS"] = world.secure.address(wrong.listener)
-    changed = {name: value.format_map(vars(world) | {"tokens": world.tokens}) for name, value in wrong.changed.items()}
+    port = world.secure.address("ELSEWHERE").rpartition(":")[2]
+    changed = {name: value.format_map(vars(world) | {"port_elsewhere": port}) for name, value in wrong.changed.items()}
     environment = site.environment(**connection | {"WORKER_BROKER_WAIT_S": "600"} | changed)
     worker = site.programs.start("worker", "run", **environment)
     found = checked(environment, monkeypatch, capsys)
     assert worker.wait(SOON_S) == 2, worker.log
     for output in (found, worker.log):
         assert len([line for line in output.splitlines() if wrong.said in line]) == 1, output
-        for never in ("Traceback", "hunter2", SCRAM_PASSWORD, CLIENT_SECRET):
-            assert never not in output
+        assert "Traceback" not in output
+    (tmp_path / "check.log").write_text(found)
 
 
 def test_a_token_endpoint_that_is_away_is_waited_for_and_named(
@@ -259,7 +282,7 @@ def test_a_client_secret_that_is_withdrawn_stops_a_running_worker_and_an_endpoin
     worker.wait_for_log("answered 503")
     world.tokens.in_trouble = False
     site.send(EVENTS)
-    site.wait_for_outcomes(2)
+    site.wait_for_outcomes(len(EVENTS))
     assert worker.running()
     world.tokens.trusts_client = False
     assert worker.wait() == 2, worker.log
@@ -272,7 +295,7 @@ def test_a_certificate_that_expires_under_a_running_worker_stops_it_when_it_conn
     # Last, because afterwards the broker shows an expired certificate at every listener.
     worker = site.start_ready(**world.connection("TLS"))
     site.send(EVENTS)
-    site.wait_for_outcomes(2)
+    site.wait_for_outcomes(len(EVENTS))
     world.secure.broker.kill()
     expired = world.secure.authority.issue("127.0.0.1", days=-1, file_name="replaced")
     world.secure.server.keystore.write_bytes(expired.keystore.read_bytes())

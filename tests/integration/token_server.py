@@ -16,10 +16,11 @@ from urllib.parse import parse_qs
 from tests.integration.certificates import Certificate
 
 CLIENT_ID, CLIENT_SECRET = "segment-worker-client", "right-client-secret"
+BASIC_CREDENTIALS = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
 
 
 class TokenServer(ThreadingHTTPServer):
-    """Gives tokens for the subject `oauth` to whoever knows the client's secret, and counts them."""
+    """Gives tokens for the subject `oauth` to whoever knows the client's secret, and remembers them."""
 
     daemon_threads = True
 
@@ -31,7 +32,7 @@ class TokenServer(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"https://127.0.0.1:{self.server_port}/token"
         self.lifetime_s = 3600.0
-        self.issued = 0
+        self.tokens: list[str] = []
         self.trusts_client = True
         self.in_trouble = False
 
@@ -44,18 +45,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        known = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         if self.server.in_trouble:
             self._answer(503, {})
         elif self.path != "/token":
             self._answer(404, {})
-        elif self.headers["Authorization"] != f"Basic {known}" or not self.server.trusts_client:
+        elif self.headers["Authorization"] != f"Basic {BASIC_CREDENTIALS}" or not self.server.trusts_client:
             self._answer(401, {"error": "invalid_client"})
         elif form.get("grant_type") != ["client_credentials"]:
             self._answer(400, {"error": "unsupported_grant_type"})
         else:
-            self.server.issued += 1
             token = _unsigned_token("oauth", self.server.lifetime_s)
+            self.server.tokens.append(token)
             self._answer(200, {"access_token": token, "expires_in": self.server.lifetime_s, "token_type": "bearer"})
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
