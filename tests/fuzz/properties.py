@@ -91,8 +91,7 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
 def _check_result(record: Record, message: Message) -> None:
     try:
         assigned = SegmentAssigned.model_validate_json(message.value or b"")
-        # Another reader's view of the event: of a name given twice the last one counts there too.
-        given: dict[str, Any] = json.loads(record.value or b"")
+        given = _read_by_another(record.value or b"")
     except ValueError as error:
         raise Violated(record.offset, f"a result, or what it answers, is not valid: {error}") from error
     if (assigned.data.input.partition, assigned.data.input.offset) != (record.partition, record.offset):
@@ -106,6 +105,15 @@ def _check_result(record: Record, message: Message) -> None:
             _assigned_schema().validate(orjson.loads(message.value or b""))
         except jsonschema.ValidationError as error:
             raise Violated(record.offset, f"a result is not as the AsyncAPI document says: {error.message}") from error
+
+
+def _read_by_another(value: bytes) -> dict[str, Any]:
+    """Another reader's view of the event: of a name given twice the last one counts there too."""
+    try:
+        read: dict[str, Any] = json.loads(value)
+    except RecursionError:  # that reader takes fewer levels
+        read = orjson.loads(value)
+    return read
 
 
 @cache
