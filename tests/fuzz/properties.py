@@ -64,21 +64,26 @@ def processed(by: Scoring, records: Sequence[Record]) -> Outcome:
 
 def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
     """The one message of each record, by its offset; raises Violated where a promise is broken."""
-    first = records[0].offset
+    number = records[0].offset
     if len(outcome.verdicts) != len(records):
-        raise Violated(first, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
+        raise Violated(number, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
     accepted = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is None]
     turned_away = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is not None]
     if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(turned_away):
-        raise Violated(first, f"{len(outcome.results)} results for {len(accepted)} accepted records")
+        raise Violated(number, f"{len(outcome.results)} results for {len(accepted)} accepted records")
     # One by one in input order: a message in another's place fails on its offset.
-    for record, message in zip(accepted, outcome.results, strict=True):
-        _check_result(record, message)
     reasons = [verdict for verdict in outcome.verdicts if verdict is not None]
-    for record, message, reason in zip(turned_away, outcome.rejected, reasons, strict=True):
-        _check_rejected(record, message, reason)
+    try:
+        for record, message in zip(accepted, outcome.results, strict=True):
+            number = record.offset
+            _check_result(record, message)
+        for record, message, reason in zip(turned_away, outcome.rejected, reasons, strict=True):
+            number = record.offset
+            _check_rejected(record, message, reason)
+    except (LookupError, TypeError, ValueError) as error:
+        raise Violated(number, f"the message has not the form of one: {error!r}") from error
     if sum(outcome.segments.values()) != len(accepted) or sum(outcome.reasons.values()) != len(turned_away):
-        raise Violated(first, "the counts are not those of the messages")
+        raise Violated(number, "the counts are not those of the messages")
     return {
         record.offset: message
         for record, message in (

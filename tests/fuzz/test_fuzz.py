@@ -153,6 +153,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "another header": (with_header("trace", b"other"), "the headers are not what they were"),
     "another value": (with_another_value, "the value is not what it was"),
     "headers lost": (without_its_headers, "the headers are not what they were"),
+    "no headers": (
+        lambda _, right: replace(right, rejected=tuple(message._replace(headers=()) for message in right.rejected)),
+        "the message has not the form of one",
+    ),
     "an exception": (raising, "process raised TypeError"),
     "slow": (slow_with_digits, "times the median; 100 times are allowed"),
     "a leak": (remembering(), "objects more than after the first tenth"),
