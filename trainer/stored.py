@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +60,7 @@ def list_versions_as_json(store: ModelStore) -> None:
     What cannot be read is left out, and told on standard error.
     """
     versions, unread = _readable(store)
-    _print_json([_as_json(manifest, store) for manifest in versions])
+    _print_json(_as_json(versions, store))
     for reason in unread:
         print(reason, file=sys.stderr)
 
@@ -80,7 +81,8 @@ def show(store: ModelStore, version: str) -> None:
 
 def show_as_json(store: ModelStore, version: str) -> None:
     """Print the manifest of one version, with the aliases that name it."""
-    _print_json(_as_json(store.manifest(version), store))
+    (shown,) = _as_json([store.manifest(version)], store)
+    _print_json(shown)
 
 
 def history(store: ModelStore) -> None:
@@ -182,13 +184,18 @@ def _said(entry: AliasEntry) -> str:
     return f"{entry.version} ({ACCEPTED})" if entry.accepted_no_structure else entry.version
 
 
-def _as_json(manifest: Manifest, store: ModelStore) -> dict[str, Any]:
-    return {
-        **manifest.model_dump(mode="json"),
-        "signature": store.signature(manifest.id),
-        "aliases": [PRODUCTION] if manifest.id == _production(store) else [],
-        "accepted_no_structure": manifest.id in store.accepted_without_structure(),
-    }
+def _as_json(manifests: Sequence[Manifest], store: ModelStore) -> list[dict[str, Any]]:
+    # Read once: each reading checks every signature in the history.
+    production, accepted = _production(store), store.accepted_without_structure()
+    return [
+        {
+            **manifest.model_dump(mode="json"),
+            "signature": store.signature(manifest.id),
+            "aliases": [PRODUCTION] if manifest.id == production else [],
+            "accepted_no_structure": manifest.id in accepted,
+        }
+        for manifest in manifests
+    ]
 
 
 def _print_json(value: object) -> None:
