@@ -17,7 +17,7 @@ from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
 from worker.kafka_connect import CONNECT_MS, connected, refusal_of
 from worker.kafka_faults import fault
-from worker.kafka_headers import accept_any_header_name
+from worker.kafka_headers import accept_any_headers
 from worker.kafka_inflate import bound_inflation
 from worker.kafka_positions import STEP_LONGEST_S, Positions, Starts, step
 from worker.records import Batch, Membership, Record
@@ -39,7 +39,7 @@ class GroupReader:
     """The input topic, read as one member of the group. All but `progress` and `joined` belong to one thread."""
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
-        accept_any_header_name()
+        accept_any_headers()
         bound_inflation(settings)
         self._settings = settings
         self._deadline = deadline

@@ -17,7 +17,7 @@ _LARGE_BATCH_BYTES: Final = 4 * 1024 * 1024
 _read_strictly = DefaultRecordBatch._read_msg  # noqa: SLF001  # there is no public place where names are decoded
 
 
-def accept_any_header_name() -> None:
+def accept_any_headers() -> None:
     """Make kafka-python read such names, with "?" for each byte that is not UTF-8, and of very many headers only the
     first HEADERS_MOST and one more. Fine to call twice.
 

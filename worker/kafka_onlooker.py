@@ -17,7 +17,7 @@ from kafka.structs import TopicPartition
 from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
-from worker.kafka_headers import accept_any_header_name
+from worker.kafka_headers import accept_any_headers
 from worker.kafka_inflate import bound_inflation
 from worker.records import Record
 from worker.settings import Settings
@@ -51,7 +51,7 @@ class Onlooker:
     """
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], group_id: str) -> None:
-        accept_any_header_name()
+        accept_any_headers()
         bound_inflation(settings)
         self._settings = settings
         self._group_id = group_id
