@@ -36,7 +36,9 @@ class Stack:
         """What `docker compose …` printed; fails the test with all of it when the command fails."""
         command = ["docker", "compose", "--project-name", self.project, "--env-file", os.devnull, *arguments]
         ports = {"KAFKA_HOST_PORT": str(self.kafka_port), "WORKER_HOST_PORT": str(self.worker_port)}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "WORKER_", "MODEL_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "WORKER_", "MODEL_"))
+        }
         ended = subprocess.run(
             command, cwd=ROOT, env=kept | ports, capture_output=True, text=True, timeout=seconds, check=False
         )
