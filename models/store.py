@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -334,10 +334,7 @@ class ModelStore:
         They do when both come from one version by parents: each fit continues its parent's numbers. Two fits without a
         parent have both begun at 0. A version of another profile class is another model, with numbers of its own.
         """
-        met = set[str]()
-        for entry in promoted:
-            met |= self._ancestry(entry.version)
-        if met & self._ancestry(stored.manifest.id):
+        if self._ancestry(entry.version for entry in promoted) & self._ancestry([stored.manifest.id]):
             return True
         try:
             other = self.load(promoted[-1].version)
@@ -347,16 +344,17 @@ class ModelStore:
             stored.segmentation, other.segmentation
         )
 
-    def _ancestry(self, version: str) -> set[str]:
-        """A version and its parents, back to the first or to one that cannot be read any more."""
+    def _ancestry(self, versions: Iterable[str]) -> set[str]:
+        """Versions and their parents, back to the first or to one that cannot be read any more; each is read once."""
         found = set[str]()
-        parent: str | None = version
-        while parent is not None and parent not in found:
-            found.add(parent)
-            try:
-                parent = self.manifest(parent).parent
-            except ModelError:
-                break
+        for version in versions:
+            parent: str | None = version
+            while parent is not None and parent not in found:
+                found.add(parent)
+                try:
+                    parent = self.manifest(parent).parent
+                except ModelError:
+                    break
         return found
 
     def rollback(self, alias: str, at: datetime) -> AliasEntry:
