@@ -14,9 +14,12 @@ from typing import Final
 
 from worker.errors import PortUnusable
 
-# A probe has one short request; whoever needs longer is cut off, and whoever comes while so many are here as well.
+# A probe has one short request; whoever needs longer is cut off.
 CLIENT_MAX_S: Final = 5.0
+# With more than these the one that has been here for longest is cut off: those who hold connections open do not keep an
+# orchestrator's probe out. Beyond the second number, until those that were cut off are gone, nobody is let in.
 CLIENTS_MAX: Final = 32
+THREADS_MAX: Final = 2 * CLIENTS_MAX
 
 SERVER_NAME: Final = "segment-worker"
 
@@ -63,7 +66,10 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, routes: Routes) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.routes = routes
+        # In the order in which they came; changed by the thread that accepts and by those that answer.
         self._since_s: dict[socket.socket, float] = {}
+        self._cut_off: set[socket.socket] = set()
+        self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -72,23 +78,36 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        if len(self._since_s) >= CLIENTS_MAX:
+        with self._lock:
+            staying = [each for each in self._since_s if each not in self._cut_off]
+            full = len(self._since_s) >= THREADS_MAX
+            if len(staying) >= CLIENTS_MAX:
+                self._cut(staying[0])
+            if not full:
+                self._since_s[request] = time.monotonic()
+        if full:
             self.shutdown_request(request)
-            return
-        self._since_s[request] = time.monotonic()
-        super().process_request(request, client_address)
+        else:
+            super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        self._since_s.pop(request, None)
+        with self._lock:
+            self._since_s.pop(request, None)
+            self._cut_off.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
         # A timeout of the socket is for one read: a client that sends a byte now and then would stay for ever.
         now_s = time.monotonic()
-        for request, since_s in list(self._since_s.items()):
-            if now_s - since_s > CLIENT_MAX_S:
-                with contextlib.suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for request, since_s in self._since_s.items():
+                if now_s - since_s > CLIENT_MAX_S:
+                    self._cut(request)
+
+    def _cut(self, request: socket.socket) -> None:
+        self._cut_off.add(request)
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away in the middle is no news."""
