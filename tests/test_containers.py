@@ -1,0 +1,45 @@
+"""What Dockerfile and docker-compose.yml promise about confinement, read without an engine."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+
+
+def test_the_services_that_run_this_project_are_known() -> None:
+    assert {"worker", "trainer", "emitter"} <= set(OURS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_of_this_project_writes_nowhere_but_to_tmp_and_its_volume_and_gains_no_right(name: str) -> None:
+    service = SERVICES[name]
+    assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])  # the container's own
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert not {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices", "user"} & service.keys()
+    writable = [volume for volume in service.get("volumes", []) if not volume.endswith(":ro")]
+    assert writable == (["models:/models"] if name == "trainer" else [])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_port_is_published_on_loopback_only(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_what_an_image_starts_and_asks_is_a_program_and_no_line_for_a_shell() -> None:
+    started = re.findall(r"^(?:ENTRYPOINT|CMD|    CMD) (.*)$", DOCKERFILE, re.MULTILINE)
+    assert len(started) == 5  # of trainer and of worker, and the health check of the latter
+    programs = [json.loads(line)[0] for line in started]
+    assert programs == ["segment-trainer", "--help", "python", "segment-worker", "run"]
+    assert "SHELL" not in DOCKERFILE
+
+
+def test_no_image_is_given_a_secret_when_it_is_built() -> None:
+    assert not re.search(r"^(?:ARG|ENV) .*(?:PASSWORD|SECRET|SIGNING|TOKEN)", DOCKERFILE, re.MULTILINE)
