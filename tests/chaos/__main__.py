@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--events", type=int, default=100_000, metavar="N", help="in each run (default: 100000)")
     parser.add_argument(
-        "--directed", action="store_true", help="a run with the fixed list of faults that `make test` has too"
+        "--directed", action="store_true", help="a run with the fixed list of faults, and the worker as it is"
     )
     parser.add_argument(
         "--mutant",

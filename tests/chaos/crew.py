@@ -16,6 +16,7 @@ UNASKED = frozenset({1})
 """A worker may end so by itself: whoever runs it starts it again."""
 DRAINED = frozenset({0, 1})
 KILLED = frozenset({128 + signal.SIGKILL})
+TERMINATED = frozenset({128 + signal.SIGTERM})
 FENCED = frozenset({2})
 _RESTART_S = 0.5
 
@@ -42,7 +43,8 @@ class Member:
 
     def terminate(self) -> None:
         """SIGTERM."""
-        self.allowed |= DRAINED
+        # While Python still starts, nothing of the worker runs that could do better than end.
+        self.allowed |= DRAINED if self.program.log else DRAINED | TERMINATED
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

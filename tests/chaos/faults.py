@@ -12,7 +12,7 @@ from demo.cluster import Cluster
 from demo.errors import ClusterError
 from tests.chaos.crew import FENCED, Crew, Member, Post
 from tests.chaos.feed import Feed
-from tests.chaos.plan import HASTY_MS, Fault, Kind, Worker
+from tests.chaos.plan import HASTY_MS, LARGE_BATCH, SMALL_BATCH, Fault, Kind, Worker
 from tests.chaos.proxy import ApiKey, Proxy, Trap
 
 Condition = Callable[[], bool]
@@ -23,6 +23,7 @@ PATIENCE_S = 60.0
 STOP_S = 20.0
 # How long the others have for the partitions of a zombie; where they rightly wait for its transaction, all of it.
 _OTHERS_S = 4.0
+_NEWCOMER = Worker(None, HASTY_MS, LARGE_BATCH)
 _BURST = 900
 # Less than a batch for each worker.
 _TRICKLE = 48
@@ -126,7 +127,7 @@ def _freeze(stage: Stage, fault: Fault) -> Steps:
 
 
 def _join(stage: Stage, fault: Fault) -> Steps:
-    post = stage.crew.post(Worker(None, HASTY_MS))
+    post = stage.crew.post(_NEWCOMER)
     yield after(fault.length_s)
     yield from _leave(stage, post)
 
@@ -239,7 +240,7 @@ def _freeze_at(stage: Stage, fault: Fault, api_key: ApiKey) -> Steps:
     with _quiet(stage.feed):
         yield from _all_done(stage)
         trap = stage.proxy.hold_next(api_key)
-        stage.feed.burst(_BURST)
+        stage.feed.burst(_TRICKLE)  # one batch, of all partitions that whoever it is has
         yield from _sprung(stage, trap)
         _, member = _held(stage, trap)
         member.freeze()
@@ -256,9 +257,11 @@ def _freeze_at(stage: Stage, fault: Fault, api_key: ApiKey) -> Steps:
         trap.release()
         member.thaw()
         yield from _all_done(stage)
-        # Whoever came back commits something again, with whatever it may have kept.
-        stage.feed.burst(_BURST)
-        yield from _all_done(stage)
+        # Whoever came back commits again, with whatever it may have kept of its other partitions.
+        partitions = len(before)
+        for partition in range(partitions):
+            stage.feed.burst_to(partition, partitions, SMALL_BATCH)
+            yield from _all_done(stage)
 
 
 @contextmanager
@@ -291,7 +294,7 @@ def _join_mid_batch(stage: Stage, fault: Fault) -> Steps:
     with _quiet(stage.feed):
         yield from _all_done(stage)
         before = stage.proxy.requests[ApiKey.JOIN_GROUP]
-        post = stage.crew.post(Worker(None, HASTY_MS))
+        post = stage.crew.post(_NEWCOMER)
         yield within(
             PATIENCE_S, lambda: stage.proxy.requests[ApiKey.JOIN_GROUP] > before, "another worker to join the group"
         )

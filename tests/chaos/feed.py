@@ -10,6 +10,8 @@ from itertools import islice
 from types import TracebackType
 from typing import Self
 
+from kafka.partitioner.default import murmur2
+
 from demo.cluster import NewRecord, Sender
 from demo.errors import ClusterError
 from demo.events import Emitted, emitted
@@ -89,6 +91,12 @@ class Feed:
         with self._lock:
             self._send([*islice(self._events, count)])
 
+    def burst_to(self, partition: int, of: int, count: int) -> None:
+        """The same with events of users of one partition, of so many."""
+        with self._lock:
+            theirs = (each for each in self._events if _partition(each.record.key, of) == partition)
+            self._send([*islice(theirs, count)])
+
     def _send_all(self) -> None:
         try:
             due = 0.0
@@ -137,3 +145,8 @@ class Feed:
             self._sender = Sender(*self._at)
         self._sender.send(records)
         self._sender.flush(_CONFIRM_S)
+
+
+def _partition(key: bytes | None, partitions: int) -> int:
+    """Where Kafka's producers send this key."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions

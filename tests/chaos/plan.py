@@ -72,7 +72,7 @@ class Worker:
     instance_id: str | None
     batch_max_wait_ms: int
     """A patient one holds records long before it processes them."""
-    batch_max_events: int = 500
+    batch_max_events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class Plan:
 
 
 HASTY_MS, PATIENT_MS = 50, 3_000
+SMALL_BATCH, LARGE_BATCH = 100, 500
 _EXTRA_FAULTS = 8
 _PAUSE_S = (0.5, 4.0)
 _FROZEN_S = (SESSION_TIMEOUT_S + 1.5, SESSION_TIMEOUT_S + 4.0)
@@ -117,21 +118,31 @@ def random_plan(seed: int) -> Plan:
     )
     identities = ["one", "two", None]
     draws.shuffle(identities)
-    workers = tuple(Worker(identity, draws.choice((HASTY_MS, PATIENT_MS))) for identity in identities)
+    workers = tuple(
+        Worker(identity, draws.choice((HASTY_MS, PATIENT_MS)), draws.choice((SMALL_BATCH, LARGE_BATCH)))
+        for identity in identities
+    )
     return Plan(workers, faults)
 
 
 def directed_plan() -> Plan:
     """The faults that no worker survives which lacks one of the precautions, each aimed at one of them."""
-    return Plan(_fixed_workers(PATIENT_MS), (*_IN_A_TRANSACTION, Fault(Kind.JOIN_MID_BATCH, 0.0, 5.0, 0.0)))
+    return Plan(
+        _fixed_workers(PATIENT_MS),
+        (
+            _FREEZE_BEFORE_OFFSETS,
+            Fault(Kind.FREEZE_BEFORE_COMMIT, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0),
+            Fault(Kind.JOIN_MID_BATCH, 0.0, 5.0, 0.0),
+        ),
+    )
 
 
 def short_plan() -> Plan:
-    """A list of faults that is quick: all but what needs patient workers, or much time."""
+    """A few faults of different kinds in little time."""
     return Plan(
         _fixed_workers(HASTY_MS),
         (
-            *_IN_A_TRANSACTION,
+            _FREEZE_BEFORE_OFFSETS,
             Fault(Kind.LOSE_ANSWER, 0.0, 0.0, 0.0),
             Fault(Kind.BROKER_KILL, 0.5, 0.0, 0.0),
             Fault(Kind.CUT, 1.0, 0.0, 0.99),
@@ -140,12 +151,9 @@ def short_plan() -> Plan:
     )
 
 
-_IN_A_TRANSACTION = (
-    Fault(Kind.FREEZE_BEFORE_OFFSETS, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0),
-    Fault(Kind.FREEZE_BEFORE_COMMIT, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0),
-)
+_FREEZE_BEFORE_OFFSETS = Fault(Kind.FREEZE_BEFORE_OFFSETS, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0)
 
 
 def _fixed_workers(batch_max_wait_ms: int) -> tuple[Worker, ...]:
     # Small batches, so that a burst of events is several.
-    return tuple(Worker(identity, batch_max_wait_ms, batch_max_events=100) for identity in ("one", "two", None))
+    return tuple(Worker(identity, batch_max_wait_ms, SMALL_BATCH) for identity in ("one", "two", None))

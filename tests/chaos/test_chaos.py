@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.crew import Crew
-from tests.chaos.plan import HASTY_MS, Worker, short_plan
+from tests.chaos.plan import HASTY_MS, LARGE_BATCH, Worker, short_plan
 from tests.chaos.run import behind_a_proxy, clean_environment, run
 from tests.chaos.sockets import connections_of
 from tests.integration.brokers import Program, Programs, wait_until
@@ -19,9 +19,9 @@ def test_no_input_is_lost_or_doubled_or_out_of_order_whatever_happens_to_workers
     tmp_path: Path,
 ) -> None:
     plan = short_plan()
-    result = run(plan, seed=0, events=5_000, directory=tmp_path, tell=print)
+    result = run(plan, seed=0, events=3_000, directory=tmp_path, tell=print)
     assert [*result.verdict.lines()] == [], f"logs of broker and workers: {tmp_path}"
-    assert result.verdict.inputs >= 5_000
+    assert result.verdict.inputs >= 3_000
     assert result.injected.total() == len(plan.faults)
 
 
@@ -41,7 +41,7 @@ def test_all_connections_of_a_worker_go_through_the_proxy_and_one_that_does_not_
 
         try:
             crew = Crew(start, proxy.port)
-            through, past = (crew.post(Worker(name, HASTY_MS)).member for name in addresses)
+            through, past = (crew.post(Worker(name, HASTY_MS, LARGE_BATCH)).member for name in addresses)
             assert through is not None
             assert past is not None
             for member in (through, past):
