@@ -131,6 +131,8 @@ class HealthWatch:
             self._sampled(partitions)
             self._watch = watched(self._watch, partitions, self._clock_s())
             self._tell_stall()
+        # Whoever left the group has no partitions, and the last figures would stand for ever.
+        self._sampled(())
 
     def _tell_stall(self) -> None:
         live = self.live()

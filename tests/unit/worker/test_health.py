@@ -148,6 +148,15 @@ def test_a_stall_is_found_by_looking_at_intervals_and_each_look_is_passed_on() -
     assert health.live().healthy
 
 
+def test_a_held_worker_has_no_partitions_any_more() -> None:
+    progress = Progress((partition(5, 9),))
+    health = HealthWatch(0.05, threading.Event(), progress.sampled.append, Clock())
+    health.running(progress, lambda: True)
+    progress.wait_for_looks(1)
+    health.not_ready("held")
+    until(lambda: bool(progress.sampled) and progress.sampled[-1] == ())
+
+
 def test_a_stall_is_told_once_with_its_partition_and_the_stacks_and_again_after_it_moved() -> None:
     clock, progress, shown = Clock(), Progress((partition(5, 9, 3),)), list[None]()
 
