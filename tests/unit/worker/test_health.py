@@ -154,7 +154,7 @@ def test_a_held_worker_has_no_partitions_any_more() -> None:
     health.running(progress, lambda: True)
     progress.wait_for_looks(1)
     health.not_ready("held")
-    until(lambda: bool(progress.sampled) and progress.sampled[-1] == ())
+    until(lambda: True if progress.sampled and progress.sampled[-1] == () else None)
 
 
 def test_a_stall_is_told_once_with_its_partition_and_the_stacks_and_again_after_it_moved() -> None:
