@@ -5,6 +5,7 @@ from kafka import errors
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka_faults import fault
+from worker.kafka_refusals import Refusal
 from worker.settings import Settings
 
 SETTINGS = Settings(_env_file=None, worker_instance_id="one", worker_input_topic="in", worker_output_topic="out")
@@ -26,7 +27,13 @@ def stop(*causes: Exception) -> StopProcessError:
         (errors.GroupAuthorizationFailedError(), "group segment-worker; grant READ"),
         (errors.TransactionalIdAuthorizationFailedError(), "transactional ids that begin with segment-worker-"),
         (errors.ClusterAuthorizationFailedError(), "segment-worker check"),
-        (errors.SaslAuthenticationFailedError("bad password"), "refused to sign this worker in"),
+        (
+            errors.SaslAuthenticationFailedError("bad password"),
+            "sign this worker in (bad password); check KAFKA_SASL_USER",
+        ),
+        (errors.UnsupportedSaslMechanismError(), "KAFKA_SASL_MECHANISM"),
+        (errors.IllegalSaslStateError(), "KAFKA_SECURITY_PROTOCOL"),
+        (Refusal("mend KAFKA_SSL_CAFILE"), "mend KAFKA_SSL_CAFILE"),
         (errors.MessageSizeTooLargeError("2 MB"), "max.message.bytes"),
         (errors.RecordListTooLargeError(), "max.message.bytes"),
         (errors.InvalidTimestampError(), "clock"),
