@@ -164,8 +164,14 @@ def test_a_held_request_and_what_follows_it_wait_for_the_release(
 
 
 def test_only_the_first_request_of_its_kind_is_held(proxy: Proxy, client: socket.socket) -> None:
-    proxy.hold_next(ApiKey.END_TXN).release()
-    assert answered(client, request(ApiKey.END_TXN) + request(ApiKey.END_TXN))
+    trap = proxy.hold_next(ApiKey.END_TXN)
+    client.sendall(request(ApiKey.END_TXN))
+    sprung(trap, client)
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=PATIENCE_S) as another:
+        assert answered(another, request(ApiKey.END_TXN))
+    assert trap.client_port == client.getsockname()[1]
+    trap.release()
+    assert client.recv(4096) == request(ApiKey.END_TXN)
 
 
 def test_a_dropped_request_never_arrives(proxy: Proxy, client: socket.socket, server: EchoServer) -> None:
