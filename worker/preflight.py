@@ -61,6 +61,8 @@ def _model(settings: Settings) -> Iterator[Finding]:
         return
     manifest = model.stored.manifest
     what = f"version {manifest.id} loads, {manifest.k} segments, fitted for {manifest.profile.name}"
+    if model.stored.sequence is not None:
+        what += f", signed, sequence {model.stored.sequence}"
     yield Finding(Weight.FINE, "model", what)
 
 

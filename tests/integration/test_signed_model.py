@@ -39,6 +39,7 @@ def test_a_signed_model_is_served_and_its_sequence_is_logged(
     assert worker.stop() == 0
     (loaded,) = [json.loads(line) for line in worker.log.splitlines() if '"model_loaded"' in line]
     assert (loaded["version"], loaded["sequence"]) == (store.version_ids()[-1], 2)
+    assert "signed, sequence 2" in site.run("check", MODEL_PUBLIC_KEY=key.one_line).stdout
 
 
 def refusal(site: WorkerSite, **settings: str) -> str:

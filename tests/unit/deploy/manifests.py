@@ -156,8 +156,8 @@ def wrong_settings(image: str, container: Document) -> Iterator[str]:
     known = {name.upper() for name in SETTINGS[image].model_fields}
     yield from (f"{name} is no setting" for name in names if name not in known)
     yield from (f"{name} is given twice" for name in set(names) if names.count(name) > 1)
-    # What a Secret or the pod gives is there, whatever it is.
-    given = {each["name"].lower(): each.get("value", "given") for each in container.get("env", ())}
+    # What a Secret or the pod gives is there, whatever it is; a text and a number may be this.
+    given = {each["name"].lower(): each.get("value", "1") for each in container.get("env", ())}
     if SETTINGS[image] is WorkerSettings:
         _, wrong = read_settings(given)
         # Files are in the container; whether something is mounted there is looked at elsewhere.
