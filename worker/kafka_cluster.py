@@ -42,9 +42,9 @@ _BROKER_SETTINGS: Final = (
 # A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
 _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
-# Together, with the time to connect before, less than a drain may take.
+# For each of five steps; together, with the time to connect before, less than a drain may take.
+_LISTENER_WAIT_S: Final = 0.25
 _LISTENERS_ASKED: Final = 2
-_LISTENER_WAIT_S: Final = 0.5
 
 
 class Cluster:

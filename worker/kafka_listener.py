@@ -39,7 +39,7 @@ class Listener:
 
 
 def listener_at(server: str, timeout_s: float) -> Listener | None:
-    """What the listener at host:port speaks, or None when it does not say, within three times the timeout.
+    """What the listener at host:port speaks, or None when it does not say, each step within the timeout.
 
     Nothing secret is sent, and no certificate is checked: the answer is for a message only.
     """
