@@ -161,6 +161,16 @@ def test_the_worker_is_a_user_without_rights(stack: Stack) -> None:
     assert fields["NoNewPrivs"] == "1"
 
 
+def test_the_worker_needs_no_shell(stack: Stack) -> None:
+    hidden = [argument for shell in ("sh", "bash") for argument in ("--volume", f"/dev/null:/bin/{shell}:ro")]
+    code = (
+        "import subprocess\ntry: subprocess.run(['/bin/sh', '-c', 'true'])\nexcept PermissionError: print('no shell')"
+    )
+    run = ("run", "--rm", "-T", *hidden)
+    assert stack.compose(*run, "--entrypoint", "python", "worker", "-c", code).strip() == "no shell"
+    assert stack.compose(*run, "worker", "check").endswith("ready to run\n")
+
+
 @pytest.mark.parametrize("folder", ["/", "/opt/venv", "/models"])
 def test_the_worker_cannot_write_to(stack: Stack, folder: str) -> None:
     code = f"import errno, os\ntry: os.mkdir({folder!r} + '/x')\nexcept OSError as e: print(errno.errorcode[e.errno])"
