@@ -188,9 +188,11 @@ class Encoder:
         strange: list[str] = []
         if plan.numbers:
             numbers = _packed("d", rows, [columns[name] for name in plan.numbers])
-            for at, unit in plan.logs:
-                # Training saw no negative number here, or there would be no logarithm: below is clipped to its least.
-                numbers[at] = np.log1p(np.maximum(numbers[at], 0.0) / unit)
+            # A number near the greatest there is, in a small unit, is infinite for a moment, and clipped like any other.
+            with np.errstate(over="ignore"):
+                for at, unit in plan.logs:
+                    # Training saw no negative number here, or there would be no logarithm: below is its least.
+                    numbers[at] = np.log1p(np.maximum(numbers[at], 0.0) / unit)
             np.maximum(numbers, plan.lows, out=numbers)
             np.minimum(numbers, plan.highs, out=matrix[: len(numbers)])
         if plan.single:

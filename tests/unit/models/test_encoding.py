@@ -44,6 +44,11 @@ def test_a_negative_number_where_training_took_logarithms_is_clipped_too() -> No
     assert encoded(likes=[-1e6])[:1] == [0.0]
 
 
+def test_a_number_too_large_for_its_unit_is_clipped_without_a_warning() -> None:
+    column = NumberColumn("likes", 0.1, 0.0, 2.0, 1.0, 0.5)
+    assert Encoder((column,)).encode({"likes": [1e308]}).matrix.tolist() == [[2.0]]
+
+
 def test_an_unknown_ordered_label_is_the_mean_and_zero_after_scaling() -> None:
     made = SMALL.encode(rows(age=["ancient"]))
     assert made.matrix[0, 2] == 1.25
