@@ -188,7 +188,7 @@ class Encoder:
         strange: list[str] = []
         if plan.numbers:
             numbers = _packed("d", rows, [columns[name] for name in plan.numbers])
-            # A number near the greatest there is, in a small unit, is infinite for a moment, and clipped like any other.
+            # A number near the greatest there is, in a small unit, is infinite for a moment, then clipped as any other.
             with np.errstate(over="ignore"):
                 for at, unit in plan.logs:
                     # Training saw no negative number here, or there would be no logarithm: below is its least.
