@@ -42,9 +42,8 @@ _BROKER_SETTINGS: Final = (
 # A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
 _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
-# For each of five steps; together, with the time to connect before, less than a drain may take.
-_LISTENER_WAIT_S: Final = 0.25
-_LISTENERS_ASKED: Final = 2
+# For each of five steps of one; with the time to connect before, less than a drain may take.
+_LISTENER_WAIT_S: Final = 0.5
 
 
 class Cluster:
@@ -266,8 +265,10 @@ def _refused_or_away(settings: Settings, error: Exception) -> WorkerError:
 
 def _other_protocol(settings: Settings) -> StopProcessError | None:
     given = settings.kafka_security_protocol
-    for server in settings.bootstrap_servers[:_LISTENERS_ASKED]:
-        listener = listener_at(server, _LISTENER_WAIT_S)
+    until_s = time.monotonic() + _LISTENER_WAIT_S
+    for server in settings.bootstrap_servers:
+        # One more only while the others were quick to say nothing: it is a port where nobody listens.
+        listener = listener_at(server, _LISTENER_WAIT_S) if time.monotonic() < until_s else None
         if listener is not None and not listener.takes(given):
             return StopProcessError(
                 f"{server} speaks {listener.protocol}, and KAFKA_SECURITY_PROTOCOL is {given}; set it to "

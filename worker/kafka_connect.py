@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kafka.errors import IllegalSaslStateError, KafkaError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+from kafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
@@ -96,7 +102,9 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
             self.at_refusal(refusal)
 
     def _note(self, error: Exception) -> None:
-        if self.refusal is None:
+        # That time is up says nothing.
+        says_nothing = isinstance(error, KafkaTimeoutError) and self.reason is not None
+        if self.refusal is None and not says_nothing:
             self.reason = error
 
 

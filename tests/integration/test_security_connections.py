@@ -16,12 +16,11 @@ from tests.integration.secure_broker import KEY_PASSWORD, SecureBroker, secure_b
 from tests.integration.token_server import BASIC_CREDENTIALS, CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
 from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.events import event_bytes
-from worker import preflight
+from tests.unit.worker.transport_contract import PATIENCE_S
+from worker import kafka_cluster, preflight
 from worker.__main__ import main
 
 SCRAM_USER, SCRAM_PASSWORD = "scram", "right-scram-password"
-# What waits for nothing is told long before the time that a broker which is away is given.
-SOON_S = 30
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,8 @@ def site(world: World, programs: Programs, tmp_path: Path, request: pytest.Fixtu
         assert not found, f"{found} in {name}:\n{text}"
 
 
+# How long a broker that is away is waited for: far longer than any test has patience.
+LONG_S = str(10 * PATIENCE_S)
 # The word is in every key and value, and in no log.
 PRIVATE = "recognisable"
 EVENTS = [
@@ -206,13 +207,19 @@ WRONG = [
 ]
 
 
-def checked(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def checked(
+    environment: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wait_s: float = PATIENCE_S,
+) -> str:
     """The output of `segment-worker check`, in this process because there are many; it must find a problem."""
     with monkeypatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        # How long a broker that does not answer is asked; the default is more than what is wrong here needs.
-        patch.setattr(preflight, "_WAIT_S", 2.0)
+        # As patient as tests are, and as quick: how long a broker is asked, and how long for what it speaks.
+        patch.setattr(preflight, "_WAIT_S", wait_s)
+        patch.setattr(kafka_cluster, "_LISTENER_WAIT_S", PATIENCE_S)
         status = main(["check"])
     written = capsys.readouterr()
     assert (status, written.err) == (2, ""), written
@@ -233,10 +240,11 @@ def test_what_is_wrong_is_said_at_once_with_the_setting_to_mend(
         connection["KAFKA_BOOTSTRAP_SERVERS"] = world.secure.address(wrong.listener)
     port = world.secure.address("ELSEWHERE").rpartition(":")[2]
     changed = {name: value.format_map(vars(world) | {"port_elsewhere": port}) for name, value in wrong.changed.items()}
-    environment = site.environment(**connection | {"WORKER_BROKER_WAIT_S": "600"} | changed)
+    environment = site.environment(**connection | {"WORKER_BROKER_WAIT_S": LONG_S} | changed)
     worker = site.programs.start("worker", "run", **environment)
-    found = checked(environment, monkeypatch, capsys)
-    assert worker.wait(SOON_S) == 2, worker.log
+    # A broker that hangs up without a word is asked to the end of the time.
+    found = checked(environment, monkeypatch, capsys, 2.0 if "speaks" in wrong.said else PATIENCE_S)
+    assert worker.wait() == 2, worker.log
     for output in (found, worker.log):
         assert len([line for line in output.splitlines() if wrong.said in line]) == 1, output
         assert "Traceback" not in output
@@ -251,9 +259,9 @@ def test_a_token_endpoint_that_is_away_is_waited_for_and_named(
 ) -> None:
     (closed,) = free_ports(1)
     connection = world.connection("OAUTH") | {"KAFKA_SASL_OAUTH_TOKEN_URL": f"https://127.0.0.1:{closed}/token"}
-    environment = site.environment(**connection, WORKER_BROKER_WAIT_S="0.1")
+    environment = site.environment(**connection, WORKER_BROKER_WAIT_S="3")
     worker = site.programs.start("worker", "run", **environment)
-    found = checked(environment, monkeypatch, capsys)
+    found = checked(environment, monkeypatch, capsys, 5.0)
     assert worker.wait() == 1, worker.log
     for output in (found, worker.log):
         assert f"the token endpoint https://127.0.0.1:{closed}/token cannot be reached" in output
