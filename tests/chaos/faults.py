@@ -174,9 +174,9 @@ def _broker_away(stage: Stage, fault: Fault, go: Callable[[], None]) -> Steps:
 
 
 def _broker_restart(stage: Stage, fault: Fault) -> Steps:
-    # The only broker of a cluster, Kafka 4.3.1, forgets the markers of a transaction that ends while it shuts down in
-    # good order: its coordinator calls the transaction complete, while results and offsets stay pending for ever. No
-    # client can mend that, so no transaction ends just then. A broker that is killed forgets nothing.
+    # No transaction ends just then. The only broker of a cluster (Kafka 4.3.1) was seen to call one complete that ended
+    # while it shut down in good order, and to write none of its markers: results and offsets stay pending for ever, and
+    # no client can mend that. A broker that is killed forgets nothing.
     stage.proxy.stall()
     yield after(_SETTLED_S)
     try:
