@@ -213,6 +213,7 @@ def _stall(stage: Stage, fault: Fault) -> Steps:
 
 
 def _lose_answer(stage: Stage, _fault: Fault) -> Steps:
+    yield lambda: stage.broker_is_up  # or nothing could be sent, and nobody would start it meanwhile
     trap = stage.proxy.lose_next_answer(ApiKey.END_TXN)
     stage.feed.burst(_BURST)
     yield from _sprung(stage, trap)
