@@ -1,5 +1,6 @@
 """The server of the probes: right answers, and clients that cannot hold it up."""
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -109,6 +110,31 @@ def test_with_too_many_clients_those_who_hold_their_connections_longest_are_cut_
     assert until(lambda: answered(server)) == b"good"
     for client in many:
         client.close()
+
+
+def test_answers_that_are_stuck_take_no_more_threads_than_that_either(unhurried: None) -> None:
+    over = threading.Event()
+
+    def stuck() -> Answer:
+        over.wait()
+        return Answer(200, "text/plain", b"")
+
+    server = HttpServer("127.0.0.1", 0, {"/stuck": stuck})
+    before = threading.active_count()
+    many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2 * http_server.THREADS_MAX)]
+    try:
+        for client in many:
+            with contextlib.suppress(OSError):  # it was cut off already
+                client.sendall(b"GET /stuck HTTP/1.0\r\n\r\n")
+        many[-1].settimeout(PATIENCE_S)
+        with contextlib.suppress(ConnectionError):
+            assert many[-1].recv(1) == b""
+        assert threading.active_count() <= before + http_server.THREADS_MAX
+    finally:
+        over.set()
+        for client in many:
+            client.close()
+        server.close()
 
 
 def answered(server: HttpServer) -> bytes | None:
