@@ -22,7 +22,7 @@ Steps = Iterator[Condition]
 PATIENCE_S = 60.0
 STOP_S = 20.0
 # How long the others have for the partitions of a zombie; where they rightly wait for its transaction, all of it.
-_OTHERS_S = 4.0
+_OTHERS_S = 5.0
 _NEWCOMER = Worker(None, HASTY_MS, LARGE_BATCH)
 _BURST = 900
 # Less than a batch for each worker.
@@ -254,21 +254,17 @@ def _freeze_at(stage: Stage, fault: Fault, api_key: ApiKey) -> Steps:
         yield from _sprung(stage, trap)
         _, member = _held(stage, trap)
         member.freeze()
-        before = stage.committed()
+        partitions = len(stage.committed())
         yield after(fault.length_s)
         stage.feed.burst(_BURST)
         others_until = time.monotonic() + _OTHERS_S
-
-        def others_went_on() -> bool:
-            now = stage.committed()
-            return all(now.get(partition, 0) > offset for partition, offset in before.items())
-
-        yield lambda: others_went_on() or time.monotonic() > others_until
+        # All of it, so that whoever comes back finds nothing of its old partitions that would take the place of what
+        # it kept of them.
+        yield lambda: time.monotonic() > others_until or stage.lag() == 0
         trap.release()
         member.thaw()
         yield from _all_done(stage)
         # Whoever came back commits again, with whatever it may have kept of its other partitions.
-        partitions = len(before)
         for partition in range(partitions):
             stage.feed.burst_to(partition, partitions, SMALL_BATCH)
             yield from _all_done(stage)
