@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
+from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
 from demo.cluster import NewRecord, Sender
@@ -135,7 +137,7 @@ class Feed:
                 # Its producer may not go on after this; and some of these may have arrived.
                 sender, self._sender = self._sender, None
                 if sender is not None:
-                    with sender:
+                    with suppress(KafkaError), sender:  # closing first tries once more to send what is left
                         pass
                 if self._enough.wait(0.2) or time.monotonic() > until:
                     raise
