@@ -3,7 +3,8 @@
 A signed line is JSON whose last field signs all bytes before it. Its entry has a sequence number, counted over the
 whole file and not for each alias: so no entry can be taken out of the middle without a gap, whichever alias it is of,
 and one number, MODEL_MIN_SEQUENCE, says how much of the file must be there. The first signed entry may have any number:
-a history that was lost begins anew above what workers have seen.
+a history that was lost begins anew above what workers have seen. So nobody can tell that its beginning was cut off, or
+overwritten: `AliasHistory.beginning` says where it begins.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from models import files
 from models.errors import ModelError, NotSigned, PlayedBack, PromotionRefused
 from models.keys import PublicKeys, Purpose, SigningKey
 from models.manifest import VERSION_PATTERN, Digest, Verdict
+from models.sequence import MOST_SEQUENCE
 
 ALIAS_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -46,7 +48,7 @@ class AliasEntry(BaseModel):
     previous: str | None = Field(pattern=VERSION_PATTERN)
     verdict: Verdict
     accepted_no_structure: bool
-    sequence: int | None = Field(default=None, ge=1, lt=2**53, description="Of a signed entry.")
+    sequence: int | None = Field(default=None, ge=1, le=MOST_SEQUENCE, description="Of a signed entry.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,23 @@ class AliasHistory:
     def sequence(self) -> int | None:
         """The number of the last entry; None where entries are not signed."""
         return self.entries[-1].sequence if self.entries else None
+
+    @property
+    def signed(self) -> bool:
+        """Whether any entry was signed, be it looked at or not."""
+        return any(entry.sequence is not None for entry in self.entries)
+
+    @property
+    def beginning(self) -> str | None:
+        """Where it begins, in words; None where that is number 1 or not signed, and nothing distrusted is before it."""
+        first = self.entries[0].sequence if self.entries else None
+        if first is None or (first == 1 and not self.distrusted):
+            return None
+        count = f"{self.distrusted or 'no'} {'line' if self.distrusted == 1 else 'lines'} before it"
+        verb = "is" if self.distrusted == 1 else "are"
+        return f"begins at sequence {first}; {count}" + (
+            f" {verb} not signed by a key of MODEL_PUBLIC_KEY" if self.distrusted else ""
+        )
 
     def of(self, alias: str) -> tuple[AliasEntry, ...]:
         """Every promotion and rollback of an alias, oldest first; the last is in force."""

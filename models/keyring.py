@@ -6,8 +6,14 @@ The private key lies where models are published and nowhere else. Whoever can wr
   that was not promoted;
 - cannot put an entry into the history of promotions, take one out of its middle, or change the order;
 - can cut the history off at its end, and so bring back what was in force then: MODEL_MIN_SEQUENCE is the limit;
+- can cut its beginning off, or put anything in its place, whatever MODEL_MIN_SEQUENCE is: what is in force stays, and
+  who was in production before, what a rollback goes back to, and aliases that were last promoted there are gone.
+  `segment-trainer history`, `list` and `segment-worker check` say where a history begins when that is not number 1 or
+  something unsigned is before it; a change of keys and a history that was begun anew look the same. Keep a copy;
 - can remove or damage what is there, so that a worker does not start: it says so and ends with 2, it never goes on
   with less;
+- can have whatever they like loaded by a worker without MODEL_PUBLIC_KEY: signatures are not looked at there. It says
+  so, and warns where the store has any;
 - can change a version while it is being published. Publish where nobody else can write, then copy.
 
 A pair is for one store. Entries of another store that are signed with the same key are as good as its own.

@@ -55,6 +55,8 @@ class StoredModel:
     """Whether some alias was given it although no segments were found in its data."""
     sequence: int | None = None
     """Of the last signed entry in the history of the aliases, where an alias led here."""
+    beginning: str | None = None
+    """Where that history begins, when that is not where the first promotion was; for people."""
 
 
 class ModelStore:
@@ -90,6 +92,15 @@ class ModelStore:
         """What is known of the signature of a version whose manifest has been read; raises VersionNotFound."""
         return self._version(version).signature()
 
+    def signatures(self) -> Signature:
+        """Verified with trusted keys; without, unchecked where any version or promotion has a signature, else none."""
+        if self.keys.trusted is not None:
+            return Signature.VERIFIED
+        signed = (self._versions / version / SIGNATURE_FILE for version in self.version_ids())
+        return (
+            Signature.UNCHECKED if self._aliases.read().signed or any(map(os.path.lexists, signed)) else Signature.NONE
+        )
+
     def load(self, version: str) -> StoredModel:
         """The model of a version, its digests, format and golden rows checked; nothing is ever unpickled.
 
@@ -112,7 +123,7 @@ class ModelStore:
                 f"version {entry.version} in {self.root} is not the model that was promoted "
                 f"({stored.segmentation.digest[:12]}, promoted was {entry.model_digest[:12]}): promote it again"
             )
-        return replace(stored, sequence=history.sequence)
+        return replace(stored, sequence=history.sequence, beginning=history.beginning)
 
     def folder(self, version: str) -> Path:
         """The folder of a version; raises VersionNotFound."""
@@ -153,6 +164,10 @@ class ModelStore:
     def history(self, alias: str) -> tuple[AliasEntry, ...]:
         """Every promotion and rollback of an alias, oldest first; the last is in force."""
         return self._aliases.read().of(alias)
+
+    def beginning(self) -> str | None:
+        """Where the history of the aliases begins, in words; None where it is whole, or nothing in it is signed."""
+        return self._aliases.read().beginning
 
     def accepted_without_structure(self) -> frozenset[str]:
         """The versions that some alias was given although no segments were found in their data."""

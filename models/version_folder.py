@@ -34,7 +34,7 @@ TABLE_MAX_BYTES = 64 * 1024**3
 
 
 class Signature(StrEnum):
-    """What is known of a version's signature."""
+    """What is known of the signature of a version, or of those of a store."""
 
     VERIFIED = "verified"
     UNCHECKED = "unchecked"

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.sequence import MOST_SEQUENCE
+
 
 class TrainerSettings(BaseSettings):
     """Settings from the environment or from .env, named as the worker's; the private key is the trainer's only."""
@@ -25,4 +27,4 @@ class TrainerSettings(BaseSettings):
     profile_class: str = "schemas:UserProfile"
     model_signing_key: SecretStr | None = None
     model_public_key: str | None = None
-    model_min_sequence: int = Field(0, ge=0, lt=2**53)
+    model_min_sequence: int = Field(0, ge=0, le=MOST_SEQUENCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,19 +50,19 @@ def list_versions(store: ModelStore) -> None:
             for manifest in versions
         ],
     )
-    for reason in unread:
-        print(reason)
+    for line in (*unread, *_beginning(store)):
+        print(line)
 
 
 def list_versions_as_json(store: ModelStore) -> None:
     """Print an array of manifests, oldest first, each with the aliases that name it.
 
-    What cannot be read is left out, and told on standard error.
+    What cannot be read is left out, and told on standard error; so is where the history of promotions begins.
     """
     versions, unread = _readable(store)
     _print_json(_as_json(versions, store))
-    for reason in unread:
-        print(reason, file=sys.stderr)
+    for line in (*unread, *_beginning(store)):
+        print(line, file=sys.stderr)
 
 
 def show(store: ModelStore, version: str) -> None:
@@ -86,31 +86,35 @@ def show_as_json(store: ModelStore, version: str) -> None:
 
 
 def history(store: ModelStore) -> None:
-    """Print who was production when, oldest first."""
+    """Print who was production when, oldest first, and what is known to be missing before."""
     entries = store.history(PRODUCTION)
-    if not entries:
+    if entries:
+        print_table(
+            ("at", "action", "version", "before", "verdict", "sequence", ""),
+            [
+                (
+                    f"{entry.at:%Y-%m-%d %H:%M:%S %Z}",
+                    entry.action,
+                    entry.version,
+                    entry.previous or "none",
+                    entry.verdict,
+                    "unsigned" if entry.sequence is None else str(entry.sequence),
+                    ACCEPTED if entry.accepted_no_structure else "",
+                )
+                for entry in entries
+            ],
+        )
+    else:
         print(f"no version in {store.root} was promoted yet: promote one with `segment-trainer promote VERSION`")
-        return
-    print_table(
-        ("at", "action", "version", "before", "verdict", "sequence", ""),
-        [
-            (
-                f"{entry.at:%Y-%m-%d %H:%M:%S %Z}",
-                entry.action,
-                entry.version,
-                entry.previous or "none",
-                entry.verdict,
-                "unsigned" if entry.sequence is None else str(entry.sequence),
-                ACCEPTED if entry.accepted_no_structure else "",
-            )
-            for entry in entries
-        ],
-    )
+    for line in _beginning(store):
+        print(line)
 
 
 def history_as_json(store: ModelStore) -> None:
-    """Print an array of every promotion and rollback, oldest first."""
+    """Print an array of every promotion and rollback, oldest first; on standard error, what is missing before."""
     _print_json([entry.model_dump(mode="json") for entry in store.history(PRODUCTION)])
+    for line in _beginning(store):
+        print(line, file=sys.stderr)
 
 
 def promote(
@@ -178,6 +182,16 @@ def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
 def _production(store: ModelStore) -> str | None:
     entry = store.current(PRODUCTION)
     return None if entry is None else entry.version
+
+
+def _beginning(store: ModelStore) -> Iterator[str]:
+    """A line for a history of promotions whose beginning nobody can vouch for."""
+    beginning = store.beginning()
+    if beginning is not None:
+        yield (
+            f"the history of promotions in {store.root} {beginning}: unless it was begun anew, or keys were changed, "
+            "compare aliases.jsonl with a backup"
+        )
 
 
 def _said(entry: AliasEntry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from models.errors import ModelError
 from models.keyring import keyring
 from models.store import ModelStore, StoredModel
+from models.version_folder import Signature
 from schemas.roles import load_profile_class
 from worker.settings import Settings
 
@@ -19,6 +21,8 @@ class ServedModel:
 
     stored: StoredModel
     profile_class: type[BaseModel]
+    signatures: Signature
+    """Of the store: whether they were checked, and if not, whether there are any."""
 
 
 def load_model(settings: Settings) -> ServedModel:
@@ -30,11 +34,22 @@ def load_model(settings: Settings) -> ServedModel:
     profile_class = load_profile_class(settings.profile_class)
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
     try:
-        stored = ModelStore(settings.models_dir, keys).load_alias(settings.model_alias)
+        store = ModelStore(settings.models_dir, keys)
+        stored = store.load_alias(settings.model_alias)
+        signatures = store.signatures()
     except OSError as error:
         raise ModelError(
             f"the model store {settings.models_dir} cannot be read ({error.strerror or error}): "
             "check MODELS_DIR, and that this user may read it"
         ) from error
     stored.manifest.check_profile(profile_class)
-    return ServedModel(stored, profile_class)
+    return ServedModel(stored, profile_class, signatures)
+
+
+def advice(model: ServedModel, settings: Settings) -> Iterator[str]:
+    """What works and is hardly meant, one line each."""
+    if model.signatures is Signature.UNCHECKED:
+        yield (
+            f"the store {settings.models_dir} is signed and nothing checks it, so whatever is put there is loaded; "
+            "set MODEL_PUBLIC_KEY, or see why it is empty here"
+        )

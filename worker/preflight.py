@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from models.errors import ModelError
+from models.version_folder import Signature
 from schemas.errors import ProfileClassError
 from worker.check import Finding, Weight, judge_cluster
 from worker.errors import PortUnusable, SettingsError, WorkerError
 from worker.kafka_clients import connection_arguments
 from worker.kafka_cluster import Cluster
+from worker.model import advice as model_advice
 from worker.model import load_model
 from worker.probes import require_free_port, worker_answers
 from worker.reject_limit import advice
@@ -61,9 +63,14 @@ def _model(settings: Settings) -> Iterator[Finding]:
         return
     manifest = model.stored.manifest
     what = f"version {manifest.id} loads, {manifest.k} segments, fitted for {manifest.profile.name}"
-    if model.stored.sequence is not None:
+    if model.signatures is Signature.VERIFIED:
         what += f", signed, sequence {model.stored.sequence}"
+    else:
+        what += ", signature not checked"
+    if model.stored.beginning is not None:
+        what += f"; the history of promotions {model.stored.beginning}"
     yield Finding(Weight.FINE, "model", what)
+    yield from (Finding(Weight.ADVICE, "model", line) for line in model_advice(model, settings))
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import structlog
 
+from models.version_folder import Signature
 from schemas.roles import profile_fields
 from worker import loop
 from worker.check import Weight, judge_cluster
@@ -24,7 +25,7 @@ from worker.kafka_cluster import Cluster
 from worker.kafka_io import open_transport
 from worker.logs import configure_logs
 from worker.metrics import Metrics
-from worker.model import ServedModel, load_model
+from worker.model import ServedModel, advice, load_model
 from worker.observer import LoopObserver
 from worker.probes import serve_probes
 from worker.process import Scoring
@@ -83,9 +84,12 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
         version=version,
         segments=segmentation.k,
         verdict=model.stored.manifest.verdict,
+        signature="verified" if model.signatures is Signature.VERIFIED else "not checked",
         # The least that MODEL_MIN_SEQUENCE may ask for from now on; none where nothing is signed.
         sequence=model.stored.sequence,
     )
+    for line in advice(model, settings):
+        _log.warning("signatures_not_checked", finding=line)
     return model
 
 

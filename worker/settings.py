@@ -18,13 +18,12 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
+from models.sequence import MOST_SEQUENCE
 from worker.errors import SettingsError
 
 ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
 REJECTED_HEADROOM_BYTES = 64 * 1024
-# JSON's readers agree on whole numbers up to here.
-MOST_SEQUENCE = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,12 +385,6 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
             f"WORKER_BATCH_MAX_BYTES ({settings.worker_batch_max_bytes}) is below WORKER_EVENT_MAX_BYTES "
             f"({settings.worker_event_max_bytes}), and a batch must take the largest event; "
             "raise the first or lower the second",
-        )
-    if settings.model_min_sequence and settings.model_public_key is None:
-        yield _Conflict(
-            ("model_public_key", "model_min_sequence"),
-            "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY, and a sequence number that nobody signed proves "
-            "nothing; give the key, or remove MODEL_MIN_SEQUENCE",
         )
     yield from _sasl_conflicts(settings)
     yield from _ssl_conflicts(settings)

@@ -39,7 +39,23 @@ def test_a_signed_model_is_served_and_its_sequence_is_logged(
     assert worker.stop() == 0
     (loaded,) = [json.loads(line) for line in worker.log.splitlines() if '"model_loaded"' in line]
     assert (loaded["version"], loaded["sequence"]) == (store.version_ids()[-1], 2)
+    assert loaded["signature"] == "verified"
+    assert "signatures_not_checked" not in worker.log
     assert "signed, sequence 2" in site.run("check", MODEL_PUBLIC_KEY=key.one_line).stdout
+
+
+@pytest.mark.parametrize("settings", [{}, {"MODEL_PUBLIC_KEY": ""}], ids=["missing", "empty"])
+def test_a_worker_without_its_key_says_that_nothing_checks_a_signed_store(
+    site: WorkerSite, settings: dict[str, str]
+) -> None:
+    done = site.run("run", WORKER_BROKER_WAIT_S="0", **settings)
+    entries = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    logged = {entry["event"]: entry for entry in entries}
+    assert logged["model_loaded"]["signature"] == "not checked"
+    warning = logged["signatures_not_checked"]
+    assert warning["level"] == "warning"
+    assert f"the store {site.store} is signed and nothing checks it" in warning["finding"]
+    assert "set MODEL_PUBLIC_KEY" in warning["finding"]
 
 
 def refusal(site: WorkerSite, **settings: str) -> str:

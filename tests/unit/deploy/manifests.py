@@ -66,6 +66,36 @@ def problems(documents: list[Document]) -> list[str]:
     return found
 
 
+def patched(documents: list[Document], patches: list[Document]) -> list[Document]:
+    """The documents after strategic merges: maps by key, lists of named things by name."""
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in patches}
+    found = [_merged(each, by_name.pop((each["kind"], each["metadata"]["name"]), {})) for each in documents]
+    assert not by_name, f"patches of nothing: {[*by_name]}"
+    return found
+
+
+def _merged(value: Any, patch: Any) -> Any:
+    if isinstance(value, dict) and isinstance(patch, dict):
+        return {key: _merged(value.get(key), patch[key]) if key in patch else value[key] for key in value | patch}
+    if isinstance(value, list) and isinstance(patch, list):
+        named = {each["name"]: each for each in patch}
+        merged = [_merged(each, named.pop(each["name"], {})) for each in value]
+        return [*merged, *named.values()]
+    return patch
+
+
+def secrets(documents: list[Document], secret: str) -> list[Document]:
+    """Every place where a variable comes from this Secret."""
+    sources = [
+        each.get("valueFrom", {}).get("secretKeyRef", {})
+        for pod in map(pod_of, documents)
+        if pod is not None
+        for container in containers(pod)
+        for each in container.get("env", ())
+    ]
+    return [source for source in sources if source.get("name") == secret]
+
+
 def pod_of(document: Document) -> Document | None:
     """The template of the pods that a document makes."""
     spec = document.get("spec", {})

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.unit.deploy.manifests import Document, one, problems, read
+from tests.unit.deploy.manifests import Document, one, patched, problems, read, secrets
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/kubernetes"
@@ -134,6 +134,17 @@ def test_the_kustomization_names_every_manifest_but_those_of_operators_and_the_i
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     used = set(re.findall(r"image: (\S+)", "".join((FOLDER / name).read_text() for name in files)))
     assert {(image["name"], image["newTag"]) for image in kustomization["images"]} == {(name, version) for name in used}
+
+
+def test_with_the_component_for_signed_stores_nothing_starts_without_every_key() -> None:
+    component = yaml.safe_load((FOLDER / "signed/kustomization.yaml").read_text())
+    assert component["kind"] == "Component"
+    assert [patch["path"] for patch in component["patches"]] == ["require-keys.yaml"]
+    signed = patched(MANIFESTS, read(FOLDER / "signed"))
+    assert problems(signed) == []
+    before, after = secrets(MANIFESTS, "segment-model-keys"), secrets(signed, "segment-model-keys")
+    assert {source["optional"] for source in before} == {True}
+    assert after == [{**source, "optional": False} for source in before]
 
 
 def test_no_namespace_is_given_so_that_it_is_chosen_when_applied() -> None:

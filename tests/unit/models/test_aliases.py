@@ -163,6 +163,31 @@ def test_lines_from_before_there_were_signatures_count_for_nothing(path: Path) -
     assert len(unsigned.read().entries) == 3
 
 
+@pytest.mark.parametrize(
+    ("kept", "before", "beginning"),
+    [
+        (4, b"", None),
+        (2, b"", "begins at sequence 3; no lines before it"),
+        (2, b"junk\n" * 2, "begins at sequence 3; 2 lines before it are not signed by a key of MODEL_PUBLIC_KEY"),
+        (4, b"junk\n", "begins at sequence 1; 1 line before it is not signed by a key of MODEL_PUBLIC_KEY"),
+    ],
+    ids=["whole", "cut off", "overwritten", "from before there were signatures"],
+)
+def test_a_beginning_that_was_cut_off_or_overwritten_is_read_and_told(
+    path: Path, kept: int, before: bytes, beginning: str | None
+) -> None:
+    path.write_bytes(before + b"".join(signed_lines(path, 4)[-kept:]))
+    history = trusting(path, least=4).read()
+    assert (history.sequence, history.beginning) == (4, beginning)
+
+
+def test_a_history_that_is_not_signed_has_no_beginning_to_tell(path: Path) -> None:
+    file = AliasFile(path, None, 0)
+    assert file.read().beginning is None
+    file.append(entry(1), None)
+    assert file.read().beginning is None
+
+
 def test_bytes_that_nobody_signed_are_not_parsed_wherever_they_stand(path: Path) -> None:
     path.write_bytes(b"[" * 1_000 + b"\n\xff\n\n" + b"9" * 1_999 + b"\n")
     with pytest.raises(NotSigned, match="holds 4 entries"):

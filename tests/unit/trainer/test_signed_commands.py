@@ -10,7 +10,7 @@ import pytest
 
 from models.keys import SigningKey, signing_key
 from models.store import ModelStore
-from tests.unit.signed import published, secret_of, signing, trusting
+from tests.unit.signed import NOON, published, secret_of, signing, trusting
 from tests.unit.trainer.histories import noise, write
 
 Run = Callable[..., tuple[int, str, str]]
@@ -203,6 +203,38 @@ def test_an_older_history_that_was_put_back_stops_the_trainer_too(
     Path("model-store/aliases.jsonl").rename("aliases.old")
     assert run("promote", version)[0] == 0
     assert store_of(as_publisher).load_alias("production").sequence == 3
+
+
+def test_the_commands_say_where_a_history_begins_whose_beginning_was_overwritten(
+    run: Run, as_publisher: SigningKey
+) -> None:
+    versions = [published(ModelStore(Path("model-store"), signing(as_publisher)), at).id for at in (0, 60)]
+    for version in versions:
+        run("promote", version)
+    assert "begins at" not in "".join(run("history")[1:] + run("list")[1:])
+    path = Path("model-store/aliases.jsonl")
+    path.write_bytes(b"junk\n" + path.read_bytes().splitlines(keepends=True)[-1])
+    said = (
+        "the history of promotions in model-store begins at sequence 2; 1 line before it is not signed by a key of "
+        "MODEL_PUBLIC_KEY: unless it was begun anew, or keys were changed, compare aliases.jsonl with a backup"
+    )
+    for command in ("history", "list"):
+        assert run(command)[1].splitlines()[-1] == said
+        status, output, errors = run(command, "--json")
+        assert (status, errors) == (0, said + "\n")
+        assert json.loads(output)
+    assert run("rollback")[0] == 2
+
+
+def test_a_history_of_which_nothing_is_left_but_another_alias_says_so(run: Run, as_publisher: SigningKey) -> None:
+    store = ModelStore(Path("model-store"), signing(as_publisher))
+    for alias in ("production", "canary"):
+        store.promote(published(store, 60 * len(alias)).id, alias, NOON)
+    path = store.root / "aliases.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[-1])
+    nothing, beginning = run("history")[1].splitlines()
+    assert nothing.startswith("no version in model-store was promoted yet")
+    assert "begins at sequence 2; no lines before it" in beginning
 
 
 @pytest.mark.parametrize("value", ["x", "-1", str(2**53)])

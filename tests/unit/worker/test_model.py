@@ -9,12 +9,13 @@ from pydantic import BaseModel
 
 from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, ProfileMismatch, VersionDamaged
 from models.store import ModelStore
+from models.version_folder import Signature
 from schemas import UserProfile
 from schemas.errors import ProfileClassError
 from schemas.roles import number
 from tests.unit.fitted import fit, publish, segmentation
-from tests.unit.signed import new_key, pem, secret_of, signed_store
-from worker.model import load_model
+from tests.unit.signed import new_key, pem, published, secret_of, signed_store
+from worker.model import advice, load_model
 from worker.settings import Settings
 
 
@@ -71,6 +72,29 @@ def test_a_signed_model_is_loaded_with_its_sequence_and_an_unsigned_one_without(
     settings = Settings(models_dir=signed.root, model_public_key=key.one_line, model_min_sequence=2)
     assert load_model(settings).stored.sequence == 2
     assert load_model(Settings(models_dir=store.root)).stored.sequence is None
+
+
+def test_a_signature_that_nothing_checks_is_found_wherever_it_is(store: ModelStore, tmp_path: Path) -> None:
+    key = new_key()
+    settings = Settings(models_dir=store.root)
+    assert load_model(settings).signatures is Signature.NONE
+    assert [*advice(load_model(settings), settings)] == []
+
+    history = store.root / "aliases.jsonl"
+    unsigned, signed = history.read_bytes(), signed_store(tmp_path / "signed", key)
+    history.write_bytes((signed.root / "aliases.jsonl").read_bytes() + unsigned)
+    assert load_model(settings).signatures is Signature.UNCHECKED, "a promotion of old"
+
+    history.write_bytes(unsigned)
+    (store.folder(published(store, 60).id) / "manifest.sig").write_bytes(b"of an old key")
+    model = load_model(settings)
+    assert model.signatures is Signature.UNCHECKED, "another version than the one that is served"
+    (line,) = advice(model, settings)
+    assert f"{store.root} is signed and nothing checks it" in line
+
+    checked = Settings(models_dir=signed.root, model_public_key=key.one_line)
+    assert load_model(checked).signatures is Signature.VERIFIED
+    assert [*advice(load_model(checked), checked)] == []
 
 
 def test_what_the_owner_of_the_key_did_not_promote_last_is_refused(store: ModelStore, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""check beside wrong settings: what they decide is not looked at, all else is."""
+"""check without a broker: what wrong settings decide is not looked at, all else is; what it says of signatures."""
 
 import socket
 from pathlib import Path
 
 import pytest
 
+from models.store import ModelStore
+from tests.unit.signed import NOON, new_key, published, signed_store
 from worker.check import Finding, Weight
 from worker.preflight import preflight
 
@@ -49,7 +51,7 @@ def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
     ("wrong", "where"),
     [
         ({"model_alias": "?"}, "model"),
-        ({"model_min_sequence": "7"}, "model"),
+        ({"model_min_sequence": "?"}, "model"),
         ({"worker_http_port": "?"}, "http"),
         ({"worker_input_topic": "?"}, "brokers"),
         ({"kafka_sasl_username": "u"}, "brokers"),
@@ -70,3 +72,54 @@ def test_a_certificate_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     found = by_where({"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "ca.pem", "worker_http_port": "0"})
     (finding,) = found["brokers"]
     assert finding.line.startswith("brokers: KAFKA_SSL_CAFILE: ca.pem holds no PEM certificates")
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def of_model(root: Path, **flags: str) -> list[Finding]:
+    return by_where({**NOWHERE, "worker_http_port": "0", "models_dir": str(root), **flags})["model"]
+
+
+def test_a_signed_store_that_nothing_checks_is_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed_store(tmp_path, new_key())
+    monkeypatch.setenv("MODEL_PUBLIC_KEY", "")  # as a Secret gives it whose value got lost
+    fine, unchecked = of_model(tmp_path)
+    assert (fine.weight, unchecked.weight) == (Weight.FINE, Weight.ADVICE)
+    assert fine.what.endswith(", signature not checked")
+    assert unchecked.line.startswith(f"model: the store {tmp_path} is signed and nothing checks it")
+    assert "set MODEL_PUBLIC_KEY" in unchecked.line
+
+
+def test_a_store_without_signatures_is_no_advice_and_is_not_called_checked(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    store.promote(published(store).id, "production", NOON)
+    (fine,) = of_model(tmp_path)
+    assert fine.weight is Weight.FINE
+    assert fine.what.endswith(", signature not checked")
+
+
+def test_a_checked_store_is_called_signed(tmp_path: Path) -> None:
+    key = new_key()
+    signed_store(tmp_path, key, versions=2)
+    (fine,) = of_model(tmp_path, model_public_key=key.one_line)
+    assert fine.what.endswith(", signed, sequence 2")
+
+
+def test_where_the_history_begins_is_said_when_its_beginning_was_cut_off(tmp_path: Path) -> None:
+    key = new_key()
+    signed_store(tmp_path, key, versions=3)
+    path = tmp_path / "aliases.jsonl"
+    path.write_bytes(b"junk\n" + path.read_bytes().splitlines(keepends=True)[-1])
+    (fine,) = of_model(tmp_path, model_public_key=key.one_line, model_min_sequence="3")
+    assert fine.what.endswith(
+        ", signed, sequence 3; the history of promotions begins at sequence 3; 1 line before it is not signed by a key "
+        "of MODEL_PUBLIC_KEY"
+    )
+
+
+def test_a_least_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
+    signed_store(tmp_path, new_key())
+    (problem,) = of_model(tmp_path, model_min_sequence="1")
+    assert problem.weight is Weight.PROBLEM
+    assert "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY" in problem.what

@@ -152,13 +152,6 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
             ),
         ),
         (
-            {"model_min_sequence": "7"},
-            (
-                "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY, and a sequence number that nobody signed proves "
-                "nothing; give the key, or remove MODEL_MIN_SEQUENCE"
-            ),
-        ),
-        (
             {"kafka_sasl_username": "u"},
             (
                 "KAFKA_SASL_USERNAME is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not sign in; "
