@@ -22,6 +22,7 @@ from worker.settings import Settings
 _LEAST_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _EVENTS: Final = 4
 _STEP_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 32 * 1024
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZSTD_WINDOW_BYTES: Final = 1 << 27  # zstd's own default; all of it may be taken before a byte comes out
 _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
@@ -61,6 +62,8 @@ def bound_inflation(settings: Settings) -> None:
             except CorruptRecordError as error:
                 place = f"partition {at.partition}, offset {rows.next_fetch_offset}"
                 watched.refusal = CorruptRecordError(f"{place}: {error}")
+            except Exception as error:  # noqa: BLE001  # raised below, at this and each further ask
+                watched.refusal = error
 
         return chain(readable(), _Refused(watched))
 
@@ -128,68 +131,80 @@ def _bounded(decode: Decode, limit_bytes: int) -> Callable[[Any], bytes]:
     return decode_bounded
 
 
+class _Inflated:
+    """What came out of a compressed batch so far, and how much more may."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.left_bytes = limit_bytes
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> None:
+        self.left_bytes -= len(part)
+        if self.left_bytes < 0:
+            raise HoldsTooMuch
+        if part:
+            self._parts.append(part)
+
+    def joined(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def _chunks(compressed: Any) -> Iterator[bytes]:
+    # The libraries copy the rest of what they were given, at each end of a member and at each step: given all at once,
+    # 3 MB of tiny members take longer than a poll may.
+    for at in range(0, len(compressed), _CHUNK_BYTES):
+        yield bytes(compressed[at : at + _CHUNK_BYTES])
+
+
 def _gunzip(compressed: Any, limit_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    left = limit_bytes
-    rest: Any = compressed
-    while rest:
-        member = zlib.decompressobj(_GZIP)
-        while not member.eof:
-            parts.append(member.decompress(rest, _STEP_BYTES))
-            left -= len(parts[-1])
-            if left < 0:
-                raise HoldsTooMuch
-            rest = member.unconsumed_tail
-            if not (rest or parts[-1] or member.eof):
-                raise EOFError("it ends too early")
-        rest = member.unused_data.lstrip(b"\x00")
-    return _joined(parts)
+    inflated = _Inflated(limit_bytes)
+    member = zlib.decompressobj(_GZIP)
+    for chunk in _chunks(compressed):
+        rest = chunk
+        while rest := rest.lstrip(b"\x00") if member.eof else rest:  # zeros may stand behind a member
+            if member.eof:
+                member = zlib.decompressobj(_GZIP)
+            inflated.add(member.decompress(rest, _STEP_BYTES))
+            rest = member.unused_data or member.unconsumed_tail
+    if len(compressed) and not member.eof:
+        raise EOFError("it ends too early")
+    return inflated.joined()
 
 
 def _unlz4(compressed: Any, limit_bytes: int) -> bytes:
+    # What stands behind the first frame is passed over, as Kafka's own client and kafka-python do.
+    inflated = _Inflated(limit_bytes)
     frame = lz4.frame.LZ4FrameDecompressor()
-    parts: list[bytes] = []
-    left = limit_bytes
-    source = compressed
-    while not frame.eof:
-        part = frame.decompress(source, max_length=_STEP_BYTES)
-        source = b""
-        left -= len(part)
-        if left < 0:
-            raise HoldsTooMuch
-        if not (part or frame.eof):
-            raise EOFError("it ends too early")
-        parts.append(part)
-    return _joined(parts)
+    for chunk in _chunks(compressed):
+        inflated.add(frame.decompress(chunk, max_length=_STEP_BYTES))
+        while not (frame.eof or frame.needs_input):
+            inflated.add(frame.decompress(b"", max_length=_STEP_BYTES))
+        if frame.eof:
+            return inflated.joined()
+    raise EOFError("it ends too early")
 
 
 def _unzstd(compressed: Any, limit_bytes: int) -> bytes:
     # Frames that ask for a larger window are refused by the library, as if they were damaged.
     if zstandard.get_frame_parameters(compressed).window_size > _ZSTD_WINDOW_BYTES:
         raise HoldsTooMuch
+    inflated = _Inflated(limit_bytes)
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(compressed), read_across_frames=True) as reader:
-        parts: list[bytes] = []
-        left = limit_bytes
         while part := reader.read(_STEP_BYTES):
-            left -= len(part)
-            if left < 0:
-                raise HoldsTooMuch
-            parts.append(part)
-    return _joined(parts)
+            inflated.add(part)
+    return inflated.joined()
 
 
 def _unsnappy(compressed: bytes, limit_bytes: int) -> bytes:
     if compressed[: len(_XERIAL_MAGIC)] != _XERIAL_MAGIC:
         return _unsnappy_block(compressed, limit_bytes)
-    parts: list[bytes] = []
-    left = limit_bytes
+    inflated = _Inflated(limit_bytes)
     at = _XERIAL_HEADER_BYTES
     while at < len(compressed):
         start = at + 4
         at = start + int.from_bytes(compressed[at:start], "big")
-        parts.append(_unsnappy_block(compressed[start:at], left))
-        left -= len(parts[-1])
-    return _joined(parts)
+        inflated.add(_unsnappy_block(compressed[start:at], inflated.left_bytes))
+    return inflated.joined()
 
 
 def _unsnappy_block(compressed: bytes, limit_bytes: int) -> bytes:
@@ -203,10 +218,6 @@ def _unsnappy_block(compressed: bytes, limit_bytes: int) -> bytes:
         raise HoldsTooMuch
     content: bytes = snappy.decompress(compressed)
     return content
-
-
-def _joined(parts: list[bytes]) -> bytes:
-    return parts[0] if len(parts) == 1 else b"".join(parts)  # most batches need one step, and then no copy
 
 
 _DECODERS: Final[dict[str, Decode]] = {

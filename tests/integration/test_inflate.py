@@ -1,17 +1,25 @@
 """A compressed batch that would fill the memory, on a real broker, which takes it."""
 
+import gzip
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaProducer
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.record import default_records
+from kafka.serializer import Deserializer
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from demo.cluster import NewRecord
+from demo.cluster import Cluster, NewRecord, Sender
 from tests.integration.brokers import Programs, TestBroker
 from tests.integration.worker_site import worker_site
 from tests.unit.events import event_bytes
+from tests.unit.worker.transport_contract import PATIENCE_S
 from worker.errors import ExitStatus
+from worker.kafka_inflate import bound_inflation
+from worker.settings import Settings
 
 MIB = 1024 * 1024
 
@@ -55,3 +63,77 @@ def test_a_bomb_ends_the_worker_with_words_and_memory_to_spare_and_what_it_says_
     assert site.start_ready().running()
     assert len(site.wait_for_outcomes(2)) == 2
     assert site.run("verify", "--from-offset", "0:2").returncode == 0
+
+
+def test_a_batch_of_a_member_for_each_byte_is_worked_on_like_any_other(
+    broker: TestBroker, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("members"), tmp_path)
+    site.create_topics(partitions=1, input={"max.message.bytes": str(16 * MIB)})
+    site.publish_model()
+    padding = bytes(100_000)  # kafka-python sends as it is what compression makes larger
+    members = [gzip.compress(bytes([byte])) for byte in range(256)]
+
+    def in_members(content: bytes) -> bytes:
+        behind = content.rindex(padding) + len(padding)
+        return gzip.compress(content[:behind]) + b"".join(members[byte] for byte in content[behind:])
+
+    monkeypatch.setattr(default_records, "gzip_encode", in_members)
+    upstream: Any = KafkaProducer(
+        bootstrap_servers=site.bootstrap_servers,
+        compression_type="gzip",
+        batch_size=16 * MIB,
+        max_request_size=16 * MIB,
+        delivery_timeout_ms=180_000,
+        linger_ms=60_000,  # all in one batch, which flush() sends
+    )
+    events = [padding] * 80 + [event_bytes(id=str(number)) for number in range(400)]
+    sent = [upstream.send(site.input, key=b"a", value=event) for event in events]
+    upstream.flush(timeout=PATIENCE_S)
+    assert [future.get(timeout=PATIENCE_S).offset for future in sent] == list(range(len(events)))
+    upstream.close()
+
+    worker = site.start_ready()
+    assert len(site.wait_for_outcomes(len(events))) == len(events)
+    assert worker.stop() == ExitStatus.DONE
+    assert len(site.read(site.output)) == 400
+
+
+class Unforeseen(Deserializer):  # type: ignore[misc]  # the library has no types
+    """A deserializer with a defect."""
+
+    def deserialize(self, topic: str, headers: Any, data: bytes) -> bytes:  # noqa: ARG002  # the library's own names
+        raise ZeroDivisionError(f"no one thought of this at {topic}")
+
+
+def test_an_error_that_nobody_foresaw_ends_each_poll_and_none_goes_on_without_an_end(broker: TestBroker) -> None:
+    topic = broker.fresh_name("unforeseen")
+    with Cluster(broker.bootstrap_servers) as cluster:
+        cluster.create_topic(topic, partitions=1)
+    with Sender(broker.bootstrap_servers, topic) as sender:
+        sender.send([NewRecord(b"a", b"any")])
+        sender.flush()
+    bound_inflation(Settings(_env_file=None, kafka_bootstrap_servers=broker.bootstrap_servers))
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=broker.bootstrap_servers,
+        value_deserializer=Unforeseen(),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    consumer.assign([TopicPartition(topic, 0)])
+    raised: list[ZeroDivisionError] = []
+
+    def poll() -> None:
+        while len(raised) < 3:
+            try:
+                assert not consumer.poll(timeout_ms=500)
+            except ZeroDivisionError as error:
+                raised.append(error)
+
+    polling = threading.Thread(target=poll, daemon=True)
+    polling.start()
+    polling.join(timeout=PATIENCE_S)
+    assert len(raised) == 3
+    assert topic in str(raised[-1])
+    polling.join(timeout=PATIENCE_S)
+    consumer.close()
