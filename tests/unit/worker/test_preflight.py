@@ -87,7 +87,7 @@ def test_a_signed_store_that_nothing_checks_is_advice(tmp_path: Path, monkeypatc
     fine, unchecked = of_model(tmp_path)
     assert (fine.weight, unchecked.weight) == (Weight.FINE, Weight.ADVICE)
     assert fine.what.endswith(", signature not checked")
-    assert unchecked.line.startswith(f"model: the store {tmp_path} is signed and nothing checks it")
+    assert unchecked.line.startswith(f"model: the model store {tmp_path} is signed and nothing checks it")
     assert "set MODEL_PUBLIC_KEY" in unchecked.line
 
 
