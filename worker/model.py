@@ -50,6 +50,6 @@ def advice(model: ServedModel, settings: Settings) -> Iterator[str]:
     """What works and is hardly meant, one line each."""
     if model.signatures is Signature.UNCHECKED:
         yield (
-            f"the model store {settings.models_dir} is signed and nothing checks it, so whatever is put there is loaded; "
-            "set MODEL_PUBLIC_KEY, or see why it is empty here"
+            f"the model store {settings.models_dir} is signed and nothing checks it, so whatever is put there is "
+            "loaded; set MODEL_PUBLIC_KEY, or see why it is empty here"
         )
