@@ -42,8 +42,9 @@ _unpack_unbounded = Fetcher.PartitionRecords._unpack_records  # noqa: SLF001  # 
 def bound_inflation(settings: Settings) -> None:
     """Make kafka-python stop at a compressed batch that grows beyond what this worker takes. Fine to call twice.
 
-    The poll that meets one raises StopProcessError, and so does each poll after it. Without it 1 MB of gzip becomes
-    1 GB, and whoever may write one record ends every worker, again and again, by the kernel's hand.
+    The poll that meets one raises StopProcessError, and so does each poll after it; whatever else goes wrong with a
+    batch is raised again by each poll too. Without it 1 MB of gzip becomes 1 GB, and whoever may write one record
+    ends every worker, again and again, by the kernel's hand.
     """
     limit_bytes = inflation_limit(settings)
     for module in (default_records, legacy_records):

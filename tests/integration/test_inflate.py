@@ -87,7 +87,7 @@ def test_a_batch_of_a_member_for_each_byte_is_worked_on_like_any_other(
         delivery_timeout_ms=180_000,
         linger_ms=60_000,  # all in one batch, which flush() sends
     )
-    events = [padding] * 80 + [event_bytes(id=str(number)) for number in range(400)]
+    events = [padding] * 100 + [event_bytes(id=str(number)) for number in range(700)]
     sent = [upstream.send(site.input, key=b"a", value=event) for event in events]
     upstream.flush(timeout=PATIENCE_S)
     assert [future.get(timeout=PATIENCE_S).offset for future in sent] == list(range(len(events)))
@@ -96,7 +96,7 @@ def test_a_batch_of_a_member_for_each_byte_is_worked_on_like_any_other(
     worker = site.start_ready()
     assert len(site.wait_for_outcomes(len(events))) == len(events)
     assert worker.stop() == ExitStatus.DONE
-    assert len(site.read(site.output)) == 400
+    assert len(site.read(site.output)) == 700
 
 
 class Unforeseen(Deserializer):  # type: ignore[misc]  # the library has no types
