@@ -11,7 +11,6 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, FencedInstanceIdError
-from kafka.structs import TopicPartition
 
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
@@ -19,10 +18,9 @@ from worker.kafka_connect import CONNECT_MS, connected, refusal_of
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_headers
 from worker.kafka_inflate import bound_inflation
-from worker.kafka_positions import STEP_LONGEST_S, Positions, Starts, step
+from worker.kafka_positions import STEP_LONGEST_S, Positions, step
 from worker.records import Batch, Membership, Record
 from worker.settings import Settings
-from worker.transport import PartitionProgress
 
 IDLE_WAIT_MS = 250
 CLOSE_MS = 2_000
@@ -36,7 +34,10 @@ _log = structlog.get_logger()
 
 
 class GroupReader:
-    """The input topic, read as one member of the group. All but `progress` and `joined` belong to one thread."""
+    """The input topic, read as one member of the group.
+
+    All but `joined` and `positions.progress` belong to one thread.
+    """
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
         accept_any_headers()
@@ -68,7 +69,7 @@ class GroupReader:
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
-        self._positions = Positions(settings, self._consumer, deadline)
+        self.positions = Positions(settings, self._consumer, deadline)
 
     def require_topics(self) -> None:
         """Raise StopProcessError when one of the topics is missing or may not be seen."""
@@ -94,7 +95,8 @@ class GroupReader:
             return None
         return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
 
-    def _settled_membership(self) -> Membership | None:
+    def settled_membership(self) -> Membership | None:
+        """Who this process is in the group now, or None when it is no member or a rebalance goes on."""
         # While a rebalance goes on the new generation shows before the positions that belong to it are set.
         coordinator = self._consumer._coordinator  # noqa: SLF001  # group_metadata() shows the state, not what it means
         return self.membership() if coordinator.stable() else None
@@ -113,15 +115,17 @@ class GroupReader:
 
         Raises NowhereToBegin when a partition has no offset to go on from, and WorkerError.
         """
-        self._positions.settle()
-        self._positions.require_topic()
+        self.positions.settle()
         self._finish_join()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
         # records of partitions that are gone still come back, and the broker checks the generation only.
-        before = self._settled_membership()
+        before = self.settled_membership()
+        if before is not None:
+            # Of a member only: to become one, this poll has to go on.
+            self.positions.require_topic()
         if before is not None and before != self._positioned_under:
             # A partition kept through a membership that was lost keeps a position that others may have passed.
-            self.rewind()
+            self.positions.rewind()
             self._positioned_under, self._partitions_then = before, self._partitions()
         elif self._settings.worker_instance_id is not None and self._partitions() != self._partitions_then:
             # A static leader that restarted is not told that it leads, and nobody would share out added partitions.
@@ -134,30 +138,9 @@ class GroupReader:
             return None
         if before is None or self.membership() != before:
             _log.info("batch_dropped", because="the group rebalanced while it was read", records=len(records))
-            self.rewind()
+            self.positions.rewind()
             return None
         return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, before)
-
-    def rewind(self) -> None:
-        """Go back to the committed offset of every assigned partition, asked anew; raises NowhereToBegin."""
-        self._positions.rewind()
-
-    @property
-    def topic_id(self) -> str:
-        """The id of the topic that is read, to be committed beside its offsets."""
-        return self._positions.topic_id
-
-    def starts(self, out_of_range: Mapping[TopicPartition, int]) -> Starts:
-        """Where those assigned partitions are to begin that have no offset to go on from."""
-        return self._positions.starts(out_of_range)
-
-    def begin(self, starts: Starts) -> None:
-        """Go on from these, which are committed by now."""
-        self._positions.begin(starts)
-
-    def progress(self) -> tuple[PartitionProgress, ...]:
-        """Each assigned partition's progress; from any thread, within 2 s, never raises."""
-        return self._positions.progress()
 
     def close(self) -> None:
         """Leave the group (a static member only goes silent) and release the connections."""

@@ -56,7 +56,7 @@ class KafkaTransport:
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
-        notes = dict.fromkeys(batch.next_offsets, self._reader.topic_id)
+        notes = dict.fromkeys(batch.next_offsets, self._reader.positions.topic_id)
         begun_at_s = time.monotonic()
         try:
             if self._reader.membership() != batch.membership:
@@ -73,9 +73,11 @@ class KafkaTransport:
         # not known, here or to whoever has the partitions now, and readers wait.
         self._transactions.open()
         try:
-            self._reader.rewind()
+            self._reader.positions.rewind()
         except NowhereToBegin as error:
-            self._begin(error.out_of_range)
+            # Otherwise the next poll makes this process a member again, and goes back then.
+            if self._reader.settled_membership() is not None:
+                self._begin(error.out_of_range)
 
     def close(self) -> None:
         """Leave the group and release everything; bounded in time, and fine to call twice."""
@@ -87,7 +89,7 @@ class KafkaTransport:
 
     def progress(self) -> tuple[PartitionProgress, ...]:
         """Each assigned partition's progress, asked of the brokers now; from any thread, within 2 s, never raises."""
-        return self._reader.progress()
+        return self._reader.positions.progress()
 
     @property
     def joined(self) -> bool:
@@ -97,7 +99,7 @@ class KafkaTransport:
     def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
         # Seen first: were it seen after, the broker would take offsets for partitions that are gone.
         membership = self._reader.membership()
-        starts = self._reader.starts(out_of_range)
+        starts = self._reader.positions.starts(out_of_range)
         if membership is None:
             raise RetryBatchError("the group was lost before its first offsets were committed")
         if out_of_range and not starts.offsets:
@@ -108,7 +110,7 @@ class KafkaTransport:
             self._transactions.commit({}, starts.offsets, membership, notes)
             _tell(starts, self._settings.worker_start_at)
         try:
-            self._reader.begin(starts)
+            self._reader.positions.begin(starts)
         except NowhereToBegin as error:
             raise RetryBatchError("the offsets to start at are gone again") from error
 

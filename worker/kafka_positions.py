@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +22,6 @@ from worker.transport import PartitionProgress
 STEP_LONGEST_S = 15.0
 ANSWER_MS = 5_000
 PROGRESS_ANSWER_MS = 2_000
-# No expired offset: from the beginning all that is left of the log would be worked on again.
-LOG_TRUNCATED = "the log lost records that were worked on already, as after an unclean leader election"
-
 _log = structlog.get_logger()
 
 
@@ -36,11 +34,22 @@ class NowhereToBegin(Exception):
         """What the broker refused to read from."""
 
 
+class Because(StrEnum):
+    """Why the group's place in a partition is gone."""
+
+    MADE_ANEW = "the topic was deleted and made anew"
+    DELETED = "the offset was deleted while this worker ran"
+    EXPIRED = "retention removed records, or markers of transactions, before they were worked on"
+    # Not expired: from the beginning all that is left of the log would be worked on again.
+    TRUNCATED = "the log lost records that were worked on already, as after an unclean leader election"
+    UNKNOWN = "the topic was made anew, or lost records that were worked on"
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """The group's place in a partition is gone."""
 
-    because: str
+    because: Because
     before: int | None
     """The offset that is no place any more; None where it is not known."""
 
@@ -100,14 +109,16 @@ class Positions:
         return self._topic_id
 
     def require_topic(self) -> None:
-        """Raise NowhereToBegin when the topic that was read is gone, and another one has its name."""
-        if self._made_anew(self._topic_id):
+        """Raise NowhereToBegin when the topic that was read is gone, and another one has its name.
+
+        Not while nothing is assigned: no place in the new topic is known then, and that it is new would be forgotten.
+        """
+        if self._consumer.assignment() and self._made_anew(self._topic_id):
             raise NowhereToBegin
 
     def settle(self) -> None:
         """Take the positions for settled: nothing is in hand, what was polled has been committed or rewound."""
-        # The client's position is ahead of the last record by the markers of transactions, which are nothing to work
-        # on.
+        # The client's position is ahead of the last record by the markers of transactions: nothing to work on.
         subscription = self._consumer._subscription  # noqa: SLF001  # position() asks the broker when one is missing
         positions = {partition: subscription.position(partition) for partition in self._consumer.assignment()}
         self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
@@ -147,12 +158,12 @@ class Positions:
         losses: dict[tuple[str, int], Loss] = {}
         for partition, place in committed.items():
             at = (partition.topic, partition.partition)
-            because = self._why_lost(partition, place, out_of_range, end[partition])
+            because = self._why_lost(partition, place, out_of_range, first[partition])
             if because is not None:
-                if because == LOG_TRUNCATED or self._settings.worker_on_expired_offsets == "stop":
-                    raise self._stop(partition, place, because, first[partition], end[partition])
-                before = self._settled.get(partition) if place is None else place.offset
-                offsets[at], losses[at] = first[partition], Loss(because, before)
+                loss = Loss(because, self._settled.get(partition) if place is None else place.offset)
+                if because is Because.TRUNCATED or self._settings.worker_on_expired_offsets == "stop":
+                    raise self._stop(partition, loss, first[partition], end[partition])
+                offsets[at], losses[at] = first[partition], loss
             elif place is None:
                 offsets[at] = (first if self._settings.worker_start_at == "earliest" else end)[partition]
         return Starts(offsets, losses, topic_id)
@@ -184,30 +195,30 @@ class Positions:
         partition: TopicPartition,
         place: _Committed | None,
         out_of_range: Mapping[TopicPartition, int],
-        end: int,
-    ) -> str | None:
-        if self._made_anew(self._topic_id) or (place is not None and self._made_anew(place.topic_id)):
-            return "the topic was deleted and made anew"
-        reached = self._settled.get(partition)
+        first: int,
+    ) -> Because | None:
+        # What stands beside an offset decides, not which topic this worker knew: in the new one, others may have
+        # committed already.
+        if self._made_anew(place.topic_id if place is not None and place.topic_id else self._topic_id):
+            return Because.MADE_ANEW
         if place is None:
-            return None if reached is None else f"it was deleted while this worker ran, which had reached {reached}"
+            return None if self._settled.get(partition) is None else Because.DELETED
         # Another one was read at a position that is past, or moved by hand since.
         if out_of_range.get(partition) != place.offset:
             return None
-        if place.offset <= end:
-            return "retention removed records, or markers of transactions, before they were worked on"
-        return LOG_TRUNCATED if place.topic_id else "the topic was made anew, or lost records that were worked on"
+        if place.offset < first:
+            return Because.EXPIRED
+        # Beyond the end when it was refused, whatever has been written since.
+        return Because.TRUNCATED if place.topic_id else Because.UNKNOWN
 
-    def _stop(
-        self, partition: TopicPartition, place: _Committed | None, because: str, first: int, end: int
-    ) -> StopProcessError:
-        offset, gone = ("", "is gone") if place is None else (f" {place.offset}", "is no place to go on from")
+    def _stop(self, partition: TopicPartition, loss: Loss, first: int, end: int) -> StopProcessError:
+        offset = "" if loss.before is None else f" {loss.before}"
         setting = f", or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {first}"
         return StopProcessError(
             f"the committed offset{offset} of group {self._settings.worker_group_id} for topic {partition.topic}, "
-            f"partition {partition.partition} {gone}, its log goes from {first} to {end}: {because}; say where to go "
-            f"on with kafka-consumer-groups --reset-offsets{'' if because == LOG_TRUNCATED else setting}, then start "
-            "again",
+            f"partition {partition.partition} is no place to go on from, its log goes from {first} to {end}: "
+            f"{loss.because}; say where to go on with kafka-consumer-groups "
+            f"--reset-offsets{'' if loss.because is Because.TRUNCATED else setting}, then start again",
             ExitStatus.ACT_FIRST,
         )
 

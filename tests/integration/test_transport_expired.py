@@ -1,6 +1,7 @@
 """The group's place in the input is gone, by retention or with its topic: a loud error, or told to go on even so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld
+from tests.integration.kafka_world import KafkaWorld, looping
 from tests.unit.worker.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka_io import KafkaTransport
+from worker.kafka_positions import Positions, Starts
 
 
 @pytest.fixture
@@ -111,6 +113,34 @@ def test_a_log_that_lost_what_was_worked_on_is_a_loud_error_whatever_is_set(kafk
     assert "WORKER_ON_EXPIRED_OFFSETS" not in str(error)
 
 
+def test_a_log_that_lost_what_was_worked_on_is_no_expired_offset_when_it_has_grown_again(
+    kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_off(kafka, 1).close()
+    commit_by_hand(kafka, 20, note(kafka))
+    ask = Positions.starts
+
+    def ask_when_it_has_grown(self: Positions, out_of_range: Mapping[TopicPartition, int]) -> Starts:
+        kafka.send(*(b"since %d" % n for n in range(30)))
+        return ask(self, out_of_range)
+
+    monkeypatch.setattr(Positions, "starts", ask_when_it_has_grown)
+    error = ended(kafka.open(worker_on_expired_offsets="earliest").poll)
+    assert "lost records that were worked on already" in str(error)
+    assert kafka.values(kafka.output) == [b"old 0"]
+
+
+def test_a_worker_that_knew_the_old_topic_goes_on_where_another_got_to_in_the_new_one(kafka: KafkaWorld) -> None:
+    worker = worked_off(kafka, 2)
+    make_anew(kafka, *(b"new %d" % n for n in range(9)))
+    (described,) = kafka.admin.describe_topics([kafka.input])
+    kafka.expel_members()
+    commit_by_hand(kafka, 5, str(described["topic_id"]))
+    with looping(worker):
+        until(lambda: kafka.committed() == {0: 9} or None)
+    assert kafka.values(kafka.output) == [b"old 0", b"old 1", *(b"new %d" % n for n in range(5, 9))]
+
+
 def test_a_topic_made_anew_under_a_worker_is_a_loud_error_although_it_holds_the_offset(kafka: KafkaWorld) -> None:
     worker = worked_off(kafka, 2)
     make_anew(kafka, *(b"new %d" % n for n in range(9)))
@@ -118,6 +148,22 @@ def test_a_topic_made_anew_under_a_worker_is_a_loud_error_although_it_holds_the_
     assert error.exit_status == ExitStatus.ACT_FIRST
     assert "the topic was deleted and made anew" in str(error)
     assert kafka.values(kafka.output) == [b"old 0", b"old 1"]
+
+
+def test_it_is_too_when_the_worker_had_no_partition_for_a_while(kafka: KafkaWorld) -> None:
+    worker = worked_off(kafka, 2)
+    kafka.admin.delete_topics([kafka.input])
+
+    def nothing_assigned() -> bool | None:
+        with suppress(RetryBatchError):
+            worker.poll()
+        return True if not worker._reader._consumer.assignment() else None
+
+    until(nothing_assigned)
+    until(lambda: kafka.input not in kafka.admin.list_topics() or None)
+    kafka.create_topics()
+    kafka.send(*(b"new %d" % n for n in range(9)))
+    assert "the topic was deleted and made anew" in str(ended(lambda: until(worker.poll)))
 
 
 def test_told_so_a_worker_reads_a_topic_made_anew_under_it_from_its_beginning(kafka: KafkaWorld) -> None:
