@@ -90,6 +90,7 @@ def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
     from worker.settings import load_settings
 
     configure_logs(sys.stderr, "error")
+    _tell(*_misspelt())
     try:
         found = audit(load_settings(flags), bounds, _tell)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
@@ -111,6 +112,11 @@ def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
 
     stop = StopSignals()
     configure_logs(sys.stderr, "error")
+    misspelt = _misspelt()
+    _tell(*misspelt)
+    if misspelt and not arguments.dry_run:
+        # What it sends cannot be taken back, so it has to be where it was meant to be.
+        return 2
     reasons, partitions = frozenset(arguments.reason), frozenset(arguments.partition)
     try:
         settings = load_settings(flags)
@@ -125,6 +131,14 @@ def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
         return status
     sys.stdout.write(as_text(counts, verb, settings.worker_input_topic))
     return 0
+
+
+def _misspelt() -> tuple[str, ...]:
+    from worker.settings import misspelt_settings
+
+    return tuple(
+        f"{given} is no setting; did you mean {meant}? Rename or remove it" for given, meant in misspelt_settings()
+    )
 
 
 def _tell(*lines: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from worker.answers import answered_by_rejected, answered_by_result
-from worker.bounds import Bounds
+from worker.bounds import Bounds, require_partitions
 from worker.check import Absent, ClusterFacts, TopicFacts
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka_clients import connection_arguments
@@ -34,6 +34,8 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
     connection = connection_arguments(settings)
     with Cluster(settings, connection, _CONNECT_S) as cluster:
         topics = readable(cluster.facts(), settings)
+    partitions = topics[settings.worker_input_topic].partitions
+    require_partitions(settings.worker_input_topic, partitions, bounds.partitions, "--from-offset and --to-offset")
     with Onlooker(settings, connection, settings.worker_group_id) as onlooker:
         # In this order: whatever is committed now has its outcomes below the ends that are asked for afterwards. Those
         # are ends of the log, not of what is visible: a transaction may end there later than among the offsets.
@@ -49,7 +51,7 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
         found = Audit(scope)
         _read(onlooker, reading, found, settings, tell)
         # Once more: an outcome that was visible by now has its offset committed by now, or never.
-        return found.verification(onlooker.committed(scope.input_topic, topics[scope.input_topic].partitions))
+        return found.verification(onlooker.committed(scope.input_topic, partitions))
 
 
 def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
@@ -147,17 +149,30 @@ def _scope(
         None if time_ms is None else onlooker.offsets_at(topic, partitions, time_ms)
         for time_ms in (bounds.since_ms, bounds.until_ms)
     )
-    lost_before_ms = lost_before(outcome_logs, topics, int(time.time() * 1000))
+    now_ms = int(time.time() * 1000)
+    lost_before_ms = lost_before(outcome_logs, topics, now_ms)
+    logs = onlooker.logs(topic, partitions)
+    gone = {
+        number: log.start
+        for (_, number), log in logs.items()
+        if not bounds.begin_at(number, log.start, lost_before({(topic, number): log}, topics, now_ms))
+    }
     first_ms = _outcomes_since_ms(bounds)
     return Scope(
+        servers=settings.kafka_bootstrap_servers,
         group_id=settings.worker_group_id,
         input_topic=topic,
-        spans=input_spans(onlooker.logs(topic, partitions), committed, bounds, since, until),
+        outcome_topics=(settings.worker_output_topic, settings.worker_rejected_topic),
+        spans=input_spans(logs, committed, bounds, since, until),
         # What is looked at is younger than all that was removed.
         lost_before_ms=None if first_ms is not None and first_ms >= (lost_before_ms or 0) else lost_before_ms,
         begin_at_first_outcome=settings.worker_start_at == "latest" and not bounds.begin_later,
         asked_for_all=bounds.begin_later,
         inputs_vanish=_compacted(topics[topic]),
+        bounded=bounds.given,
+        gone_before=gone,
+        gone_asked_for=frozenset(n for n in gone if bounds.since_ms is not None or n in bounds.from_offsets),
+        waiting={n: log.end - max(log.start, committed.get(n, 0)) for (_, n), log in logs.items()},
     )
 
 

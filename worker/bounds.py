@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from worker.errors import ExitStatus, StopProcessError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,31 @@ class Bounds:
     def begin_later(self) -> bool:
         """Whether something from the beginning of the topic is left out on purpose."""
         return self.since_ms is not None or bool(self.from_offsets)
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return self.begin_later or self.until_ms is not None or bool(self.to_offsets)
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """Those that are named."""
+        return frozenset({*self.from_offsets, *self.to_offsets})
+
+    def begin_at(self, partition: int, offset: int, time_ms: int | None) -> bool:
+        """Whether nothing of a partition before this offset is meant, where all of it is older than this time."""
+        by_time = self.since_ms is not None and time_ms is not None and self.since_ms >= time_ms
+        return by_time or self.from_offsets.get(partition, 0) >= offset
+
+
+def require_partitions(topic: str, partitions: int, named: Iterable[int], flags: str) -> None:
+    """Raise StopProcessError when one that is named does not exist; `flags` are those that name them."""
+    if wrong := sorted(number for number in named if number >= partitions):
+        raise StopProcessError(
+            f"topic {topic} has {partitions} partitions, and none with number {', '.join(map(str, wrong))}; "
+            f"check {flags}",
+            ExitStatus.ACT_FIRST,
+        )
 
 
 def time_ms(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -34,6 +35,7 @@ def load_model(settings: Settings) -> ServedModel:
     profile_class = load_profile_class(settings.profile_class)
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
     try:
+        _require_store(settings.models_dir)
         store = ModelStore(settings.models_dir, keys)
         stored = store.load_alias(settings.model_alias)
         signatures = store.signatures()
@@ -44,6 +46,16 @@ def load_model(settings: Settings) -> ServedModel:
         ) from error
     stored.manifest.check_profile(profile_class)
     return ServedModel(stored, profile_class, signatures)
+
+
+def _require_store(folder: Path) -> None:
+    try:
+        folder.stat()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"there is no model store at {folder}; check MODELS_DIR, or fit a model there first with "
+            "`segment-trainer fit DATA.csv`"
+        ) from error
 
 
 def advice(model: ServedModel, settings: Settings) -> Iterator[str]:

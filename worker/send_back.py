@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from worker.bounds import require_partitions
 from worker.check import Absent, ClusterFacts
 from worker.deadline import Deadline, StopSignal
 from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, StopProcessError
@@ -139,12 +140,10 @@ def _partitions(replay: Replay, connection: Mapping[str, Any], needed: Mapping[s
     with Cluster(settings, connection, _CONNECT_S) as cluster:
         topics = require_rights(cluster.facts(), needed, settings)
     partitions = topics[settings.worker_rejected_topic]
-    if wrong := sorted(number for number in replay.selection.partitions if number >= partitions):
-        raise StopProcessError(
-            f"topic {settings.worker_rejected_topic} has {partitions} partitions, and none with number "
-            f"{', '.join(map(str, wrong))}; check --partition",
-            ExitStatus.ACT_FIRST,
-        )
+    selection = replay.selection
+    named = selection.partitions | selection.bounds.partitions
+    flags = "--partition, --from-offset and --to-offset"
+    require_partitions(settings.worker_rejected_topic, partitions, named, flags)
     return partitions
 
 

@@ -20,8 +20,12 @@ _DAMAGE: Final = ("missing", "doubled", "out_of_order", "strangers")
 class Scope:
     """What is looked at, fixed before the first record is read."""
 
+    servers: str
+    """Where to connect, as it was given."""
     group_id: str
     input_topic: str
+    outcome_topics: tuple[str, str]
+    """Results, and rejected events."""
     spans: Mapping[int, range]
     """Of each partition of the input the offsets that must have an outcome: all of them committed, none removed."""
     lost_before_ms: int | None
@@ -32,6 +36,14 @@ class Scope:
     """Whether a person named the beginning, so that a part that cannot be checked is a failure."""
     inputs_vanish: bool
     """Whether the input topic is compacted, so that an outcome without its input record is no stranger."""
+    bounded: bool
+    """Whether a person gave any bounds."""
+    gone_before: Mapping[int, int]
+    """Of each partition where input records that are meant were removed, the first offset that is still there."""
+    gone_asked_for: frozenset[int]
+    """Those of them of which a person named a beginning that is gone."""
+    waiting: Mapping[int, int]
+    """Of each partition how many offsets of the log the group has not committed, markers of transactions included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,10 @@ class PartitionReport:
     """Outcomes behind that of a later input record in the same partition of the same topic."""
     strangers: int
     """Outcomes of offsets where there is no input record."""
+    waiting: int
+    """Offsets of the log behind the committed one; at most so many input records wait there."""
+    gone_before: int | None
+    """The first offset that is still there, where input records before it were removed; else None."""
     uncommitted: int | None
     """The highest offset with an outcome although the group has not committed it; None: there is none."""
     examples: Mapping[str, tuple[int, ...]]
@@ -79,8 +95,15 @@ class Verification:
         return self.nameless > 0 or not all(each.clean for each in self.partitions)
 
     @property
+    def nothing(self) -> bool:
+        """Whether there was no input record to look at."""
+        return not any(each.inputs for each in self.partitions)
+
+    @property
     def unchecked(self) -> bool:
         """Whether a partition could not be checked at all, or not all that a person asked for."""
+        if self.scope.gone_asked_for or (self.nothing and (self.scope.bounded or self.scope.gone_before)):
+            return True
         partly = [each for each in self.partitions if each.not_checkable]
         return any(self.scope.asked_for_all or each.not_checkable == each.inputs for each in partly)
 
@@ -174,6 +197,8 @@ class Audit:
             doubled=tally.doubled,
             out_of_order=self._out_of_order[number],
             strangers=tally.strangers,
+            waiting=self._scope.waiting.get(number, 0),
+            gone_before=self._scope.gone_before.get(number),
             uncommitted=highest if highest >= committed else None,
             examples={
                 "missing": tally.missing_at,
@@ -188,7 +213,7 @@ _COLUMNS: Final = ("partition", "offsets", "inputs", "outcomes", *(kind.replace(
 
 
 def as_text(found: Verification) -> str:
-    """A table with a line for each partition, what is wrong with it, then one line that sums up."""
+    """A line that says of what, a table with a line for each partition, what is wrong with it, and a line to sum up."""
     rows = [_COLUMNS]
     for each in found.partitions:
         offsets = f"{each.from_offset}–{each.to_offset - 1}" if each.to_offset > each.from_offset else "none"
@@ -196,44 +221,70 @@ def as_text(found: Verification) -> str:
         rows.append((str(each.partition), offsets, str(each.inputs), str(each.outcomes), *damage))
     widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS))]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([*table, *_remarks(found), _summary(found)]) + "\n"
+    return "\n".join([_subject(found.scope), *table, *_remarks(found), _summary(found)]) + "\n"
+
+
+def _subject(scope: Scope) -> str:
+    results, rejected = scope.outcome_topics
+    return (
+        f"group {scope.group_id}, input topic {scope.input_topic}, outcome topics {results} and {rejected}, "
+        f"at {scope.servers}"
+    )
 
 
 def _remarks(found: Verification) -> Iterator[str]:
     for each in found.partitions:
-        where = f"partition {each.partition}: "
-        for kind in _DAMAGE:
-            count, offsets = getattr(each, kind), each.examples[kind]
-            if count:
-                more = f" and {count - len(offsets)} more" if count > len(offsets) else ""
-                yield f"{where}{kind.replace('_', ' ')}: offset {', '.join(map(str, offsets))}{more}"
-        if each.uncommitted is not None:
-            yield (
-                f"{where}there is an outcome of offset {each.uncommitted}, which group {found.scope.group_id} has not "
-                "committed: its offsets were moved back or deleted, or something else writes outcomes"
-            )
-        if each.not_checkable:
-            why = (
-                "the group began later (WORKER_START_AT=latest), or retention removed their outcomes"
-                if found.scope.begin_at_first_outcome
-                else "retention removed outcomes of that time"
-            )
-            yield f"{where}not checkable: {each.not_checkable} input records without an outcome; {why}"
+        yield from _partition_remarks(each, found.scope)
     if found.nameless:
         yield f"{found.nameless} records of the outcome topics name no record of topic {found.scope.input_topic}"
     if found.of_other_topics:
         yield f"{found.of_other_topics} outcomes belong to other input topics, and were not looked at"
+    if waiting := sum(each.waiting for each in found.partitions):
+        yield f"up to {waiting} more wait behind the committed offsets"
+
+
+def _partition_remarks(each: PartitionReport, scope: Scope) -> Iterator[str]:
+    where = f"partition {each.partition}: "
+    for kind in _DAMAGE:
+        count, offsets = getattr(each, kind), each.examples[kind]
+        if count:
+            more = f" and {count - len(offsets)} more" if count > len(offsets) else ""
+            yield f"{where}{kind.replace('_', ' ')}: offset {', '.join(map(str, offsets))}{more}"
+    if each.uncommitted is not None:
+        yield (
+            f"{where}there is an outcome of offset {each.uncommitted}, which group {scope.group_id} has not "
+            "committed: its offsets were moved back or deleted, or something else writes outcomes"
+        )
+    if each.not_checkable:
+        why = (
+            "the group began later (WORKER_START_AT=latest), or retention removed their outcomes"
+            if scope.begin_at_first_outcome
+            else "retention removed outcomes of that time"
+        )
+        yield f"{where}not checkable: {each.not_checkable} input records without an outcome; {why}"
+    if each.gone_before is not None:
+        yield f"inputs before offset {each.gone_before} of partition {each.partition} are gone: not checkable"
 
 
 def _summary(found: Verification) -> str:
     inputs = sum(each.inputs for each in found.partitions)
     if found.damaged:
         return f"damaged: not each of {inputs} committed input records has exactly one outcome in its place"
+    if found.nothing:
+        return _nothing(found.scope)
     if found.unchecked:
         return "not proven: what is not checkable was asked for, or is all that there is in a partition"
     left_out = sum(each.not_checkable for each in found.partitions)
     but = f", {left_out} not checkable" if left_out else ""
     return f"clean: each of {inputs - left_out} committed input records has exactly one outcome{but}"
+
+
+def _nothing(scope: Scope) -> str:
+    if scope.bounded:
+        return "nothing verified: no committed input record in these bounds"
+    if scope.gone_before:
+        return "nothing verified: no committed input record is left"
+    return "no input record has been committed yet"
 
 
 def as_json(found: Verification) -> str:
@@ -242,8 +293,11 @@ def as_json(found: Verification) -> str:
     document = {
         "ok": found.clean,
         "damaged": found.damaged,
+        "nothing_verified": found.nothing,
+        "servers": found.scope.servers,
         "group": found.scope.group_id,
         "topic": found.scope.input_topic,
+        "outcome_topics": found.scope.outcome_topics,
         "partitions": partitions,
         "of_other_topics": found.of_other_topics,
         "nameless": found.nameless,

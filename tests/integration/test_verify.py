@@ -24,7 +24,7 @@ from tests.unit.events import event_bytes
 from tests.unit.worker.transport_contract import PATIENCE_S
 from worker.audit import audit
 from worker.bounds import Bounds
-from worker.errors import ClusterUnusable, StopProcessError
+from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka_connect import connected
 from worker.verify import Verification
 
@@ -208,6 +208,38 @@ def test_bounds_leave_out_what_lies_outside(kafka: KafkaWorld) -> None:
     found = verified(kafka, Bounds(since_ms=six_hours_ago, until_ms=three_hours_ago))
     assert (damage(found), found.partitions[0].inputs) == ({}, 3)
     assert damage(verified(kafka, Bounds(since_ms=six_hours_ago))) == {"missing": (7, 8)}
+
+
+def test_where_nothing_is_to_be_verified_it_is_said_and_a_bound_that_holds_nothing_is_not_clean(
+    kafka: KafkaWorld,
+) -> None:
+    commit(kafka, 0)
+    assert (verified(kafka).clean, verified(kafka).nothing) == (True, True)
+    ten_inputs(kafka)
+    plant(kafka, *range(10))
+    tomorrow = Bounds(since_ms=int(time.time() * 1000) + DAY_MS)
+    for bounds in (tomorrow, Bounds(from_offsets={0: 10}), Bounds(to_offsets={0: 0})):
+        found = verified(kafka, bounds)
+        assert (found.clean, found.damaged, found.nothing) == (False, False, True)
+    with pytest.raises(
+        StopProcessError, match="has 2 partitions, and none with number 7; check --from-offset"
+    ) as wrong:
+        verified(kafka, Bounds(from_offsets={7: 1}))
+    assert wrong.value.exit_status is ExitStatus.ACT_FIRST
+
+
+def test_what_waits_and_what_is_gone_is_counted_and_only_what_was_asked_for_is_unproven(kafka: KafkaWorld) -> None:
+    ten_inputs(kafka)
+    plant(kafka, *range(10))
+    kafka.send(b"10", b"11", b"12", partition=0)
+    kafka.admin.delete_records({TopicPartition(kafka.input, 0): 4})
+    found = verified(kafka)
+    report, other = found.partitions
+    assert (found.clean, report.inputs, report.waiting, report.gone_before) == (True, 6, 3, 4)
+    assert (other.waiting, other.gone_before) == (0, None)
+    assert not verified(kafka, Bounds(from_offsets={0: 3})).clean
+    behind = verified(kafka, Bounds(from_offsets={0: 4}))
+    assert (behind.clean, behind.partitions[0].gone_before) == (True, None)
 
 
 def test_a_group_that_began_at_the_latest_owes_nothing_before(kafka: KafkaWorld) -> None:

@@ -284,7 +284,7 @@ def refused(site: WorkerSite, *arguments: str, status: int = 2, **changed: str) 
 
 def test_a_start_without_a_model_is_refused(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
     line = refused(bare_site(broker, programs, tmp_path))
-    assert "model-store is named 'production': fit one with `segment-trainer fit DATA.csv`" in line
+    assert "model-store; check MODELS_DIR, or fit a model there first with `segment-trainer fit DATA.csv`" in line
 
 
 def test_a_start_with_a_damaged_model_is_refused(site: WorkerSite) -> None:
@@ -360,7 +360,7 @@ def test_where_ends_are_restarted_a_worker_that_a_person_must_mend_stays_alive_a
     worker.wait_for_log('"held"')
     assert site.asked("/livez") == 200
     assert site.asked("/readyz") == 503
-    assert "is named 'production'" in site.reason("/readyz")
+    assert "there is no model store at" in site.reason("/readyz")
     assert worker.stop() == 2
 
 

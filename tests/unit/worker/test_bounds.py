@@ -25,6 +25,23 @@ def test_only_bounds_that_leave_out_the_beginning_begin_later() -> None:
     assert not parsed("--to-offset", "0:5", "--until", "2026-11-24T12:00:00Z").begin_later
 
 
+def test_an_upper_bound_alone_is_one_too_and_each_partition_that_is_named_is_known() -> None:
+    assert not Bounds().given
+    assert parsed("--until", "2026-11-24T12:00:00Z").given
+    assert parsed("--to-offset", "0:5").given
+    assert parsed("--from-offset", "3:5", "--to-offset", "0:5").partitions == {0, 3}
+
+
+def test_what_was_removed_is_not_meant_when_bounds_begin_behind_it() -> None:
+    assert Bounds().begin_at(0, 0, None)
+    assert not Bounds().begin_at(0, 5, 1000)
+    assert Bounds(from_offsets={0: 5}).begin_at(0, 5, 1000)
+    assert not Bounds(from_offsets={0: 4}).begin_at(0, 5, 1000)
+    assert not Bounds(from_offsets={1: 5}).begin_at(0, 5, 1000)
+    assert Bounds(since_ms=1000).begin_at(0, 5, 1000)
+    assert not Bounds(since_ms=999).begin_at(0, 5, 1000)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

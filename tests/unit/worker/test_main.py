@@ -138,3 +138,16 @@ def test_help_loads_neither_the_kafka_client_nor_numpy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("command", "status"), [("verify", 1), ("replay", 2), ("replay --dry-run", 1)])
+def test_a_misspelt_setting_is_told_and_keeps_replay_from_sending(
+    command: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKER_GROUPID", "other")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    # Nobody listens there: what went on in spite of the setting ends with 1.
+    assert main(command.split()) == status
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == ("segment-worker: WORKER_GROUPID is no setting; did you mean WORKER_GROUP_ID? Rename or remove it")
+    assert len(others) == (0 if status == 2 else 1)

@@ -44,6 +44,14 @@ def test_another_alias_has_no_model(store: ModelStore) -> None:
         load_model(Settings(models_dir=store.root, model_alias="canary"))
 
 
+def test_a_folder_that_does_not_exist_is_no_store_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no model store at .*/none; check MODELS_DIR"):
+        load_model(Settings(models_dir=tmp_path / "none"))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ModelError, match=r"no version in .* is named 'production'"):
+        load_model(Settings(models_dir=tmp_path / "none"))
+
+
 def test_a_model_of_another_profile_class_is_refused_and_both_are_named(store: ModelStore) -> None:
     with pytest.raises(ProfileMismatch, match=r"fitted for profile class UserProfile .* in use is OtherProfile"):
         load_model(Settings(models_dir=store.root, profile_class=f"{__file__}:OtherProfile"))

@@ -9,13 +9,19 @@ INPUT, OUTPUT, REJECTED = "in", "out", "rejected"
 
 def scope(**changed: Any) -> Scope:
     given: dict[str, Any] = {
+        "servers": "broker:9092",
         "group_id": "group",
         "input_topic": INPUT,
+        "outcome_topics": (OUTPUT, REJECTED),
         "spans": {0: range(10, 20), 1: range(0)},
         "lost_before_ms": None,
         "begin_at_first_outcome": False,
         "asked_for_all": False,
         "inputs_vanish": False,
+        "bounded": False,
+        "gone_before": {},
+        "gone_asked_for": frozenset(),
+        "waiting": {},
     }
     return Scope(**{**given, **changed})
 
@@ -165,8 +171,42 @@ def test_a_group_that_began_at_the_latest_owes_nothing_before_its_first_outcome(
 def test_the_table_has_a_line_for_each_partition() -> None:
     audit = with_inputs(10)
     audit.add_outcomes(OUTPUT, 0, answers(10))
-    assert as_text(found(audit)[0]).splitlines()[:3] == [
+    assert as_text(found(audit)[0]).splitlines()[:4] == [
+        "group group, input topic in, outcome topics out and rejected, at broker:9092",
         "partition  offsets  inputs  outcomes  missing  doubled  out of order  strangers",
         "        0    10–19       1         1        0        0             0          0",
         "        1     none       0         0        0        0             0          0",
     ]
+
+
+def test_without_any_input_record_that_is_said_and_where_there_were_bounds_it_is_not_clean() -> None:
+    for changed, clean, said in (
+        ({}, True, "no input record has been committed yet"),
+        ({"bounded": True}, False, "nothing verified: no committed input record in these bounds"),
+        ({"gone_before": {0: 10}}, False, "nothing verified: no committed input record is left"),
+    ):
+        verification = found(with_inputs(**changed))[0]
+        document = json.loads(as_json(verification))
+        assert (verification.clean, document["ok"], document["nothing_verified"]) == (clean, clean, True)
+        assert as_text(verification).splitlines()[-1] == said
+
+
+def test_what_waits_and_what_is_gone_is_told_and_is_no_damage() -> None:
+    audit = with_inputs(10, waiting={0: 3, 1: 2}, gone_before={0: 10})
+    audit.add_outcomes(OUTPUT, 0, answers(10))
+    verification, report = found(audit)
+    assert verification.clean
+    assert (report.waiting, report.gone_before) == (3, 10)
+    assert as_text(verification).splitlines()[-3:] == [
+        "inputs before offset 10 of partition 0 are gone: not checkable",
+        "up to 5 more wait behind the committed offsets",
+        "clean: each of 1 committed input records has exactly one outcome",
+    ]
+
+
+def test_inputs_that_are_gone_and_were_asked_for_are_not_proven() -> None:
+    audit = with_inputs(10, bounded=True, gone_before={0: 10}, gone_asked_for=frozenset({0}))
+    audit.add_outcomes(OUTPUT, 0, answers(10))
+    verification = found(audit)[0]
+    assert (verification.clean, verification.damaged) == (False, False)
+    assert as_text(verification).splitlines()[-1].startswith("not proven: ")
