@@ -195,6 +195,17 @@ def test_an_offset_set_by_hand_is_where_a_worker_goes_on(kafka: KafkaWorld) -> N
     assert values(next_batch(kafka.open()))[0] == b"old 1"
 
 
+def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: KafkaWorld) -> None:
+    worker = worked_off(kafka, 2)
+    # A group with members keeps its offsets, whoever asks; a group of the same name made anew has none.
+    kafka.expel_members()
+    kafka.admin.delete_groups([kafka.group])
+    error = ended(worker.poll)
+    assert error.exit_status == ExitStatus.ACT_FIRST
+    assert f"committed offset 2 of group {kafka.group} for topic {kafka.input}, partition 0" in str(error)
+    assert "the offset was deleted while this worker ran" in str(error)
+
+
 def test_told_so_a_worker_whose_offset_was_deleted_goes_on_at_the_earliest_record(kafka: KafkaWorld) -> None:
     kafka.send(b"old 0", b"old 1")
     worker = kafka.open(worker_on_expired_offsets="earliest")

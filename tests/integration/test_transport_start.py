@@ -91,20 +91,6 @@ def test_an_offset_that_retention_removed_is_a_loud_error(kafka: KafkaWorld) -> 
     assert kafka.values(kafka.output) == [b"0", b"1"]
 
 
-def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: KafkaWorld) -> None:
-    kafka.send(b"a", b"b", partition=0)
-    transport = kafka.open()
-    work_off(transport, 2)
-    transport.poll()
-    # A group with members keeps its offsets, whoever asks; a group of the same name made anew has none.
-    kafka.expel_members()
-    kafka.admin.delete_groups([kafka.group])
-    with pytest.raises(StopProcessError) as caught:
-        transport.rewind()
-    assert caught.value.exit_status == ExitStatus.ACT_FIRST
-    assert f"committed offset of group {kafka.group} for topic {kafka.input}, partition" in str(caught.value)
-
-
 def test_a_missing_topic_is_named_and_not_created(
     broker_with: Callable[..., AbstractContextManager[Broker]],
 ) -> None:
