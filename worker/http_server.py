@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Final
+from typing import Final, cast
 
 from worker.errors import PortUnusable
 
 # A probe has one short request; whoever needs longer is cut off.
 CLIENT_MAX_S: Final = 5.0
+# Line and headers together; the standard library alone keeps a hundred headers of 64 kB.
+REQUEST_MAX_BYTES: Final = 16 * 1024
 # With more than these the one that has been here for longest is cut off: those who hold connections open do not keep an
 # orchestrator's probe out. Beyond the second number, until those that were cut off are gone, nobody is let in.
 CLIENTS_MAX: Final = 32
@@ -113,9 +117,29 @@ class _Server(ThreadingHTTPServer):
         """A client that went away in the middle is no news."""
 
 
+class _Head:
+    """The lines of a request, until they are too much: headers are answered 431 then, a first line is not answered."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self._left = REQUEST_MAX_BYTES
+        self.close = file.close
+
+    def readline(self, limit: int) -> bytes:
+        line = self._file.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("request")
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     timeout = CLIENT_MAX_S
     server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = cast(io.BufferedReader, _Head(self.rfile))
 
     def do_GET(self) -> None:
         self._answer(with_body=True)

@@ -44,13 +44,43 @@ _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
 # For each of five steps of one; with the time to connect before, less than a drain may take.
 _LISTENER_WAIT_S: Final = 0.5
+_PROBE_AGAIN_S: Final = 10.0
+
+
+class ListenerProbe:
+    """Asks the bootstrap servers what they speak, at most once in ten seconds: it costs each of them connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._not_before_s = 0.0
+
+    def other_protocol(self) -> StopProcessError | None:
+        """What to stop with when one speaks another protocol than the worker; None also when it is too soon to ask."""
+        now_s = time.monotonic()
+        if now_s < self._not_before_s:
+            return None
+        self._not_before_s = now_s + _PROBE_AGAIN_S
+        given = self._settings.kafka_security_protocol
+        until_s = now_s + _LISTENER_WAIT_S
+        for server in self._settings.bootstrap_servers:
+            # One more only while the others were quick to say nothing: it is a port where nobody listens.
+            listener = listener_at(server, _LISTENER_WAIT_S) if time.monotonic() < until_s else None
+            if listener is not None and not listener.takes(given):
+                return StopProcessError(
+                    f"{server} speaks {listener.protocol}, and KAFKA_SECURITY_PROTOCOL is {given}; set it to "
+                    f"{listener.protocol}, or give the address of another listener in KAFKA_BOOTSTRAP_SERVERS",
+                    ExitStatus.ACT_FIRST,
+                )
+        return None
 
 
 class Cluster:
     """A connection that asks and never reads or writes a record, joins no group and opens no transaction."""
 
-    def __init__(self, settings: Settings, arguments: Mapping[str, Any], wait_s: float) -> None:
-        """Connect, waiting up to `wait_s` for a broker.
+    def __init__(
+        self, settings: Settings, arguments: Mapping[str, Any], wait_s: float, probe: ListenerProbe | None = None
+    ) -> None:
+        """Connect, waiting up to `wait_s` for a broker; whoever tries again and again gives the same `probe` each time.
 
         Raises BrokersUnreachable when none answered, StopProcessError when one refuses to sign this worker in or is not
         to be trusted: waiting longer does not help.
@@ -66,7 +96,11 @@ class Cluster:
                     request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 )
             except kafka_errors.KafkaError as error:
-                raise _refused_or_away(settings, error) from error
+                found = _not_connected(settings, error)
+                if not isinstance(error, Refusal):
+                    # Kafka hangs up on whoever speaks another protocol, and that looks like a broker that goes away.
+                    found = (probe or ListenerProbe(settings)).other_protocol() or found
+                raise found from error
 
     def __enter__(self) -> Self:
         return self
@@ -255,27 +289,6 @@ def _not_connected(settings: Settings, error: Exception) -> WorkerError:
         f"no broker answers at {servers} ({_reason(error)}); "
         "check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL, and that the brokers run"
     )
-
-
-def _refused_or_away(settings: Settings, error: Exception) -> WorkerError:
-    found = _not_connected(settings, error)
-    # Kafka hangs up on whoever speaks another protocol, and that looks like a broker that goes away.
-    return found if isinstance(error, Refusal) else _other_protocol(settings) or found
-
-
-def _other_protocol(settings: Settings) -> StopProcessError | None:
-    given = settings.kafka_security_protocol
-    until_s = time.monotonic() + _LISTENER_WAIT_S
-    for server in settings.bootstrap_servers:
-        # One more only while the others were quick to say nothing: it is a port where nobody listens.
-        listener = listener_at(server, _LISTENER_WAIT_S) if time.monotonic() < until_s else None
-        if listener is not None and not listener.takes(given):
-            return StopProcessError(
-                f"{server} speaks {listener.protocol}, and KAFKA_SECURITY_PROTOCOL is {given}; set it to "
-                f"{listener.protocol}, or give the address of another listener in KAFKA_BOOTSTRAP_SERVERS",
-                ExitStatus.ACT_FIRST,
-            )
-    return None
 
 
 def _reason(failure: Exception) -> str:

@@ -21,8 +21,8 @@ from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, Setti
 from worker.health import HealthWatch
 from worker.http_server import HttpServer
 from worker.kafka_clients import connection_arguments
-from worker.kafka_cluster import Cluster
-from worker.kafka_io import open_transport
+from worker.kafka_cluster import Cluster, ListenerProbe
+from worker.kafka_io import LOOK_AGAIN_S, open_transport
 from worker.logs import configure_logs
 from worker.metrics import Metrics
 from worker.model import ServedModel, advice, load_model
@@ -146,9 +146,13 @@ def _look(
     """The cluster's id, after everything there was found usable; None when told to stop before a broker answered."""
     until_s = time.monotonic() + settings.worker_broker_wait_s
     told = False
+    probe = ListenerProbe(settings)
     while not stop.is_set():
         try:
-            with Cluster(settings, connection, _ATTEMPT_S) as cluster, deadline.within(_LOOK_S, "asking the cluster"):
+            with (
+                Cluster(settings, connection, _ATTEMPT_S, probe) as cluster,
+                deadline.within(_LOOK_S, "asking the cluster"),
+            ):
                 if create_topics and (created := cluster.create_missing_topics()):
                     _log.info("topics_created", topics=created)
                 facts = cluster.facts()
@@ -163,6 +167,8 @@ def _look(
                     because=str(error),
                 )
                 told = True
+            # It may have come at once.
+            time.sleep(LOOK_AGAIN_S)
             continue
         findings = judge_cluster(facts, settings)
         for finding in findings:

@@ -50,7 +50,7 @@ def _bootstrap_servers(value: str) -> str:
 
 def _token_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or set("?#") & set(value):
         raise ValueError("no URL")
     return value
 
@@ -113,7 +113,8 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = Field(None, description="For PLAIN and SCRAM.")
     kafka_sasl_password: SecretStr | None = Field(None, description="For PLAIN and SCRAM.")
     kafka_sasl_oauth_token_url: Annotated[
-        Annotated[str, AfterValidator(_token_url)] | None, Allowed("an https:// address without a user name in it")
+        Annotated[str, AfterValidator(_token_url)] | None,
+        Allowed("an https:// address without a user name, a ? or a # in it"),
     ] = Field(None, description="Token endpoint for OAUTHBEARER, asked with the client credentials grant.")
     kafka_sasl_oauth_client_id: str | None = Field(None, description="For OAUTHBEARER.")
     kafka_sasl_oauth_client_secret: SecretStr | None = Field(None, description="For OAUTHBEARER.")

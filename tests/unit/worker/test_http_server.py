@@ -85,6 +85,18 @@ def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(
         until(cut_off)
 
 
+def test_headers_that_are_too_much_are_refused_before_all_are_read(server: HttpServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as client:
+        # Far less than the standard library takes, and not the end of the headers.
+        client.sendall(b"GET /good HTTP/1.1\r\na: 1\r\nb: " + b"x" * http_server.REQUEST_MAX_BYTES + b"\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.0 431 ")
+
+
+def test_a_first_line_that_is_too_long_is_cut_off(server: HttpServer) -> None:
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        get(server, "/" + "x" * http_server.REQUEST_MAX_BYTES)
+
+
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients may stay for longer than a test has patience."""
@@ -113,22 +125,26 @@ def test_with_too_many_clients_those_who_hold_their_connections_longest_are_cut_
 
 
 def test_answers_that_are_stuck_take_no_more_threads_than_that_either(unhurried: None) -> None:
-    over = threading.Event()
+    over, asked = threading.Event(), threading.Semaphore(0)
 
     def stuck() -> Answer:
+        asked.release()
         over.wait()
         return Answer(200, "text/plain", b"")
 
     server = HttpServer("127.0.0.1", 0, {"/stuck": stuck})
     before = threading.active_count()
-    many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2 * http_server.THREADS_MAX)]
+    many: list[socket.socket] = []
     try:
-        for client in many:
-            with contextlib.suppress(OSError):  # it was cut off already
-                client.sendall(b"GET /stuck HTTP/1.0\r\n\r\n")
-        many[-1].settimeout(PATIENCE_S)
-        with contextlib.suppress(ConnectionError):
-            assert many[-1].recv(1) == b""
+        # One after the other: a client that is cut off before it asked leaves its thread to the next.
+        for _ in range(http_server.THREADS_MAX):
+            many.append(socket.create_connection(("127.0.0.1", server.port)))
+            many[-1].sendall(b"GET /stuck HTTP/1.0\r\n\r\n")
+            assert asked.acquire(timeout=PATIENCE_S)
+        for _ in range(http_server.CLIENTS_MAX):
+            many.append(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S))
+            with contextlib.suppress(ConnectionError):
+                assert many[-1].recv(1) == b""
         assert threading.active_count() <= before + http_server.THREADS_MAX
     finally:
         over.set()

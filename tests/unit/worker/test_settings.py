@@ -221,6 +221,8 @@ SECRET = "hunter2-and-more"
     "flags",
     [
         {"kafka_sasl_oauth_token_url": f"https://me:{SECRET}@idp/token"},
+        {"kafka_sasl_oauth_token_url": f"https://idp/token?code={SECRET}"},
+        {"kafka_sasl_oauth_token_url": f"https://idp/token#{SECRET}"},
         {"kafka_bootstrap_servers": f"kafka://me:{SECRET}@broker"},
         {"kafka_sasl_mechanism": SECRET},
         {"kafka_sasl_password": SECRET},
