@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import CorruptRecordError, FencedInstanceIdError
+from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
 
 from worker.deadline import Deadline
 from worker.errors import ExitStatus, StopProcessError
@@ -159,7 +159,7 @@ class GroupReader:
             sizes: list[int] = []
             try:
                 polled = self._consumer.poll(timeout_ms=wait_ms, max_records=most)
-            except (CorruptRecordError, StopProcessError):
+            except (CorruptRecordError, UnsupportedCodecError, StopProcessError):
                 if not records:
                     raise
                 # The next poll meets it again. What stands before it is worked on and committed first, or it would be
