@@ -59,6 +59,8 @@ class Restored(NamedTuple):
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     """Those that it came with, and how often it was sent back."""
+    again: bool
+    """Whether it was sent back before, and rejected anew."""
 
 
 def restored(record: Record, selection: Selection, input_topic: str, max_hops: int) -> Restored | LeftOut:
@@ -87,6 +89,7 @@ def restored(record: Record, selection: Selection, input_topic: str, max_hops: i
         None if "key" in nulls else record.key,
         None if "value" in nulls else record.value,
         (*headers, (HOPS_HEADER, str(hops + 1).encode())),
+        again=hops > 0,
     )
 
 
@@ -133,12 +136,14 @@ def _part(span: range, start: int, end: int) -> range:
     return range(start, max(start, min(span.stop, end)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counts:
     """What a run did, or would do."""
 
     sent: Counter[str] = field(default_factory=Counter)
     """By the reason of the rejection."""
+    again: int = 0
+    """How many of those were sent back before, and rejected anew."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
 
     def add(self, event: Restored | LeftOut) -> None:
@@ -147,11 +152,14 @@ class Counts:
             self.left_out[event] += 1
         else:
             self.sent[event.reason] += 1
+            self.again += event.again
 
 
 def as_text(counts: Counts, verb: str, input_topic: str) -> str:
     """One line for what was sent, by reason, and one for each kind of what was not; `verb` says whether it was."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.sent.items()))
-    lines = [f"{verb} {counts.sent.total()} events back to topic {input_topic}" + (f": {reasons}" if reasons else "")]
+    again = f"; sent back before and rejected anew: {counts.again}" if counts.again else ""
+    by_reason = f": {reasons}" if reasons else ""
+    lines = [f"{verb} {counts.sent.total()} events back to topic {input_topic}{by_reason}{again}"]
     lines += [f"left out {counts.left_out[why]} {why}" for why in LeftOut if counts.left_out[why]]
     return "\n".join(lines) + "\n"

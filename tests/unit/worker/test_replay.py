@@ -133,8 +133,19 @@ def test_only_the_partitions_that_were_asked_for_are_read() -> None:
     assert spans_to_send(found, {}, Selection(partitions=frozenset({1}))).keys() == {1}
 
 
+def test_how_many_had_been_sent_back_before_is_told() -> None:
+    counts = Counts()
+    for hops in ((), (("replay.hops", b"1"),), (("replay.hops", b"0"),)):
+        counts.add(came_back(event(b"{", b"key", *hops)))
+    assert as_text(counts, "sent", INPUT) == (
+        "sent 3 events back to topic user-activity: 3 not_json; sent back before and rejected anew: 1\n"
+    )
+
+
 def test_what_was_done_is_told_by_reason_and_what_was_not_by_why() -> None:
-    counts = Counts(Counter({"not_json": 2, "empty": 1}), Counter({LeftOut.TOO_MANY_HOPS: 4, LeftOut.FOREIGN: 1}))
+    counts = Counts(
+        Counter({"not_json": 2, "empty": 1}), left_out=Counter({LeftOut.TOO_MANY_HOPS: 4, LeftOut.FOREIGN: 1})
+    )
     assert as_text(counts, "sent", INPUT) == (
         "sent 3 events back to topic user-activity: 1 empty, 2 not_json\n"
         "left out 1 not rejected from this input topic\n"
