@@ -96,6 +96,20 @@ class ClusterFacts:
     """Of one broker; empty where this worker may not read them."""
 
 
+@dataclass(frozen=True, slots=True)
+class LostPlace:
+    """A committed offset of the input topic that is no place to go on from."""
+
+    partition: int
+    offset: int
+    start: int
+    """The first offset of the log."""
+    end: int
+    because: str
+    only_by_hand: bool
+    """Whether the worker stops there whatever WORKER_ON_EXPIRED_OFFSETS says."""
+
+
 def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Those that keep the worker from running, now or until someone acts."""
     return tuple(each for each in findings if each.weight in {Weight.PROBLEM, Weight.OUTAGE})
@@ -221,6 +235,25 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
         yield Finding(Weight.ADVICE, where, what, remedy)
     else:
         yield Finding(Weight.FINE, where, "READ allowed")
+
+
+def judge_places(lost: Iterable[LostPlace], settings: Settings) -> Iterator[Finding]:
+    """A finding for each committed offset that `run` would not go on from."""
+    for each in lost:
+        where = f"group {settings.worker_group_id}"
+        what = (
+            f"its committed offset {each.offset} for topic {settings.worker_input_topic}, partition {each.partition} "
+            f"is no place to go on from, the log goes from {each.start} to {each.end}: {each.because}"
+        )
+        by_hand = "say where to go on with kafka-consumer-groups --reset-offsets"
+        if each.only_by_hand:
+            yield Finding(Weight.PROBLEM, where, what, f"{by_hand}; WORKER_ON_EXPIRED_OFFSETS does not help there")
+        elif settings.worker_on_expired_offsets == "stop":
+            remedy = f"{by_hand}, or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {each.start}"
+            yield Finding(Weight.PROBLEM, where, what, remedy)
+        else:
+            remedy = f"WORKER_ON_EXPIRED_OFFSETS=earliest: it will go on at offset {each.start}"
+            yield Finding(Weight.ADVICE, where, what, remedy)
 
 
 def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.admin import OffsetSpec
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
+from worker.check import LostPlace
 from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_headers
 from worker.kafka_inflate import bound_inflation
+from worker.kafka_positions import Because, _topic_id_in
 from worker.records import Record
 from worker.settings import Settings
 
@@ -97,6 +100,21 @@ class Onlooker:
         with self._answers("asking for the committed offsets"):
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=int(self._longest_wait_s * 1000))
         return {at.partition: (there.offset, there.metadata or "") for at, there in found.items() if there.offset >= 0}
+
+    def lost_places(self, topic: str, partitions: int) -> Iterator[LostPlace]:
+        """The group's committed offsets, as they are now, that a worker could not go on from."""
+        wanted = [TopicPartition(topic, number) for number in range(partitions)]
+        with self._answers("asking for the committed offsets"):
+            # Before the logs, so that a worker that goes on meanwhile is never ahead of what they hold.
+            found = self._admin.list_group_offsets({self._group_id: wanted})[self._group_id]
+            current_id = UUID(self._admin.describe_topics([topic])[0]["topic_id"])
+        logs = self.logs(topic, partitions)
+        for at, place in sorted(found.items()):
+            log = logs[topic, at.partition]
+            because = _why_lost(place.offset, _topic_id_in(place.metadata or ""), log, current_id)
+            if place.offset >= 0 and because is not None:
+                by_hand = because is Because.TRUNCATED
+                yield LostPlace(at.partition, place.offset, log.start, log.end, because, by_hand)
 
     def logs(self, topic: str, partitions: int) -> Mapping[Partition, Log]:
         """What each partition of the topic holds now."""
@@ -193,3 +211,14 @@ class Onlooker:
                 f"{self._settings.kafka_bootstrap_servers} did not answer ({failure}); run this again",
                 ExitStatus.RESTART,
             ) from error
+
+
+def _why_lost(offset: int, of_topic_id: str, log: Log, current_id: UUID) -> Because | None:
+    # Brokers that are too old to know one say zero.
+    if of_topic_id and current_id.int and of_topic_id != str(current_id):
+        return Because.MADE_ANEW
+    if offset < log.start:
+        return Because.EXPIRED
+    if offset > log.end:
+        return Because.TRUNCATED if of_topic_id else Because.UNKNOWN
+    return None

@@ -8,10 +8,11 @@ from typing import Final
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
-from worker.check import Finding, Weight, judge_cluster
+from worker.check import ClusterFacts, Finding, GroupFacts, TopicFacts, Weight, judge_cluster, judge_places
 from worker.errors import PortUnusable, SettingsError, WorkerError
 from worker.kafka_clients import connection_arguments
 from worker.kafka_cluster import Cluster
+from worker.kafka_onlooker import Onlooker
 from worker.model import advice as model_advice
 from worker.model import load_model
 from worker.probes import require_free_port, worker_answers
@@ -99,3 +100,21 @@ def _cluster(settings: Settings) -> Iterator[Finding]:
         yield Finding(Weight.PROBLEM, "brokers", str(error))
         return
     yield from judge_cluster(facts, settings)
+    yield from _places(facts, settings)
+
+
+def _places(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+    topic, group = facts.topics[settings.worker_input_topic], facts.group
+    if not isinstance(topic, TopicFacts) or topic.leaderless or not isinstance(group, GroupFacts):
+        # That is a finding already.
+        return
+    if "READ" not in topic.operations or "READ" not in group.operations:
+        return
+    try:
+        with Onlooker(settings, connection_arguments(settings), settings.worker_group_id) as onlooker:
+            lost = tuple(onlooker.lost_places(settings.worker_input_topic, topic.partitions))
+    except WorkerError as error:
+        what = f"whether its committed offsets are still there: {error}"
+        yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
+        return
+    yield from judge_places(lost, settings)

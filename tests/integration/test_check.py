@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import (
     ACL,
     ACLOperation,
@@ -17,12 +17,14 @@ from kafka.admin import (
     ResourceType,
 )
 from kafka.errors import TransactionalIdNotFoundError
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from demo.broker import Broker
 from demo.cluster import NewRecord
 from tests.integration.brokers import Programs, TestBroker, wait_until
 from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.worker.transport_contract import PATIENCE_S
+from worker.kafka_connect import connected
 
 
 @pytest.fixture
@@ -116,8 +118,6 @@ def test_timeouts_beyond_what_the_brokers_allow_are_named(site: WorkerSite) -> N
 
 
 def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
-    from kafka import KafkaConsumer
-
     site.create_topics()
     site.publish_model()
     site.send([NewRecord(b"key", b"value")])
@@ -131,6 +131,40 @@ def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
     other.close()
     uses = "its members use consumer range, and this worker uses consumer cooperative-sticky"
     assert found == {f"group {site.name}": uses}
+
+
+def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site: WorkerSite) -> None:
+    site.create_topics(partitions=2)
+    site.publish_model()
+    with connected(KafkaProducer, bootstrap_servers=site.bootstrap_servers) as producer:
+        for partition in (0, 0, 0, 1):
+            producer.send(site.input, b"{", partition=partition).get(timeout=PATIENCE_S)
+    consumer: Any = connected(KafkaConsumer, bootstrap_servers=site.bootstrap_servers, group_id=site.name)
+    first, second = (TopicPartition(site.input, number) for number in (0, 1))
+    # As the start of the one log and the end of the other: each is a place to go on from.
+    consumer.commit({first: OffsetAndMetadata(0, "", -1), second: OffsetAndMetadata(1, "", -1)})
+    assert problems(checked(site, 0)) == {}
+    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
+    admin.delete_records({first: 2})
+    said = "its committed offset 0 for topic {}, partition 0 is no place to go on from, the log goes from 2 to 3: "
+    ended = site.run("check")
+    assert ended.returncode == 2
+    assert f"group {site.name}: {said.format(site.input)}retention removed" in ended.stdout
+    assert "or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset 2\n" in ended.stdout
+    findings = checked(site, 0, WORKER_ON_EXPIRED_OFFSETS="earliest")
+    assert [each["what"].partition(": ")[0] for each in findings if each["weight"] == "advice"] == [
+        said.format(site.input).partition(": ")[0]
+    ]
+    # Beyond its end, with the id of the topic beside it: a worker does not go on there by itself.
+    topic_id = str(admin.describe_topics([site.input])[0]["topic_id"])
+    consumer.commit({first: OffsetAndMetadata(2, "", -1), second: OffsetAndMetadata(9, topic_id, -1)})
+    found = problems(checked(site, 2, WORKER_ON_EXPIRED_OFFSETS="earliest"))[f"group {site.name}"]
+    assert "offset 9 for topic" in found
+    assert "partition 1 is no place to go on from, the log goes from 0 to 1: the log lost records" in found
+    consumer.commit({second: OffsetAndMetadata(1, "00000000-0000-0000-0000-000000000001", -1)})
+    assert "made anew" in problems(checked(site, 2))[f"group {site.name}"]
+    consumer.close()
+    admin.close()
 
 
 USER = "worker"
