@@ -21,7 +21,7 @@ from worker.kafka_connect import CONNECT_MS, connected
 from worker.kafka_faults import fault
 from worker.kafka_headers import accept_any_headers
 from worker.kafka_inflate import bound_inflation
-from worker.kafka_positions import Because, _topic_id_in
+from worker.kafka_positions import Because, topic_id_in
 from worker.records import Record
 from worker.settings import Settings
 
@@ -111,7 +111,7 @@ class Onlooker:
         logs = self.logs(topic, partitions)
         for at, place in sorted(found.items()):
             log = logs[topic, at.partition]
-            because = _why_lost(place.offset, _topic_id_in(place.metadata or ""), log, current_id)
+            because = _why_lost(place.offset, topic_id_in(place.metadata or ""), log, current_id)
             if place.offset >= 0 and because is not None:
                 by_hand = because is Because.TRUNCATED
                 yield LostPlace(at.partition, place.offset, log.start, log.end, because, by_hand)

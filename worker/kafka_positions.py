@@ -230,7 +230,7 @@ class Positions:
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
             found = coordinator.fetch_committed_offsets(assigned, timeout_ms=ANSWER_MS)
         places = {
-            partition: _Committed(each.offset, _topic_id_in(each.metadata or "")) for partition, each in found.items()
+            partition: _Committed(each.offset, topic_id_in(each.metadata or "")) for partition, each in found.items()
         }
         return {partition: places.get(partition) for partition in assigned}
 
@@ -252,7 +252,8 @@ class Positions:
             raise LeaderNotAvailableError(", ".join(headless))
 
 
-def _topic_id_in(note: str) -> str:
+def topic_id_in(note: str) -> str:
+    """The id of a topic that stands beside a committed offset; empty where something else does, or nothing."""
     try:
         return str(UUID(note))
     except ValueError:
