@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from kafka.errors import (
     IllegalSaslStateError,
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     SaslAuthenticationFailedError,
@@ -26,6 +28,8 @@ _handshake = KafkaSSLTransport.handshake
 
 # Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
 CONNECT_MS = 3_000
+# A certificate or a credential is replaced in less, and a broker or an identity provider is back.
+REFUSAL_LASTS_S = 15.0
 
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 
@@ -33,10 +37,10 @@ _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, Illeg
 def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     """The client, connected to the cluster; it never creates a topic.
 
-    Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and at once when one refuses to sign this
-    worker in or is not to be trusted; the error is the reason of the last attempt rather than kafka-python's timeout.
-    The connections and thread of a failed attempt are gone then. Of what is refused later a producer's calls raise the
-    reason; of other clients `refusal_of` tells it.
+    Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and at once when all were asked and some
+    refuse to sign this worker in or are not to be trusted; the error is the reason of the last attempt rather than
+    kafka-python's timeout. The connections and thread of a failed attempt are gone then. Of a refusal later on that
+    lasts a producer's calls raise the reason; of other clients `refusal_of` tells it.
     """
     KafkaNetSocket.sock_connect = _connect_or_close
     KafkaSSLTransport.handshake = _handshake_or_close
@@ -77,35 +81,80 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
 
     kafka-python 3.0.12 means to do the latter (its `_auth_failures`), and never sets what it looks at. Once connected
     that is as well: its threads would take turns in raising it, as fast as they can.
+
+    One server of several, or one for a moment, is no reason to give up. Until a broker lets this client in, a refusal
+    counts when all that can be asked were asked and none did; afterwards, when it lasts.
     """
 
     reason: Exception | None = None
-    """Of the last connection that failed; a refusal stays."""
+    """Of the last connection that failed; a refusal that counts stays."""
     refusal: Exception | None = None
-    """Of the first connection that failed for a reason that stays."""
+    """The first that counts."""
     at_refusal: Callable[[Exception], None] | None = None
     """Told of it."""
 
-    async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
-        await super()._connect(node, conn, **options)
-        conn.close_future.add_errback(self._note)
-        error = conn.init_future.exception if conn.init_future.is_done else None
-        if error is None:
-            return
-        refusal = tls_refusal(error, f"{node.host}:{node.port}") or (error if isinstance(error, _REFUSALS) else None)
-        if refusal is None or self.refusal is not None:
-            return
-        self.reason = self.refusal = refusal
-        if not self.bootstrapped:
-            self._auth_failures[node.node_id] = refusal
-        elif self.at_refusal is not None:
-            self.at_refusal(refusal)
+    def __init__(self, net: Any, **settings: Any) -> None:
+        super().__init__(net, **settings)
+        self._let_in = False
+        # Nodes, since their last connection that succeeded.
+        self._failed: set[Any] = set()
+        self._refused: dict[Any, tuple[float, Exception]] = {}
 
-    def _note(self, error: Exception) -> None:
+    async def _connect(self, node: Any, conn: Any, **options: Any) -> None:
+        lost = conn.connection_lost
+        conn.connection_lost = lambda error: lost(self._judged(node, conn, error))
+        await super()._connect(node, conn, **options)
+        if conn.connected:
+            self._note_success(node.node_id)
+        elif self.refusal is not None and not self._let_in and not self.bootstrapped:
+            # What ends the attempt to bootstrap; not before, because kafka-python clears it itself.
+            self._auth_failures |= dict.fromkeys(self._others(node.node_id), self.refusal)
+
+    def _note_success(self, node_id: Any) -> None:
+        bootstrap = self.cluster.is_bootstrap(node_id)
+        for each in self._others(node_id) if bootstrap else [node_id]:
+            self._failed.discard(each)
+            self._refused.pop(each, None)
+        self._let_in = self._let_in or not bootstrap
+
+    def _judged(self, node: Any, conn: Any, error: Exception | None) -> Exception | None:
+        """The error to hand on: one after which kafka-python tries again, unless it is a refusal that counts."""
+        if error is None or conn.closed or self.closed:
+            return error
+        refusal = tls_refusal(error, f"{node.host}:{node.port}") or (error if isinstance(error, _REFUSALS) else None)
+        passing = KafkaConnectionError(*error.args) if isinstance(error, _REFUSALS) else error
         # That time is up says nothing.
         says_nothing = isinstance(error, KafkaTimeoutError) and self.reason is not None
         if self.refusal is None and not says_nothing:
-            self.reason = error
+            self.reason = passing
+        self._failed.add(node.node_id)
+        if refusal is not None:
+            self._refused.setdefault(node.node_id, (time.monotonic(), refusal))
+        counts = self._counts(node.node_id)
+        if counts is None:
+            return passing
+        if self.refusal is None:
+            self.reason = self.refusal = counts
+            if self.at_refusal is not None:
+                self.at_refusal(counts)
+        return error
+
+    def _counts(self, node_id: Any) -> Exception | None:
+        others = self._others(node_id)
+        if not self._let_in:
+            refusals = [self._refused[each][1] for each in others if each in self._refused]
+            return refusals[0] if refusals and self._failed.issuperset(others) else None
+        # Any server of the bootstrap will do; a broker that has a partition or a group, no other one replaces.
+        needed = others if self.cluster.is_bootstrap(node_id) else [node_id]
+        latest = [self._refused[each] for each in needed if each in self._refused]
+        lasts = all(time.monotonic() - since_s >= REFUSAL_LASTS_S for since_s, _ in latest)
+        return latest[0][1] if len(latest) == len(needed) and lasts else None
+
+    def _others(self, node_id: Any) -> list[Any]:
+        """The nodes that may be asked in this one's place, and itself."""
+        cluster = self.cluster
+        nodes = cluster.bootstrap_brokers() if cluster.is_bootstrap(node_id) else cluster.brokers()
+        return [node.node_id for node in nodes]
 
 
 async def _connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:

@@ -32,6 +32,10 @@ _LIFETIME_UNSAID_S = 300.0
 _LATER = frozenset({408, 425, 429})
 
 
+class NoTokenEndpoint(Refusal):
+    """What answers there does not do so as a token endpoint does; one that gave tokens before is being replaced."""
+
+
 class TokenEndpointAway(KafkaConnectionError):  # type: ignore[misc]  # kafka-python ships no types
     """The token endpoint cannot answer now; later it may."""
 
@@ -51,7 +55,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     """The current OAUTHBEARER token, renewed when four fifths of its life have passed; for several clients at once.
 
     A renewal that fails while the old token still lives changes nothing and is tried again after 10 s; without a
-    living token it raises what `fetch` raised.
+    living token it raises what `fetch` raised; an endpoint that gave a token before and is none now is away.
     """
 
     def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
@@ -75,10 +79,12 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
                     return held.value
             try:
                 renewed = self._fetch()
-            except KafkaError:
+            except KafkaError as error:
                 self._not_again_before_s = self._clock() + _RETRY_AFTER_S
                 if held is not None and self._fetched_at_s + held.lifetime_s > self._clock():
                     return held.value
+                if held is not None and isinstance(error, NoTokenEndpoint):
+                    raise TokenEndpointAway(error.line) from error
                 raise
             # Counted from before the request: the server's clock started at some moment after it.
             self._token, self._fetched_at_s = renewed, now_s
@@ -123,7 +129,7 @@ class ClientCredentials:
         except (OSError, HTTPException) as error:
             raise self._not_reached(error.reason if isinstance(error, URLError) else error) from error
         except ValueError as error:
-            raise self._refused("did not answer with JSON", "KAFKA_SASL_OAUTH_TOKEN_URL") from error
+            raise self._no_endpoint("did not answer with JSON") from error
         return self._parse(body)
 
     def _parse(self, body: object) -> Token:
@@ -132,7 +138,7 @@ class ClientCredentials:
         with contextlib.suppress(TypeError, ValueError):
             lifetime_s = float(str(lifetime_s))
         if not isinstance(value, str) or not value or not isinstance(lifetime_s, float) or not lifetime_s > 0:
-            raise self._refused("answered without a usable access_token and expires_in", "KAFKA_SASL_OAUTH_TOKEN_URL")
+            raise self._no_endpoint("answered without a usable access_token and expires_in")
         return Token(value, lifetime_s)
 
     def _answered(self, code: int) -> KafkaError:
@@ -141,8 +147,8 @@ class ClientCredentials:
         # RFC 6749, 5.2: 401 for a wrong client or secret, 400 also for that and for a scope that it does not give.
         if code in {400, 401, 403}:
             settings = "KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE"
-            return self._refused(f"answered {code}", settings)
-        return self._refused(f"answered {code}", "KAFKA_SASL_OAUTH_TOKEN_URL")
+            return Refusal(f"the token endpoint {self.url} answered {code}; check {settings}")
+        return self._no_endpoint(f"answered {code}")
 
     def _not_reached(self, reason: object) -> KafkaError:
         if isinstance(reason, ssl.SSLCertVerificationError):
@@ -152,8 +158,8 @@ class ClientCredentials:
             )
         return TokenEndpointAway(f"the token endpoint {self.url} cannot be reached ({reason})")
 
-    def _refused(self, what: str, settings: str) -> Refusal:
-        return Refusal(f"the token endpoint {self.url} {what}; check {settings}")
+    def _no_endpoint(self, what: str) -> NoTokenEndpoint:
+        return NoTokenEndpoint(f"the token endpoint {self.url} {what}; check KAFKA_SASL_OAUTH_TOKEN_URL")
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -268,6 +268,34 @@ def test_a_token_endpoint_that_is_away_is_waited_for_and_named(
         assert "check KAFKA_SASL_OAUTH_TOKEN_URL" in output
 
 
+@pytest.mark.parametrize("order", [("TLS", "EXPIRED"), ("EXPIRED", "TLS")], ids=" ".join)
+def test_one_server_that_is_not_to_be_trusted_beside_a_good_one_is_passed_over(
+    order: tuple[str, str], site: WorkerSite, world: World
+) -> None:
+    servers = ",".join(world.secure.address(listener) for listener in order)
+    worker = site.start_ready(**world.connection("TLS") | {"KAFKA_BOOTSTRAP_SERVERS": servers})
+    site.send(EVENTS)
+    site.wait_for_outcomes(len(EVENTS))
+    assert worker.stop() == 0, worker.log
+
+
+def test_a_credential_that_is_refused_for_a_moment_does_not_stop_a_running_worker(
+    site: WorkerSite, world: World
+) -> None:
+    world.secure.let_in("for-a-while", "right-for-a-while")
+    connection = world.connection("SCRAM") | {
+        "KAFKA_SASL_USERNAME": "for-a-while",
+        "KAFKA_SASL_PASSWORD": "right-for-a-while",
+    }
+    worker = site.start_ready(**connection)
+    world.secure.lock_out("for-a-while")
+    worker.wait_for_log("invalid credentials")
+    world.secure.let_in("for-a-while", "right-for-a-while")
+    site.send(EVENTS)
+    site.wait_for_outcomes(len(EVENTS))
+    assert worker.stop() == 0, worker.log
+
+
 def test_a_credential_taken_away_from_a_running_worker_stops_it(site: WorkerSite, world: World) -> None:
     world.secure.let_in("for-a-while", "right-for-a-while")
     connection = world.connection("SCRAM") | {

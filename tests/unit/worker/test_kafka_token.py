@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailedError
 
-from worker.kafka_token import ClientCredentials, Token, TokenProvider
+from worker.kafka_token import ClientCredentials, Token, TokenEndpointAway, TokenProvider
 
 
 @dataclass
@@ -186,6 +186,18 @@ def test_an_endpoint_in_trouble_is_away_and_not_refusing(endpoint: Endpoint) -> 
     endpoint.status = 503
     with pytest.raises(KafkaConnectionError, match="answered 503"):
         endpoint.credentials()()
+
+
+def test_an_endpoint_that_gave_a_token_before_and_is_none_for_now_is_away(endpoint: Endpoint) -> None:
+    clock = Clock()
+    provider = TokenProvider(endpoint.credentials(), clock)
+    for status, body in ((404, b""), (302, b""), (200, b"<html>")):
+        endpoint.status, endpoint.body = 200, Endpoint.body
+        assert provider.token() == "abc"
+        clock.now_s += 61
+        endpoint.status, endpoint.body = status, body
+        with pytest.raises(TokenEndpointAway, match="check KAFKA_SASL_OAUTH_TOKEN_URL"):
+            provider.token()
 
 
 def test_an_endpoint_that_is_not_there_is_away() -> None:

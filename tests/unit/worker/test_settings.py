@@ -233,6 +233,12 @@ def test_no_secret_is_in_a_problem(flags: dict[str, str]) -> None:
     assert SECRET not in "\n".join(problems(flags))
 
 
+@pytest.mark.parametrize("secret_part", ["?code=", "#"])
+def test_a_token_url_that_could_hold_a_secret_is_refused(secret_part: str) -> None:
+    found = problems({"kafka_sasl_oauth_token_url": f"https://idp/token{secret_part}{SECRET}"})
+    assert any("KAFKA_SASL_OAUTH_TOKEN_URL" in line and "without a user name, a ? or a #" in line for line in found)
+
+
 def test_no_secret_is_in_the_settings_shown() -> None:
     settings = load_settings(
         {
