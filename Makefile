@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --quiet
 # Most tests wait for a broker most of the time. Each process has a broker of its own; a file stays in one process.
 PARALLEL := --numprocesses 3 --dist loadfile
-COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-annotate
+COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
