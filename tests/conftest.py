@@ -1,13 +1,15 @@
-"""Tests take no setting of whoever runs them, so that nobody tests against production by accident."""
+"""Tests take no setting of whoever runs them, so that nobody tests against production by accident, or of each other."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 
@@ -29,3 +31,13 @@ def _without_dot_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     os.chdir(tmp_path_factory.mktemp("without-dot-env"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """What a command that runs in this process makes of the logs ends with its test."""
+    kafka = logging.getLogger("kafka")
+    before = kafka.handlers, kafka.level, kafka.propagate
+    yield
+    kafka.handlers, kafka.level, kafka.propagate = before
+    structlog.reset_defaults()

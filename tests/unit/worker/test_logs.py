@@ -3,22 +3,12 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
 
 from worker.logs import configure_logs
-
-
-@pytest.fixture(autouse=True)
-def configuration_restored() -> Iterator[None]:
-    kafka = logging.getLogger("kafka")
-    before = kafka.handlers, kafka.level, kafka.propagate
-    yield
-    kafka.handlers, kafka.level, kafka.propagate = before
-    structlog.reset_defaults()
 
 
 class Terminal(io.StringIO):
