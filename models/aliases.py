@@ -62,12 +62,28 @@ class AliasHistory:
     @property
     def sequence(self) -> int | None:
         """The number of the last entry; None where entries are not signed."""
-        return self.entries[-1].sequence if self.entries else None
+        return None if self.last is None else self.last.sequence
 
     @property
     def signed(self) -> bool:
         """Whether any entry was signed, be it looked at or not."""
         return any(entry.sequence is not None for entry in self.entries)
+
+    @property
+    def last(self) -> AliasEntry | None:
+        """The newest entry, whichever alias it is of; None when there is none."""
+        return self.entries[-1] if self.entries else None
+
+    def continues(self, seen: AliasEntry) -> bool:
+        """Whether this is the history that once ended with `seen`, or one that begins after it.
+
+        Told by the sequence numbers, so a history without them continues whatever has none.
+        """
+        if seen.sequence is None:
+            return True
+        if self.sequence is None or self.sequence < seen.sequence:
+            return False
+        return all(entry == seen for entry in self.entries if entry.sequence == seen.sequence)
 
     @property
     def beginning(self) -> str | None:

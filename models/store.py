@@ -16,7 +16,15 @@ from pathlib import Path
 from models import files
 from models.aliases import AliasEntry, AliasFile, AliasHistory
 from models.churn import ChurnLimit, check_churn, same_but_names
-from models.errors import AliasNotFound, ModelError, PromotionRefused, PublishFailed, VersionDamaged, VersionNotFound
+from models.errors import (
+    AliasNotFound,
+    ModelError,
+    PlayedBack,
+    PromotionRefused,
+    PublishFailed,
+    VersionDamaged,
+    VersionNotFound,
+)
 from models.golden import Golden
 from models.keyring import Keyring
 from models.manifest import (
@@ -53,10 +61,15 @@ class StoredModel:
     segmentation: Segmentation
     accepted_no_structure: bool = False
     """Whether some alias was given it although no segments were found in its data."""
-    sequence: int | None = None
-    """Of the last signed entry in the history of the aliases, where an alias led here."""
+    seen: AliasEntry | None = None
+    """The last entry in the history of the aliases, whichever it was of, where an alias led here."""
     beginning: str | None = None
     """Where that history begins, when that is not where the first promotion was; for people."""
+
+    @property
+    def sequence(self) -> int | None:
+        """The number of that entry; None where it is not signed."""
+        return None if self.seen is None else self.seen.sequence
 
 
 class ModelStore:
@@ -110,7 +123,27 @@ class ModelStore:
 
     def load_alias(self, alias: str) -> StoredModel:
         """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""
+        return self._load_alias(alias, self._aliases.read())
+
+    def follow(self, alias: str, model: StoredModel) -> StoredModel:
+        """The model that an alias names now, where it named `model` before; loaded only if that is another one.
+
+        Raises PlayedBack when the history is not the one that led to `model`, but an older state or another one, and
+        whatever `load_alias` raises.
+        """
         history = self._aliases.read()
+        if model.seen is not None and not history.continues(model.seen):
+            raise PlayedBack(
+                f"{self._aliases.path} does not continue what was read there before, up to sequence "
+                f"{model.sequence}: an older state was put back, or another history; restore the newest one, or start "
+                "the worker again where this one is meant"
+            )
+        entry = history.current(alias)
+        if entry is not None and (entry.version, entry.model_digest) == (model.manifest.id, model.segmentation.digest):
+            return replace(model, seen=history.last, beginning=history.beginning)
+        return self._load_alias(alias, history)
+
+    def _load_alias(self, alias: str, history: AliasHistory) -> StoredModel:
         entry = history.current(alias)
         if entry is None:
             raise AliasNotFound(
@@ -123,7 +156,7 @@ class ModelStore:
                 f"version {entry.version} in {self.root} is not the model that was promoted "
                 f"({stored.segmentation.digest[:12]}, promoted was {entry.model_digest[:12]}): promote it again"
             )
-        return replace(stored, sequence=history.sequence, beginning=history.beginning)
+        return replace(stored, seen=history.last, beginning=history.beginning)
 
     def folder(self, version: str) -> Path:
         """The folder of a version; raises VersionNotFound."""

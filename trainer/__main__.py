@@ -264,7 +264,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     show.add_argument("version", metavar="V", help="the version's id")
     _takes_json(command("history", _history, "Show which version was in production when."))
 
-    promote = command("promote", _promote, "Put a version into production; workers load it at their next start.")
+    promote = command("promote", _promote, "Put a version into production; running workers take it up.")
     promote.add_argument("version", metavar="V", help="the version's id")
     _takes_acceptance(promote, "")
     promote.add_argument(

@@ -140,7 +140,7 @@ def promote(
     if entry.previous is not None:
         churn = measured or store.known_churn(entry.version, entry.previous)
         said.append("how many users change their segment is not known" if churn is None else churn_in_words(churn))
-    print("; ".join([*said, "workers load it at their next start"]))
+    print("; ".join([*said, "running workers take it up within MODEL_POLL_S"]))
 
 
 def sign(store: ModelStore, version: str) -> None:
@@ -155,7 +155,7 @@ def sign(store: ModelStore, version: str) -> None:
 def rollback(store: ModelStore, at: datetime) -> None:
     """Put back what was in production before, and print so; raises PromotionRefused when there is nothing before."""
     entry = store.rollback(PRODUCTION, at)
-    print(f"{_said(entry)} is in production again, before: {entry.previous}; workers load it at their next start")
+    print(f"{_said(entry)} is in production again, before: {entry.previous}; running workers take it up within MODEL_POLL_S")
 
 
 def prune(store: ModelStore, keep: int) -> None:

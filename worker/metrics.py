@@ -110,6 +110,11 @@ class Metrics:
             ["version", "digest"],
             registry=registry,
         )
+        self._promotion_refused = Gauge(
+            "segment_worker_promotion_refused",
+            "1 while what the model store says cannot be followed and the model in hand goes on, else 0.",
+            registry=registry,
+        )
         self._at_reject_limit = Gauge(
             "segment_worker_at_reject_limit",
             "1 when the reject limit has stopped the work, else 0.",
@@ -125,11 +130,16 @@ class Metrics:
 
     def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
         """Name the model, and begin its segments, by their stable numbers, and the profile's fields at zero."""
+        self._model.clear()
         self._model.labels(version, digest).set(1)
         for segment in segments:
             self._assignments.labels(str(segment))
         for field in fields:
             self._unknown_values.labels(field)
+
+    def store_looked_at(self, *, refused: bool) -> None:
+        """Show whether what the store says now was refused, so that the model in hand goes on."""
+        self._promotion_refused.set(refused)
 
     def batch_committed(self, batch: Batch, outcome: Outcome, process_s: float, commit_s: float) -> None:
         """Count a batch; only after its commit, or an aborted batch counts twice."""

@@ -1,9 +1,10 @@
-"""The model a worker serves: loaded once, at the start, and only if it was fitted for the profiles that will come."""
+"""The model a worker serves: the one that its alias names, and only if it was fitted for the profiles that come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -25,6 +26,11 @@ class ServedModel:
     signatures: Signature
     """Of the store: whether they were checked, and if not, whether there are any."""
 
+    @property
+    def version(self) -> str:
+        """The version's id."""
+        return self.stored.manifest.id
+
 
 def load_model(settings: Settings) -> ServedModel:
     """The version that MODEL_ALIAS names now, with the class PROFILE_CLASS that it was fitted for.
@@ -33,19 +39,35 @@ def load_model(settings: Settings) -> ServedModel:
     the owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
+    with _store(settings) as store:
+        stored = store.load_alias(settings.model_alias)
+        signatures = store.signatures()
+    stored.manifest.check_profile(profile_class)
+    return ServedModel(stored, profile_class, signatures)
+
+
+def follow(settings: Settings, model: ServedModel) -> ServedModel:
+    """The version that MODEL_ALIAS names now, where `model` is the one it named before, checked as `load_model` does.
+
+    Raises ModelError as `load_model` does, and for a history that does not continue the one that led to `model`.
+    """
+    with _store(settings) as store:
+        stored = store.follow(settings.model_alias, model.stored)
+    stored.manifest.check_profile(model.profile_class)
+    return replace(model, stored=stored)
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[ModelStore]:
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
     try:
         _require_store(settings.models_dir)
-        store = ModelStore(settings.models_dir, keys)
-        stored = store.load_alias(settings.model_alias)
-        signatures = store.signatures()
+        yield ModelStore(settings.models_dir, keys)
     except OSError as error:
         raise ModelError(
             f"the model store {settings.models_dir} cannot be read ({error.strerror or error}): "
             "check MODELS_DIR, and that this user may read it"
         ) from error
-    stored.manifest.check_profile(profile_class)
-    return ServedModel(stored, profile_class, signatures)
 
 
 def _require_store(folder: Path) -> None:

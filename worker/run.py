@@ -11,8 +11,6 @@ from urllib.parse import quote
 
 import structlog
 
-from models.version_folder import Signature
-from schemas.roles import profile_fields
 from worker import loop
 from worker.check import Weight, judge_cluster
 from worker.deadline import Deadline, StopSignal
@@ -29,6 +27,7 @@ from worker.model import ServedModel, advice, load_model
 from worker.observer import LoopObserver
 from worker.probes import serve_probes
 from worker.process import Scoring
+from worker.promotions import PromotionWatch, tell_loaded
 from worker.records import Outcome, Record
 from worker.reject_limit import RejectGuard, reject_limit
 from worker.settings import Settings, misspelt_settings, read_settings
@@ -76,18 +75,7 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
     for given, meant in misspelt_settings():
         _log.warning("unknown_setting", given=given, meant=meant)
     model = load_model(settings)
-    version, segmentation = model.stored.manifest.id, model.stored.segmentation
-    fields = [field.name for field in profile_fields(model.profile_class)]
-    metrics.model_loaded(version, segmentation.digest, segmentation.names, fields)
-    _log.info(
-        "model_loaded",
-        version=version,
-        segments=segmentation.k,
-        verdict=model.stored.manifest.verdict,
-        signature="verified" if model.signatures is Signature.VERIFIED else "not checked",
-        # The least that MODEL_MIN_SEQUENCE may ask for from now on; none where nothing is signed.
-        sequence=model.stored.sequence,
-    )
+    tell_loaded(model, metrics)
     for line in advice(model, settings):
         _log.warning("signatures_not_checked", finding=line)
     return model
@@ -110,20 +98,22 @@ def _work(
         transport = open_transport(settings, connection, deadline, stop)
         if transport is None:
             return ExitStatus.DONE
-        scoring = _scoring(settings, model, cluster_id)
+        promotions = PromotionWatch(settings, model, _scoring(settings, model, cluster_id), metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         observer = LoopObserver(metrics, also_committed=guard.committed)
+        promotions.start()
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics)
 
         def process(records: Sequence[Record]) -> Outcome:
-            outcome = scoring.process(records, datetime.now(UTC))
+            outcome = promotions.scoring.process(records, datetime.now(UTC))
             guard.require_below(outcome)
             return outcome
 
         try:
             loop.run(transport, process, observer, stop)
         finally:
+            promotions.close()
             observer.sum_up()
     _log.info("drained")
     return ExitStatus.DONE

@@ -124,7 +124,14 @@ class Settings(BaseSettings):
         Path("model-store"), description="The store of model versions."
     )
     model_alias: Annotated[Alias, Flag("--alias")] = Field(
-        "production", description="Which version to load: the one that this alias names at the start."
+        "production", description="Which version to load: the one that this alias names."
+    )
+    model_poll_s: float = Field(
+        10.0,
+        ge=0,
+        le=86_400,
+        description="How often a running worker looks whether the alias names another version, and takes it up for the "
+        "next batch; less often where looking takes long. 0: never, only a start does.",
     )
     model_public_key: str | None = Field(
         None,

@@ -7,10 +7,10 @@ import pytest
 
 from demo.cluster import NewRecord
 from models.keys import SigningKey
-from tests.integration.brokers import Programs, TestBroker
+from tests.integration.brokers import Programs, TestBroker, wait_until
 from tests.integration.worker_site import WorkerSite, worker_site
 from tests.unit.events import event_bytes
-from tests.unit.signed import new_key, pem, secret_of, signed_store
+from tests.unit.signed import NOON, new_key, pem, published, secret_of, signed_store
 
 
 @pytest.fixture
@@ -42,6 +42,40 @@ def test_a_signed_model_is_served_and_its_sequence_is_logged(
     assert loaded["signature"] == "verified"
     assert "signatures_not_checked" not in worker.log
     assert "signed, sequence 2" in site.run("check", MODEL_PUBLIC_KEY=key.one_line).stdout
+
+
+def test_a_running_worker_follows_promotions_and_no_entry_that_is_played_back(
+    broker: TestBroker, programs: Programs, tmp_path: Path, key: SigningKey
+) -> None:
+    site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("followed"), tmp_path)
+    store = signed_store(site.store, key)
+    history = site.store / "aliases.jsonl"
+    site.create_topics(partitions=1)
+    worker = site.start_ready(MODEL_PUBLIC_KEY=key.one_line, MODEL_POLL_S="0.1")
+    used: list[str] = []
+
+    def use() -> str:
+        """The version that the next event is assigned with."""
+        site.send([NewRecord(b"user", event_bytes())])
+        used.append(json.loads(site.wait_for_outcomes(len(used) + 1)[-1].value or b"")["data"]["model"]["version"])
+        return used[-1]
+
+    first = store.version_ids()[0]
+    assert use() == first
+    old = history.read_bytes()
+    second = published(store, 60).id
+    store.promote(second, "production", NOON)
+    wait_until(lambda: use() == second, "a result of the version that was promoted")
+    history.write_bytes(old)
+    wait_until(lambda: b"segment_worker_promotion_refused 1.0" in site.get("/metrics")[1], "a refusal")
+    assert use() == second
+    assert site.asked("/readyz") == 200
+    (refused,) = [json.loads(line) for line in worker.log.splitlines() if '"promotion_refused"' in line]
+    assert (refused["level"], refused["goes_on_with"]) == ("error", second)
+    assert f"{history} does not continue what was read there before, up to sequence 2" in refused["because"]
+    assert worker.stop() == 0
+    assert used == [*[first] * used.count(first), *[second] * used.count(second)]
+    assert site.run("verify", MODEL_PUBLIC_KEY=key.one_line).returncode == 0
 
 
 @pytest.mark.parametrize("settings", [{}, {"MODEL_PUBLIC_KEY": ""}], ids=["missing", "empty"])
