@@ -25,6 +25,8 @@ _SIGNATURES = {
     Signature.NONE: "none",
 }
 
+_TAKEN_UP = "running workers take it up, unless their MODEL_POLL_S is 0"
+
 
 def list_versions(store: ModelStore) -> None:
     """Print every version, oldest first, one a line, and then those that cannot be read, with the reason."""
@@ -140,7 +142,7 @@ def promote(
     if entry.previous is not None:
         churn = measured or store.known_churn(entry.version, entry.previous)
         said.append("how many users change their segment is not known" if churn is None else churn_in_words(churn))
-    print("; ".join([*said, "running workers take it up within MODEL_POLL_S"]))
+    print("; ".join([*said, _TAKEN_UP]))
 
 
 def sign(store: ModelStore, version: str) -> None:
@@ -155,7 +157,7 @@ def sign(store: ModelStore, version: str) -> None:
 def rollback(store: ModelStore, at: datetime) -> None:
     """Put back what was in production before, and print so; raises PromotionRefused when there is nothing before."""
     entry = store.rollback(PRODUCTION, at)
-    print(f"{_said(entry)} is in production again, before: {entry.previous}; running workers take it up within MODEL_POLL_S")
+    print(f"{_said(entry)} is in production again, before: {entry.previous}; {_TAKEN_UP}")
 
 
 def prune(store: ModelStore, keep: int) -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from demo.broker import Broker
 from demo.cluster import Cluster
 from demo.errors import ClusterError
+from models.store import ModelStore
 from tests.chaos.crew import FENCED, Crew, Member, Post
 from tests.chaos.feed import Feed
 from tests.chaos.plan import HASTY_MS, LARGE_BATCH, SMALL_BATCH, Fault, Kind, Worker
 from tests.chaos.proxy import ApiKey, Proxy, Trap
+from tests.unit.signed import NOON, published
 
 Condition = Callable[[], bool]
 Steps = Iterator[Condition]
@@ -29,6 +31,7 @@ _BURST = 900
 _TRICKLE = 48
 _SETTLED_S = 0.5
 _DELAY_S = (0.02, 0.2)
+_ALIAS = "production"
 
 
 class NotComeAbout(Exception):
@@ -43,6 +46,7 @@ class Stage:
     proxy: Proxy
     crew: Crew
     feed: Feed
+    store: ModelStore
     group: str
     topic: str
     broker_is_up: bool = True
@@ -311,6 +315,18 @@ def _join_mid_batch(stage: Stage, fault: Fault) -> Steps:
         yield from _leave(stage, post)
 
 
+def _promotion(stage: Stage, _fault: Fault) -> Steps:
+    # Continues whatever else happens: a worker that starts meanwhile loads it, one that runs has to take it up.
+    version = published(stage.store, seconds=60 * len(stage.store.version_ids())).id
+    stage.store.promote(version, _ALIAS, NOON)
+
+    def taken_up() -> bool:
+        members = [post.member for post in stage.crew.awake() if post.member is not None]
+        return bool(members) and all(version in member.program.log for member in members)
+
+    yield within(PATIENCE_S, taken_up, f"the running workers to take up version {version}")
+
+
 DO: Mapping[Kind, Callable[[Stage, Fault], Steps]] = {
     Kind.KILL: _kill,
     Kind.TERMINATE: _terminate,
@@ -328,4 +344,5 @@ DO: Mapping[Kind, Callable[[Stage, Fault], Steps]] = {
     Kind.FREEZE_BEFORE_OFFSETS: _freeze_before_offsets,
     Kind.FREEZE_BEFORE_COMMIT: _freeze_before_commit,
     Kind.JOIN_MID_BATCH: _join_mid_batch,
+    Kind.PROMOTION: _promotion,
 }

@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """A zombie whose end of the transaction is on its way; others work on meanwhile."""
     JOIN_MID_BATCH = "join in mid-batch"
     """A worker takes over partitions while others hold records of them that are not processed yet."""
+    PROMOTION = "promotion"
+    """Another version of the model goes into production, and the running workers take it up."""
 
 
 ALONE = frozenset(
@@ -105,6 +107,7 @@ _LENGTHS_S: Mapping[Kind, tuple[float, float]] = {
     Kind.FREEZE_BEFORE_OFFSETS: _FROZEN_S,
     Kind.FREEZE_BEFORE_COMMIT: _FROZEN_S,
     Kind.JOIN_MID_BATCH: (4.0, 6.0),
+    Kind.PROMOTION: (0.0, 0.0),
 }
 
 
@@ -144,6 +147,7 @@ def short_plan() -> Plan:
         (
             _FREEZE_BEFORE_OFFSETS,
             Fault(Kind.LOSE_ANSWER, 0.0, 0.0, 0.0),
+            Fault(Kind.PROMOTION, 0.0, 0.0, 0.0),
             Fault(Kind.BROKER_KILL, 0.5, 0.0, 0.0),
             Fault(Kind.CUT, 1.0, 0.0, 0.99),
             Fault(Kind.KILL, 0.5, 0.0, 0.0),

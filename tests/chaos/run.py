@@ -13,6 +13,7 @@ from pathlib import Path
 from demo.broker import Broker, running_broker
 from demo.population import Population
 from demo.ports import LOOPBACK, free_ports
+from models.store import ModelStore
 from tests.chaos.crew import Crew
 from tests.chaos.evidence import Watch, answers, commits, inputs
 from tests.chaos.faults import DO, STOP_S, Condition, NotComeAbout, Stage, Steps
@@ -31,6 +32,7 @@ _TURN_S = 0.05
 _GIVE_UP_S = 2 * RECOVERY_MOST_S
 _LOOK_EVERY_S = 0.5
 _TRANSACTION_TIMEOUT_MS = 15_000
+_MODEL_POLL_S = 0.5
 _CRASHED = ("Traceback (most recent call last)", '"event":"unexpected_error"')
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "COVERAGE_PROCESS_START")
 
@@ -84,7 +86,7 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
                 population=Population(USERS, seed),
             )
         )
-        stage = Stage(broker, proxy, crew, feed, site.name, site.input)
+        stage = Stage(broker, proxy, crew, feed, ModelStore(site.store), site.name, site.input)
         for worker in plan.workers:
             crew.post(worker)
         injected, missed, last_fault_at = _carry_out(plan.faults, stage, tell)
@@ -134,6 +136,7 @@ def _start(site: WorkerSite, worker: Worker, mutation: str | None) -> Program:
         WORKER_TRANSACTION_TIMEOUT_MS=str(_TRANSACTION_TIMEOUT_MS),
         WORKER_BATCH_MAX_WAIT_MS=str(worker.batch_max_wait_ms),
         WORKER_BATCH_MAX_EVENTS=str(worker.batch_max_events),
+        MODEL_POLL_S=str(_MODEL_POLL_S),
         **({} if worker.instance_id is None else {"WORKER_INSTANCE_ID": worker.instance_id}),
     )
     if mutation is None:

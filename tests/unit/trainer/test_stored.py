@@ -75,11 +75,11 @@ def test_promote_says_how_many_users_change_their_segment(store: ModelStore, run
     first = version(store, 1)
     second = version(store, 2, lineage=moving(47, first))
     assert run("promote", first.id)[1] == (
-        f"{first.id} is in production now, before: none; running workers take it up within MODEL_POLL_S\n"
+        f"{first.id} is in production now, before: none; running workers take it up, unless their MODEL_POLL_S is 0\n"
     )
     assert run("promote", second.id)[1] == (
         f"{second.id} is in production now, before: {first.id}; 47 of 1,000 users (4.7%) change their segment against "
-        f"{first.id}; running workers take it up within MODEL_POLL_S\n"
+        f"{first.id}; running workers take it up, unless their MODEL_POLL_S is 0\n"
     )
     assert "how many users change their segment is not known" in run("promote", first.id)[1]
 
