@@ -80,7 +80,7 @@ lock: $(VENV)/installed-lock  ## pin what pyproject.toml asks for; LOCK_FLAGS=--
 	$(COMPILE) $(LOCK_FLAGS) requirements/lock.in -o requirements/lock.txt
 
 .PHONY: browser
-browser:  ## Chromium for the tests that look at a page, where apt-get and root are
+browser: promtool  ## Chromium for the tests that look at a page, where apt-get and root are; and promtool
 	@if command -v chromium >/dev/null; then echo "browser: $$(command -v chromium) is there"; \
 	elif ! command -v apt-get >/dev/null; then echo "browser: no apt-get here; page tests will be skipped without a chromium in PATH"; \
 	elif [ "$$(id -u)" -ne 0 ]; then echo "browser: apt-get needs root; page tests will be skipped without a chromium in PATH"; \
@@ -93,7 +93,8 @@ promtool: | $(PYTHON)  ## promtool, out of Debian's prometheus, for the tests of
 	elif ! command -v apt-get >/dev/null; then echo "promtool: no apt-get here; rule tests will be skipped without a promtool in PATH"; \
 	else echo "promtool: taking it out of Debian's prometheus …"; there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && cd "$$there" && \
 		{ [ "$$(id -u)" -ne 0 ] || apt-get -qq update; } && apt-get -qq -o APT::Sandbox::User=root download prometheus && \
-		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && install -m 755 usr/bin/promtool "$(CURDIR)/$(VENV)/bin/"; fi
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && install -m 755 usr/bin/promtool "$(CURDIR)/$(VENV)/bin/" || \
+		echo "promtool: it cannot be had here, the reason is above; rule tests will be skipped without a promtool in PATH"; fi
 
 .PHONY: clean
 clean:  ## remove what make and the tools made; models and settings stay
