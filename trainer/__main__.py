@@ -18,6 +18,7 @@ from models.keyring import keyring
 from models.manifest import Churn, Verdict
 from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
+from schemas.release import release
 from schemas.roles import load_profile_class
 from trainer import stored
 from trainer.errors import ExtraMissing, TrainerError
@@ -232,10 +233,17 @@ def _missing_extra(error: ModuleNotFoundError) -> Exception:
 # --- arguments -------------------------------------------------------------------------------------------------------
 
 
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"segment-trainer {release()}")
+        parser.exit()
+
+
 def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segment-trainer", description="Fit segments on a history of users, and say which version is served."
     )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], None], promise: str) -> argparse.ArgumentParser:

@@ -151,13 +151,14 @@ def _asyncapi(flags: dict[str, str]) -> int:
 
     from schemas.asyncapi import asyncapi_document
     from schemas.errors import ProfileClassError
+    from schemas.release import release
     from schemas.roles import load_profile_class
     from worker.errors import SettingsError
     from worker.settings import load_settings
 
     try:
         settings = load_settings(flags)
-        document = asyncapi_document(load_profile_class(settings.profile_class), *settings.topics, version=_version())
+        document = asyncapi_document(load_profile_class(settings.profile_class), *settings.topics, version=release())
     except (SettingsError, ProfileClassError) as error:
         for line in str(error).splitlines():
             print(f"segment-worker: {line}", file=sys.stderr)
@@ -166,18 +167,11 @@ def _asyncapi(flags: dict[str, str]) -> int:
     return 0
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("stream-segmentation")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "0+unknown"
-
-
 class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        sys.stdout.write(f"segment-worker {_version()}\n")
+        from schemas.release import release
+
+        sys.stdout.write(f"segment-worker {release()}\n")
         parser.exit()
 
 

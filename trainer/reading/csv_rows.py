@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 GZIP_MARK = b"\x1f\x8b"
 DELIMITER_NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 READ_BYTES = 1 << 20
 
 
@@ -33,7 +33,7 @@ READ_BYTES = 1 << 20
 def csv_source(path: Path, file: BinaryIO, size: int, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
     """The rows of an open file of that many bytes; told hears how many of them were read.
 
-    Raises HistoryError for a file that is not comma-separated UTF-8 without a byte-order mark, or lacks a column.
+    Raises HistoryError for a file that is not comma-separated UTF-8, or lacks a column.
     """
     watched = _Watched(file, size, told)
     raw = io.BufferedReader(watched, READ_BYTES)
@@ -74,16 +74,16 @@ class _Watched(io.RawIOBase):
 
 
 def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
-    """The file line by line, decoded.
+    """The file line by line, decoded, without the byte-order mark that some programs put before the first one.
 
     Read in binary, because a text file that is no UTF-8 does not tell the line, and pandas does not either.
     """
     try:
         for number, line in enumerate(content, start=1):
-            if number == 1:
-                _refuse_byte_order_mark(path, line)
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise HistoryError(f"{path} is UTF-16: save it as UTF-8")
             try:
-                yield line.decode()
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise HistoryError(
                     f"{path}, line {number} is not UTF-8: save the file as UTF-8, "
@@ -95,12 +95,6 @@ def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
         ) from error
     except OSError as error:
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _refuse_byte_order_mark(path: Path, first_line: bytes) -> None:
-    for mark, encoding in BYTE_ORDER_MARKS.items():
-        if first_line.startswith(mark):
-            raise HistoryError(f"{path} starts with a byte-order mark ({encoding}): save it as UTF-8 without one")
 
 
 def _layout(path: Path, reader: Reader, profile_class: type[BaseModel]) -> Layout:

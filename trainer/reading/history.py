@@ -172,7 +172,7 @@ def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> Hist
 
     Which kind of file it is, its first bytes tell: CSV, CSV compressed with gzip, or Parquet. A row that is no profile,
     or names a user again, is listed in bad_rows. Raises HistoryError for a file that cannot be read, is not
-    comma-separated UTF-8 without a byte-order mark, lacks a column, or has no row; ScratchError where there is no room
+    comma-separated UTF-8, lacks a column, or has no row; ScratchError where there is no room
     for the checked copy.
     """
     with ExitStack() as undo, _opened(path, profile_class, told) as source:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,10 @@ def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path
     assert "age" not in manifest.columns.kept
 
 
+def test_version_is_the_distributions(run: Run) -> None:
+    assert run("--version") == (0, f"segment-trainer {metadata.version('stream-segmentation')}\n", "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -120,7 +125,7 @@ def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path
         (["empty.csv"], "empty.csv is empty"),
         (["header.csv"], "header.csv has a header and no rows"),
         (["semicolons.csv"], "semicolons.csv is separated by semicolons: save it separated by commas"),
-        (["mark.csv"], "mark.csv starts with a byte-order mark (UTF-8): save it as UTF-8 without one"),
+        (["wide.csv"], "wide.csv is UTF-16: save it as UTF-8"),
         (["latin.csv"], "latin.csv, line 3 is not UTF-8"),
         (["missing.csv"], 'missing.csv lacks the columns "Age", "Gender": add them'),
         (["same.csv"], "there is nothing to tell users apart by"),
@@ -143,7 +148,7 @@ def test_what_cannot_be_fitted_is_refused_in_one_line_and_nothing_is_written(
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "header.csv").write_bytes((",".join(HEADER) + "\n").encode())
     (tmp_path / "semicolons.csv").write_bytes(few.replace(b",", b";"))
-    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbf" + few)
+    (tmp_path / "wide.csv").write_bytes(few.decode().encode("utf-16"))
     (tmp_path / "latin.csv").write_bytes(few.replace(b"user-1", "usér-1".encode("latin-1"), 1))
     write(tmp_path / "missing.csv", [{h: row[h] for h in HEADER if h not in {"Age", "Gender"}} for row in rows])
     write(tmp_path / "same.csv", [rows[0] | {"User ID": i} for i in range(50)])

@@ -62,13 +62,20 @@ def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_told(path: 
         assert table(history)["gender"].tolist() == [row["Gender"] for row in rows]
 
 
+def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(path: Path) -> None:
+    rows = noise(3)
+    path.write_bytes(b"\xef\xbb\xbf" + text_of(path).encode())
+    history = read(path)
+    assert history.bad_rows.count == 0
+    assert users(history) == tuple(row["User ID"] for row in rows)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"\xef\xbb\xbfUser ID", r"byte-order mark \(UTF-8\)"),
-        ("User ID".encode("utf-16"), r"byte-order mark \(UTF-16\)"),
+        ("User ID".encode("utf-16"), "is UTF-16: save it as UTF-8"),
         (",".join(HEADER).encode() + b"\n1,caf\xe9\n", "line 2 is not UTF-8"),
         ((",".join(HEADER) + "\n").encode(), "has a header and no rows"),
         ((";".join(HEADER) + "\n").encode(), "separated by semicolons"),
