@@ -83,6 +83,8 @@ class Plan:
 
     workers: tuple[Worker, ...]
     faults: tuple[Fault, ...]
+    transaction_timeout_ms: int = 15_000
+    """A worker waits half of it for an answer."""
 
 
 HASTY_MS, PATIENT_MS = 50, 3_000
@@ -137,6 +139,9 @@ def directed_plan() -> Plan:
             Fault(Kind.FREEZE_BEFORE_COMMIT, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0),
             Fault(Kind.JOIN_MID_BATCH, 0.0, 5.0, 0.0),
         ),
+        # So that a zombie still waits for the answer when it comes back, however slow this machine is: one that has
+        # given up waiting begins with a new producer, even if it lacks the precaution to do so.
+        transaction_timeout_ms=40_000,
     )
 
 

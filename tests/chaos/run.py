@@ -31,7 +31,6 @@ LISTENER = "WORKERS"
 _TURN_S = 0.05
 _GIVE_UP_S = 2 * RECOVERY_MOST_S
 _LOOK_EVERY_S = 0.5
-_TRANSACTION_TIMEOUT_MS = 15_000
 _MODEL_POLL_S = 0.5
 _CRASHED = ("Traceback (most recent call last)", '"event":"unexpected_error"')
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "COVERAGE_PROCESS_START")
@@ -76,7 +75,7 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
-        crew = Crew(lambda worker: _start(site, worker, mutation), proxy.port)
+        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation), proxy.port)
         feed = closing.enter_context(
             Feed(
                 broker.bootstrap_servers,
@@ -130,10 +129,10 @@ def behind_a_proxy(data_dir: Path) -> Iterator[tuple[Broker, Proxy]]:
             yield broker, proxy
 
 
-def _start(site: WorkerSite, worker: Worker, mutation: str | None) -> Program:
+def _start(site: WorkerSite, worker: Worker, transaction_timeout_ms: int, mutation: str | None) -> Program:
     environment = site.environment(
         WORKER_SESSION_TIMEOUT_MS=str(int(SESSION_TIMEOUT_S * 1000)),
-        WORKER_TRANSACTION_TIMEOUT_MS=str(_TRANSACTION_TIMEOUT_MS),
+        WORKER_TRANSACTION_TIMEOUT_MS=str(transaction_timeout_ms),
         WORKER_BATCH_MAX_WAIT_MS=str(worker.batch_max_wait_ms),
         WORKER_BATCH_MAX_EVENTS=str(worker.batch_max_events),
         MODEL_POLL_S=str(_MODEL_POLL_S),
