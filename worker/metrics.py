@@ -130,8 +130,10 @@ class Metrics:
 
     def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
         """Name the model, and begin its segments, by their stable numbers, and the profile's fields at zero."""
-        self._model.clear()
         self._model.labels(version, digest).set(1)
+        # The new one first: a look in between sees two, and never none.
+        for labels in _labels_of(self._model) - {(version, digest)}:
+            self._model.remove(*labels)
         for segment in segments:
             self._assignments.labels(str(segment))
         for field in fields:
@@ -174,7 +176,7 @@ class Metrics:
         """Show these partitions and no others; one whose broker does not answer keeps its last figures."""
         assigned = {(each.topic, str(each.partition)): each for each in partitions}
         for gauge in (self._lag, self._position, self._committed_timestamp):
-            for labels in _partitions_of(gauge) - assigned.keys():
+            for labels in _labels_of(gauge) - assigned.keys():
                 gauge.remove(*labels)
         for labels, each in assigned.items():
             if each.lag is not None:
@@ -189,7 +191,5 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _partitions_of(gauge: Gauge) -> set[tuple[str, str]]:
-    return {
-        (sample.labels["topic"], sample.labels["partition"]) for family in gauge.collect() for sample in family.samples
-    }
+def _labels_of(gauge: Gauge) -> set[tuple[str, ...]]:
+    return {tuple(sample.labels.values()) for family in gauge.collect() for sample in family.samples}

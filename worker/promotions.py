@@ -52,7 +52,7 @@ class PromotionWatch:
         # One attribute that this thread swaps and the loop's reads, once a batch: no batch is scored by two models.
         self._scoring = scoring
         self._metrics = metrics
-        self._refused_because: tuple[str, ...] = ()
+        self._refused_for = ""
         self._closed = threading.Event()
 
     @property
@@ -76,7 +76,7 @@ class PromotionWatch:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the one in hand is right
             self._refuse(error)
             return
-        self._refused_because = ()
+        self._refused_for = ""
         self._metrics.store_looked_at(refused=False)
         before, self._model = self._model.version, model
         if model.version != before:
@@ -85,10 +85,10 @@ class PromotionWatch:
 
     def _refuse(self, error: Exception) -> None:
         self._metrics.store_looked_at(refused=True)
-        _, because = told(error)
-        if because != self._refused_because:
-            _log.error("promotion_refused", because=because[0], goes_on_with=self._model.version)
-        self._refused_because = because
+        if repr(error) != self._refused_for:
+            _, because = told(error)
+            _log.error("promotion_refused", because="; ".join(because), goes_on_with=self._model.version)
+        self._refused_for = repr(error)
 
     def _watch(self) -> None:
         wait_s = self._settings.model_poll_s
