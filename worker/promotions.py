@@ -76,6 +76,8 @@ class PromotionWatch:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the one in hand is right
             self._refuse(error)
             return
+        if self._refused_for:
+            _log.info("promotions_followed_again")
         self._refused_for = ""
         self._metrics.store_looked_at(refused=False)
         before, self._model = self._model.version, model
