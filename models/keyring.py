@@ -5,7 +5,8 @@ The private key lies where models are published and nowhere else. Whoever can wr
 - cannot make a worker with MODEL_PUBLIC_KEY load, or even parse, a model that the key's owner did not publish, nor one
   that was not promoted;
 - cannot put an entry into the history of promotions, take one out of its middle, or change the order;
-- can cut the history off at its end, and so bring back what was in force then: MODEL_MIN_SEQUENCE is the limit;
+- can cut the history off at its end, and so bring back what was in force then, at the next start of a worker:
+  MODEL_MIN_SEQUENCE is the limit. One that runs refuses a history without the last entry that it has seen;
 - can cut its beginning off, or put anything in its place, whatever MODEL_MIN_SEQUENCE is: what is in force stays, and
   who was in production before, what a rollback goes back to, and aliases that were last promoted there are gone.
   `segment-trainer history`, `list` and `segment-worker check` say where a history begins when that is not number 1 or
@@ -16,7 +17,7 @@ The private key lies where models are published and nowhere else. Whoever can wr
   so, and warns where the store has any;
 - can change a version while it is being published. Publish where nobody else can write, then copy.
 
-A pair is for one store. Entries of another store that are signed with the same key are as good as its own.
+A pair is for one store. Entries of another store that are signed with the same key are as good as its own at a start.
 """
 
 from __future__ import annotations

@@ -123,27 +123,28 @@ class ModelStore:
 
     def load_alias(self, alias: str) -> StoredModel:
         """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""
-        return self._load_alias(alias, self._aliases.read())
+        return self.load_named(alias, self._aliases.read())
 
-    def follow(self, alias: str, model: StoredModel) -> StoredModel:
-        """The model that an alias names now, where it named `model` before; loaded only if that is another one.
+    def history_digest(self) -> str | None:
+        """What tells two states of the history of the aliases apart, unread; None where there is none."""
+        return self._aliases.digest()
 
-        Raises PlayedBack when the history is not the one that led to `model`, but an older state or another one, and
-        whatever `load_alias` raises.
+    def history_after(self, seen: AliasEntry | None) -> AliasHistory:
+        """The history of the aliases, where it ended with `seen` when it was read before.
+
+        Raises PlayedBack when it is not the same one any more, but an older state or another one.
         """
         history = self._aliases.read()
-        if model.seen is not None and not history.continues(model.seen):
+        if seen is not None and not history.continues(seen):
             raise PlayedBack(
-                f"{self._aliases.path} does not continue what was read there before, up to sequence "
-                f"{model.sequence}: an older state was put back, or another history; restore the newest one, or start "
-                "the worker again where this one is meant"
+                f"{self._aliases.path} {'is empty or away' if history.last is None else 'is not what it was'}: it has "
+                f"no longer the entry with sequence {seen.sequence} that was read there before; an older state was put "
+                "back, another history, or a copy that is not whole yet: restore the newest one"
             )
-        entry = history.current(alias)
-        if entry is not None and (entry.version, entry.model_digest) == (model.manifest.id, model.segmentation.digest):
-            return replace(model, seen=history.last, beginning=history.beginning)
-        return self._load_alias(alias, history)
+        return history
 
-    def _load_alias(self, alias: str, history: AliasHistory) -> StoredModel:
+    def load_named(self, alias: str, history: AliasHistory) -> StoredModel:
+        """The model that an alias names by this history; raises AliasNotFound and whatever `load` raises."""
         entry = history.current(alias)
         if entry is None:
             raise AliasNotFound(

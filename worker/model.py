@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -39,26 +39,19 @@ def load_model(settings: Settings) -> ServedModel:
     the owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
-    with _store(settings) as store:
+    with model_store(settings) as store:
         stored = store.load_alias(settings.model_alias)
         signatures = store.signatures()
     stored.manifest.check_profile(profile_class)
     return ServedModel(stored, profile_class, signatures)
 
 
-def follow(settings: Settings, model: ServedModel) -> ServedModel:
-    """The version that MODEL_ALIAS names now, where `model` is the one it named before, checked as `load_model` does.
-
-    Raises ModelError as `load_model` does, and for a history that does not continue the one that led to `model`.
-    """
-    with _store(settings) as store:
-        stored = store.follow(settings.model_alias, model.stored)
-    stored.manifest.check_profile(model.profile_class)
-    return replace(model, stored=stored)
-
-
 @contextmanager
-def _store(settings: Settings) -> Iterator[ModelStore]:
+def model_store(settings: Settings) -> Iterator[ModelStore]:
+    """MODELS_DIR with the keys as they are now.
+
+    Raises ModelError when it is not there, or cannot be read while it is in use; KeyUnusable.
+    """
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
     try:
         _require_store(settings.models_dir)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
+from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.roles import profile_fields
-from worker.endings import told
 from worker.metrics import Metrics
-from worker.model import ServedModel, follow
+from worker.model import ServedModel, model_store
 from worker.process import Scoring
 from worker.settings import Settings
 
-# Of one processor, for a history so long that it takes seconds to check its signatures.
-_LARGEST_SHARE: Final = 0.05
+_CLOSE_S: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -42,8 +40,8 @@ def tell_loaded(model: ServedModel, metrics: Metrics) -> None:
 class PromotionWatch:
     """Looks every MODEL_POLL_S, on a thread of its own, which version the alias names; the loop asks for the scoring.
 
-    What is refused at a start is refused here, and so is a history that does not continue the one seen before. The
-    model in hand then goes on, and the log says why, once for each reason.
+    What is refused at a start is refused here, and so is a history that is not the one seen before. The model in hand
+    then goes on, and the log says why, once for each reason.
     """
 
     def __init__(self, settings: Settings, model: ServedModel, scoring: Scoring, metrics: Metrics) -> None:
@@ -52,8 +50,12 @@ class PromotionWatch:
         # One attribute that this thread swaps and the loop's reads, once a batch: no batch is scored by two models.
         self._scoring = scoring
         self._metrics = metrics
+        # Of the history, whether or not what it says could be loaded: an older state stays an older state.
+        self._seen = model.stored.seen
+        self._followed: str | None = None
         self._refused_for = ""
         self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="promotions", daemon=True)
 
     @property
     def scoring(self) -> Scoring:
@@ -63,38 +65,56 @@ class PromotionWatch:
     def start(self) -> None:
         """Look from now on, at intervals; not at all where MODEL_POLL_S is 0."""
         if self._settings.model_poll_s:
-            threading.Thread(target=self._watch, name="promotions", daemon=True).start()
+            self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more; a look that waits for a store that does not answer is left behind."""
         self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_S)
 
     def look(self) -> None:
-        """Take up what the alias names now, or stay with the model in hand and say why."""
+        """Take up what the alias names now, or stay with the model in hand and say why; never raises."""
         try:
-            model = follow(self._settings, self._model)
+            model = self._named()
+            if model is not self._model:
+                self._model, self._scoring = model, replace(self._scoring, model=model.stored)
+                tell_loaded(model, self._metrics)
+            elif self._refused_for:
+                _log.info("promotions_followed_again")
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the one in hand is right
             self._refuse(error)
-            return
-        if self._refused_for:
-            _log.info("promotions_followed_again")
-        self._refused_for = ""
-        self._metrics.store_looked_at(refused=False)
-        before, self._model = self._model.version, model
-        if model.version != before:
-            self._scoring = replace(self._scoring, model=model.stored)
-            tell_loaded(model, self._metrics)
+        else:
+            self._refused_for = ""
+        self._metrics.store_looked_at(refused=bool(self._refused_for))
+
+    def _named(self) -> ServedModel:
+        """The model that the alias names now, checked as at a start; the one in hand where it is that."""
+        with model_store(self._settings) as store:
+            digest = store.history_digest()
+            if digest is not None and digest == self._followed:
+                return self._model  # without a second look at each signature
+            self._followed = None
+            history = store.history_after(self._seen)
+            self._seen = history.last
+            entry, stored = history.current(self._settings.model_alias), self._model.stored
+            if entry is None or (entry.version, entry.model_digest) != (stored.manifest.id, stored.segmentation.digest):
+                stored = store.load_named(self._settings.model_alias, history)
+        stored.manifest.check_profile(self._model.profile_class)
+        self._followed = digest
+        return self._model if stored is self._model.stored else replace(self._model, stored=stored)
 
     def _refuse(self, error: Exception) -> None:
-        self._metrics.store_looked_at(refused=True)
-        if repr(error) != self._refused_for:
-            _, because = told(error)
-            _log.error("promotion_refused", because="; ".join(because), goes_on_with=self._model.version)
+        if repr(error) == self._refused_for:
+            return
         self._refused_for = repr(error)
+        if isinstance(error, ModelError):
+            because = str(error)
+        else:
+            _log.error("unexpected_error", exc_info=error)
+            because = f"unexpected {type(error).__name__}, a defect of this program: report it with the log"
+        _log.error("promotion_refused", because=because, goes_on_with=self._model.version)
 
     def _watch(self) -> None:
-        wait_s = self._settings.model_poll_s
-        while not self._closed.wait(wait_s):
-            begun_s = time.monotonic()
+        while not self._closed.wait(self._settings.model_poll_s):
             self.look()
-            wait_s = max(self._settings.model_poll_s, (time.monotonic() - begun_s) / _LARGEST_SHARE)

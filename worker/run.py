@@ -101,7 +101,6 @@ def _work(
         promotions = PromotionWatch(settings, model, _scoring(settings, model, cluster_id), metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         observer = LoopObserver(metrics, also_committed=guard.committed)
-        promotions.start()
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics)
 
@@ -110,6 +109,7 @@ def _work(
             guard.require_below(outcome)
             return outcome
 
+        promotions.start()
         try:
             loop.run(transport, process, observer, stop)
         finally:

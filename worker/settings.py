@@ -129,9 +129,9 @@ class Settings(BaseSettings):
     model_poll_s: float = Field(
         10.0,
         ge=0,
-        le=86_400,
+        le=300,
         description="How often a running worker looks whether the alias names another version, and takes it up for the "
-        "next batch; less often where looking takes long. 0: never, only a start does.",
+        "next batch. 0: never, only a start does.",
     )
     model_public_key: str | None = Field(
         None,

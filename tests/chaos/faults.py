@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -315,14 +316,19 @@ def _join_mid_batch(stage: Stage, fault: Fault) -> Steps:
         yield from _leave(stage, post)
 
 
+def _loaded(member: Member) -> list[str]:
+    return re.findall(r'"event":"model_loaded","version":"([^"]+)"', member.program.log)
+
+
 def _promotion(stage: Stage, _fault: Fault) -> Steps:
     # Continues whatever else happens: a worker that starts meanwhile loads it, one that runs has to take it up.
     version = published(stage.store, seconds=60 * len(stage.store.version_ids())).id
     stage.store.promote(version, _ALIAS, NOON)
 
     def taken_up() -> bool:
+        # Or one that was promoted after it, for which a worker may have left it out.
         members = [post.member for post in stage.crew.awake() if post.member is not None]
-        return bool(members) and all(version in member.program.log for member in members)
+        return bool(members) and all(max(_loaded(member), default="") >= version for member in members)
 
     yield within(PATIENCE_S, taken_up, f"the running workers to take up version {version}")
 

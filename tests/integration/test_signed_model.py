@@ -72,7 +72,7 @@ def test_a_running_worker_follows_promotions_and_no_entry_that_is_played_back(
     assert site.asked("/readyz") == 200
     (refused,) = [json.loads(line) for line in worker.log.splitlines() if '"promotion_refused"' in line]
     assert (refused["level"], refused["goes_on_with"]) == ("error", second)
-    assert f"{history} does not continue what was read there before, up to sequence 2" in refused["because"]
+    assert f"{history} is not what it was: it has no longer the entry with sequence 2" in refused["because"]
     assert worker.stop() == 0
     assert used == [*[first] * used.count(first), *[second] * used.count(second)]
     assert site.run("verify", MODEL_PUBLIC_KEY=key.one_line).returncode == 0

@@ -1,6 +1,7 @@
 """The history of the aliases: what counts when keys are trusted, and what is refused."""
 
 import os
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -268,7 +269,7 @@ def test_too_large_a_history_is_refused(path: Path, monkeypatch: pytest.MonkeyPa
 def test_too_long_a_line_is_refused(path: Path) -> None:
     signed_lines(path, 1)
     path.write_bytes(b"x" * 2_001 + b"\n" + path.read_bytes())
-    with pytest.raises(ModelError, match="more than 100,000 lines, or one of more than 2,000 bytes"):
+    with pytest.raises(ModelError, match="more than 10,000 lines, or one of more than 2,000 bytes"):
         trusting(path).read()
 
 
@@ -283,6 +284,19 @@ def test_a_history_that_is_full_takes_no_more_and_says_how_to_go_on(
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(ModelError, match="more than 3 lines"):
         trusting(path).read()
+
+
+def test_a_file_of_line_ends_costs_no_more_than_its_own_size(path: Path) -> None:
+    size = 9_000_000
+    path.write_bytes(b"\n" * size)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="more than 10,000 lines"):
+            trusting(path).read()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "[" * 400, '"x"'], ids=["giant", "deep", "text"])

@@ -1,6 +1,7 @@
 """What a running worker makes of a promotion, a rollback, and of a store that it must not follow."""
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from models.aliases import AliasFile, AliasHistory
 from models.keys import SigningKey
 from models.store import ModelStore
+from tests.integration.brokers import wait_until
+from tests.unit.fitted import segmentation
 from tests.unit.signed import NOON, new_key, published, signed_store, signing
 from tests.unit.worker.test_process import SCORING
 from worker.metrics import Metrics
@@ -25,6 +29,7 @@ class Site:
 
     store: ModelStore
     key: SigningKey
+    settings: Settings
     watch: PromotionWatch
     metrics: Metrics
 
@@ -67,7 +72,7 @@ def site(tmp_path: Path) -> Site:
 def watching(store: ModelStore, key: SigningKey, settings: Settings) -> Site:
     model, metrics = load_model(settings), Metrics()
     watch = PromotionWatch(settings, model, replace(SCORING, model=model.stored), metrics)
-    return Site(store, key, watch, metrics)
+    return Site(store, key, settings, watch, metrics)
 
 
 def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) -> None:
@@ -106,7 +111,7 @@ def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) ->
     new = site.history.read_bytes()
     site.history.write_bytes(old)
     (because,) = site.looked()
-    assert "does not continue what was read there before, up to sequence 2: an older state was put back" in because
+    assert "no longer the entry with sequence 2 that was read there before; an older state was put back" in because
     assert site.served == second
     assert site.shown() == ([second], 1)
     assert site.looked() == []
@@ -130,24 +135,86 @@ def test_an_entry_that_was_seen_counts_although_it_changed_nothing(site: Site) -
     assert site.served == first
 
 
-def test_another_history_of_the_same_key_is_refused_however_long_it_is(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [0, 1], ids=["whole", "without its beginning"])
+def test_another_history_of_the_same_key_is_refused_however_long_it_is(site: Site, cut: int) -> None:
     first = site.served
-    other = tmp_path / "other"
-    shutil.copytree(site.store.root, other)
     site.history.unlink()
     for _ in range(3):
         site.promote(site.publish())
+    site.history.write_bytes(b"".join(site.history.read_bytes().splitlines(keepends=True)[cut:]))
     (because,) = site.looked()
-    assert "or another history; restore the newest one" in because
+    assert "is not what it was" in because
     assert site.served == first
 
 
-def test_a_history_that_was_begun_anew_above_what_was_seen_is_followed(site: Site) -> None:
-    second = site.publish()
-    site.history.unlink()
-    ModelStore(site.store.root, signing(site.key, least_sequence=1)).promote(second, "production", NOON)
+def test_what_was_seen_stays_seen_when_it_could_not_be_loaded(site: Site) -> None:
+    first, old = site.served, site.history.read_bytes()
+    assert site.looked() == []
+    expected = damaged(site)
+    assert [expected in because for because in site.looked()] == [True]
+    site.history.write_bytes(old)
+    (because,) = site.looked()
+    assert "no longer the entry with sequence 2" in because
+    assert site.served == first
+    assert site.shown()[1] == 1
+
+
+def test_a_history_that_has_not_changed_is_not_checked_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_: AliasFile) -> AliasHistory:
+        raise AssertionError
+
+    assert site.looked() == []
+    monkeypatch.setattr(AliasFile, "read", read)
+    assert site.looked() == []
+    site.history.write_bytes(site.history.read_bytes() + b"\n")
+    (because,) = site.looked()
+    assert because.startswith("unexpected AssertionError, a defect of this program")
+
+
+def test_a_version_that_is_mended_is_taken_up_although_the_history_is_the_same(site: Site) -> None:
+    damaged(site)
+    assert len(site.looked()) == 1
+    second = site.store.version_ids()[-1]
+    (site.store.root / "versions" / second / "model.json").write_bytes(segmentation(seed=60).to_json())
     assert site.looked() == []
     assert site.served == second
+
+
+def test_a_version_of_the_same_name_with_another_model_is_another_version(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "store")
+    store.promote(published(store).id, "production", NOON)
+    site = watching(store, new_key(), Settings(models_dir=store.root))
+    other = ModelStore(tmp_path / "other")
+    published(other)
+    other.promote(published(other, 60).id, "production", NOON)
+    (folder,) = (store.root / "versions").iterdir()
+    shutil.rmtree(folder)
+    shutil.copytree(other.folder(other.version_ids()[-1]), folder)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(other.version_ids()[-1], folder.name))
+    entry = site.history.read_text()
+    site.history.write_text(entry.replace(site.watch.scoring.model.segmentation.digest, segmentation(seed=60).digest))
+    assert site.looked() == []
+    assert site.watch.scoring.model.segmentation == segmentation(seed=60)
+
+
+def test_it_looks_by_itself_until_it_is_closed(site: Site) -> None:
+    looking = watching(site.store, site.key, site.settings.model_copy(update={"model_poll_s": 0.01}))
+    looking.watch.start()
+    second = site.publish()
+    site.promote(second)
+    wait_until(lambda: looking.served == second, "the promotion to be taken up")
+    looking.watch.close()
+    assert "promotions" not in {thread.name for thread in threading.enumerate()}
+    site.store.rollback("production", NOON)
+    assert looking.served == second
+
+
+def test_it_does_not_look_where_that_is_not_wanted(site: Site) -> None:
+    never = watching(site.store, site.key, site.settings.model_copy(update={"model_poll_s": 0.0}))
+    never.watch.start()
+    assert "promotions" not in {thread.name for thread in threading.enumerate()}
+    never.watch.close()
 
 
 def damaged(site: Site) -> str:
@@ -156,12 +223,23 @@ def damaged(site: Site) -> str:
     return "is not what was published"
 
 
-def unsigned(site: Site) -> str:
-    plain = ModelStore(site.store.root)
-    published(plain, 600)
-    ModelStore(site.store.root, signing(new_key())).sign(plain.version_ids()[-1])
-    site.history.write_bytes(site.history.read_bytes() + site.history.read_bytes().splitlines()[0][:-3] + b'"}\n')
+def promoted_by_a_stranger(site: Site) -> str:
+    stranger = new_key()
+    theirs = ModelStore(site.store.root, signing(stranger, least_sequence=1))
+    ours = site.history.read_bytes()
+    site.history.unlink()
+    ModelStore(site.store.root, signing(stranger)).sign(published(ModelStore(site.store.root), 600).id)
+    theirs.promote(site.store.version_ids()[-1], "production", NOON)
+    site.history.write_bytes(ours + site.history.read_bytes())
     return "is not signed by a key of MODEL_PUBLIC_KEY"
+
+
+def published_by_a_stranger(site: Site) -> str:
+    site.promote(site.publish())
+    folder = site.store.folder(site.store.version_ids()[-1])
+    (folder / "manifest.sig").unlink()
+    ModelStore(site.store.root, signing(new_key())).sign(folder.name)
+    return f"version {folder.name} is not signed by a key of MODEL_PUBLIC_KEY"
 
 
 def away(site: Site) -> str:
@@ -171,10 +249,10 @@ def away(site: Site) -> str:
 
 def without_history(site: Site) -> str:
     site.history.unlink()
-    return "does not continue what was read there before"
+    return "is empty or away"
 
 
-@pytest.mark.parametrize("harm", [damaged, unsigned, away, without_history])
+@pytest.mark.parametrize("harm", [damaged, promoted_by_a_stranger, published_by_a_stranger, away, without_history])
 def test_what_would_be_refused_at_a_start_leaves_the_model_in_hand(site: Site, harm: Callable[[Site], str]) -> None:
     first, expected = site.served, harm(site)
     (because,) = site.looked()
