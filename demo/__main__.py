@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if package in OUR_PACKAGES:
             raise
         reason = (
-            f'{package} is missing; it comes with the extra "demo" (from a checkout: make, or requirements/demo.txt)'
+            f'{package} is missing; it comes with the extra "demo" '
+            "(from a checkout: pip install --require-hashes -r requirements/demo.txt)"
         )
         return _failed(reason, ACT_FIRST)
     except OSError as error:
@@ -173,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         "history",
         help="just the history, as a CSV",
         description="Writes made-up users as the trainer reads them, and beside it their true groups "
-        "(FILE.labels.csv).",
+        "(users.labels.csv beside users.csv).",
     )
     history.add_argument("file", type=Path, metavar="FILE", help="the CSV to write")
     history.add_argument("--noise", action="store_true", help="no groups: each column drawn by itself")

@@ -135,11 +135,13 @@ class ModelStore:
         Raises PlayedBack when it is not the same one any more, but an older state or another one.
         """
         history = self._aliases.read()
+        if seen is not None and history.last is None:
+            raise PlayedBack(f"{self._aliases.path} is empty or away, and had entries before: restore it")
         if seen is not None and not history.continues(seen):
             raise PlayedBack(
-                f"{self._aliases.path} {'is empty or away' if history.last is None else 'is not what it was'}: it has "
-                f"no longer the entry with sequence {seen.sequence} that was read there before; an older state was put "
-                "back, another history, or a copy that is not whole yet: restore the newest one"
+                f"{self._aliases.path} is not what it was: it has no longer the entry with sequence {seen.sequence} "
+                "that was read there before; an older state was put back, another history, or a copy that is not whole "
+                "yet: restore the one that has it, and promote nothing before"
             )
         return history
 
@@ -151,7 +153,13 @@ class ModelStore:
                 f"no version in {self.root} is named {alias!r}: fit one with `segment-trainer fit DATA.csv` and "
                 "name it 'production' with `segment-trainer promote VERSION`"
             )
-        stored = self._load(entry.version, history)
+        try:
+            stored = self._load(entry.version, history)
+        except VersionNotFound as error:
+            raise VersionNotFound(
+                f"version {entry.version}, which is named {alias!r}, is not in {self.root}: restore its folder, or "
+                "promote another version"
+            ) from error
         if stored.segmentation.digest != entry.model_digest:
             raise VersionDamaged(
                 f"version {entry.version} in {self.root} is not the model that was promoted "

@@ -226,7 +226,8 @@ def _missing_extra(error: ModuleNotFoundError) -> Exception:
     extra = "export" if package in {"onnx", "onnxruntime"} else "trainer"
     return ExtraMissing(
         f"this command needs {package}, which the base install does not have: "
-        f'install it with the extra "{extra}" (from a checkout: make, or requirements/{extra}.txt)'
+        f'install it with the extra "{extra}" '
+        f"(from a checkout: pip install --require-hashes -r requirements/{extra}.txt)"
     )
 
 

@@ -25,14 +25,13 @@ _SIGNATURES = {
     Signature.NONE: "none",
 }
 
-_TAKEN_UP = "running workers take it up, unless their MODEL_POLL_S is 0"
-
 
 def list_versions(store: ModelStore) -> None:
     """Print every version, oldest first, one a line, and then those that cannot be read, with the reason."""
     versions, unread = _readable(store)
     if not versions and not unread:
-        print(f"there is no version in {store.root} yet: fit one with `segment-trainer fit DATA.csv`")
+        missing = "version in" if store.root.is_dir() else "model store at"
+        print(f"there is no {missing} {store.root} yet: check --models, or fit with `segment-trainer fit DATA.csv`")
         return
     production, accepted = _production(store), store.accepted_without_structure()
     print_table(
@@ -52,6 +51,8 @@ def list_versions(store: ModelStore) -> None:
             for manifest in versions
         ],
     )
+    if production is not None and production not in store.version_ids():
+        print(f"{production} is in production and not in {store.root}: restore its folder, or promote another version")
     for line in (*unread, *_beginning(store)):
         print(line)
 
@@ -142,7 +143,7 @@ def promote(
     if entry.previous is not None:
         churn = measured or store.known_churn(entry.version, entry.previous)
         said.append("how many users change their segment is not known" if churn is None else churn_in_words(churn))
-    print("; ".join([*said, _TAKEN_UP]))
+    print("; ".join([*said, _who_takes_up(store, entry)]))
 
 
 def sign(store: ModelStore, version: str) -> None:
@@ -157,7 +158,7 @@ def sign(store: ModelStore, version: str) -> None:
 def rollback(store: ModelStore, at: datetime) -> None:
     """Put back what was in production before, and print so; raises PromotionRefused when there is nothing before."""
     entry = store.rollback(PRODUCTION, at)
-    print(f"{_said(entry)} is in production again, before: {entry.previous}; {_TAKEN_UP}")
+    print(f"{_said(entry)} is in production again, before: {entry.previous}; {_who_takes_up(store, entry)}")
 
 
 def prune(store: ModelStore, keep: int) -> None:
@@ -194,6 +195,20 @@ def _beginning(store: ModelStore) -> Iterator[str]:
             f"the history of promotions in {store.root} {beginning}: unless it was begun anew, or keys were changed, "
             "compare aliases.jsonl with a backup"
         )
+
+
+def _who_takes_up(store: ModelStore, entry: AliasEntry) -> str:
+    profile = store.manifest(entry.version).profile
+    try:
+        before = profile if entry.previous is None else store.manifest(entry.previous).profile
+    except ModelError:  # damaged: nobody can tell
+        before = profile
+    if profile == before:
+        return "running workers take it up, unless their MODEL_POLL_S is 0"
+    return (
+        f"it was fitted for profile class {profile.name}, the one before for {before.name}: running workers refuse it, "
+        "start them again with the PROFILE_CLASS that it needs"
+    )
 
 
 def _said(entry: AliasEntry) -> str:

@@ -45,7 +45,12 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        self._log.warning("kafka_client", logger=record.name, message=record.getMessage(), exc_info=error)
+        message = record.getMessage()
+        if "UnstableOffsetCommitError" in message:
+            # Of a transaction that is not over: the client asks again, as it should, and says so as if it had failed.
+            self._log.debug("kafka_client", logger=record.name, message=message)
+        else:
+            self._log.warning("kafka_client", logger=record.name, message=message, exc_info=error)
 
 
 class _Lines:

@@ -68,8 +68,8 @@ def _require_store(folder: Path) -> None:
         folder.stat()
     except FileNotFoundError as error:
         raise ModelError(
-            f"there is no model store at {folder}; check MODELS_DIR, or fit a model there first with "
-            "`segment-trainer fit DATA.csv`"
+            f"there is no model store at {folder}; check MODELS_DIR and that its volume is there, or fit a first model "
+            "with `segment-trainer fit DATA.csv`"
         ) from error
 
 

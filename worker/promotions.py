@@ -12,7 +12,7 @@ from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.roles import profile_fields
 from worker.metrics import Metrics
-from worker.model import ServedModel, model_store
+from worker.model import ServedModel, advice, model_store
 from worker.process import Scoring
 from worker.settings import Settings
 
@@ -21,20 +21,23 @@ _CLOSE_S: Final = 1.0
 _log = structlog.get_logger()
 
 
-def tell_loaded(model: ServedModel, metrics: Metrics) -> None:
-    """Name in the log and in the metrics what is served from now on."""
+def tell_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before: str | None = None) -> None:
+    """Name in the log and in the metrics what is served from now on, and what was before."""
     segmentation = model.stored.segmentation
     fields = [field.name for field in profile_fields(model.profile_class)]
     metrics.model_loaded(model.version, segmentation.digest, segmentation.names, fields)
     _log.info(
         "model_loaded",
         version=model.version,
+        before=before,
         segments=segmentation.k,
         verdict=model.stored.manifest.verdict,
         signature="verified" if model.signatures is Signature.VERIFIED else "not checked",
         # The least that MODEL_MIN_SEQUENCE may ask for from now on; none where nothing is signed.
         sequence=model.stored.sequence,
     )
+    for line in advice(model, settings):
+        _log.warning("signatures_not_checked", finding=line)
 
 
 class PromotionWatch:
@@ -78,8 +81,9 @@ class PromotionWatch:
         try:
             model = self._named()
             if model is not self._model:
-                self._model, self._scoring = model, replace(self._scoring, model=model.stored)
-                tell_loaded(model, self._metrics)
+                before, self._model = self._model.version, model
+                self._scoring = replace(self._scoring, model=model.stored)
+                tell_loaded(model, self._settings, self._metrics, before)
             elif self._refused_for:
                 _log.info("promotions_followed_again")
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the one in hand is right
@@ -97,12 +101,13 @@ class PromotionWatch:
             self._followed = None
             history = store.history_after(self._seen)
             self._seen = history.last
-            entry, stored = history.current(self._settings.model_alias), self._model.stored
+            entry, model, stored = history.current(self._settings.model_alias), self._model, self._model.stored
             if entry is None or (entry.version, entry.model_digest) != (stored.manifest.id, stored.segmentation.digest):
                 stored = store.load_named(self._settings.model_alias, history)
-        stored.manifest.check_profile(self._model.profile_class)
+                model = replace(model, stored=stored, signatures=store.signatures())
+        stored.manifest.check_profile(model.profile_class)
         self._followed = digest
-        return self._model if stored is self._model.stored else replace(self._model, stored=stored)
+        return model
 
     def _refuse(self, error: Exception) -> None:
         if repr(error) == self._refused_for:

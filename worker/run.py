@@ -23,7 +23,7 @@ from worker.kafka_cluster import Cluster, ListenerProbe
 from worker.kafka_io import LOOK_AGAIN_S, open_transport
 from worker.logs import configure_logs
 from worker.metrics import Metrics
-from worker.model import ServedModel, advice, load_model
+from worker.model import ServedModel, load_model
 from worker.observer import LoopObserver
 from worker.probes import serve_probes
 from worker.process import Scoring
@@ -75,9 +75,7 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
     for given, meant in misspelt_settings():
         _log.warning("unknown_setting", given=given, meant=meant)
     model = load_model(settings)
-    tell_loaded(model, metrics)
-    for line in advice(model, settings):
-        _log.warning("signatures_not_checked", finding=line)
+    tell_loaded(model, settings, metrics)
     return model
 
 
@@ -102,7 +100,7 @@ def _work(
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         observer = LoopObserver(metrics, also_committed=guard.committed)
         health.running(transport.progress, lambda: transport.joined)
-        _log.info("started", group=settings.worker_group_id, topics=settings.topics)
+        _log.info("started", group=settings.worker_group_id, topics=settings.topics, model_poll_s=settings.model_poll_s)
 
         def process(records: Sequence[Record]) -> Outcome:
             outcome = promotions.scoring.process(records, datetime.now(UTC))

@@ -65,7 +65,7 @@ def test_a_command_without_its_packages_says_what_to_install(
 
     assert capsys.readouterr().err == (
         f'segment-demo: {package} is missing; it comes with the extra "demo" '
-        "(from a checkout: make, or requirements/demo.txt)\n"
+        "(from a checkout: pip install --require-hashes -r requirements/demo.txt)\n"
     )
 
 

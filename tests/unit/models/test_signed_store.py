@@ -319,7 +319,7 @@ def test_a_version_that_is_a_link_to_a_folder_is_none(store: ModelStore, root: P
     folder = newest(root).rename(tmp_path / newest(root).name)
     (root / "versions" / folder.name).symlink_to(folder)
     assert folder.name not in store.version_ids()
-    with pytest.raises(ModelError, match=f"there is no version {folder.name}"):
+    with pytest.raises(ModelError, match=f"version {folder.name}, which is named 'production', is not in .*: restore"):
         store.load_alias("production")
 
 

@@ -314,7 +314,7 @@ def test_list_show_and_history_print_json_for_machines(here: Path, run: Run, ids
 def test_an_empty_store_is_no_error_to_look_at(run: Run) -> None:
     assert run("list")[:2] == (
         0,
-        "there is no version in model-store yet: fit one with `segment-trainer fit DATA.csv`\n",
+        "there is no model store at model-store yet: check --models, or fit with `segment-trainer fit DATA.csv`\n",
     )
     assert run("history")[0] == 0
     assert run("list", "--json")[:2] == (0, "[]\n")

@@ -68,6 +68,19 @@ def test_a_damaged_version_is_listed_with_the_reason_and_the_others_as_ever(stor
     assert run("prune", "--keep", 2)[1] == "0 removed, 2 kept\n"
 
 
+def test_a_list_tells_that_what_is_in_production_is_not_there(store: ModelStore, run: Run) -> None:
+    first, second = version(store, 1), version(store, 2)
+    run("promote", second.id)
+    store.folder(second.id).rename("elsewhere")
+    status, output, _ = run("list")
+    _, other, missing = output.splitlines()
+    assert (status, other.startswith(first.id)) == (0, True)
+    assert (
+        missing
+        == f"{second.id} is in production and not in model-store: restore its folder, or promote another version"
+    )
+
+
 # --- promote ---------------------------------------------------------------------------------------------------------
 
 
@@ -82,6 +95,20 @@ def test_promote_says_how_many_users_change_their_segment(store: ModelStore, run
         f"{first.id}; running workers take it up, unless their MODEL_POLL_S is 0\n"
     )
     assert "how many users change their segment is not known" in run("promote", first.id)[1]
+
+
+def test_a_version_of_another_profile_class_is_promoted_with_a_word_on_who_refuses_it(
+    store: ModelStore, run: Run
+) -> None:
+    first = version(store, 1)
+    other = first.profile.model_copy(update={"name": "Shopper", "schema_digest": "0" * 64})
+    second = version(store, 2, profile=other)
+    run("promote", first.id)
+    assert run("promote", second.id)[1].endswith(
+        "it was fitted for profile class Shopper, the one before for UserProfile: running workers refuse it, start "
+        "them again with the PROFILE_CLASS that it needs\n"
+    )
+    assert "the one before for Shopper" in run("rollback")[1]
 
 
 def test_too_high_a_churn_is_refused_and_nothing_changes(store: ModelStore, run: Run) -> None:

@@ -89,7 +89,7 @@ def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) 
     assert site.shown() == ([second], 0)
     (loaded,) = logs
     assert (loaded["event"], loaded["version"], loaded["sequence"]) == ("model_loaded", second, 2)
-    assert loaded["signature"] == "verified"
+    assert (loaded["signature"], loaded["before"]) == ("verified", first)
 
     site.store.rollback("production", NOON)
     assert site.looked() == []
@@ -242,6 +242,12 @@ def published_by_a_stranger(site: Site) -> str:
     return f"version {folder.name} is not signed by a key of MODEL_PUBLIC_KEY"
 
 
+def without_the_version(site: Site) -> str:
+    site.promote(site.publish())
+    shutil.rmtree(site.store.folder(site.store.version_ids()[-1]))
+    return "which is named 'production', is not in"
+
+
 def away(site: Site) -> str:
     site.store.root.rename(site.store.root.with_name("away"))
     return "there is no model store at"
@@ -252,13 +258,31 @@ def without_history(site: Site) -> str:
     return "is empty or away"
 
 
-@pytest.mark.parametrize("harm", [damaged, promoted_by_a_stranger, published_by_a_stranger, away, without_history])
+@pytest.mark.parametrize(
+    "harm", [damaged, promoted_by_a_stranger, published_by_a_stranger, without_the_version, away, without_history]
+)
 def test_what_would_be_refused_at_a_start_leaves_the_model_in_hand(site: Site, harm: Callable[[Site], str]) -> None:
     first, expected = site.served, harm(site)
     (because,) = site.looked()
     assert expected in because
+    assert "fit one" not in because, "that would begin another history"
     assert site.served == first
     assert site.shown()[1] == 1
+
+
+def test_a_store_that_becomes_signed_is_followed_with_a_warning_where_nothing_checks_it(tmp_path: Path) -> None:
+    key = new_key()
+    store = ModelStore(tmp_path / "store")
+    store.promote(published(store).id, "production", NOON)
+    site = watching(store, key, Settings(models_dir=store.root))
+    second = site.publish()
+    signed = ModelStore(store.root, signing(key))
+    signed.sign(second)
+    signed.promote(second, "production", NOON)
+    with capture_logs() as logs:
+        site.watch.look()
+    assert [entry["event"] for entry in logs] == ["model_loaded", "signatures_not_checked"]
+    assert site.served == second
 
 
 def test_a_version_for_another_profile_class_leaves_the_model_in_hand(site: Site) -> None:
