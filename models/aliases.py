@@ -131,14 +131,28 @@ class AliasFile:
     least_sequence: int
     """With trusted keys: a history that ends below is an old one."""
 
-    def read(self) -> AliasHistory:
-        """The history; where keys are trusted, the part that they have signed, and no other byte of it is parsed.
+    def content(self) -> bytes:
+        """The bytes of the file, none where there is none; raises ModelError for what is no such file."""
+        try:
+            return files.read(self.path, _FILE_MAX_BYTES)
+        except FileNotFoundError:
+            return b""
+        except PermissionError:  # a matter of the whole store, which whoever opened it can name
+            raise
+        except OSError as error:
+            raise ModelError(
+                f"{self.path} cannot be read ({error.strerror}): see what it is, and restore it from a backup"
+            ) from error
+
+    def read(self, content: bytes | None = None) -> AliasHistory:
+        """The history that these bytes of the file hold, by default as it is now; where keys are trusted, the part that
+        they have signed, and no other byte of it is parsed.
 
         Raises NotSigned where there is a history and nothing of it is signed, or a line is not after one that is;
         PlayedBack for entries that are missing, repeated or in another order, or a history that ends below the least
         sequence; ModelError for a file that is damaged.
         """
-        history = self.to_continue()
+        history = self._history(self.content() if content is None else content)
         if history.distrusted and not history.entries:
             raise NotSigned(
                 f"{self.path} holds {history.distrusted} entries, none of them signed by a key of MODEL_PUBLIC_KEY: "
@@ -146,16 +160,12 @@ class AliasFile:
             )
         return history
 
-    def digest(self) -> str | None:
-        """The SHA-256 of the file as it is; None where there is none. Raises OSError."""
-        try:
-            return files.digest(self.path, _FILE_MAX_BYTES)
-        except FileNotFoundError:
-            return None
-
     def to_continue(self) -> AliasHistory:
         """The history as `read` gives it; one of which nothing is signed is as good as none."""
-        lines = self._lines()
+        return self._history(self.content())
+
+    def _history(self, content: bytes) -> AliasHistory:
+        lines = self._lines(content)
         if self.trusted is None:
             return AliasHistory(tuple(self._parsed(_split(line)[0]) for line in lines))
         history = self._signed(lines, self.trusted)
@@ -169,7 +179,7 @@ class AliasFile:
 
     def append(self, entry: AliasEntry, key: SigningKey | None) -> AliasEntry:
         """Put an entry into force, signed where there is a key, and return it with its sequence number."""
-        lines = self._lines()
+        lines = self._lines(self.content())
         if len(lines) >= _MOST_LINES:
             raise PromotionRefused(
                 f"{self.path} has {len(lines):,} entries, as many as are read: move it away and promote a version"
@@ -212,17 +222,7 @@ class AliasFile:
             entries.append(entry)
         return AliasHistory(tuple(entries), distrusted)
 
-    def _lines(self) -> list[bytes]:
-        try:
-            content = files.read(self.path, _FILE_MAX_BYTES)
-        except FileNotFoundError:
-            return []
-        except PermissionError:  # a matter of the whole store, which whoever opened it can name
-            raise
-        except OSError as error:
-            raise ModelError(
-                f"{self.path} cannot be read ({error.strerror}): see what it is, and restore it from a backup"
-            ) from error
+    def _lines(self, content: bytes) -> list[bytes]:
         # What follows the last line's end was cut off by a crash while it was written: it never came into force.
         # Counted before they are taken apart: an empty line is one byte here, and sixty as a value.
         too_many = content.count(b"\n") > _MOST_LINES

@@ -51,11 +51,11 @@ def keyring(public: str | None, signing: str | None, least_sequence: int, store:
     """The keys that MODEL_PUBLIC_KEY, MODEL_SIGNING_KEY and MODEL_MIN_SEQUENCE give for a store.
 
     A signing key trusts itself where no public key is given. Raises KeyUnusable for keys that cannot be read, that do
-    not belong together, or where the private one lies in the store.
+    not belong together, or that lie in the store.
     """
     signs = None if signing is None else signing_key(signing, store)
     own = None if signs is None else signs.public
-    trusted = own if public is None else public_keys(public)
+    trusted = own if public is None else public_keys(public, store)
     if trusted is None:
         if least_sequence:
             raise KeyUnusable(

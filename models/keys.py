@@ -74,13 +74,14 @@ class SigningKey:
         return ONE_LINE + b64encode(raw).decode()
 
 
-def public_keys(given: str) -> PublicKeys:
+def public_keys(given: str, store: Path) -> PublicKeys:
     """The keys that MODEL_PUBLIC_KEY gives: PEM text, or a list of `ed25519:…` and paths, separated by commas.
 
-    Raises KeyUnusable, which repeats nothing of what was given: it may be a secret that landed there by mistake.
+    Raises KeyUnusable, also for a file in the store. It repeats nothing of what was given: it may be a secret that
+    landed there by mistake.
     """
     items = [given] if _PEM.search(given) else [item.strip() for item in given.split(",") if item.strip()]
-    keys = [key for item in items for key in _public_keys(item)]
+    keys = [key for item in items for key in _public_keys(item, store)]
     if not keys:
         raise KeyUnusable("MODEL_PUBLIC_KEY holds no key: give what `segment-trainer keygen` printed")
     return PublicKeys(tuple(keys))
@@ -129,17 +130,31 @@ def write_key_pair(path: Path, public_path: Path) -> SigningKey:
 
 def refuse_in_store(path: Path, store: Path) -> None:
     """Raise KeyUnusable where a private key would lie in the store: whoever takes the models would have it too."""
-    if path.resolve().is_relative_to(store.resolve()):
+    if _is_in(store, path):
         raise KeyUnusable(
             f"the private key must not lie in the model store {store}, where whoever may write models could sign them: "
             "keep it elsewhere"
         )
 
 
-def _public_keys(item: str) -> list[Ed25519PublicKey]:
+def _is_in(store: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(store.resolve())
+    except (OSError, ValueError):  # no path at all; whoever reads it says so
+        return False
+
+
+def _public_keys(item: str, store: Path) -> list[Ed25519PublicKey]:
     if item.startswith(ONE_LINE):
         return [_from_one_line(item.removeprefix(ONE_LINE))]
-    text = item if _PEM.search(item) else _text(item, "MODEL_PUBLIC_KEY")
+    text = item
+    if not _PEM.search(item):
+        if _is_in(store, Path(item)):
+            raise KeyUnusable(
+                f"MODEL_PUBLIC_KEY names a file in the model store {store}, where whoever may write models could add a "
+                "key of theirs: keep it elsewhere, or give it as ed25519:…"
+            )
+        text = _text(item, "MODEL_PUBLIC_KEY")
     blocks = [*_PEM.finditer(text)]
     if not blocks:
         raise KeyUnusable("MODEL_PUBLIC_KEY names a file that holds no key in PEM: give the .pub file of keygen")

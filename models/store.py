@@ -125,16 +125,16 @@ class ModelStore:
         """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""
         return self.load_named(alias, self._aliases.read())
 
-    def history_digest(self) -> str | None:
-        """What tells two states of the history of the aliases apart, unread; None where there is none."""
-        return self._aliases.digest()
+    def history_content(self) -> bytes:
+        """The history of the aliases as it lies there, unread, for `history_after`; none where there is none."""
+        return self._aliases.content()
 
-    def history_after(self, seen: AliasEntry | None) -> AliasHistory:
-        """The history of the aliases, where it ended with `seen` when it was read before.
+    def history_after(self, seen: AliasEntry | None, content: bytes) -> AliasHistory:
+        """What this content says, where the history ended with `seen` when it was read before.
 
         Raises PlayedBack when it is not the same one any more, but an older state or another one.
         """
-        history = self._aliases.read()
+        history = self._aliases.read(content)
         if seen is not None and history.last is None:
             raise PlayedBack(f"{self._aliases.path} is empty or away, and had entries before: restore it")
         if seen is not None and not history.continues(seen):

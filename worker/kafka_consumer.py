@@ -110,6 +110,10 @@ class GroupReader:
         """Whether this process is a member of the group; from any thread."""
         return self.membership() is not None
 
+    def forget_positions(self) -> None:
+        """Have the next poll go back to the committed offsets, whoever this worker is in its group by then."""
+        self._positioned_under = None
+
     def poll(self, max_events: int) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 

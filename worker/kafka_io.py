@@ -75,9 +75,12 @@ class KafkaTransport:
         try:
             self._reader.positions.rewind()
         except NowhereToBegin as error:
-            # Otherwise the next poll makes this process a member again, and goes back then.
             if self._reader.settled_membership() is not None:
                 self._begin(error.out_of_range)
+            else:
+                # The next poll makes this process a member again, and goes back then; even as the same one as before,
+                # which a stable group calls whoever joins it again.
+                self._reader.forget_positions()
 
     def close(self) -> None:
         """Leave the group and release everything; bounded in time, and fine to call twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 import threading
@@ -81,4 +82,7 @@ def _frames_only(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 def _as_json(_logger: object, _method: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
-    return orjson.dumps(first | dict(event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(first | dict(event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # a name of a file that is no text
+        return json.dumps(first | dict(event), default=str)

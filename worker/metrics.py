@@ -117,7 +117,7 @@ class Metrics:
         )
         self._store_looked_at = Gauge(
             "segment_worker_model_store_timestamp_seconds",
-            "When the worker last found out what the model store says, in seconds since 1970; 0 before the first time.",
+            "When the worker last found out what the model store says, in seconds since 1970; 0 if it never looks.",
             registry=registry,
         )
         self._at_reject_limit = Gauge(

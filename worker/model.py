@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models.errors import ModelError
-from models.keyring import keyring
+from models.keyring import Keyring, keyring
 from models.store import ModelStore, StoredModel
 from models.version_folder import Signature
 from schemas.roles import load_profile_class
@@ -23,6 +23,8 @@ class ServedModel:
 
     stored: StoredModel
     profile_class: type[BaseModel]
+    keys: Keyring
+    """As they were at the start: another key takes another start."""
     signatures: Signature
     """Of the store: whether they were checked, and if not, whether there are any."""
 
@@ -39,20 +41,17 @@ def load_model(settings: Settings) -> ServedModel:
     the owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
-    with model_store(settings) as store:
+    keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
+    with model_store(settings, keys) as store:
         stored = store.load_alias(settings.model_alias)
         signatures = store.signatures()
     stored.manifest.check_profile(profile_class)
-    return ServedModel(stored, profile_class, signatures)
+    return ServedModel(stored, profile_class, keys, signatures)
 
 
 @contextmanager
-def model_store(settings: Settings) -> Iterator[ModelStore]:
-    """MODELS_DIR with the keys as they are now.
-
-    Raises ModelError when it is not there, or cannot be read while it is in use; KeyUnusable.
-    """
-    keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
+def model_store(settings: Settings, keys: Keyring) -> Iterator[ModelStore]:
+    """MODELS_DIR; raises ModelError when it is not there, or cannot be read while it is in use."""
     try:
         _require_store(settings.models_dir)
         yield ModelStore(settings.models_dir, keys)

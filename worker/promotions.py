@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
 import structlog
 
-from models.errors import ModelError
+from models.errors import AliasNotFound, ModelError
 from models.version_folder import Signature
 from schemas.roles import profile_fields
 from worker.metrics import Metrics
@@ -55,7 +56,7 @@ class PromotionWatch:
         self._metrics = metrics
         # Of the history, whether or not what it says could be loaded: an older state stays an older state.
         self._seen = model.stored.seen
-        self._followed: str | None = None
+        self._followed: bytes | None = None
         self._refused_for = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="promotions", daemon=True)
@@ -68,6 +69,8 @@ class PromotionWatch:
     def start(self) -> None:
         """Look from now on, at intervals; not at all where MODEL_POLL_S is 0."""
         if self._settings.model_poll_s:
+            # The start was the first look.
+            self._metrics.store_looked_at(refused=False)
             self._thread.start()
 
     def close(self) -> None:
@@ -94,15 +97,20 @@ class PromotionWatch:
 
     def _named(self) -> ServedModel:
         """The model that the alias names now, checked as at a start; the one in hand where it is that."""
-        with model_store(self._settings) as store:
-            digest = store.history_digest()
-            if digest is not None and digest == self._followed:
+        with model_store(self._settings, self._model.keys) as store:
+            content = store.history_content()
+            digest = sha256(content).digest()
+            if digest == self._followed:
                 return self._model  # without a second look at each signature
             self._followed = None
-            history = store.history_after(self._seen)
+            history = store.history_after(self._seen, content)
             self._seen = history.last
             entry, model, stored = history.current(self._settings.model_alias), self._model, self._model.stored
-            if entry is None or (entry.version, entry.model_digest) != (stored.manifest.id, stored.segmentation.digest):
+            if entry is None:
+                raise AliasNotFound(
+                    f"{store.root} names no version {self._settings.model_alias!r} any more: restore aliases.jsonl"
+                )
+            if (entry.version, entry.model_digest) != (stored.manifest.id, stored.segmentation.digest):
                 stored = store.load_named(self._settings.model_alias, history)
                 model = replace(model, stored=stored, signatures=store.signatures())
         stored.manifest.check_profile(model.profile_class)

@@ -309,6 +309,16 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
     assert kafka.values(kafka.output) == []
 
 
+def test_a_reader_that_forgets_its_positions_goes_back_to_the_committed_offsets(kafka: KafkaWorld) -> None:
+    kafka.send(b"a", b"b", partition=0)
+    worker = kafka.open(worker_batch_max_events=1)
+    work_off(worker, 1)
+    (lost,) = next_batch(worker).records
+    worker._reader.forget_positions()
+    (again,) = next_batch(worker).records
+    assert (lost.offset, again.offset) == (1, 1)
+
+
 def test_batches_too_slow_for_the_poll_interval_become_smaller_until_they_get_through(kafka: KafkaWorld) -> None:
     kafka.send(*(b"%d" % n for n in range(75)), partition=0)
     worker = kafka.open(worker_max_poll_interval_ms=1_500)

@@ -52,7 +52,7 @@ def test_public_keys_are_given_in_one_line_as_pem_or_as_a_file_and_several_at_on
         (str(path), [one, two]),
         (f"{tmp_path / 'linked.pub'}, {three.one_line},", [one, two, three]),
     ):
-        assert public_keys(given).keys == tuple(key.key.public_key() for key in expected)
+        assert public_keys(given, STORE).keys == tuple(key.key.public_key() for key in expected)
 
 
 def test_a_private_key_is_given_as_a_file_or_as_pem(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ OTHER_KIND = generate_private_key(SECP256R1())
 )
 def test_a_public_key_that_is_none_is_refused_and_not_repeated(given: str, reason: str) -> None:
     with pytest.raises(KeyUnusable, match=f"^MODEL_PUBLIC_KEY.* {reason}") as refused:
-        public_keys(given)
+        public_keys(given, STORE)
     assert len(given) < 10 or given not in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -122,7 +122,7 @@ def test_a_file_without_a_key_or_of_other_bytes_is_refused(tmp_path: Path) -> No
     for content, reason in ((b"hello", "no key in PEM"), (b"\xff", "it is no text"), (b"x" * 70_000, "at most")):
         path.write_bytes(content)
         with pytest.raises(KeyUnusable, match=reason):
-            public_keys(str(path))
+            public_keys(str(path), STORE)
 
 
 def test_a_private_key_in_the_store_is_refused_however_it_is_named(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_pair_is_written_for_its_owner_only_and_over_nothing(tmp_path: Path) -
     key = write_key_pair(path, public_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert signing_key(str(path), STORE).one_line == key.one_line
-    assert public_keys(str(public_path)).keys == key.public.keys
+    assert public_keys(str(public_path), STORE).keys == key.public.keys
     before = path.read_bytes(), public_path.read_bytes()
     with pytest.raises(FileExistsError):
         write_key_pair(path, public_path)
@@ -177,6 +177,17 @@ def test_keys_that_do_not_belong_together_are_refused() -> None:
         keyring(None, None, 1, STORE)
     with pytest.raises(KeyUnusable, match="MODEL_SIGNING_KEY is missing"):
         keyring(mine.one_line, None, 0, STORE).require_signing()
+
+
+def test_a_public_key_in_the_store_is_refused_since_others_could_add_theirs(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    write_key_pair(tmp_path / "model.key", store / "model.key.pub")
+    (tmp_path / "link.pub").symlink_to(store / "model.key.pub")
+    for given in ("store/model.key.pub", "link.pub"):
+        with pytest.raises(KeyUnusable, match="MODEL_PUBLIC_KEY names a file in the model store"):
+            keyring(f"{new_key().one_line},{tmp_path / given}", None, 0, store)
+    assert keyring(str((store / "model.key.pub").rename(tmp_path / "out.pub")), None, 0, store).trusted is not None
 
 
 def test_no_text_form_of_a_key_shows_it() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ def test_kafka_pythons_warnings_and_errors_come_along_as_warnings() -> None:
     (line,) = lines(stream)
     assert (line["event"], line["level"]) == ("kafka_client", "warning")
     assert (line["logger"], line["message"]) == ("kafka.net", "lost node 1")
+
+
+def test_a_name_that_is_no_text_does_not_keep_a_line_from_being_written() -> None:
+    stream = io.StringIO()
+    configure_logs(stream, "info")
+    structlog.get_logger().info("lost", path=os.fsdecode(b"/srv/caf\xe9"))
+    (line,) = lines(stream)
+    assert os.fsencode(line["path"]) == b"/srv/caf\xe9"
 
 
 def test_what_the_client_asks_for_again_as_it_should_is_no_warning() -> None:

@@ -2,11 +2,13 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
@@ -19,7 +21,7 @@ from tests.unit.signed import NOON, new_key, published, signed_store, signing
 from tests.unit.worker.test_process import SCORING
 from worker.metrics import Metrics
 from worker.model import load_model
-from worker.promotions import PromotionWatch
+from worker.promotions import PromotionWatch, tell_loaded
 from worker.settings import Settings
 
 
@@ -52,6 +54,12 @@ class Site:
     @property
     def served(self) -> str:
         return self.watch.scoring.model.manifest.id
+
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels."""
+        families = text_string_to_metric_families(self.metrics.expose(live=True, ready=True).decode())
+        (value,) = (sample.value for family in families for sample in family.samples if sample.name == name)
+        return value
 
     def shown(self) -> tuple[list[str], float]:
         """The versions that the metrics name, and whether they say that one was refused."""
@@ -160,7 +168,7 @@ def test_what_was_seen_stays_seen_when_it_could_not_be_loaded(site: Site) -> Non
 
 
 def test_a_history_that_has_not_changed_is_not_checked_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(_: AliasFile) -> AliasHistory:
+    def read(_: AliasFile, _content: bytes) -> AliasHistory:
         raise AssertionError
 
     assert site.looked() == []
@@ -210,6 +218,35 @@ def test_it_looks_by_itself_until_it_is_closed(site: Site) -> None:
     assert looking.served == second
 
 
+def test_the_metrics_say_when_it_last_found_out_what_the_store_says(site: Site) -> None:
+    name = "segment_worker_model_store_timestamp_seconds"
+    assert site.metric(name) == 0
+    before = time.time()
+    assert site.looked() == []
+    assert before <= site.metric(name) <= time.time()
+    started = watching(site.store, site.key, site.settings)
+    started.watch.start()
+    assert started.metric(name) >= before, "the start was a look"
+    started.watch.close()
+
+
+def test_no_scrape_is_without_a_model(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = site.served, site.publish()
+    seen: list[list[str]] = []
+    remove = Gauge.remove
+
+    def removing(gauge: Gauge, *labels: str) -> None:
+        seen.append(site.shown()[0])
+        remove(gauge, *labels)
+
+    tell_loaded(load_model(site.settings), site.settings, site.metrics)
+    monkeypatch.setattr(Gauge, "remove", removing)
+    site.promote(second)
+    assert site.looked() == []
+    assert [sorted(each) for each in seen] == [sorted([first, second])]
+    assert site.shown()[0] == [second]
+
+
 def test_it_does_not_look_where_that_is_not_wanted(site: Site) -> None:
     never = watching(site.store, site.key, site.settings.model_copy(update={"model_poll_s": 0.0}))
     never.watch.start()
@@ -248,6 +285,19 @@ def without_the_version(site: Site) -> str:
     return "which is named 'production', is not in"
 
 
+def only_another_alias(site: Site) -> str:
+    site.store.promote(site.publish(), "canary", NOON)
+    assert site.looked() == []
+    site.history.write_bytes(site.history.read_bytes().splitlines(keepends=True)[-1])
+    return "names no version 'production' any more: restore aliases.jsonl"
+
+
+def a_link(site: Site) -> str:
+    site.history.rename(site.store.root / "elsewhere").replace(site.store.root.with_name("history"))
+    site.history.symlink_to(site.store.root.with_name("history"))
+    return "aliases.jsonl cannot be read (it is a link): see what it is"
+
+
 def away(site: Site) -> str:
     site.store.root.rename(site.store.root.with_name("away"))
     return "there is no model store at"
@@ -259,7 +309,17 @@ def without_history(site: Site) -> str:
 
 
 @pytest.mark.parametrize(
-    "harm", [damaged, promoted_by_a_stranger, published_by_a_stranger, without_the_version, away, without_history]
+    "harm",
+    [
+        damaged,
+        promoted_by_a_stranger,
+        published_by_a_stranger,
+        without_the_version,
+        only_another_alias,
+        a_link,
+        away,
+        without_history,
+    ],
 )
 def test_what_would_be_refused_at_a_start_leaves_the_model_in_hand(site: Site, harm: Callable[[Site], str]) -> None:
     first, expected = site.served, harm(site)
