@@ -284,9 +284,7 @@ def refused(site: WorkerSite, *arguments: str, status: int = 2, **changed: str) 
 
 def test_a_start_without_a_model_is_refused(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
     line = refused(bare_site(broker, programs, tmp_path))
-    assert (
-        "model-store; check MODELS_DIR and that its volume is there, or fit a first model with `segment-trainer" in line
-    )
+    assert "model-store; check MODELS_DIR and that its volume is there, or fit a first model with `segment-t" in line
 
 
 def test_a_start_with_a_damaged_model_is_refused(site: WorkerSite) -> None:
