@@ -179,7 +179,8 @@ class AliasFile:
 
     def append(self, entry: AliasEntry, key: SigningKey | None) -> AliasEntry:
         """Put an entry into force, signed where there is a key, and return it with its sequence number."""
-        lines = self._lines(self.content())
+        content = self.content()
+        lines = self._lines(content)
         if len(lines) >= _MOST_LINES:
             raise PromotionRefused(
                 f"{self.path} has {len(lines):,} entries, as many as are read: move it away and promote a version"
@@ -193,7 +194,7 @@ class AliasFile:
                 )
             self._write(entry.model_dump_json(exclude={"sequence"}).encode())
             return entry
-        last = self.to_continue().sequence
+        last = self._history(content).sequence
         signed = entry.model_copy(update={"sequence": (self.least_sequence if last is None else last) + 1})
         body = signed.model_dump_json().encode()
         signature = key.sign(Purpose.ALIAS_ENTRY, body)
