@@ -51,8 +51,6 @@ def list_versions(store: ModelStore) -> None:
             for manifest in versions
         ],
     )
-    if production is not None and production not in store.version_ids():
-        print(f"{production} is in production and not in {store.root}: restore its folder, or promote another version")
     for line in (*unread, *_beginning(store)):
         print(line)
 
@@ -170,7 +168,7 @@ def prune(store: ModelStore, keep: int) -> None:
 
 
 def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
-    """The manifests of all versions, oldest first, and a line for each that cannot be read."""
+    """The manifests of all versions, oldest first, and a line for each that cannot be read or is not there."""
     versions, unread = list[Manifest](), list[str]()
     for version in store.version_ids():
         try:
@@ -179,6 +177,11 @@ def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
             unread.append(f"not signed: {error}")
         except ModelError as error:
             unread.append(f"damaged: {error}")
+    production = _production(store)
+    if production is not None and production not in store.version_ids():
+        unread.append(
+            f"{production} is in production and not in {store.root}: restore its folder, or promote another version"
+        )
     return versions, unread
 
 

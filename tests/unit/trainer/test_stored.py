@@ -79,6 +79,7 @@ def test_a_list_tells_that_what_is_in_production_is_not_there(store: ModelStore,
         missing
         == f"{second.id} is in production and not in model-store: restore its folder, or promote another version"
     )
+    assert run("list", "--json")[2] == f"{missing}\n"
 
 
 # --- promote ---------------------------------------------------------------------------------------------------------
