@@ -65,9 +65,8 @@ class Site:
         """The versions that the metrics name, and whether they say that one was refused."""
         families = text_string_to_metric_families(self.metrics.expose(live=True, ready=True).decode())
         samples = [sample for family in families for sample in family.samples]
-        (refused,) = (sample.value for sample in samples if sample.name == "segment_worker_promotion_refused")
         models = [sample for sample in samples if sample.name == "segment_worker_model_info"]
-        return [sample.labels["version"] for sample in models], refused
+        return [sample.labels["version"] for sample in models], self.metric("segment_worker_promotion_refused")
 
 
 @pytest.fixture
