@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from schemas import UserProfile
-from trainer.fit import FitOptions, fit
 from trainer.fitting.columns import ColumnRule
-from trainer.following.succession import NOTHING_BEFORE
-from trainer.progress import Silence
-from trainer.reading.history import read_history
+from trainer.history.history import read_history
+from trainer.lineage.succession import NOTHING_BEFORE
+from trainer.pipeline import FitOptions, fit
+from trainer.text.progress import Silence
 
 BATCHES = (1, 50, 500, 2_000)
 CALLS_S = 0.01

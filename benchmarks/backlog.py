@@ -21,11 +21,11 @@ from pathlib import Path
 from kafka import KafkaProducer
 
 from benchmarks.place import worker_environment, write_model
-from demo.broker import running_broker
-from demo.cluster import Cluster
 from demo.events import emitted
+from demo.kafka.broker import running_broker
+from demo.kafka.client import Cluster
+from demo.kafka.processes import GuardedProcess
 from demo.population import Population
-from demo.processes import GuardedProcess
 
 PARTITIONS = 4
 DISTINCT_EVENTS = 2_000

@@ -24,12 +24,12 @@ from models.manifest import Manifest, Verdict
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.roles import Kind, profile_fields
-from trainer.fit import FitOptions
+from trainer.commands.fit import BadRows, fit_history
 from trainer.fitting.columns import ColumnRule
-from trainer.following.lineage import columns_needed, overlap, stable_numbers
-from trainer.learning import BadRows, fit_history
-from trainer.progress import Silence
-from trainer.reading.history import read_history
+from trainer.history.history import read_history
+from trainer.lineage.lineage import columns_needed, overlap, stable_numbers
+from trainer.pipeline import FitOptions
+from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -31,15 +31,15 @@ from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import Kind, ProfileField, profile_fields
 from trainer.findings import Judgement
-from trainer.fitting.choose import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
+from trainer.fitting.choose_k import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
 from trainer.fitting.columns import ColumnRule, choose_columns
-from trainer.fitting.features import Learned, encoder, learn_labels, learn_number
+from trainer.fitting.encoders import Learned, encoder, learn_labels, learn_number
 from trainer.fitting.relations import related, relations
 from trainer.fitting.sample import JUDGED_ROWS, Sample
 from trainer.fitting.scikit import Labels, one_thread
+from trainer.history.history import read_history
 from trainer.judging.judge import CLEAR_EFFECT, WEAK_EFFECT, judge
-from trainer.progress import Silence, Watcher, watched
-from trainer.reading.history import read_history
+from trainer.text.progress import Silence, Watcher, watched
 
 USERS = 1_000
 POWER_SEEDS = 10

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import OffsetAndMetadata
 
-from worker.kafka_producer import BATCH_BYTES, LINGER_MS
-from worker.model import load_model
-from worker.process import Scoring
-from worker.records import Record
+from worker.kafka.producer import BATCH_BYTES, LINGER_MS
+from worker.served_model import load_model
 from worker.settings import load_settings
+from worker.stream.processor import Scoring
+from worker.stream.records import Record
 
 
 def main() -> None:

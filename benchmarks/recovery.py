@@ -24,9 +24,9 @@ from typing import Any
 import orjson
 
 from benchmarks.place import worker_environment, write_model
-from demo.broker import running_broker
-from demo.cluster import Cluster, Reader
-from demo.processes import GuardedProcess
+from demo.kafka.broker import running_broker
+from demo.kafka.client import Cluster, Reader
+from demo.kafka.processes import GuardedProcess
 
 PARTITIONS = 4
 TOPICS = ("user-activity", "user-segments", "user-activity-rejected")

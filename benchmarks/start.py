@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from benchmarks.place import worker_environment, write_model
-from demo.broker import running_broker
-from demo.cluster import Cluster
-from demo.processes import GuardedProcess
+from demo.kafka.broker import running_broker
+from demo.kafka.client import Cluster
+from demo.kafka.processes import GuardedProcess
 
 TOPICS = ("user-activity", "user-segments", "user-activity-rejected")
 LOOK_EVERY_S = 0.005

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.place import run, worker_environment, write_model
-from demo.broker import running_broker
-from demo.cluster import Cluster
-from demo.processes import GuardedProcess
+from demo.kafka.broker import running_broker
+from demo.kafka.client import Cluster
+from demo.kafka.processes import GuardedProcess
 
 PARTITIONS = 4
 INPUT = "benchmark-events"

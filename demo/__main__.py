@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _broker(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
-    from demo.broker import running_broker
+    from demo.kafka.broker import running_broker
 
     with running_broker(port=arguments.port, announce=_say) as broker, interrupts.noted() as stopped:
         _say(f"Apache Kafka 4.3.1 is ready; its data are in {broker.data_dir} and go when it stops. Ctrl-C stops it.")
@@ -82,8 +82,8 @@ def _broker(arguments: argparse.Namespace) -> int:
 
 def _emit(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
-    from demo.cluster import Sender
     from demo.emit import TURN_S, Emitter
+    from demo.kafka.client import Sender
     from demo.population import Population
 
     population = Population(users=arguments.users, seed=arguments.seed)

@@ -8,8 +8,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice
 
-from demo.cluster import Sender
 from demo.events import emitted
+from demo.kafka.client import Sender
 from demo.population import Population
 from schemas.rejected import RejectReason
 

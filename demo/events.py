@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from demo.cluster import NewRecord
+from demo.kafka.client import NewRecord
 from demo.population import NUMBERS, Population, rounded
 from schemas.events import OBSERVED_TYPE
 from schemas.rejected import RejectReason

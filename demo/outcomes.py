@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from demo.cluster import StoredRecord
+from demo.kafka.client import StoredRecord
 from demo.population import planted_group
 from schemas.events import SegmentAssigned
 from schemas.rejected import RejectedHeader, RejectReason

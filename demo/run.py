@@ -13,16 +13,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from demo.broker import Broker, running_broker
-from demo.cluster import Cluster, Reader, Sender
 from demo.emit import Emitter
 from demo.errors import ProgramError
 from demo.history import labels_path, write_history
 from demo.interrupts import Interrupts
+from demo.kafka.broker import Broker, running_broker
+from demo.kafka.client import Cluster, Reader, Sender
+from demo.kafka.processes import GuardedProcess, last_lines
 from demo.live import view
 from demo.outcomes import Outcomes, adjusted_rand_index
 from demo.population import SHARES, Population
-from demo.processes import GuardedProcess, last_lines
 from demo.stream import Lag, flow
 from models.manifest import Manifest
 from models.store import ModelStore

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from demo.cluster import Cluster, Reader
 from demo.emit import TURN_S, Emitter
 from demo.errors import StreamStalledError
+from demo.kafka.client import Cluster, Reader
 from demo.live import Picture
 from demo.outcomes import Outcomes
 

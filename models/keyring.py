@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import KeyUnusable
-from models.keys import PublicKeys, SigningKey, public_keys, signing_key
+from models.signing import PublicKeys, SigningKey, public_keys, signing_key
 
 
 @dataclass(frozen=True, slots=True)

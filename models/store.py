@@ -14,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 
 from models import files
-from models.aliases import AliasEntry, AliasFile, AliasHistory
-from models.churn import ChurnLimit, check_churn, same_but_names
 from models.errors import (
     AliasNotFound,
     ModelError,
@@ -37,6 +35,8 @@ from models.manifest import (
     version_id,
 )
 from models.next_number import NextNumberFile
+from models.promotion_history import AliasEntry, AliasFile, AliasHistory
+from models.reassigned import ChurnLimit, check_churn, same_but_names
 from models.segmentation import Segmentation
 from models.version_folder import (
     MANIFEST_FILE,

@@ -17,9 +17,9 @@ from models import files
 from models.errors import KeyUnusable, ModelFormatError, NotSigned, VersionDamaged
 from models.golden import Golden
 from models.keyring import Keyring
-from models.keys import Purpose, SigningKey
 from models.manifest import MANIFEST_FORMAT, Manifest, sha256
 from models.segmentation import Segmentation
+from models.signing import Purpose, SigningKey
 
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from trainer.settings import TrainerSettings
-from worker.deadline import DRAIN_S, LAST_RESORT_S
+from worker.lifecycle import DRAIN_S, LAST_RESORT_S
 from worker.settings import Settings, setting_rows
 
 ROOT = Path(__file__).parents[1]

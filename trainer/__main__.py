@@ -20,9 +20,9 @@ from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
 from schemas.release import release
 from schemas.roles import load_profile_class
-from trainer import stored
+from trainer.commands import store as stored
+from trainer.commands.keygen import keygen
 from trainer.errors import ExtraMissing, TrainerError
-from trainer.keygen import keygen
 from trainer.settings import TrainerSettings
 
 ACT_FIRST = 2
@@ -76,11 +76,11 @@ def _fit(arguments: argparse.Namespace) -> None:
         return
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.fit import FitOptions
+        from trainer.commands.fit import BadRows, fit_history, print_fit
         from trainer.fitting.columns import ColumnRule
-        from trainer.learning import BadRows, fit_history, print_fit
+        from trainer.pipeline import FitOptions
         from trainer.privacy import DEMOGRAPHIC
-        from trainer.progress import watched
+        from trainer.text.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     options = FitOptions(
@@ -104,8 +104,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _assign(arguments: argparse.Namespace) -> None:
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.learning import assign_history, print_assigned, refuse_output
-        from trainer.progress import watched
+        from trainer.commands.fit import assign_history, print_assigned, refuse_output
+        from trainer.text.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     refuse_output(arguments.output, arguments.data)
@@ -143,9 +143,9 @@ def _promote(arguments: argparse.Namespace) -> None:
 def _measured_churn(arguments: argparse.Namespace, store: ModelStore, in_force: str) -> Churn:
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.compare import compare
-        from trainer.manifest_figures import churn_of
-        from trainer.progress import watched
+        from trainer.commands.compare import compare
+        from trainer.publishing.manifest_figures import churn_of
+        from trainer.text.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     with watched(sys.stderr) as watcher:
@@ -156,8 +156,14 @@ def _measured_churn(arguments: argparse.Namespace, store: ModelStore, in_force: 
 def _compare(arguments: argparse.Namespace) -> None:
     profile_class = load_profile_class(arguments.profile)
     try:
-        from trainer.compare import compare, print_comparison, print_comparison_as_json, refuse_plot, write_picture
-        from trainer.progress import watched
+        from trainer.commands.compare import (
+            compare,
+            print_comparison,
+            print_comparison_as_json,
+            refuse_plot,
+            write_picture,
+        )
+        from trainer.text.progress import watched
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     refuse_plot(arguments.plot)
@@ -171,7 +177,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _name(arguments: argparse.Namespace) -> None:
     try:
-        from trainer.given_name import give_name, print_named
+        from trainer.commands.name import give_name, print_named
     except ModuleNotFoundError as error:
         raise _missing_extra(error) from error
     store = _store(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.sequence import MOST_SEQUENCE
+from models.limits import MOST_SEQUENCE
 
 
 class TrainerSettings(BaseSettings):

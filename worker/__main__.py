@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from worker.bounds import Bounds
     from worker.settings import SettingRow
+    from worker.tools.bounds import Bounds
 
 # What each of the tools listens to, beside how to connect: a flag that changes nothing would only mislead.
 _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
@@ -41,15 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    from worker.bounds import bounds_of
     from worker.settings import setting_rows
+    from worker.tools.bounds import bounds_of
 
     rows = setting_rows()
     arguments = _parser(rows).parse_args(argv)
     flags = {row.field: value for row in rows if (value := getattr(arguments, row.field, None)) is not None}
     match arguments.command:
         case "run":
-            from worker.signals import StopSignals
+            from worker.stop_signals import StopSignals
 
             # Before the larger imports, so that a signal during them is followed too.
             stop = StopSignals()
@@ -71,9 +71,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _check(flags: dict[str, str], *, as_json: bool) -> int:
-    from worker import check
-    from worker.logs import configure_logs
-    from worker.preflight import preflight
+    from worker import cluster_rules as check
+    from worker.operations.logs import configure_logs
+    from worker.tools.check.command import preflight
 
     # The findings say all that there is to say; kafka-python's warnings are none.
     configure_logs(sys.stderr, "error")
@@ -83,11 +83,11 @@ def _check(flags: dict[str, str], *, as_json: bool) -> int:
 
 
 def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
-    from worker import verify
-    from worker.audit import audit
-    from worker.endings import told
-    from worker.logs import configure_logs
+    from worker.error_report import told
+    from worker.operations.logs import configure_logs
     from worker.settings import load_settings
+    from worker.tools.verify import audit as verify
+    from worker.tools.verify.command import audit
 
     configure_logs(sys.stderr, "error")
     _tell(*_misspelt())
@@ -102,13 +102,13 @@ def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
 
 
 def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
-    from worker.bounds import bounds_of
-    from worker.endings import told
-    from worker.logs import configure_logs
-    from worker.replay import Selection, as_text
-    from worker.send_back import Replay, count, send
+    from worker.error_report import told
+    from worker.operations.logs import configure_logs
     from worker.settings import load_settings
-    from worker.signals import StopSignals
+    from worker.stop_signals import StopSignals
+    from worker.tools.bounds import bounds_of
+    from worker.tools.replay.command import Replay, count, send
+    from worker.tools.replay.selection import Selection, as_text
 
     stop = StopSignals()
     configure_logs(sys.stderr, "error")
@@ -176,7 +176,7 @@ class _ShowVersion(argparse.Action):
 
 
 def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
-    from worker.bounds import add_bounds
+    from worker.tools.bounds import add_bounds
 
     parser = argparse.ArgumentParser(
         prog="segment-worker", description="Assigns users to segments as their events arrive, exactly once."
@@ -221,7 +221,7 @@ def _command(
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow]) -> None:
     from schemas.rejected import RejectReason
-    from worker.bounds import add_bounds
+    from worker.tools.bounds import add_bounds
 
     replay = _command(commands, rows, "replay", "send rejected events back to the input, each once")
     replay.description = _REPLAY

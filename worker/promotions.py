@@ -12,10 +12,10 @@ import structlog
 from models.errors import AliasNotFound, ModelError
 from models.version_folder import Signature
 from schemas.roles import profile_fields
-from worker.metrics import Metrics
-from worker.model import ServedModel, advice, model_store
-from worker.process import Scoring
+from worker.operations.metrics import Metrics
+from worker.served_model import ServedModel, advice, model_store
 from worker.settings import Settings
+from worker.stream.processor import Scoring
 
 _CLOSE_S: Final = 1.0
 

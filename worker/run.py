@@ -11,26 +11,26 @@ from urllib.parse import quote
 
 import structlog
 
-from worker import loop
-from worker.check import Weight, judge_cluster
-from worker.deadline import Deadline, StopSignal
-from worker.endings import told
+from worker.cluster_rules import Weight, judge_cluster
+from worker.error_report import told
 from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, SettingsError
-from worker.health import HealthWatch
-from worker.http_server import HttpServer
-from worker.kafka_clients import connection_arguments
-from worker.kafka_cluster import Cluster, ListenerProbe
-from worker.kafka_io import LOOK_AGAIN_S, open_transport
-from worker.logs import configure_logs
-from worker.metrics import Metrics
-from worker.model import ServedModel, load_model
-from worker.observer import LoopObserver
-from worker.probes import serve_probes
-from worker.process import Scoring
+from worker.kafka.admin import Cluster, ListenerProbe
+from worker.kafka.config import connection_arguments
+from worker.kafka.transport import LOOK_AGAIN_S, open_transport
+from worker.lifecycle import Deadline, StopSignal
+from worker.operations.health import HealthWatch
+from worker.operations.http_server import HttpServer
+from worker.operations.logs import configure_logs
+from worker.operations.metrics import Metrics
+from worker.operations.observer import LoopObserver
+from worker.operations.probes import serve_probes
 from worker.promotions import PromotionWatch, tell_loaded
-from worker.records import Outcome, Record
-from worker.reject_limit import RejectGuard, reject_limit
+from worker.served_model import ServedModel, load_model
 from worker.settings import Settings, misspelt_settings, read_settings
+from worker.stream import loop
+from worker.stream.processor import Scoring
+from worker.stream.records import Outcome, Record
+from worker.stream.reject_limit import RejectGuard, reject_limit
 
 # Short, so that a stop while waiting for a broker is followed in time.
 _ATTEMPT_S: Final = 2.0

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
-from models.sequence import MOST_SEQUENCE
+from models.limits import MOST_SEQUENCE
 from worker.errors import SettingsError
 
 ENV_FILE = ".env"

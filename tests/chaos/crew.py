@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.chaos.judgement import Ending
 from tests.chaos.plan import Worker
 from tests.chaos.sockets import connections_of
-from tests.integration.brokers import Program
+from tests.support.brokers import Program
 
 UNASKED = frozenset({1})
 """A worker may end so by itself: whoever runs it starts it again."""

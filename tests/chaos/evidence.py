@@ -9,8 +9,8 @@ from typing import Self
 
 import orjson
 
-from demo.cluster import Reader, StoredRecord
 from demo.errors import ClusterError
+from demo.kafka.client import Reader, StoredRecord
 from schemas.rejected import RejectedHeader
 from tests.chaos.judgement import Answer, Commit, Input
 

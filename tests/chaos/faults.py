@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from demo.broker import Broker
-from demo.cluster import Cluster
 from demo.errors import ClusterError
+from demo.kafka.broker import Broker
+from demo.kafka.client import Cluster
 from models.store import ModelStore
 from tests.chaos.crew import FENCED, Crew, Member, Post
 from tests.chaos.feed import Feed
 from tests.chaos.plan import HASTY_MS, LARGE_BATCH, SMALL_BATCH, Fault, Kind, Worker
 from tests.chaos.proxy import ApiKey, Proxy, Trap
-from tests.unit.signed import NOON, published
+from tests.support.signed import NOON, published
 
 Condition = Callable[[], bool]
 Steps = Iterator[Condition]

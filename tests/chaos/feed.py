@@ -14,9 +14,9 @@ from typing import Self
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
-from demo.cluster import NewRecord, Sender
 from demo.errors import ClusterError
 from demo.events import Emitted, emitted
+from demo.kafka.client import NewRecord, Sender
 from demo.population import Population
 from tests.chaos.evidence import EXPECTED_HEADER
 

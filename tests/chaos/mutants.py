@@ -14,11 +14,11 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-from worker import kafka_consumer
 from worker.__main__ import main
-from worker.kafka_consumer import GroupReader
-from worker.kafka_producer import Transactions
-from worker.records import Batch
+from worker.kafka import consumer as kafka_consumer
+from worker.kafka.consumer import GroupReader
+from worker.kafka.producer import Transactions
+from worker.stream.records import Batch
 
 IN_FORCE = "mutation in force:"
 

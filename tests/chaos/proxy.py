@@ -13,7 +13,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Self, TypeVar
 
-from demo.ports import LOOPBACK, free_ports
+from demo.kafka.ports import LOOPBACK, free_ports
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.broker import Broker, running_broker
+from demo.kafka.broker import Broker, running_broker
+from demo.kafka.ports import LOOPBACK, free_ports
 from demo.population import Population
-from demo.ports import LOOPBACK, free_ports
 from models.store import ModelStore
 from tests.chaos.crew import Crew
 from tests.chaos.evidence import Watch, answers, commits, inputs
@@ -22,8 +22,8 @@ from tests.chaos.judgement import RECOVERY_MOST_S, Evidence, Verdict, judge
 from tests.chaos.mutants import IN_FORCE
 from tests.chaos.plan import ALONE, SESSION_TIMEOUT_S, Fault, Kind, Plan, Worker
 from tests.chaos.proxy import Proxy
-from tests.integration.brokers import ROOT, Program, Programs
-from tests.integration.worker_site import WorkerSite
+from tests.support.brokers import ROOT, Program, Programs
+from tests.support.worker_site import WorkerSite
 
 PARTITIONS = 6
 USERS = 500

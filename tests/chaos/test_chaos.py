@@ -9,8 +9,8 @@ from tests.chaos.crew import Crew
 from tests.chaos.plan import HASTY_MS, LARGE_BATCH, Worker, short_plan
 from tests.chaos.run import behind_a_proxy, clean_environment, run
 from tests.chaos.sockets import connections_of
-from tests.integration.brokers import Program, Programs, wait_until
-from tests.integration.worker_site import worker_site
+from tests.support.brokers import Program, Programs, wait_until
+from tests.support.worker_site import worker_site
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which process has a connection")
 

@@ -1,6 +1,6 @@
 """What readers receive, read as evidence."""
 
-from demo.cluster import StoredRecord
+from demo.kafka.client import StoredRecord
 from tests.chaos.evidence import commits_among
 from tests.chaos.judgement import Commit
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.chaos import mutants
 from tests.chaos.mutants import MUTATIONS, Missing
-from tests.integration.brokers import ROOT
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker.kafka_consumer import GroupReader
+from tests.support.brokers import ROOT
+from tests.support.transport_contract import PATIENCE_S
+from worker.kafka.consumer import GroupReader
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

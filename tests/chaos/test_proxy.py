@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from demo.ports import LOOPBACK
+from demo.kafka.ports import LOOPBACK
 from tests.chaos.proxy import ApiKey, Proxy, Trap
-from tests.integration.brokers import wait_until
-from tests.unit.worker.transport_contract import PATIENCE_S
+from tests.support.brokers import wait_until
+from tests.support.transport_contract import PATIENCE_S
 
 
 class EchoServer:

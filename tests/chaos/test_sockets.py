@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from demo.ports import LOOPBACK
+from demo.kafka.ports import LOOPBACK
 from tests.chaos.sockets import Connection, connections_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

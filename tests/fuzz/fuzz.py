@@ -14,8 +14,8 @@ from typing import Final
 
 from tests.fuzz.mutants import mutant
 from tests.fuzz.properties import Violated, check, processed
-from worker.process import Scoring
-from worker.records import Outcome, Record
+from worker.stream.processor import Scoring
+from worker.stream.records import Outcome, Record
 
 BATCH: Final = 50
 MAX_RATIO: Final = 100

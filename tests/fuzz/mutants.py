@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from tests.unit.events import ENVELOPE, PROFILE, event_bytes
-from worker.records import Record
+from tests.support.events import ENVELOPE, PROFILE, event_bytes
+from worker.stream.records import Record
 
 CANARY: Final = "c4n4ry"
 """Stands in every text of a value; no detail of a rejection may hold it."""

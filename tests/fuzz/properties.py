@@ -19,9 +19,9 @@ from schemas.asyncapi import asyncapi_document
 from schemas.events import SegmentAssigned
 from schemas.rejected import DETAIL_MAX_BYTES, RejectReason
 from tests.fuzz.mutants import CANARY
-from tests.unit.fitted import fit, segmentation
-from worker.process import Scoring
-from worker.records import HEADERS_MOST, Message, Outcome, Record
+from tests.support.fitted import fit, segmentation
+from worker.stream.processor import Scoring
+from worker.stream.records import HEADERS_MOST, Message, Outcome, Record
 
 NOW: Final = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 EVENT_MAX_BYTES: Final = 900_000

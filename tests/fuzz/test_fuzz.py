@@ -13,8 +13,8 @@ from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
 from tests.fuzz.mutants import mutant
 from tests.fuzz.properties import Violated, scoring
-from worker.process import Scoring
-from worker.records import Message, Outcome, Record
+from worker.stream.processor import Scoring
+from worker.stream.records import Message, Outcome, Record
 
 SOME = range(300)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.broker import Broker, running_broker
-from tests.integration.brokers import ROOT, Programs, TestBroker, chosen_broker
+from demo.kafka.broker import Broker, running_broker
+from tests.support.brokers import ROOT, Programs, TestBroker, chosen_broker
 
 # Settings of the programs, and what would reach into the Java machine of a broker.
 _PREFIXES = ("KAFKA_", "WORKER_", "MODEL", "PROFILE_CLASS", "JAVA_", "_JAVA_", "JDK_JAVA_", "CLASSPATH")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from benchmarks.backlog import fill, memory_mb
-from tests.integration.brokers import Programs, TestBroker, wait_until
-from tests.integration.worker_site import worker_site
+from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.worker_site import worker_site
 
 EVENTS = 50_000
 GROWTH_MB = 25

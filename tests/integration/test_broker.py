@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.broker import Broker, running_broker
-from demo.cluster import Cluster, NewRecord, Sender, answers, read_committed
 from demo.errors import BrokerStartError, ClusterError, PortTakenError
-from demo.ports import free_ports
-from tests.integration.brokers import TestBroker, wait_until
-from tests.unit.worker.transport_contract import PATIENCE_S
+from demo.kafka.broker import Broker, running_broker
+from demo.kafka.client import Cluster, NewRecord, Sender, answers, read_committed
+from demo.kafka.ports import free_ports
+from tests.support.brokers import TestBroker, wait_until
+from tests.support.transport_contract import PATIENCE_S
 
 SHELL_SETTINGS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "KAFKA_OPTS", "CLASSPATH")
 

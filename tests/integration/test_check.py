@@ -19,12 +19,12 @@ from kafka.admin import (
 from kafka.errors import TransactionalIdNotFoundError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from demo.broker import Broker
-from demo.cluster import NewRecord
-from tests.integration.brokers import Programs, TestBroker, wait_until
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker.kafka_connect import connected
+from demo.kafka.broker import Broker
+from demo.kafka.client import NewRecord
+from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import WorkerSite, worker_site
+from worker.kafka.client import connected
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import re
 import signal
 from pathlib import Path
 
-from demo.cluster import Cluster, answers, read_committed
-from demo.ports import free_ports
+from demo.kafka.client import Cluster, answers, read_committed
+from demo.kafka.ports import free_ports
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.events import UserEvent
 from schemas.rejected import Rejection, parse_event
-from tests.integration.brokers import Program, Programs, TestBroker, wait_until
+from tests.support.brokers import Program, Programs, TestBroker, wait_until
 
 SMALL = ("demo", "run", "--events", "500", "--users", "600", "--rate", "400", "--bad-share", "0.05")
 

@@ -12,14 +12,14 @@ import pytest
 from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
-from demo.broker import Broker
-from tests.integration.brokers import Program, Programs, TestBroker
-from tests.integration.kafka_world import KafkaWorld, echo
-from tests.unit.worker.transport_contract import PATIENCE_S, next_batch, until, work_off
-from worker import kafka_producer
+from demo.kafka.broker import Broker
+from tests.support.brokers import Program, Programs, TestBroker
+from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.transport_contract import PATIENCE_S, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka_io import KafkaTransport
-from worker.records import Message, Outcome
+from worker.kafka import producer as kafka_producer
+from worker.kafka.transport import KafkaTransport
+from worker.stream.records import Message, Outcome
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_results_rejected_and_offsets_share_one_transaction(kafka: KafkaWorld) -
 def start(programs: Programs, kafka: KafkaWorld, name: str, place: str | None = None, **changed: Any) -> Program:
     given = kafka.settings(**changed).model_dump(mode="json", exclude_defaults=True)
     arguments = [json.dumps(given), name, *([] if place is None else [place])]
-    return programs.start("tests.integration.echo_worker", *arguments)
+    return programs.start("tests.support.echo_worker", *arguments)
 
 
 def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(

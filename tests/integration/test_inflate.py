@@ -12,13 +12,13 @@ from kafka.record import default_records
 from kafka.serializer import Deserializer
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from demo.cluster import Cluster, NewRecord, Sender
-from tests.integration.brokers import Programs, TestBroker
-from tests.integration.worker_site import worker_site
-from tests.unit.events import event_bytes
-from tests.unit.worker.transport_contract import PATIENCE_S
+from demo.kafka.client import Cluster, NewRecord, Sender
+from tests.support.brokers import Programs, TestBroker
+from tests.support.events import event_bytes
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import worker_site
 from worker.errors import ExitStatus
-from worker.kafka_inflate import bound_inflation
+from worker.kafka.patches.decompression import bound_inflation
 from worker.settings import Settings
 
 MIB = 1024 * 1024

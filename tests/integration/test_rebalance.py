@@ -11,14 +11,15 @@ from kafka.future import Future
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
-from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld, echo, looping
-from tests.unit.worker.transport_contract import PATIENCE_S, next_batch, until, values, work_off
-from worker import kafka_consumer, kafka_positions
+from tests.support.brokers import TestBroker
+from tests.support.kafka_world import KafkaWorld, echo, looping
+from tests.support.transport_contract import PATIENCE_S, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.health import HealthWatch
-from worker.kafka_io import KafkaTransport
-from worker.records import Batch
+from worker.kafka import consumer as kafka_consumer
+from worker.kafka import offsets as kafka_positions
+from worker.kafka.transport import KafkaTransport
+from worker.operations.health import HealthWatch
+from worker.stream.records import Batch
 
 
 @pytest.fixture

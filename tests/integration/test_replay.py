@@ -12,18 +12,18 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import ACLOperation, ACLResourcePatternType, ResourceType
 
-from demo.broker import Broker
-from tests.integration.brokers import Program, Programs, TestBroker, wait_until
-from tests.integration.kafka_world import KafkaWorld
+from demo.kafka.broker import Broker
 from tests.integration.test_check import LOGIN, USER, allow
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker.bounds import Bounds
+from tests.support.brokers import Program, Programs, TestBroker, wait_until
+from tests.support.kafka_world import KafkaWorld
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import WorkerSite, worker_site
 from worker.errors import ClusterUnusable, StopProcessError
-from worker.kafka_connect import connected
-from worker.kafka_nulls import NULL, SendsNulls
-from worker.replay import Counts, Selection
-from worker.send_back import Replay, count, send
+from worker.kafka.client import connected
+from worker.kafka.patches.null_fields import NULL, SendsNulls
+from worker.tools.bounds import Bounds
+from worker.tools.replay.command import Replay, count, send
+from worker.tools.replay.selection import Counts, Selection
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def environment(kafka: KafkaWorld) -> dict[str, str]:
 def standing_still(kafka: KafkaWorld, programs: Programs, transaction: int) -> Program:
     """A run that stands still in front of the end of its n-th transaction, the first of which sends nothing."""
     program = programs.start(
-        "tests.integration.replay_standing_still", "commit_transaction", str(transaction), **environment(kafka)
+        "tests.support.replay_standing_still", "commit_transaction", str(transaction), **environment(kafka)
     )
     program.wait_for_log("standing still")
     return program

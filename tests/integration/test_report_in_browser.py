@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer.findings_examples import clear, none, odd, weak
+from tests.support.findings_examples import clear, none, odd, weak
 from trainer.report.page import report_files
 
 PATIENCE_S = 60  # a loaded machine starts a browser slowly; nothing here waits for time to pass

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from demo.cluster import NewRecord
-from demo.ports import free_ports
-from tests.integration.brokers import Programs
-from tests.integration.certificates import Authority, Certificate
-from tests.integration.secure_broker import KEY_PASSWORD, SecureBroker, secure_broker
-from tests.integration.token_server import BASIC_CREDENTIALS, CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker import kafka_cluster, preflight
+from demo.kafka.client import NewRecord
+from demo.kafka.ports import free_ports
+from tests.support.brokers import Programs
+from tests.support.certificates import Authority, Certificate
+from tests.support.events import event_bytes
+from tests.support.secure_broker import KEY_PASSWORD, SecureBroker, secure_broker
+from tests.support.token_server import BASIC_CREDENTIALS, CLIENT_ID, CLIENT_SECRET, TokenServer, token_server
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import WorkerSite, worker_site
 from worker.__main__ import main
+from worker.kafka import admin as kafka_cluster
+from worker.tools.check import command as preflight
 
 SCRAM_USER, SCRAM_PASSWORD = "scram", "right-scram-password"
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.cluster import NewRecord
-from tests.integration.brokers import Programs, TestBroker, wait_until
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker.http_server import THREADS_MAX
+from demo.kafka.client import NewRecord
+from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.events import event_bytes
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import WorkerSite, worker_site
+from worker.operations.http_server import THREADS_MAX
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, and connects to 127.0.0.2")
 

@@ -12,11 +12,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 
-from demo.cluster import NewRecord
-from tests.integration.brokers import ROOT, Program, Programs, wait_until
-from tests.integration.secure_broker import SecureBroker, secure_broker
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
+from demo.kafka.client import NewRecord
+from tests.support.brokers import ROOT, Program, Programs, wait_until
+from tests.support.events import event_bytes
+from tests.support.secure_broker import SecureBroker, secure_broker
+from tests.support.worker_site import WorkerSite, worker_site
 
 MARK = "<!-- rights: read by tests/integration/test_security_rights.py -->"
 PASSWORD = "right"

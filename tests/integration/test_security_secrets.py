@@ -11,8 +11,8 @@ import pytest
 import demo.__main__ as demo
 import trainer.__main__ as trainer
 import worker.__main__ as worker
-from demo.ports import free_ports
-from tests.integration.brokers import Programs
+from demo.kafka.ports import free_ports
+from tests.support.brokers import Programs
 
 SECRETS = {
     "KAFKA_SASL_PASSWORD": "hunter2-sasl",

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from demo.cluster import NewRecord
-from models.keys import SigningKey
-from tests.integration.brokers import Programs, TestBroker, wait_until
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
-from tests.unit.signed import NOON, new_key, pem, published, secret_of, signed_store
+from demo.kafka.client import NewRecord
+from models.signing import SigningKey
+from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.events import event_bytes
+from tests.support.signed import NOON, new_key, pem, published, secret_of, signed_store
+from tests.support.worker_site import WorkerSite, worker_site
 
 
 @pytest.fixture

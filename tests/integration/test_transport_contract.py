@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld
-from tests.unit.worker.transport_contract import TransportContract, World
-from worker.kafka_io import KafkaTransport
+from tests.support.brokers import TestBroker
+from tests.support.kafka_world import KafkaWorld
+from tests.support.transport_contract import TransportContract, World
+from worker.kafka.transport import KafkaTransport
 
 
 class RealWorld:

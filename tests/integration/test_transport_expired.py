@@ -8,12 +8,12 @@ import pytest
 from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
-from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld, looping
-from tests.unit.worker.transport_contract import next_batch, until, values, work_off
+from tests.support.brokers import TestBroker
+from tests.support.kafka_world import KafkaWorld, looping
+from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka_io import KafkaTransport
-from worker.kafka_positions import Positions, Starts
+from worker.kafka.offsets import Positions, Starts
+from worker.kafka.transport import KafkaTransport
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaProducer
 
-from tests.integration.brokers import TestBroker
-from tests.integration.kafka_world import KafkaWorld, echo
-from tests.unit.worker.transport_contract import next_batch, work_off
+from tests.support.brokers import TestBroker
+from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.transport_contract import next_batch, work_off
 from worker.errors import ExitStatus, StopProcessError
-from worker.records import Message, Outcome, Record
+from worker.stream.records import Message, Outcome, Record
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from kafka.admin import (
     ResourceType,
 )
 
-from demo.broker import Broker
-from tests.integration.kafka_world import KafkaWorld, echo
-from tests.unit.worker.transport_contract import next_batch, until, work_off
+from demo.kafka.broker import Broker
+from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.transport_contract import next_batch, until, work_off
 from worker.errors import ExitStatus, StopProcessError
-from worker.kafka_io import KafkaTransport
+from worker.kafka.transport import KafkaTransport
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

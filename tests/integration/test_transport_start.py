@@ -9,15 +9,15 @@ from contextlib import AbstractContextManager
 import pytest
 from kafka.structs import TopicPartition
 
-from demo.broker import Broker
-from demo.ports import free_ports
-from tests.integration.brokers import STOP_S, TestBroker
-from tests.integration.kafka_world import KafkaWorld, echo
-from tests.unit.worker.transport_contract import next_batch, until, values, work_off
-from worker.deadline import Deadline
+from demo.kafka.broker import Broker
+from demo.kafka.ports import free_ports
+from tests.support.brokers import STOP_S, TestBroker
+from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, StopProcessError
-from worker.kafka_clients import connection_arguments
-from worker.kafka_io import KafkaTransport, open_transport
+from worker.kafka.config import connection_arguments
+from worker.kafka.transport import KafkaTransport, open_transport
+from worker.lifecycle import Deadline
 from worker.settings import Settings
 
 

@@ -14,19 +14,19 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ACLOperation, ResourceType
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from demo.broker import Broker
-from demo.cluster import Cluster, NewRecord
-from tests.integration.brokers import Programs, TestBroker, wait_until
-from tests.integration.kafka_world import KafkaWorld
+from demo.kafka.broker import Broker
+from demo.kafka.client import Cluster, NewRecord
 from tests.integration.test_check import LOGIN, USER, allow
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
-from tests.unit.worker.transport_contract import PATIENCE_S
-from worker.audit import audit
-from worker.bounds import Bounds
+from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.events import event_bytes
+from tests.support.kafka_world import KafkaWorld
+from tests.support.transport_contract import PATIENCE_S
+from tests.support.worker_site import WorkerSite, worker_site
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
-from worker.kafka_connect import connected
-from worker.verify import Verification
+from worker.kafka.client import connected
+from worker.tools.bounds import Bounds
+from worker.tools.verify.audit import Verification
+from worker.tools.verify.command import audit
 
 DAY_MS = 86_400_000
 

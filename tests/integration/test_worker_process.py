@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from demo.broker import Broker
-from demo.cluster import NewRecord
+from demo.kafka.broker import Broker
+from demo.kafka.client import NewRecord
 from models.manifest import MANIFEST_FORMAT
 from schemas.events import SegmentAssigned
-from tests.integration.brokers import STOP_S, Programs, TestBroker, wait_until
-from tests.integration.worker_site import WorkerSite, worker_site
-from tests.unit.events import event_bytes
+from tests.support.brokers import STOP_S, Programs, TestBroker, wait_until
+from tests.support.events import event_bytes
+from tests.support.worker_site import WorkerSite, worker_site
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_start_with_a_model_of_a_newer_format_is_refused(site: WorkerSite) -> 
 
 
 def test_a_start_with_another_profile_class_is_refused_and_both_are_named(site: WorkerSite) -> None:
-    other = Path(__file__).parents[1] / "unit" / "worker" / "test_model.py"
+    other = Path(__file__).parents[1] / "unit" / "worker" / "test_served_model.py"
     line = refused(site, PROFILE_CLASS=f"{other}:OtherProfile")
     assert "was fitted for profile class UserProfile" in line
     assert "in use is OtherProfile" in line

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from models.manifest import Verdict
 from trainer.explaining.division import Division
 from trainer.explaining.naming import names
-from trainer.explaining.suggesting import suggestion
+from trainer.explaining.suggestions import suggestion
 from trainer.findings import Card, Effect
 from trainer.privacy import shown
 

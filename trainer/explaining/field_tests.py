@@ -15,7 +15,7 @@ from models.encoding import Encoder, Floats
 from schemas.roles import Kind, ProfileField
 from trainer.explaining.traits import factors, traits
 from trainer.findings import FieldTest
-from trainer.fitting.choose import different_rows
+from trainer.fitting.choose_k import different_rows
 from trainer.fitting.relations import chi_square, without_rare
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import Labels, cluster, on_all_cores

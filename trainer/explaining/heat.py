@@ -13,7 +13,7 @@ from trainer.explaining.division import Division
 from trainer.explaining.traits import Trait, traits
 from trainer.findings import FieldTest, HeatRow
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown
-from trainer.wording import decimal, percent
+from trainer.text.wording import decimal, percent
 
 MOST_ROWS = 25
 DIGITS = 3

@@ -13,7 +13,7 @@ from enum import Enum
 
 from schemas.roles import Kind
 from trainer.findings import Effect
-from trainer.wording import shortened
+from trainer.text.wording import shortened
 
 LONGEST_PHRASE = 30
 

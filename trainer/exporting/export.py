@@ -17,11 +17,11 @@ import numpy.typing as npt
 from models.encoding import Columns, Floats
 from models.segmentation import Segmentation
 from models.store import StoredModel
-from trainer.console import print_facts
+from trainer.atomic_file import whole
 from trainer.errors import ExportRefused
-from trainer.exporting.export_rows import made_up_rows
-from trainer.summary import version_of
-from trainer.whole import whole
+from trainer.exporting.test_data import made_up_rows
+from trainer.text.console import print_facts
+from trainer.text.summary import version_of
 
 # A row that is so near to a border may fall on its other side when sums are made in another order.
 BORDER_MARGIN = 1e-6

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from models.encoding import Encoder
 from trainer.errors import FitRefused
-from trainer.fitting.features import Learned, encoder, learn
+from trainer.fitting.encoders import Learned, encoder, learn
 from trainer.fitting.relations import related, relations
-from trainer.progress import Watcher
-from trainer.reading.history import History
-from trainer.summary import reasons_in_words
+from trainer.history.history import History
+from trainer.text.progress import Watcher
+from trainer.text.summary import reasons_in_words
 
 # Relations that matter (Cramér's V of 0.1 and more) are found in a tenth of that.
 RELATED_ROWS = 100_000

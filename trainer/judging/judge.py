@@ -16,13 +16,13 @@ import numpy as np
 
 from models.manifest import Verdict
 from trainer.findings import Judgement, Trial
-from trainer.fitting.choose import Candidate, Choice, best_first, different_rows, search
+from trainer.fitting.choose_k import Candidate, Choice, best_first, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import Labels, on_all_cores
-from trainer.judging import humps
-from trainer.judging.null import Null, learn_null
+from trainer.judging import dip_test
+from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
-from trainer.progress import Watcher
+from trainer.text.progress import Watcher
 
 CLEAR_EFFECT = 0.20
 WEAK_EFFECT = 0.05
@@ -134,7 +134,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     watcher.at(resampling)
     stable = stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
     stability = stable[choice.candidates.index(chosen)]
-    borders = humps.borders(sample, chosen.labels, chosen.centroids)
+    borders = dip_test.borders(sample, chosen.labels, chosen.centroids)
 
     comparing = "comparing with data without segments"
     nulls: list[tuple[Candidate, ...]] = []
@@ -152,7 +152,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
             least_jaccard=min(stability.jaccard),
             greatest_dip_p_value=max(border.dip_p_value for border in borders),
-            humps=humps.columns_with_humps(sample),
+            humps=dip_test.columns_with_humps(sample),
         )
 
     evidence = evidence_of(range(FIRST_DRAWS))

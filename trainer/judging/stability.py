@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from models.encoding import Floats
-from trainer.fitting.choose import Candidate, different_rows
+from trainer.fitting.choose_k import Candidate, different_rows
 from trainer.fitting.scikit import Labels, cluster_drawn, on_all_cores
 
 # Tells the lots drawn here from those of the data without segments.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from trainer.findings import Judgement, Trial
 from trainer.judging.judge import CLEAR_JACCARD, WEAK_JACCARD
 from trainer.report.drawing import BAND, INK, LINE, QUIET, WIDTH, Drawing, axes_within, empty_figure
-from trainer.wording import decimal, percent
+from trainer.text.wording import decimal, percent
 
 
 def curves(judgement: Judgement) -> list[Drawing]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from trainer.report.palette import Look, text_on
-from trainer.wording import plain
+from trainer.text.wording import plain
 
 if TYPE_CHECKING:  # not in every release that will do
     from matplotlib.typing import RcKeyType

@@ -30,7 +30,7 @@ from trainer.report.drawing import (
     pictures_of,
 )
 from trainer.report.palette import Look, looks
-from trainer.wording import (
+from trainer.text.wording import (
     churn,
     count,
     decimal,

@@ -10,12 +10,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from trainer import wording
 from trainer.findings import Effect, Findings, Measure
 from trainer.judging.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
 from trainer.report.drawing import WIDTH, Picture
 from trainer.report.figures import looks_of, pictures
+from trainer.text import wording
 
 REPORT_FILE = "report.html"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from demo.cluster import StoredRecord
+from demo.kafka.client import StoredRecord
 from demo.outcomes import Outcomes, adjusted_rand_index
 from demo.population import planted_group
 from schemas.events import SegmentAssigned

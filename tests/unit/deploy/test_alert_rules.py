@@ -14,9 +14,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.metrics import Metrics
-from worker.records import Batch, Membership, Outcome, Record
-from worker.transport import PartitionProgress
+from worker.operations.metrics import Metrics
+from worker.stream.ports import PartitionProgress
+from worker.stream.records import Batch, Membership, Outcome, Record
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/prometheus"

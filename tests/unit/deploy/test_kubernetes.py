@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.unit.deploy.manifests import Document, one, patched, problems, read, secrets
+from tests.support.manifests import Document, one, patched, problems, read, secrets
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/kubernetes"

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.settings import TrainerSettings
 from worker.errors import ExitStatus
-from worker.health import HealthWatch
+from worker.operations.health import HealthWatch
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ def loud_events() -> set[str]:
     """Every event that the worker logs as a warning or more."""
     calls = [
         node
-        for path in sorted((ROOT / "worker").glob("*.py"))
+        for path in sorted((ROOT / "worker").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_bytes()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOUD
     ]
@@ -79,7 +79,7 @@ def test_every_setting_that_the_runbook_names_exists() -> None:
 
 
 def test_every_metric_that_the_runbook_names_is_in_the_catalogue() -> None:
-    catalogue = (ROOT / "worker/metrics.py").read_text()
+    catalogue = (ROOT / "worker/operations/metrics.py").read_text()
     named = set(re.findall(r"\bsegment_worker_[a-z_]+", RUNBOOK))
     assert {name for name in named if f'"{name}"' not in catalogue} == set()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.encoding import CategoryColumn, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
-from tests.unit.fitted import encoder, random_columns
+from tests.support.fitted import encoder, random_columns
 
 SMALL = Encoder(
     (

@@ -13,8 +13,8 @@ from models.errors import ModelError, ModelFormatError
 from models.golden import Golden
 from models.segmentation import Segmentation
 from models.store import ModelStore
-from tests.unit.fitted import files_of, segmentation
-from tests.unit.signed import published
+from tests.support.fitted import files_of, segmentation
+from tests.support.signed import published
 
 MODEL = segmentation()
 Change = Callable[[Any], object]

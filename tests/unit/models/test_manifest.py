@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from models.errors import ProfileMismatch
 from models.manifest import Manifest, ProfileReference
 from schemas import UserProfile
-from tests.unit.fitted import fit
+from tests.support.fitted import fit
 
 MANIFEST = Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={})
 

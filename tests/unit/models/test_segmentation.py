@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from models.encoding import Encoder, NumberColumn
 from models.errors import ModelFormatError
 from models.segmentation import Segment, Segmentation
-from tests.unit.fitted import random_columns, segmentation
+from tests.support.fitted import random_columns, segmentation
 
 LINE = Encoder((NumberColumn("x", None, -100.0, 100.0, 0.0, 1.0),))
 

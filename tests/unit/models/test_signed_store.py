@@ -10,12 +10,12 @@ import pytest
 from pydantic import BaseModel
 
 from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, PromotionRefused, VersionDamaged
-from models.keys import SigningKey
 from models.manifest import Manifest
+from models.signing import SigningKey
 from models.store import ModelStore
 from models.version_folder import Signature
-from tests.unit.fitted import fit, publish, segmentation
-from tests.unit.signed import NOON, new_key, published, signed_store, signing, trusting
+from tests.support.fitted import fit, publish, segmentation
+from tests.support.signed import NOON, new_key, published, signed_store, signing, trusting
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from models.churn import ChurnLimit
 from models.errors import (
     AliasNotFound,
     ModelError,
@@ -18,9 +17,10 @@ from models.errors import (
     VersionNotFound,
 )
 from models.manifest import Churn, LineageFigures, Manifest, Verdict
+from models.reassigned import ChurnLimit
 from models.segmentation import Segmentation
 from models.store import PROMOTABLE, ModelStore
-from tests.unit.fitted import files_of, fit, publish, segmentation
+from tests.support.fitted import files_of, fit, publish, segmentation
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -141,7 +141,7 @@ import os, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from models.store import ModelStore
-from tests.unit.fitted import fit, publish, segmentation
+from tests.support.fitted import fit, publish, segmentation
 
 root, model, noon = Path(sys.argv[1]), segmentation(seed=5), datetime(2026, 11, 25, tzinfo=UTC)
 store = ModelStore(root)

@@ -10,7 +10,7 @@ import pytest
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
 from schemas.rejected import RejectedHeader
-from tests.unit.events import PROFILE, event_bytes
+from tests.support.events import PROFILE, event_bytes
 
 PUBLISHED = json.loads((Path(__file__).parent / "asyncapi-3.0.0.schema.json").read_text())
 DOCUMENT = json.loads(json.dumps(asyncapi_document(UserProfile, "in", "out", "bad", version="0.1.0")))

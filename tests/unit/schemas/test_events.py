@@ -4,7 +4,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas import UserProfile
 from schemas.events import Timestamp
 from schemas.roles import profile_fields
-from tests.unit.events import PROFILE
+from tests.support.events import PROFILE
 
 TIMESTAMP = TypeAdapter(Timestamp)
 

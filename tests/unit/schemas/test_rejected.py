@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from schemas import UserProfile
 from schemas.events import UserEvent
 from schemas.rejected import DETAIL_MAX_BYTES, MAX_VALUES, Rejection, RejectReason, parse_event
-from tests.unit.events import ENVELOPE, PROFILE, event_bytes
+from tests.support.events import ENVELOPE, PROFILE, event_bytes
 
 MAX_BYTES = 900_000
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from models.store import ModelStore
-from tests.unit.trainer.histories import planted, write
+from tests.support.histories import planted, write
 
 CHECKOUT = Path(__file__).parents[3]
 
 # The limit is set in the process itself, after its imports, so that none of theirs meets it.
 LIMITED = """
 import resource, sys
-import trainer.learning, trainer.report.page
+import trainer.commands.fit, trainer.report.page
 from trainer.__main__ import main
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

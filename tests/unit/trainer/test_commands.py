@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from models.store import ModelStore
-from tests.unit.trainer.histories import ADS_DATA, HEADER, noise, planted, write
+from tests.support.histories import ADS_DATA, HEADER, noise, planted, write
 from trainer.__main__ import main
 
 CHECKOUT = Path(__file__).parents[3]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.keys import SigningKey, signing_key
+from models.signing import SigningKey, signing_key
 from models.store import ModelStore
-from tests.unit.signed import NOON, published, secret_of, signing, trusting
-from tests.unit.trainer.histories import noise, write
+from tests.support.histories import noise, write
+from tests.support.signed import NOON, published, secret_of, signing, trusting
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -111,7 +111,7 @@ def test_what_is_promoted_with_a_key_is_loaded_with_its_public_half(run: Run, as
 
 def test_a_fit_and_a_name_are_signed(run: Run, as_publisher: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
     # Drawing reports takes seconds.
-    for module in ("version", "given_name"):
+    for module in ("publishing.version", "commands.name"):
         monkeypatch.setattr(f"trainer.{module}.report_files", lambda _: {"report.html": b"a page"})
     write(Path("users.csv"), noise(200))
     words = ("fit", "users.csv", "--k", 2, "--columns", "all", "--promote", "--accept-no-structure")

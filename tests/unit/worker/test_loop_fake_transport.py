@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.unit.worker.fake_transport import FakeTransport
-from tests.unit.worker.transport_contract import TransportContract, World
+from tests.support.fake_transport import FakeTransport
+from tests.support.transport_contract import TransportContract, World
 
 
 class FakeWorld:

@@ -146,8 +146,8 @@ def test_a_misspelt_setting_is_told_and_keeps_replay_from_sending(
 ) -> None:
     monkeypatch.setenv("WORKER_GROUPID", "other")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    for module in ("audit", "send_back"):
-        monkeypatch.setattr(f"worker.{module}._CONNECT_S", 0.2)
+    for tool in ("verify", "replay"):
+        monkeypatch.setattr(f"worker.tools.{tool}.command._CONNECT_S", 0.2)
     # Nobody listens there: what went on in spite of the setting ends with 1.
     assert main(command.split()) == status
     first, *others = capsys.readouterr().err.splitlines()

@@ -12,16 +12,16 @@ from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from models.aliases import AliasFile, AliasHistory
-from models.keys import SigningKey
+from models.promotion_history import AliasFile, AliasHistory
+from models.signing import SigningKey
 from models.store import ModelStore
-from tests.integration.brokers import wait_until
-from tests.unit.fitted import segmentation
-from tests.unit.signed import NOON, new_key, published, signed_store, signing
-from tests.unit.worker.test_process import SCORING
-from worker.metrics import Metrics
-from worker.model import load_model
+from tests.support.brokers import wait_until
+from tests.support.fitted import segmentation
+from tests.support.signed import NOON, new_key, published, signed_store, signing
+from tests.unit.worker.stream.test_processor import SCORING
+from worker.operations.metrics import Metrics
 from worker.promotions import PromotionWatch, tell_loaded
+from worker.served_model import load_model
 from worker.settings import Settings
 
 

@@ -2,9 +2,9 @@ import numpy as np
 
 from demo.population import Population
 from models.manifest import Verdict
-from tests.unit.trainer.effect_values import having, more
-from tests.unit.trainer.histories import FIELDS
-from tests.unit.trainer.samples import as_given, divided, sample_of
+from tests.support.effect_values import having, more
+from tests.support.histories import FIELDS
+from tests.support.samples import as_given, divided, sample_of
 from trainer.explaining.cards import cards
 from trainer.explaining.division import Division
 from trainer.explaining.effects import effects

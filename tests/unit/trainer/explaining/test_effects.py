@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.samples import as_given, divided, sample_of
+from tests.support.samples import as_given, divided, sample_of
 from trainer.explaining.division import Division
 from trainer.explaining.effects import effects, strength
 from trainer.findings import Effect, Measure

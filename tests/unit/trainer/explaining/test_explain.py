@@ -3,7 +3,7 @@ import pytest
 
 from models.manifest import Verdict
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.samples import divided, sample_of
+from tests.support.samples import divided, sample_of
 from trainer.explaining.explain import explain
 
 

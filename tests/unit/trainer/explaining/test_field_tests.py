@@ -7,8 +7,8 @@ from scipy import stats
 
 from demo.population import Population, Structure
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.histories import FIELDS
-from tests.unit.trainer.samples import sample_of
+from tests.support.histories import FIELDS
+from tests.support.samples import sample_of
 from trainer.explaining import field_tests as module
 from trainer.explaining.field_tests import field_tests, surviving
 from trainer.fitting.scikit import cluster, one_thread

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.samples import as_given, sample_of
+from tests.support.samples import as_given, sample_of
 from trainer.explaining.division import Division
 from trainer.explaining.heat import MOST_ROWS, figure, heat_rows
 from trainer.findings import FieldTest

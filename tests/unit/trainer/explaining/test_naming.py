@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas import UserProfile
 from schemas.roles import Kind
-from tests.unit.trainer.effect_values import FIELDS, elsewhere, having, less, more
+from tests.support.effect_values import FIELDS, elsewhere, having, less, more
 from trainer.explaining.naming import LONGEST_NAME, names, plain_name
 from trainer.explaining.phrases import ADVICE, PHRASES, TOGETHER
 from trainer.findings import Effect

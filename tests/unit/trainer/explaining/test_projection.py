@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.samples import as_given, sample_of
+from tests.support.samples import as_given, sample_of
 from trainer.explaining.projection import projection
 
 TRUTH = np.repeat([0, 1], 60)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.samples import as_given, sample_of
+from tests.support.samples import as_given, sample_of
 from trainer.explaining.proxies import proxies
 from trainer.findings import Proxy
 from trainer.fitting.relations import relations

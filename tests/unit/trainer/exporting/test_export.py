@@ -19,13 +19,13 @@ from sklearn.preprocessing import FunctionTransformer
 from models.encoding import Columns, Encoder, NumberColumn, SeveralOfColumn
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
-from tests.unit.fitted import fit, publish, random_columns, segmentation
+from tests.support.fitted import fit, publish, random_columns, segmentation
 from trainer.__main__ import main
 from trainer.errors import ExportRefused, OutputError
 from trainer.exporting import export as export_module
 from trainer.exporting import onnx_form, sklearn_form
 from trainer.exporting.export import BORDER_MARGIN, Target, export
-from trainer.exporting.export_rows import made_up_rows
+from trainer.exporting.test_data import made_up_rows
 from trainer.fitting.golden import UNSEEN
 
 CHECKOUT = Path(__file__).parents[3]

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.histories import ADS_DATA, FIELDS, Row, noise, planted, read, write
+from tests.support.histories import ADS_DATA, FIELDS, Row, noise, planted, read, write
 from trainer.errors import FitRefused
 from trainer.fitting.columns import ChosenColumns, ColumnRule, choose_columns
-from trainer.progress import Silence
-from trainer.reading.history import History
+from trainer.history.history import History
+from trainer.text.progress import Silence
 
 BEHAVIOUR = tuple(field.name for field in FIELDS if field.group == "behaviour")
 ALL = tuple(field.name for field in FIELDS)
@@ -97,7 +97,7 @@ def test_a_hundred_thousand_different_interests_are_left_out_and_in_no_model(pat
 
 
 def test_more_labels_than_are_recorded_are_left_out_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.reading.checked_copy.MOST_LABELS", 250)
+    monkeypatch.setattr("trainer.history.arrow_copy.MOST_LABELS", 250)
     rows = [row | {"Language": f"language {i}"} for i, row in enumerate(planted(300))]
     found = chosen(read(write(path, rows)))
     assert found.left_out["language"] == "more than 100,000 different labels, at most 200 are compared"

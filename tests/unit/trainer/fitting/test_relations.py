@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from schemas.roles import Kind, ProfileField
-from tests.unit.trainer.histories import ADS_DATA, FIELDS, noise, read, table, write
+from tests.support.histories import ADS_DATA, FIELDS, noise, read, table, write
 from trainer.fitting.relations import related, relations
 
 ROWS = 1_000

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from trainer.fitting.choose import different_rows
+from trainer.fitting.choose_k import different_rows
 from trainer.fitting.scikit import SILHOUETTE_ROWS, Labels, silhouettes
 
 

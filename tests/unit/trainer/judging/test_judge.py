@@ -10,12 +10,12 @@ from models.encoding import Floats
 from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import profile_fields
-from tests.unit.trainer.samples import sample_of
-from trainer.fitting.choose import Choice, SearchRange, choose_k, given_k
+from tests.support.samples import sample_of
+from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import one_thread
 from trainer.judging.judge import DRAWS, FIRST_DRAWS, RESAMPLES, Evidence, Judged, judge, verdict_of
-from trainer.progress import Silence
+from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
 NUMBERS = ("weekday_hours_online", "weekend_hours_online", "click_through_rate", "conversion_rate")

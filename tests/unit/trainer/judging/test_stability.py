@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.encoding import Floats
-from trainer.fitting.choose import Candidate, given_k
+from trainer.fitting.choose_k import Candidate, given_k
 from trainer.fitting.scikit import one_thread
 from trainer.judging.stability import Plan, Stability, stabilities
 

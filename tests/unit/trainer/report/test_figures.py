@@ -5,7 +5,7 @@ from dataclasses import replace
 import matplotlib as mpl
 import pytest
 
-from tests.unit.trainer.findings_examples import CHINESE, EMOJI, HEBREW, SCRIPT, clear, none, odd, weak
+from tests.support.findings_examples import CHINESE, EMOJI, HEBREW, SCRIPT, clear, none, odd, weak
 from trainer.report.drawing import WIDTH, Picture
 from trainer.report.figures import migration, pictures
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.trainer.findings_examples import BEFORE, SCRIPT, clear, none, odd, weak
+from tests.support.findings_examples import BEFORE, SCRIPT, clear, none, odd, weak
 from trainer.findings import Findings
 from trainer.report.page import report_files
 

@@ -1,0 +1,1 @@
+"""A real Apache Kafka without Docker: jars, Java, one broker, a client."""

@@ -1,0 +1,118 @@
+"""Apache Kafka's jars: exactly the locked ones, downloaded once, afterwards taken from the cache without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.errors import JarsUnavailableError
+
+# Resolved apart: together, jgo lets log4j's parent choose Kafka's own version (kafka-clients 3.9.1).
+ROOTS = (
+    "org.apache.kafka:kafka_2.13:jar:4.3.1:compile",
+    "org.apache.logging.log4j:log4j-slf4j-impl:jar:2.25.4:compile",
+)
+LOCK = Path(__file__).with_name("kafka_jars.txt")
+_DOWNLOADS_AT_ONCE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """One locked jar: its Maven coordinate `group:artifact:version` and the SHA-256 of its bytes."""
+
+    coordinate: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """The name under which the jar lies in the cache."""
+        return "-".join(self.coordinate.split(":")[1:]) + ".jar"
+
+
+def locked_jars() -> tuple[Jar, ...]:
+    """The jars that make the embedded broker, as kafka_jars.txt lists them."""
+    pairs = (line.split() for line in LOCK.read_text().splitlines())
+    return tuple(Jar(coordinate, sha256) for sha256, coordinate in pairs)
+
+
+def default_cache_dir() -> Path:
+    """Where downloaded jars stay: `stream-segmentation/kafka` under the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stream-segmentation" / "kafka"
+
+
+def class_path(cache_dir: Path, announce: Callable[[str], None]) -> tuple[Path, ...]:
+    """The paths of all locked jars; what is not in the cache is downloaded from Maven Central and its SHA-256 checked.
+
+    `announce` is told one line before a download begins; with all jars there nothing is said and no network is used.
+    Raises JarsUnavailableError.
+    """
+    jars = locked_jars()
+    missing = [jar for jar in jars if not (cache_dir / jar.file_name).is_file()]
+    if missing:
+        announce(f"downloading Apache Kafka from Maven Central, once: {len(missing)} jars into {cache_dir}")
+        _download(missing, cache_dir)
+    return tuple(cache_dir / jar.file_name for jar in jars)
+
+
+def _download(jars: Iterable[Jar], cache_dir: Path) -> None:
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    # Apart from ~/.m2, and renamed only when whole: jgo leaves half a jar under its final name when it is interrupted,
+    # and takes it for whole the next time.
+    with (
+        tempfile.TemporaryDirectory(dir=cache_dir, prefix=".download-") as partial,
+        ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool,
+    ):
+        try:
+            for fetched in [pool.submit(_fetch, jar, Path(partial), cache_dir) for jar in jars]:
+                fetched.result()
+        except (OSError, RuntimeError) as error:  # requests' own errors are OSErrors
+            raise JarsUnavailableError(
+                f"Apache Kafka's jars cannot be downloaded from Maven Central ({error}). "
+                "They are needed once: try again with a network, or through a proxy set in HTTPS_PROXY"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error, or Ctrl-C
+
+
+def _fetch(jar: Jar, partial: Path, cache_dir: Path) -> None:
+    downloaded = _downloaded(jar, partial)
+    found = hashlib.sha256(downloaded.read_bytes()).hexdigest()
+    if found != jar.sha256:
+        raise RuntimeError(f"{jar.coordinate} has SHA-256 {found} instead of {jar.sha256}")
+    downloaded.replace(cache_dir / jar.file_name)
+
+
+def _downloaded(jar: Jar, directory: Path) -> Path:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - half a second that a warm start does not spend
+
+    group, artifact, version = jar.coordinate.split(":")
+    return MavenContext(repo_cache=directory).project(group, artifact).at_version(version).artifact().resolve()
+
+
+def _resolved() -> Iterable[Jar]:
+    """What the roots need at run time, resolved anew: the content of kafka_jars.txt."""
+    from jgo.maven import Artifact, MavenContext  # noqa: PLC0415 - see _downloaded
+    from jgo.parse import Coordinate  # noqa: PLC0415 - see _downloaded
+
+    with tempfile.TemporaryDirectory() as repository:
+        context = MavenContext(repo_cache=Path(repository))
+        found: dict[tuple[str, str], Artifact] = {}
+        for root in ROOTS:
+            inputs, transitive = context.resolver.resolve([context.create_dependency(Coordinate.parse(root))])
+            for dependency in [*inputs, *transitive]:
+                if dependency.scope in {"compile", "runtime"}:
+                    found.setdefault((dependency.groupId, dependency.artifactId), dependency.artifact)
+        for (group, name), artifact in sorted(found.items()):
+            sha256 = hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()
+            yield Jar(f"{group}:{name}:{artifact.version}", sha256)
+
+
+if __name__ == "__main__":  # python -m demo.kafka.jars >demo/kafka/kafka_jars.txt
+    for resolved in _resolved():
+        print(resolved.sha256, resolved.coordinate)

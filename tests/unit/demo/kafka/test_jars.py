@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.errors import JarsUnavailableError
+from demo.kafka import jars
+from demo.kafka.jars import Jar, class_path, locked_jars
+
+
+def test_all_jars_of_kafka_itself_have_one_version() -> None:
+    versions = {jar.coordinate.split(":")[2] for jar in locked_jars() if jar.coordinate.startswith("org.apache.kafka:")}
+
+    assert versions == {"4.3.1"}
+
+
+def test_the_lock_names_each_jar_once_with_its_sha256_and_a_log_binding_among_them() -> None:
+    locked = locked_jars()
+
+    assert len({jar.file_name for jar in locked}) == len(locked)
+    assert all(len(bytes.fromhex(jar.sha256)) == 32 for jar in locked)
+    assert {"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar"} < {jar.file_name for jar in locked}
+    assert any(jar.file_name.startswith("log4j-slf4j-impl-") for jar in locked)
+
+
+def test_with_all_jars_there_nothing_is_said_and_nothing_is_resolved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jgo", None)
+    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    for jar in locked_jars():
+        (tmp_path / jar.file_name).touch()
+    said: list[str] = []
+
+    found = class_path(tmp_path, said.append)
+
+    assert len(found) == len(locked_jars())
+    assert all(path.is_file() for path in found)
+    assert said == []
+
+
+def test_a_download_without_a_network_is_told_in_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens on the port named discard
+    said: list[str] = []
+
+    with pytest.raises(JarsUnavailableError, match="cannot be downloaded from Maven Central") as raised:
+        class_path(tmp_path / "cache", said.append)
+
+    assert "\n" not in str(raised.value)
+    assert len(said) == 1
+    assert "once" in said[0]
+    assert [*(tmp_path / "cache").iterdir()] == []
+
+
+def test_a_jar_with_other_bytes_than_locked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coordinate = "org.jspecify:jspecify:1.0.0"
+    wrong = Jar(coordinate, hashlib.sha256(b"something else").hexdigest())
+    monkeypatch.setattr(jars, "_downloaded", lambda jar, directory: _file(directory / jar.file_name))
+
+    with pytest.raises(JarsUnavailableError, match=f"{coordinate} has SHA-256"):
+        jars._download([wrong], tmp_path)
+
+    assert [*tmp_path.iterdir()] == []
+
+
+def _file(path: Path) -> Path:
+    path.write_bytes(b"not what was locked")
+    return path

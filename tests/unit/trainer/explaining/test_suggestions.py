@@ -1,0 +1,76 @@
+import pytest
+
+from schemas.roles import Kind
+from tests.support.effect_values import elsewhere, having, less, more
+from trainer.explaining.phrases import ADVICE, MORE, Advice
+from trainer.explaining.suggestions import suggestion
+from trainer.findings import Effect
+from trainer.privacy import DEMOGRAPHIC
+
+
+def said(*effects: Effect, not_named: frozenset[str] = frozenset({DEMOGRAPHIC})) -> str:
+    return suggestion(effects, not_named)
+
+
+def test_clicks_without_conversions_are_a_matter_of_the_landing_page() -> None:
+    assert said(more("click_through_rate"), less("conversion_rate")) == (
+        "They click but seldom convert: look at the landing page before buying more impressions."
+    )
+
+
+def test_figures_are_those_of_the_segment() -> None:
+    assert said(more("weekend_hours_online", inside=4.44, outside=3.1)) == (
+        "Run campaigns at the weekend: they are then online for 4.4 hours a day, the others for 3.1."
+    )
+    assert said(having("device_usage", "Tablet", 0.5)).startswith("Plan formats for Tablet first: 55")
+
+
+def test_interests_are_told_with_how_many_times_as_many_have_them() -> None:
+    travel, pets = having("top_interests", "Travel", 0.5, lift=3.06), having("top_interests", "Pet Care", 0.4, lift=2.8)
+    assert said(travel) == "Show Travel creatives: 3.1 times as many follow it as among all users."
+    assert said(travel, pets) == (
+        "Show Travel and Pet Care creatives: 3.1 and 2.8 times as many follow them as among all users."
+    )
+    without = said(having("top_interests", "Golf", 0.4, lift=None))
+    assert "times" not in without
+    assert "50" in without
+
+
+def test_at_most_two_sentences_are_said_those_with_the_strongest_effects_first() -> None:
+    text = said(
+        more("click_through_rate", 0.5),
+        having("device_usage", "Tablet", 0.9),
+        more("weekend_hours_online", 1.2),
+        less("ad_interaction_seconds", 0.4),
+    )
+    assert text.index("Tablet") < text.index("weekend")
+    assert text.count(".") - text.count("4.4") - text.count("3.1") == 2
+    assert "click" not in text
+
+
+def test_what_fewer_have_is_no_target() -> None:
+    assert "Gaming creatives" not in said(having("top_interests", "Gaming", -0.5))
+    assert "Plan formats" not in said(having("device_usage", "Tablet", -0.5))
+
+
+def test_demographic_fields_are_no_target_unless_asked_for() -> None:
+    effects = more("age", 0.9), having("gender", "Female")
+    assert said(*effects) == "Only demographic fields set them apart: no use is suggested."
+    assert said(*effects, not_named=frozenset()) == (
+        "Reach them through what sets them apart: older and gender: Female."
+    )
+
+
+def test_effects_in_other_fields_are_called_by_their_phrase() -> None:
+    effects = [elsewhere("sessions", "Session Count", Kind.NUMBER), elsewhere("plan", "Plan", Kind.CATEGORY, "Premium")]
+    assert said(*effects) == "Reach them through what sets them apart: high session count and plan: Premium."
+
+
+def test_nothing_is_made_of_no_effects() -> None:
+    assert said() == "Nothing that can be named sets them apart for certain: treat them like all other users."
+
+
+@pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.sentence)
+def test_every_piece_of_advice_can_be_given(advice: Advice) -> None:
+    effects = [(more if way is MORE else less)(name) for name, way in advice.signs.items()]
+    assert said(*effects) == advice.sentence.format(**{effect.field: effect for effect in effects})

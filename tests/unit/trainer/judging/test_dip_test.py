@@ -1,0 +1,90 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.encoding import Floats
+from schemas import UserProfile
+from schemas.roles import profile_fields
+from tests.support.samples import sample_of
+from trainer.judging.dip_test import borders, columns_with_humps, dip_p_value
+
+FIELDS = profile_fields(UserProfile)
+
+
+def two_humps(rows: int = 600) -> Floats:
+    lots = np.random.default_rng(0)
+    return np.where(lots.random(rows) < 0.4, lots.normal(0, 1, rows), lots.normal(6, 1, rows))
+
+
+def test_two_humps_are_seen_and_one_is_not() -> None:
+    assert dip_p_value(two_humps()) < 0.001
+    assert dip_p_value(np.random.default_rng(0).normal(size=600)) > 0.5
+
+
+ROUNDED: Mapping[str, Callable[[np.random.Generator], Any]] = {
+    "rates of three digits": lambda lots: np.round(lots.uniform(0, 0.1, 1_000), 3),
+    "rates of two digits": lambda lots: np.round(lots.uniform(0, 0.1, 1_000), 2),
+    "ten values": lambda lots: lots.integers(0, 10, 1_000),
+    "two values": lambda lots: lots.integers(0, 2, 1_000),
+    "logarithms of counts": lambda lots: np.log1p(lots.poisson(2, 1_000)),
+    "a rounded cloud": lambda lots: np.rint(lots.normal(0, 2, 1_000)),
+}
+
+
+@pytest.mark.parametrize("case", ROUNDED)
+def test_counts_and_rounded_rates_do_not_have_a_hump_at_each_value(case: str) -> None:
+    for seed in range(5):
+        assert dip_p_value(np.asarray(ROUNDED[case](np.random.default_rng(seed)), dtype=np.float64)) > 0.05
+
+
+def test_two_humps_are_seen_through_rounding() -> None:
+    assert dip_p_value(np.rint(two_humps())) < 0.001
+    many_zeros = np.where(np.random.default_rng(0).random(600) < 0.4, 0.0, np.rint(20 + 3 * two_humps()))
+    assert dip_p_value(many_zeros) < 0.001
+
+
+def test_few_numbers_or_equal_ones_have_one_hump() -> None:
+    assert dip_p_value(np.array([1.0, 2.0, 9.0])) == 1.0
+    assert dip_p_value(np.full(50, 3.0)) == 1.0
+
+
+def test_columns_with_humps_are_named_whether_or_not_they_count_in_the_distance() -> None:
+    lots = np.random.default_rng(0)
+    columns = {
+        "click_through_rate": lots.normal(size=600).tolist(),
+        "conversion_rate": two_humps().tolist(),
+        "age": lots.choice(FIELDS[0].levels, 600).tolist(),
+    }
+    assert columns_with_humps(sample_of(columns, FIELDS)) == ("Conversion Rates",)
+    assert columns_with_humps(sample_of(columns, FIELDS, left_out=["conversion_rate"])) == ("Conversion Rates",)
+    assert columns_with_humps(sample_of({"age": columns["age"]}, FIELDS)) == ()
+
+
+def means(scaled: Floats, labels: Any) -> Floats:
+    return np.array([scaled[labels == label].mean(axis=0) for label in np.unique(labels)])
+
+
+def test_neighbours_that_differ_in_one_label_only_have_no_gap_that_counts() -> None:
+    lots = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 150)
+    columns = {"click_through_rate": lots.normal(size=300).tolist(), "gender": ["Female"] * 150 + ["Male"] * 150}
+    sample = sample_of(columns, FIELDS)
+    assert [border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))] == [1.0, 1.0]
+    # With a number beside it that differs too, the gap is one.
+    both = columns | {"click_through_rate": (lots.normal(size=300) + 8 * labels).tolist()}
+    sample = sample_of(both, FIELDS)
+    assert max(border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))) < 0.001
+
+
+def test_a_border_is_that_with_the_nearest_neighbour_and_tells_whether_there_is_a_gap() -> None:
+    lots = np.random.default_rng(0)
+    places = np.array([0.0, 1.5, 20.0])
+    labels = np.repeat([0, 1, 2], 150)
+    rows = np.column_stack([places[labels], np.zeros(450)]) + lots.normal(size=(450, 2))
+    sample = sample_of({"click_through_rate": rows[:, 0].tolist(), "conversion_rate": rows[:, 1].tolist()}, FIELDS)
+    found = borders(sample, labels, means(sample.scaled, labels))
+    assert [(border.segment, border.neighbour) for border in found] == [(0, 1), (1, 0), (2, 1)]
+    assert found[0].dip_p_value == found[1].dip_p_value > 0.05
+    assert found[2].dip_p_value < 0.001

@@ -1,0 +1,242 @@
+from dataclasses import replace
+
+import pytest
+
+from models.manifest import Fate
+from schemas.roles import Kind
+from tests.support.findings_examples import clear, none, weak
+from trainer.findings import Effect, Measure, SegmentFate
+from trainer.text.wording import (
+    became,
+    choice,
+    churn,
+    count,
+    decimal,
+    difference,
+    evidence,
+    fates,
+    headline,
+    in_short,
+    in_two_lines,
+    interval,
+    pair,
+    percent,
+    plain,
+    probability,
+    sentence,
+    short_count,
+    shortened,
+    strength,
+    subject,
+    title_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [
+        (0.344, "34 %"),
+        (0.0, "0 %"),
+        (1.0, "100 %"),
+        (0.004, "0.4 %"),
+        (0.996, "99.6 %"),
+        (0.9999, ">99.9 %"),
+        (0.0001, "<0.1 %"),
+        (-0.25, "−25 %"),
+    ],
+)
+def test_a_share_is_told_in_percent_and_never_rounded_to_none_or_all(fraction: float, text: str) -> None:
+    assert percent(fraction).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "texts"),
+    [
+        (0.171, 0.061, ("0.17", "0.06")),
+        (7_120.4, 1_840.2, ("7,120", "1,840")),
+        (0.1712, 0.1685, ("0.1712", "0.1685")),
+        (6.43, 2.1, ("6.4", "2.1")),
+        (-3.0, 2.0, ("−3.0", "2.0")),
+        (5.0, 5.0, ("5.0", "5.0")),
+        (0.0, 0.0, ("0.0", "0.0")),
+    ],
+)
+def test_two_numbers_have_the_decimals_that_tell_them_apart(
+    inside: float, outside: float, texts: tuple[str, str]
+) -> None:
+    assert pair(inside, outside) == texts
+
+
+def test_a_number_beyond_reading_is_a_power_of_ten() -> None:
+    assert decimal(1.234e18) == "1.2 × 10^18"
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert decimal(-0.001) == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [
+        (0.05, "p = 0.05"),
+        (0.0004, "p < 0.001"),
+        (1.0, "p = 1"),
+        (0.4, "p = 0.4"),
+        (0.8774, "p = 0.88"),
+        (0.0114, "p = 0.011"),
+    ],
+)
+def test_a_p_value_is_told_to_three_places(p_value: float, text: str) -> None:
+    assert probability(p_value) == text
+
+
+@pytest.mark.parametrize(
+    ("users", "text"), [(None, "<20"), (9_999, "9,999"), (12_345, "12k"), (1_234_567, "1.2M"), (999_700, "1.0M")]
+)
+def test_a_count_in_a_small_cell_is_short(users: int | None, text: str) -> None:
+    assert short_count(users) == text
+
+
+def test_a_count_that_may_not_be_shown_is_under_20() -> None:
+    assert (count(None), count(1_234_567)) == ("<20", "1,234,567")
+
+
+def test_a_label_has_no_sign_that_breaks_a_file_or_turns_the_text_around_it() -> None:
+    assert plain(" a\x00b\u202ec\n d\t\ue000👩‍🔬 ") == "abc d \ue000👩‍🔬"
+    assert plain("34\xa0%") == "34\xa0%"
+
+
+def test_a_long_label_ends_in_an_ellipsis_and_wide_signs_count_twice() -> None:
+    assert shortened("Photography", 11) == "Photography"
+    assert shortened("Photography", 10) == "Photograp…"
+    assert shortened("数据科学", 8) == "数据科学"
+    assert shortened("数据科学", 7) == "数据科…"
+
+
+def test_a_label_breaks_at_a_space_into_two_lines() -> None:
+    assert in_two_lines("Likes", 20) == "Likes"
+    assert in_two_lines("Time Spent Online (hrs/weekend)", 20) == "Time Spent Online\n(hrs/weekend)"
+    assert in_two_lines("W" * 50, 10) == "W" * 10 + "\n" + "W" * 9 + "…"
+
+
+def test_a_reason_becomes_a_sentence() -> None:
+    assert sentence("no two columns are related") == "No two columns are related."
+    assert sentence("Done.") == "Done."
+
+
+def test_a_segment_without_a_name_of_its_own_is_named_once() -> None:
+    assert title_of(3, "Segment 3") == "Segment 3"
+    assert title_of(3, "Late") == "Segment 3: Late"
+
+
+def test_the_verdict_is_one_plain_sentence() -> None:
+    assert headline(clear().judgement) == "Yes: 5 clearly separate segments"
+    assert headline(weak().judgement) == "Perhaps: 3 segments, but not clearly separate"
+    assert headline(none().judgement) == "No: there are no segments in these data"
+    given = replace(none().judgement, k_was_given=True, k=7)
+    assert headline(given) == "No: these data do not fall into 7 segments"
+
+
+def test_the_evidence_tells_the_silhouette_the_draws_and_the_stability() -> None:
+    said = " ".join(evidence(clear().judgement))
+    assert "0.46, on 3,000 users" in said
+    assert "19 made-up data sets" in said
+    assert "0.21 on average and 0.22 at most" in said
+    assert "E = 0.32" in said
+    assert "p = 0.05: none of the 19" in said
+    assert "least stable segment (5) comes back with an overlap of 91" in said
+
+
+def test_draws_that_came_as_high_are_counted() -> None:
+    assert "p = 0.4: 8 of the 19 data sets" in " ".join(evidence(replace(none().judgement, silhouette=0.1115)))
+
+
+def test_a_given_number_is_not_called_chosen() -> None:
+    assert choice(replace(clear().judgement, k_was_given=True)) == [
+        "The number of segments, 5, was given with the command; it was not chosen."
+    ]
+    assert "runner-up is 4" in " ".join(choice(clear().judgement))
+
+
+def test_an_effect_is_told_in_the_unit_of_its_field() -> None:
+    effect = clear().cards[0].effects[0]
+    assert subject(effect) == "Click-Through Rates (CTR)"
+    assert difference(effect) == "0.17 against 0.06 elsewhere"
+    assert interval(effect) == "+1.90 sd (+1.76 to +2.06)"
+
+
+def test_an_effect_of_a_label_is_told_in_shares() -> None:
+    effect = _effect(Measure.SHARE_DIFFERENCE, Kind.CATEGORY, level="Mobile Only", lift=1.94)
+    assert subject(effect) == "Device: Mobile Only"
+    assert difference(effect).replace("\N{NO-BREAK SPACE}", " ") == "78 % against 31 % elsewhere, 1.9 times the average"
+    assert interval(effect) == "−47 points (−52 to +1)"
+
+
+def test_an_ordered_field_is_told_by_the_level_nearest_to_the_mean_place() -> None:
+    effect = replace(
+        _effect(Measure.CLIFFS_DELTA, Kind.ORDERED, level=None, lift=None), levels=("low", "middle", "high")
+    )
+    assert difference(effect) == "around middle against low elsewhere"
+    assert difference(replace(effect, inside=0.2)) == "around low as elsewhere, but below it more often"
+    assert interval(effect) == "−0.47 δ (−0.52 to +0.01)"
+
+
+def _effect(measure: Measure, kind: Kind, *, level: str | None, lift: float | None) -> Effect:
+    return Effect("device", "Device", "device", kind, level, measure, -0.47, -0.52, 0.009, 0.78, 0.31, lift)
+
+
+@pytest.mark.parametrize(
+    ("cramers_v", "word"), [(0.02, "hardly"), (0.1, "weakly"), (0.3, "clearly"), (0.8, "strongly")]
+)
+def test_a_strength_has_a_word(cramers_v: float, word: str) -> None:
+    assert strength(cramers_v) == word
+
+
+def test_churn_says_how_many_users_move_unless_they_are_too_few() -> None:
+    lineage = clear().lineage
+    assert lineage is not None
+    moved = churn(lineage).replace("\N{NO-BREAK SPACE}", " ")
+    assert moved == "19 % of users (2,371 of 12,300) get another segment"
+    few = replace(lineage, moved=19, churn=19 / 12_300)
+    assert churn(few) == "fewer than 20 of 12,300 users get another segment"
+    nobody = churn(replace(lineage, moved=0, churn=0.0)).replace("\N{NO-BREAK SPACE}", " ")
+    assert nobody == "0 % of users (0 of 12,300) get another segment"
+
+
+def test_segments_are_counted_by_what_became_of_them() -> None:
+    lineage = clear().lineage
+    assert lineage is not None
+    assert fates(lineage) == "3 kept, 2 split off, 1 gone"
+    assert fates(replace(lineage, fates=lineage.fates[:5])) == "3 kept, 2 split off"
+
+
+@pytest.mark.parametrize(
+    ("segment", "fate", "others", "words"),
+    [
+        (0, Fate.KEPT, (0,), "kept: mostly the same users"),
+        (4, Fate.SPLIT, (3,), "split off from 3"),
+        (3, Fate.SPLIT, (4, 5), "split up into 4 and 5"),
+        (4, Fate.MERGED, (1, 2, 3), "merged from 1, 2 and 3"),
+        (3, Fate.MERGED, (4,), "merged into 4"),
+        (5, Fate.NEW, (), "new: from no single segment of before"),
+        (3, Fate.RETIRED, (), "retired: its number is never used again"),
+    ],
+)
+def test_what_became_of_a_segment_is_told_from_its_own_side(
+    segment: int, fate: Fate, others: tuple[int, ...], words: str
+) -> None:
+    lineage = clear().lineage
+    assert lineage is not None
+    assert became(SegmentFate(segment, "", fate, None, others), lineage) == words
+
+
+def test_the_facts_beside_the_verdict_tell_sizes_and_change() -> None:
+    facts = {name: text.replace("\N{NO-BREAK SPACE}", " ") for name, text in in_short(clear())}
+    assert facts["Users"] == "12,345"
+    assert facts["Largest and smallest segment"] == "35 % and 7 %"
+    assert facts["Since the last version"].startswith("3 kept, 2 split off, 1 gone; 19 % of users")
+    assert dict(in_short(weak()))["Since the last version"] == "This is the first."
+
+
+def test_without_segments_the_facts_tell_nothing_of_them() -> None:
+    assert [name for name, _ in in_short(none())] == ["Users", "Stands out from data without segments"]

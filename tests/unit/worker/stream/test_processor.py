@@ -1,0 +1,280 @@
+import uuid
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.manifest import Manifest
+from models.store import StoredModel
+from schemas import UserProfile
+from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned
+from schemas.rejected import RejectReason
+from tests.support.events import PROFILE, event_bytes
+from tests.support.fitted import fit, segmentation
+from worker.stream.processor import Scoring
+from worker.stream.records import Message, Outcome, Record
+
+NOW = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
+MODEL = StoredModel(
+    Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
+    segmentation(left_out=frozenset({"language"})),
+)
+SCORING = Scoring(
+    model=MODEL,
+    profile_class=UserProfile,
+    cluster_id="cluster-1",
+    source="segment-worker-a",
+    event_max_bytes=900_000,
+    rejected_max_bytes=965_536,
+)
+
+
+def record(value: bytes | None, offset: int = 0, key: bytes | None = b"user-1042", **other: Any) -> Record:
+    return Record("user-activity", 3, offset, 1_764_000_000_000, key, value, **other)
+
+
+def process(*records: Record) -> Outcome:
+    return SCORING.process(records, NOW)
+
+
+def only_rejected(given_record: Record) -> tuple[Message, dict[str, str]]:
+    outcome = process(given_record)
+    (message,) = outcome.rejected
+    assert outcome.results == ()
+    own = {name: content.decode() for name, content in message.headers if name.startswith("rejected.")}
+    return message, own
+
+
+def test_an_event_becomes_an_assignment_that_says_what_it_answers() -> None:
+    (message,) = process(record(event_bytes(), offset=77)).results
+    assert message.key == b"user-1042"
+    assert message.value is not None
+    result = SegmentAssigned.model_validate_json(message.value)
+    assigned = MODEL.segmentation.assign({name: [value] for name, value in PROFILE.items()})
+    assert result.data.segment == assigned.segment[0]
+    assert result.data.segment_name == f"Segment {assigned.segment[0]}"
+    assert result.data.distance == pytest.approx(assigned.distance[0], abs=1e-6)
+    assert result.data.margin == pytest.approx(assigned.margin[0], abs=1e-6)
+    assert result.data.outlier == assigned.outlier[0]
+    assert result.data.unknown_values == ()
+    assert (result.data.model.version, result.data.model.digest) == (MODEL.manifest.id, MODEL.segmentation.digest)
+    assert result.data.input.model_dump() == {
+        "id": "6f9c",
+        "topic": "user-activity",
+        "partition": 3,
+        "offset": 77,
+        "time": datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC),
+    }
+    assert (result.subject, result.source, result.time) == ("user-1042", "segment-worker-a", NOW)
+
+
+def test_verdicts_tell_of_each_record_in_turn_why_it_was_rejected() -> None:
+    given_records = [record(event_bytes()), record(b"{"), record(None), record(event_bytes())]
+    verdicts = (None, RejectReason.NOT_JSON, RejectReason.EMPTY, None)
+    assert process(*given_records).verdicts == verdicts
+    assert process(*given_records[1:3]).verdicts == verdicts[1:3]
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_the_id_is_the_uuid5_of_the_input_record(offset: int) -> None:
+    (message,) = process(record(event_bytes(), offset=offset)).results
+    assert message.value is not None
+    expected = uuid.uuid5(ASSIGNMENT_NAMESPACE, f"cluster-1/user-activity/3/{offset}")
+    assert orjson.loads(message.value)["id"] == str(expected)
+
+
+def test_a_time_with_another_zone_stays_the_same_moment() -> None:
+    (message,) = process(record(event_bytes(time="2026-11-22T17:30:00.123+05:30"))).results
+    assert message.value is not None
+    result = SegmentAssigned.model_validate_json(message.value)
+    assert result.data.input.time == datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)
+
+
+def test_results_are_keyed_by_the_user_whatever_the_key_of_the_input() -> None:
+    outcome = process(record(event_bytes(subject="Zoë"), key=None), record(event_bytes(subject="b"), key=b"other"))
+    assert [message.key for message in outcome.results] == ["Zoë".encode(), b"b"]
+
+
+def test_results_and_rejected_are_each_in_input_order_and_one_for_each_record() -> None:
+    values = [event_bytes(id=str(i)) if i % 3 else b"bad" for i in range(10)]
+    outcome = process(*(record(value, offset=i) for i, value in enumerate(values)))
+    offsets = [orjson.loads(message.value or b"")["data"]["input"]["offset"] for message in outcome.results]
+    assert offsets == [1, 2, 4, 5, 7, 8]
+    assert [dict(message.headers)["rejected.offset"] for message in outcome.rejected] == [b"0", b"3", b"6", b"9"]
+
+
+def test_a_value_that_training_had_not_seen_is_counted_and_named() -> None:
+    outcome = process(
+        record(event_bytes({"gender": "Other", "language": "Klingon"})), record(event_bytes({"gender": "Neither"}))
+    )
+    named = [orjson.loads(message.value or b"")["data"]["unknown_values"] for message in outcome.results]
+    assert named == [["gender", "language"], ["gender"]]
+    assert outcome.unknown_values == {"gender": 2, "language": 1}
+
+
+def test_counts_tell_what_the_batch_came_to() -> None:
+    outcome = process(record(event_bytes()), record(b""), record(None), record(b"{}"), record(event_bytes()))
+    (segment,) = outcome.segments
+    assert outcome.segments == {segment: 2}
+    assert outcome.reasons == {RejectReason.EMPTY: 2, RejectReason.INVALID_ENVELOPE: 1}
+    assert process(*[]) == Outcome()
+
+
+def test_a_rejected_record_is_forwarded_byte_for_byte_with_the_reason_beside_it() -> None:
+    message, own = only_rejected(
+        record(b"\xffbytes", offset=9, key=b"\x00key", headers=(("trace", b"\x01"), ("a", b"")))
+    )
+    assert (message.key, message.value) == (b"\x00key", b"\xffbytes")
+    assert message.headers[:2] == (("trace", b"\x01"), ("a", b""))
+    assert own == {
+        "rejected.reason": "not_json",
+        "rejected.detail": own["rejected.detail"],
+        "rejected.topic": "user-activity",
+        "rejected.partition": "3",
+        "rejected.offset": "9",
+        "rejected.timestamp": "1764000000000",
+        "rejected.at": "2026-11-24T15:30:00.250000Z",
+        "rejected.by": "segment-worker-a",
+    }
+
+
+def test_a_tombstone_is_forwarded_as_a_tombstone() -> None:
+    message, own = only_rejected(record(None))
+    assert (message.key, message.value, own["rejected.reason"]) == (b"user-1042", None, "empty")
+    assert "rejected.nulls" not in own
+
+
+def test_what_kafka_cannot_carry_as_null_becomes_empty_and_is_listed() -> None:
+    message, own = only_rejected(record(None, key=None, headers=(("a", None), ("b", b"x"), ("a", None))))
+    assert (message.key, message.value) == (b"", b"")
+    assert message.headers[:3] == (("a", b""), ("b", b"x"), ("a", b""))
+    assert own["rejected.nulls"] == "key,value,header:0,header:2"
+
+
+def test_older_reasons_are_replaced() -> None:
+    older = (("rejected.reason", b"too_large"), ("rejected.nulls", b"key"), ("kept", b"1"))
+    message, own = only_rejected(record(b"bad", headers=older))
+    assert own["rejected.reason"] == "not_json"
+    assert "rejected.nulls" not in own
+    assert [name for name, _ in message.headers].count("rejected.reason") == 1
+    assert message.headers[0] == ("kept", b"1")
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "header", "left_out"),
+    [
+        (950_000, 10, 10, None),
+        (2_000_000, 10, 10, "value"),
+        (10, 10, 1_000_000, "value,headers"),
+        (10, 2_000_000, 10, "value,headers,key"),
+        (0, 2_000_000, 0, "headers,key"),
+    ],
+)
+def test_what_is_too_large_for_the_topic_is_left_out_and_named(
+    value: int, key: int, header: int, left_out: str | None
+) -> None:
+    content = b"x" * value
+    message, own = only_rejected(record(content, key=b"k" * key, headers=(("h", b"h" * header),)))
+    assert own.get("rejected.left_out") == left_out
+    assert own.get("rejected.truncated") == (None if left_out is None else "1")
+    if left_out and "value" in left_out:
+        assert (message.value, own["rejected.sha256"]) == (b"", sha256(content).hexdigest())
+    size = len(message.key or b"") + len(message.value or b"")
+    size += sum(len(name) + len(text) for name, text in message.headers)
+    assert size < SCORING.rejected_max_bytes
+
+
+def test_more_headers_than_anybody_means_to_send_are_left_out_and_the_value_stays() -> None:
+    message, own = only_rejected(record(b"bad", headers=(("a", None),) * 1_000))
+    assert ("rejected.left_out" in own, len(message.headers) - len(own)) == (False, 1_000)
+    message, own = only_rejected(record(b"bad", headers=(("a", b""),) * 1_001))
+    assert (own["rejected.left_out"], own["rejected.truncated"]) == ("headers", "1")
+    assert (message.value, len(message.headers)) == (b"bad", len(own))
+
+
+@given(st.integers(0, 200_000), st.sampled_from([0, 900_000]), st.sampled_from([0, 900_000]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_no_number_of_headers_makes_a_rejected_record_too_large(
+    headers: int, key_bytes: int, value_bytes: int, null: bool
+) -> None:
+    content = None if null else b"x"
+    message, own = only_rejected(record(b"v" * value_bytes, key=b"k" * key_bytes, headers=(("a", content),) * headers))
+    size = len(message.key or b"") + len(message.value or b"")
+    size += sum(len(name) + len(text) + 10 for name, text in message.headers)
+    assert size < SCORING.rejected_max_bytes
+    if len(message.headers) - len(own) == headers and null and headers:
+        assert own["rejected.nulls"].count("header:") == headers
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.binary(max_size=40) | st.sampled_from([event_bytes(), event_bytes({"gender": "Other"})]),
+            st.none() | st.binary(max_size=5),
+            st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3),
+        ),
+        max_size=6,
+    )
+)
+def test_any_records_have_exactly_one_outcome_each_that_kafka_can_carry(
+    given_records: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]],
+) -> None:
+    records = [
+        record(value, offset=i, key=key, headers=tuple(headers))
+        for i, (value, key, headers) in enumerate(given_records)
+    ]
+    outcome = process(*records)
+    assert len(outcome.results) + len(outcome.rejected) == len(records)
+    assert sum(outcome.segments.values()) == len(outcome.results)
+    assert sum(outcome.reasons.values()) == len(outcome.rejected)
+    for message in (*outcome.results, *outcome.rejected):
+        assert not (message.key is None and message.value is None)
+        assert all(isinstance(content, bytes) for _, content in message.headers)
+
+
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([event_bytes({"gender": "Other"}), b"[" * 900]), max_size=8))
+def test_bad_neighbours_change_no_byte_of_a_good_event_s_result(neighbours: list[bytes]) -> None:
+    good = record(event_bytes(), offset=5)
+    around = [record(value, offset=at) for at, value in enumerate(neighbours, 10)]
+    (alone,) = process(good).results
+    assert process(good, *around).results[0] == alone
+    assert alone in process(*around, good, *around).results
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"likes_and_reactions": 1.7976931348623157e308},
+        {"likes_and_reactions": 18446744073709551615},
+        {"likes_and_reactions": -0.0},
+        {"conversion_rate": 5e-324},
+        {"conversion_rate": -0.0},
+    ],
+)
+def test_numbers_at_the_ends_of_what_json_can_say_are_assigned_finitely(field: dict[str, float]) -> None:
+    (message,) = process(record(event_bytes(field))).results
+    assert SegmentAssigned.model_validate_json(message.value or b"").data.distance < 100
+
+
+def test_integers_of_more_than_64_bits_are_numbers_and_text_stays_what_it_was() -> None:
+    value = event_bytes(subject="\u0000\u202e\U0001f600\u2028").replace(b"5640", b"1" * 300)
+    (message,) = process(record(value)).results
+    assert message.key == "\u0000\u202e\U0001f600\u2028".encode()
+    assert orjson.loads(message.value or b"")["subject"] == "\u0000\u202e\U0001f600\u2028"
+
+
+@pytest.mark.parametrize(
+    ("time", "moment"),
+    [
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00+23:59"),
+        ("9999-12-31T23:59:59.999999999-23:59", "9999-12-31T23:59:59.999999-23:59"),
+        ("2026-11-22T12:00:00-00:00", "2026-11-22T12:00:00Z"),
+    ],
+)
+def test_the_time_at_the_ends_of_the_calendar_is_repeated_as_it_was(time: str, moment: str) -> None:
+    (message,) = process(record(event_bytes(time=time))).results
+    assert orjson.loads(message.value or b"")["data"]["input"]["time"] == moment

@@ -1,0 +1,287 @@
+"""check: what follows from the facts about a cluster, and how it is told."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from worker.cluster_rules import (
+    Absent,
+    ClusterFacts,
+    Finding,
+    GroupFacts,
+    TopicFacts,
+    Weight,
+    as_json,
+    as_text,
+    judge_cluster,
+    problems,
+)
+from worker.settings import Settings
+
+CONFIGS = {
+    "cleanup.policy": "delete",
+    "max.message.bytes": "1048588",
+    "message.timestamp.after.max.ms": "3600000",
+    "message.timestamp.type": "CreateTime",
+    "min.insync.replicas": "2",
+}
+TOPIC = TopicFacts(4, (), 3, frozenset({"READ", "WRITE", "DESCRIBE"}), CONFIGS)
+GROUP = GroupFacts(frozenset({"READ", "DESCRIBE"}), "", "", frozenset())
+INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"
+GOOD = ClusterFacts(
+    "cluster",
+    3,
+    {INPUT: TOPIC, OUTPUT: TOPIC, REJECTED: TOPIC},
+    GROUP,
+    transactional_id_visible=True,
+    broker_configs={
+        "transaction.max.timeout.ms": "900000",
+        "group.min.session.timeout.ms": "6000",
+        "group.max.session.timeout.ms": "1800000",
+    },
+)
+SETTINGS = Settings()
+
+
+def with_topic(name: str, **changed: object) -> ClusterFacts:
+    topic = dataclasses.replace(TOPIC, **changed)  # type: ignore[arg-type]
+    return dataclasses.replace(GOOD, topics={**GOOD.topics, name: topic})
+
+
+def with_config(name: str, **changed: str) -> ClusterFacts:
+    return with_topic(name, configs=CONFIGS | {key.replace("_", "."): value for key, value in changed.items()})
+
+
+def findings(facts: ClusterFacts, settings: Settings = SETTINGS) -> list[Finding]:
+    """All but the fine ones."""
+    return [each for each in judge_cluster(facts, settings) if each.weight is not Weight.FINE]
+
+
+def only(facts: ClusterFacts, settings: Settings = SETTINGS) -> tuple[Weight, str]:
+    (finding,) = findings(facts, settings)
+    return finding.weight, finding.line
+
+
+def test_a_cluster_as_it_must_be_is_fine_in_every_line() -> None:
+    judged = judge_cluster(GOOD, SETTINGS)
+    assert {each.weight for each in judged} == {Weight.FINE}
+    assert [each.where for each in judged] == [
+        "brokers",
+        f"topic {INPUT}",
+        f"topic {OUTPUT}",
+        f"topic {REJECTED}",
+        "group segment-worker",
+        "transactional id segment-worker-…",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [(INPUT, "WORKER_INPUT_TOPIC"), (OUTPUT, "WORKER_OUTPUT_TOPIC"), (REJECTED, "WORKER_REJECTED_TOPIC")],
+)
+def test_a_missing_topic_is_a_problem_that_names_its_setting(name: str, setting: str) -> None:
+    facts = dataclasses.replace(GOOD, topics={**GOOD.topics, name: Absent.MISSING})
+    weight, line = only(facts)
+    assert weight is Weight.PROBLEM
+    assert line == (
+        f"topic {name}: does not exist; create it, set {setting} to the right one, "
+        "or start once with `run --create-topics`"
+    )
+
+
+def test_a_topic_that_may_not_be_seen_may_be_missing_or_forbidden() -> None:
+    facts = dataclasses.replace(GOOD, topics={**GOOD.topics, OUTPUT: Absent.HIDDEN})
+    weight, line = only(facts)
+    assert weight is Weight.PROBLEM
+    assert "or this worker may not see it; grant WRITE on it" in line
+
+
+@pytest.mark.parametrize(("name", "needed"), [(INPUT, "READ"), (OUTPUT, "WRITE"), (REJECTED, "WRITE")])
+def test_each_topic_needs_its_own_right(name: str, needed: str) -> None:
+    facts = with_topic(name, operations=frozenset({"READ", "WRITE", "DESCRIBE"} - {needed}))
+    weight, line = only(facts)
+    assert weight is Weight.PROBLEM
+    assert f"topic {name}: this worker may not {needed}; grant {needed} on it" in line
+
+
+def test_a_partition_without_a_leader_is_an_outage() -> None:
+    weight, line = only(with_topic(INPUT, leaderless=(1, 3)))
+    assert weight is Weight.OUTAGE
+    assert "no broker leads partition 1, 3" in line
+
+
+def test_the_rejected_topic_must_take_the_largest_event_and_64_kib_more() -> None:
+    needed = SETTINGS.rejected_max_bytes
+    assert findings(with_config(REJECTED, max_message_bytes=str(needed))) == []
+    weight, line = only(with_config(REJECTED, max_message_bytes=str(needed - 1)))
+    assert weight is Weight.PROBLEM
+    assert f"max.message.bytes is {needed - 1}" in line
+    assert f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES" in line
+
+
+def test_a_larger_event_limit_needs_a_larger_rejected_topic() -> None:
+    settings = Settings(worker_event_max_bytes=2_000_000)
+    assert only(GOOD, settings)[0] is Weight.PROBLEM
+
+
+def test_a_compacted_rejected_topic_is_a_problem_and_a_compacted_output_topic_is_not() -> None:
+    assert only(with_config(REJECTED, cleanup_policy="compact,delete"))[0] is Weight.PROBLEM
+    assert only(with_config(OUTPUT, cleanup_policy="compact"))[0] is Weight.ADVICE
+    assert findings(with_config(INPUT, cleanup_policy="compact")) == []
+
+
+def test_more_copies_in_sync_than_there_are_is_worth_a_word() -> None:
+    weight, line = only(with_config(OUTPUT, min_insync_replicas="4"))
+    assert weight is Weight.ADVICE
+    assert "min.insync.replicas is 4, more than its copies (3)" in line
+
+
+def test_as_many_copies_in_sync_as_there_are_stops_with_one_broker() -> None:
+    assert only(with_config(OUTPUT, min_insync_replicas="3"))[0] is Weight.ADVICE
+
+
+def test_one_copy_is_worth_a_word_where_there_are_several_brokers() -> None:
+    one_copy = with_topic(OUTPUT, replicas=1, configs=CONFIGS | {"min.insync.replicas": "1"})
+    assert only(one_copy)[0] is Weight.ADVICE
+    assert findings(dataclasses.replace(one_copy, brokers=1)) == []
+
+
+def test_a_topic_that_refuses_small_differences_of_clocks_is_worth_a_word() -> None:
+    strict = with_config(OUTPUT, message_timestamp_after_max_ms="1000")
+    assert only(strict)[0] is Weight.ADVICE
+    assert (
+        findings(with_config(OUTPUT, message_timestamp_after_max_ms="1000", message_timestamp_type="LogAppendTime"))
+        == []
+    )
+
+
+def test_another_number_of_partitions_than_the_input_is_worth_a_word() -> None:
+    weight, line = only(with_topic(OUTPUT, partitions=3))
+    assert weight is Weight.ADVICE
+    assert f"has 3 partitions, topic {INPUT} has 4" in line
+
+
+def test_settings_that_may_not_be_read_are_unknown_and_no_problem() -> None:
+    facts = dataclasses.replace(with_topic(OUTPUT, configs={}), broker_configs={})
+    assert [each.weight for each in findings(facts)] == [Weight.UNKNOWN, Weight.UNKNOWN]
+
+
+@pytest.mark.parametrize("group", [Absent.HIDDEN, dataclasses.replace(GROUP, operations=frozenset({"DESCRIBE"}))])
+def test_the_group_needs_read(group: GroupFacts | Absent) -> None:
+    weight, line = only(dataclasses.replace(GOOD, group=group))
+    assert weight is Weight.PROBLEM
+    assert "may not READ with it; grant READ on the group" in line
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"protocol_type": "consumer", "assignor": "range"}, {"protocol_type": "connect", "assignor": "sessioned"}],
+)
+def test_a_group_of_other_programs_cannot_be_joined(members: Mapping[str, str]) -> None:
+    group = dataclasses.replace(GROUP, **members)  # type: ignore[arg-type]
+    weight, line = only(dataclasses.replace(GOOD, group=group))
+    assert weight is Weight.PROBLEM
+    assert "stop those members, or give another WORKER_GROUP_ID" in line
+
+
+def test_a_group_of_other_workers_can_be_joined() -> None:
+    group = dataclasses.replace(GROUP, protocol_type="consumer", assignor="cooperative-sticky")
+    assert findings(dataclasses.replace(GOOD, group=group)) == []
+
+
+def test_an_instance_id_in_use_is_worth_a_word() -> None:
+    group = dataclasses.replace(
+        GROUP, protocol_type="consumer", assignor="cooperative-sticky", instance_ids=frozenset({"one"})
+    )
+    facts = dataclasses.replace(GOOD, group=group)
+    assert only(facts, Settings(worker_instance_id="one"))[0] is Weight.ADVICE
+    assert findings(facts, Settings(worker_instance_id="two")) == []
+    assert findings(facts) == []
+
+
+def test_the_transactional_id_needs_a_grant_on_its_prefix() -> None:
+    weight, line = only(dataclasses.replace(GOOD, transactional_id_visible=False))
+    assert weight is Weight.PROBLEM
+    assert "grant WRITE on the transactional ids that begin with segment-worker-" in line
+
+
+def test_a_coordinator_that_is_away_is_an_outage() -> None:
+    facts = dataclasses.replace(GOOD, group=None, transactional_id_visible=None)
+    assert [each.weight for each in findings(facts)] == [Weight.OUTAGE, Weight.OUTAGE]
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "line"),
+    [
+        (
+            "worker_transaction_timeout_ms",
+            900_000,
+            (
+                "transaction.max.timeout.ms is 60000, and WORKER_TRANSACTION_TIMEOUT_MS is 900000; "
+                "lower WORKER_TRANSACTION_TIMEOUT_MS to 60000"
+            ),
+        ),
+        (
+            "worker_session_timeout_ms",
+            5_000,
+            (
+                "group.min.session.timeout.ms is 6000, and WORKER_SESSION_TIMEOUT_MS is 5000; "
+                "raise WORKER_SESSION_TIMEOUT_MS to 6000"
+            ),
+        ),
+        (
+            "worker_session_timeout_ms",
+            60_000,
+            (
+                "group.max.session.timeout.ms is 30000, and WORKER_SESSION_TIMEOUT_MS is 60000; "
+                "lower WORKER_SESSION_TIMEOUT_MS to 30000"
+            ),
+        ),
+    ],
+)
+def test_timeouts_stay_within_what_the_brokers_allow(field: str, given: int, line: str) -> None:
+    configs = {
+        "transaction.max.timeout.ms": "60000",
+        "group.min.session.timeout.ms": "6000",
+        "group.max.session.timeout.ms": "30000",
+    }
+    facts = dataclasses.replace(GOOD, broker_configs=configs)
+    settings = Settings.model_validate({field: given})
+    assert only(facts, settings) == (Weight.PROBLEM, f"brokers: {line}")
+
+
+FOUND = (
+    Finding(Weight.FINE, "brokers", "3 brokers answer"),
+    Finding(Weight.ADVICE, "topic a", "has one copy", "add copies"),
+    Finding(Weight.PROBLEM, "topic b", "does not exist", "create it"),
+)
+
+
+def test_people_read_a_line_for_each_finding_and_a_sum() -> None:
+    assert as_text(FOUND) == (
+        "fine     brokers: 3 brokers answer\n"
+        "advice   topic a: has one copy; add copies\n"
+        "problem  topic b: does not exist; create it\n"
+        "1 problem to solve first\n"
+    )
+    assert as_text(FOUND[:2]).endswith("\nready to run\n")
+    assert as_text(FOUND[2:] * 2).endswith("\n2 problems to solve first\n")
+
+
+def test_machines_read_whether_it_is_well_and_each_finding() -> None:
+    document = json.loads(as_json(FOUND))
+    assert document["ok"] is False
+    assert document["findings"][2] == {
+        "weight": "problem",
+        "where": "topic b",
+        "what": "does not exist",
+        "remedy": "create it",
+    }
+    assert json.loads(as_json(FOUND[:2]))["ok"] is True
+
+
+def test_an_outage_counts_as_a_problem_and_advice_does_not() -> None:
+    outage = Finding(Weight.OUTAGE, "group", "away")
+    assert problems((*FOUND, outage)) == (FOUND[2], outage)

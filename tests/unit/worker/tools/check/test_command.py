@@ -1,0 +1,125 @@
+"""check without a broker: what wrong settings decide is not looked at, all else is; what it says of signatures."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from models.store import ModelStore
+from tests.support.signed import NOON, new_key, published, signed_store
+from worker.cluster_rules import Finding, Weight
+from worker.tools.check.command import preflight
+
+NOT_LOOKED_AT = ("not looked at", "mend the settings first")
+# Nobody listens there, and nothing waits for it.
+NOWHERE = {"kafka_bootstrap_servers": "127.0.0.1:1", "worker_broker_wait_s": "0.2"}
+
+
+def by_where(flags: dict[str, str]) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in preflight(flags):
+        found.setdefault(finding.where, []).append(finding)
+    return found
+
+
+def test_everything_that_is_wrong_without_a_broker_is_named_in_one_go(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        found = by_where({**NOWHERE, "worker_http_port": port, "worker_log_level": "loud"})
+    assert {where: [each.weight for each in findings] for where, findings in found.items()} == {
+        "settings": [Weight.PROBLEM],
+        "model": [Weight.PROBLEM],
+        "http": [Weight.PROBLEM],
+        "brokers": [Weight.PROBLEM],
+    }
+
+
+def test_a_setting_that_is_nearly_one_is_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_GROUPID", "mine")
+    (finding,) = by_where({**NOWHERE, "worker_http_port": "0"})["settings"]
+    assert finding.weight is Weight.ADVICE
+    assert finding.line == "settings: WORKER_GROUPID is none; did you mean WORKER_GROUP_ID?"
+
+
+def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
+    (finding,) = by_where({**NOWHERE, "worker_http_port": "0", "worker_reject_limit_consecutive": "1"})["settings"]
+    assert finding.weight is Weight.ADVICE
+    assert "WORKER_REJECT_LIMIT_CONSECUTIVE is 1" in finding.line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"model_alias": "?"}, "model"),
+        ({"model_min_sequence": "?"}, "model"),
+        ({"worker_http_port": "?"}, "http"),
+        ({"worker_input_topic": "?"}, "brokers"),
+        ({"kafka_sasl_username": "u"}, "brokers"),
+    ],
+)
+def test_what_a_wrong_setting_decides_is_not_looked_at_and_all_else_is(wrong: dict[str, str], where: str) -> None:
+    found = by_where({**NOWHERE, "worker_http_port": "0", **wrong})
+    assert {each: [(f.what, f.remedy) == NOT_LOOKED_AT for f in findings] for each, findings in found.items()} == {
+        "settings": [False],
+        "model": [where == "model"],
+        "http": [where == "http"],
+        "brokers": [where == "brokers"],
+    }
+
+
+def test_a_certificate_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    found = by_where({"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "ca.pem", "worker_http_port": "0"})
+    (finding,) = found["brokers"]
+    assert finding.line.startswith("brokers: KAFKA_SSL_CAFILE: ca.pem holds no PEM certificates")
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def of_model(root: Path, **flags: str) -> list[Finding]:
+    return by_where({**NOWHERE, "worker_http_port": "0", "models_dir": str(root), **flags})["model"]
+
+
+def test_a_signed_store_that_nothing_checks_is_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed_store(tmp_path, new_key())
+    monkeypatch.setenv("MODEL_PUBLIC_KEY", "")  # as a Secret gives it whose value got lost
+    fine, unchecked = of_model(tmp_path)
+    assert (fine.weight, unchecked.weight) == (Weight.FINE, Weight.ADVICE)
+    assert fine.what.endswith(", signature not checked")
+    assert unchecked.line.startswith(f"model: the model store {tmp_path} is signed and nothing checks it")
+    assert "set MODEL_PUBLIC_KEY" in unchecked.line
+
+
+def test_a_store_without_signatures_is_no_advice_and_is_not_called_checked(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    store.promote(published(store).id, "production", NOON)
+    (fine,) = of_model(tmp_path)
+    assert fine.weight is Weight.FINE
+    assert fine.what.endswith(", signature not checked")
+
+
+def test_a_checked_store_is_called_signed(tmp_path: Path) -> None:
+    key = new_key()
+    signed_store(tmp_path, key, versions=2)
+    (fine,) = of_model(tmp_path, model_public_key=key.one_line)
+    assert fine.what.endswith(", signed, sequence 2")
+
+
+def test_where_the_history_begins_is_said_when_its_beginning_was_cut_off(tmp_path: Path) -> None:
+    key = new_key()
+    signed_store(tmp_path, key, versions=3)
+    path = tmp_path / "aliases.jsonl"
+    path.write_bytes(b"junk\n" + path.read_bytes().splitlines(keepends=True)[-1])
+    (fine,) = of_model(tmp_path, model_public_key=key.one_line, model_min_sequence="3")
+    assert fine.what.endswith(
+        ", signed, sequence 3; the history of promotions begins at sequence 3; 1 line before it is not signed by a key "
+        "of MODEL_PUBLIC_KEY"
+    )
+
+
+def test_a_least_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
+    signed_store(tmp_path, new_key())
+    (problem,) = of_model(tmp_path, model_min_sequence="1")
+    assert problem.weight is Weight.PROBLEM
+    assert "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY" in problem.what

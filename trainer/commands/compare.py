@@ -1,0 +1,169 @@
+"""Two stored versions over the same users: who moves where when the second replaces the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from models.encoding import Columns
+from models.manifest import Fate
+from models.segmentation import Segmentation
+from models.store import ModelStore, StoredModel
+from trainer.atomic_file import whole
+from trainer.errors import OutputError
+from trainer.findings import Lineage, SegmentFate
+from trainer.history.history import read_history, refuse_bad_rows
+from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
+from trainer.text.console import print_facts, print_table
+from trainer.text.progress import Watcher
+from trainer.text.summary import marked
+from trainer.text.wording import became, churn, count, percent, title_of
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Who moves where, and between which versions."""
+
+    lineage: Lineage
+    before: Segmentation
+    after: Segmentation
+    after_version: str
+    accepted: frozenset[str]
+    """Versions of the store that were promoted without structure."""
+
+
+def compare(
+    path: Path, profile_class: type[BaseModel], store: ModelStore, versions: tuple[str, str], watcher: Watcher
+) -> Comparison:
+    """Both versions, the earlier one first, over the users of a history.
+
+    Raises HistoryError for a file that is no history or has a bad row, ProfileMismatch for another profile class, and
+    whatever ModelStore.load raises.
+    """
+    before, after = map(store.load, versions)
+    found = _scored(path, profile_class, before, after, watcher)
+    accepted = store.accepted_without_structure()
+    earlier = Earlier(before.manifest.id, before.manifest.id in accepted, before.segmentation.names)
+    return Comparison(
+        lineage=lineage(found, earlier, after.segmentation.names),
+        before=before.segmentation,
+        after=after.segmentation,
+        after_version=after.manifest.id,
+        accepted=accepted,
+    )
+
+
+def _scored(
+    path: Path, profile_class: type[BaseModel], before: StoredModel, after: StoredModel, watcher: Watcher
+) -> Overlap:
+    for model in (before, after):
+        model.manifest.check_profile(profile_class)
+    reading = f"reading {path.name}"
+    watcher.at(reading)
+    with read_history(path, profile_class, lambda done, total: watcher.at(reading, done, total)) as history:
+        refuse_bad_rows(path, history, "correct them")
+        needed = [*columns_needed(before.segmentation, after.segmentation)]
+
+        def chunks() -> Iterator[Columns]:
+            done = 0
+            for chunk in history.chunks(needed):
+                yield chunk.columns
+                done += len(chunk.users)
+                watcher.at("comparing", done, history.rows)
+
+        return overlap(before.segmentation, after.segmentation, chunks())
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print who moves where, what became of each segment, and how many users change theirs."""
+    found = comparison.lineage
+    print_table(
+        ("before \\ after", *map(str, found.after_segments)),
+        [
+            (title_of(number, comparison.before.names[number]), *map(count, row))
+            for number, row in zip(found.before_segments, found.users, strict=True)
+        ],
+    )
+    print()
+    after, gone = _sides(found)
+    print_facts(
+        [
+            *((f"after  {title_of(fate.segment, fate.name)}", _became(fate, found)) for fate in after),
+            *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
+        ],
+        to_copy=[
+            ("before", marked(found.before, comparison.accepted)),
+            ("after", marked(comparison.after_version, comparison.accepted)),
+            ("churn", churn(found)),
+        ],
+    )
+
+
+def print_comparison_as_json(comparison: Comparison) -> None:
+    """Print the same as one object; a count of too few users is null."""
+    found = comparison.lineage
+    after, gone = _sides(found)
+    document = {
+        "before": found.before,
+        "before_accepted_no_structure": found.before_accepted_no_structure,
+        "before_segments": [{"segment": n, "name": comparison.before.names[n]} for n in found.before_segments],
+        "after": comparison.after_version,
+        "after_accepted_no_structure": comparison.after_version in comparison.accepted,
+        "after_segments": [{"segment": n, "name": comparison.after.names[n]} for n in found.after_segments],
+        "users": found.users,
+        "fates_after": [asdict(fate) for fate in after],
+        "fates_before": [asdict(fate) for fate in gone],
+        "churn": found.churn,
+        "moved": found.moved,
+        "compared": found.compared,
+    }
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def refuse_plot(plot: Path | None) -> None:
+    """Raise OutputError when the picture could not be written: before the work, not after it."""
+    if plot is not None and (plot.is_dir() or not plot.absolute().parent.is_dir()):
+        raise OutputError(f"{plot} cannot be written: name a file in a directory that is there with --plot")
+
+
+def write_picture(path: Path, found: Lineage) -> None:
+    """Draw who moves where, as .svg or .png, whichever the path ends in."""
+    from trainer.report.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
+
+    picture = migration(found)
+    with whole(path) as unfinished:
+        unfinished.write_bytes(picture.png if path.suffix == ".png" else picture.svg)
+
+
+def _sides(found: Lineage) -> tuple[tuple[SegmentFate, ...], tuple[SegmentFate, ...]]:
+    """The fates of all segments after, and of those before that were not kept."""
+    return found.fates[: len(found.after_segments)], found.fates[len(found.after_segments) :]
+
+
+def _became(fate: SegmentFate, found: Lineage) -> str:
+    words = became(fate, found)
+    if fate.fate is Fate.KEPT and fate.others != (fate.segment,):
+        words += f", numbered {fate.others[0]} before"
+    return words + _overlap_in_words(fate)
+
+
+def _ended(fate: SegmentFate, found: Lineage) -> str:
+    """What became of a segment of the earlier version.
+
+    Where neither version continues the other, its number may stand for another segment now.
+    """
+    if fate.segment not in found.after_segments:
+        return became(fate, found) + _overlap_in_words(fate)
+    words = "retired" if fate.fate is Fate.RETIRED else became(fate, replace(found, after_segments=()))
+    return f"{words}; its number stands for another segment now{_overlap_in_words(fate)}"
+
+
+def _overlap_in_words(fate: SegmentFate) -> str:
+    return "" if fate.jaccard is None else f"; overlap {percent(fate.jaccard)}"

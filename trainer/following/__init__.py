@@ -1,1 +1,0 @@
-"""Are they the same ones as last time: matching, stable numbers, who moves."""

@@ -1,0 +1,234 @@
+"""The checked users of a history on disk, by column: what every later pass over them reads, a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.encoding import Floats
+from schemas.roles import Kind, ProfileField
+from trainer.history.tempfiles import close, room_needed, scratch_file
+
+# More different labels are names or free text: they would fill the memory and tell nothing of groups.
+MOST_LABELS = 100_000
+# Large enough that it hardly matters what it costs to find a chunk, small enough for any memory.
+CHUNK_ROWS = 5_000
+
+Codes = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Some users of a chunk, and where they stand in the file."""
+
+    users: Sequence[str]
+    places: Places
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCodes:
+    """The codes of some labels a row: those of row i stand from ends[i] to ends[i + 1]."""
+
+    ends: Codes
+    codes: Codes
+
+    @property
+    def rows(self) -> npt.NDArray[np.intp]:
+        """The row of each label."""
+        return np.repeat(np.arange(len(self.ends) - 1), np.diff(self.ends))
+
+
+@dataclass(frozen=True)
+class CheckedCopy:
+    """Users in the order of the file; numbers as they were, labels as codes."""
+
+    file: BinaryIO
+    chunk_rows: tuple[int, ...]
+    """Users of each chunk."""
+    labels: Mapping[str, tuple[str, ...]]
+    """Name of each field of labels -> label of each code; without those that had too many."""
+
+    @property
+    def rows(self) -> int:
+        """The number of users."""
+        return sum(self.chunk_rows)
+
+    def hashes(self) -> Iterator[Hashes]:
+        """Every chunk's users as numbers: equal for equal users, nearly always different for others."""
+        for batch in self._batches(_HASH):
+            yield batch.column(0).to_numpy()
+
+    def identities(self, hashes: Hashes) -> Iterator[Identities]:
+        """Those users of every chunk that have one of these hashes."""
+        if hashes.size:
+            wanted = pa.array(hashes)
+            for batch in self._batches(_USER, _PLACE, _HASH):
+                user, place, _ = batch.filter(pc.is_in(batch.column(_HASH), value_set=wanted)).columns
+                yield Identities(user.to_pylist(), place.to_numpy())
+
+    def users(self) -> Iterator[list[str]]:
+        """Every chunk's users, by name only."""
+        for batch in self._batches(_USER):
+            yield batch.column(0).to_pylist()
+
+    def numbers(self, name: str) -> Iterator[Floats]:
+        """Every chunk of a column of numbers."""
+        for batch in self._batches(_FIELD + name):
+            yield batch.column(0).to_numpy()
+
+    def codes(self, name: str) -> Iterator[Codes]:
+        """Every chunk of a column of one label a row."""
+        for batch in self._batches(_FIELD + name):
+            yield batch.column(0).to_numpy()
+
+    def items(self, name: str) -> Iterator[ItemCodes]:
+        """Every chunk of a column of several labels a row."""
+        for batch in self._batches(_FIELD + name):
+            lists = batch.column(0)
+            yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy())
+
+    def without(self, places: Places) -> CheckedCopy:
+        """The copy without the rows that stand at these places, in ascending order; this one stays."""
+        file = scratch_file()
+        chunk_rows = []
+        reader = pa.ipc.open_file(self.file, options=_one_thread())
+        with room_needed(), pa.ipc.new_file(file, reader.schema, options=_compressed()) as writer:
+            for i in range(reader.num_record_batches):
+                batch = reader.get_batch(i)
+                kept = batch.filter(pc.invert(pc.is_in(batch.column(_PLACE), value_set=pa.array(places))))
+                if kept.num_rows:
+                    writer.write_batch(kept)
+                    chunk_rows.append(kept.num_rows)
+        return CheckedCopy(file, tuple(chunk_rows), self.labels)
+
+    def close(self) -> None:
+        """Remove it."""
+        close(self.file)
+
+    @cached_property
+    def _schema(self) -> Any:
+        return pa.ipc.open_file(self.file).schema
+
+    def _batches(self, *names: str) -> Iterator[Any]:
+        """Every chunk, with these columns only; no other is read from the disk."""
+        included = [self._schema.get_field_index(name) for name in names]
+        options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=included)
+        reader = pa.ipc.open_file(self.file, options=options)
+        for i in range(reader.num_record_batches):
+            yield reader.get_batch(i).select(names)
+
+
+class CopyWriter:
+    """A copy while it is being written."""
+
+    def __init__(self, fields: Sequence[ProfileField]) -> None:
+        """Begin an empty copy; raises ScratchError where there is no room."""
+        self._fields = fields
+        self._codes = {field.name: _CodeOf() for field in fields if field.kind is not Kind.NUMBER}
+        self._too_many: set[str] = set()
+        self._chunk_rows: list[int] = []
+        self._unwritten: list[Any] = []
+        self._schema = pa.schema(
+            [
+                (_USER, pa.string()),
+                (_PLACE, pa.int64()),
+                (_HASH, pa.int64()),
+                *((_FIELD + field.name, _TYPES[field.kind]) for field in fields),
+            ]
+        )
+        self._file = scratch_file()
+        self._writer = pa.ipc.new_file(self._file, self._schema, options=_compressed())
+
+    def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
+        """Append users; a column whose labels turn out to be too many is not recorded any further."""
+        if not users:
+            return
+        arrays = [
+            pa.array(users, pa.string()),
+            pa.array(places, pa.int64()),
+            # Python's own: different in each process, and only used to look for users who are there twice.
+            pa.array([*map(hash, users)], pa.int64()),
+            *(self._array(field, values) for field, values in zip(self._fields, columns, strict=True)),
+        ]
+        self._unwritten.append(pa.record_batch(arrays, schema=self._schema))
+        if sum(batch.num_rows for batch in self._unwritten) >= CHUNK_ROWS:
+            self._write()
+
+    def finish(self) -> CheckedCopy:
+        """The copy, to be read."""
+        if self._unwritten:
+            self._write()
+        with room_needed():
+            self._writer.close()
+            self._file.flush()
+        labels = {name: tuple(codes) for name, codes in self._codes.items() if name not in self._too_many}
+        return CheckedCopy(self._file, tuple(self._chunk_rows), labels)
+
+    def close(self) -> None:
+        """Give the copy up, before or after it is finished."""
+        close(self._file)
+
+    def _write(self) -> None:
+        chunk = pa.concat_batches(self._unwritten)
+        self._unwritten = []
+        self._chunk_rows.append(chunk.num_rows)
+        with room_needed():
+            self._writer.write_batch(chunk)
+
+    def _array(self, field: ProfileField, values: Sequence[Any] | Floats) -> Any:
+        if field.kind is Kind.NUMBER:
+            return pa.array(values, pa.float64())
+        if field.name in self._too_many:
+            # Something of the column's type has to stand there.
+            return pa.array([[] if field.kind is Kind.SEVERAL_OF else 0] * len(values), _TYPES[field.kind])
+        codes = self._codes[field.name]
+        if field.kind is Kind.SEVERAL_OF:
+            # A set has another order in each process.
+            lists = [sorted(items) if isinstance(items, set | frozenset) else items for items in values]
+            ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+            items = np.array([*map(codes.__getitem__, chain.from_iterable(lists))], dtype=np.int32)
+            array = pa.ListArray.from_arrays(pa.array(ends), pa.array(items))
+        else:
+            array = pa.array([*map(codes.__getitem__, values)], pa.int32())
+        if len(codes) > MOST_LABELS:
+            self._too_many.add(field.name)
+            codes.clear()
+        return array
+
+
+class _CodeOf(dict[str, int]):
+    """The code of each label, given in the order in which they are met."""
+
+    def __missing__(self, label: str) -> int:
+        self[label] = code = len(self)
+        return code
+
+
+_USER, _PLACE, _HASH = "user", "place", "hash"
+# What the fields' columns are called, so that none has the name of one of the above.
+_FIELD = "field "
+
+_TYPES: Mapping[Kind, Any] = {
+    Kind.NUMBER: pa.float64(),
+    Kind.ORDERED: pa.int32(),
+    Kind.CATEGORY: pa.int32(),
+    Kind.SEVERAL_OF: pa.list_(pa.int32()),
+}
+
+
+def _compressed() -> Any:
+    return pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+
+
+def _one_thread() -> Any:
+    return pa.ipc.IpcReadOptions(use_threads=False)

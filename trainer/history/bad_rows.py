@@ -1,0 +1,59 @@
+"""The rows of a history that are no profiles: all of them on disk, since there may be millions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from trainer.history.rows import BadRow
+from trainer.history.tempfiles import close, room_needed, scratch_file
+
+SHOWN = 20
+
+
+class BadRows:
+    """Bad rows in the order of the file: how many there are, the first few, and all of them in a file."""
+
+    def __init__(self, place: str, header: Sequence[str]) -> None:
+        """None yet; place is what they are counted in."""
+        self.place = place
+        self.count = 0
+        self.first: list[BadRow] = []
+        self._file = io.TextIOWrapper(scratch_file(), encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow([place, "problem", *header])
+
+    @property
+    def in_place(self) -> str:
+        """How it is said where a row stands, before the number."""
+        return "on line" if self.place == "line" else f"in {self.place}"
+
+    def add(self, rows: Iterable[BadRow]) -> None:
+        """Append rows."""
+        with room_needed():
+            for row in rows:
+                self.count += 1
+                if self.count <= SHOWN:
+                    self.first.append(row)
+                self._writer.writerow([row.place, row.problem, *row.cells])
+            self._file.flush()
+
+    def __iter__(self) -> Iterator[BadRow]:
+        self._file.seek(0)
+        reader = csv.reader(self._file)
+        next(reader)
+        for place, problem, *cells in reader:
+            yield BadRow(int(place), problem, tuple(cells))
+
+    def write(self, path: Path) -> None:
+        """Write a CSV file of all rows: where each stands, what is wrong with it, and its cells as they were."""
+        self._file.seek(0)
+        with path.open("wb") as file:
+            shutil.copyfileobj(self._file.buffer, file)
+
+    def close(self) -> None:
+        """Remove what was kept on disk."""
+        close(self._file)

@@ -1,0 +1,296 @@
+"""A history of users: a CSV or Parquet file, one row a user, checked row by row against the profile class."""
+
+from __future__ import annotations
+
+import gc
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, pairwise
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel
+
+from models.encoding import Columns, Floats
+from schemas.roles import Kind, ProfileField
+from trainer.errors import HistoryError
+from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, Places
+from trainer.history.bad_rows import BadRows
+from trainer.history.csv_source import csv_source
+from trainer.history.parquet_source import PARQUET_MARK, parquet_source
+from trainer.history.rows import BadRow, Source, Told
+from trainer.history.sampling import Drawn, draw
+from trainer.history.tempfiles import close, scratch_file
+from trainer.history.validation import Check, cell_text, shown
+
+# Repeated users are looked for among about so many at a time, which bounds the memory.
+USERS_COMPARED = 1_000_000
+
+Integers = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some users in the order of the file."""
+
+    users: Sequence[str]
+    columns: Columns
+    """Event name of each field -> its values: numbers, labels, or tuples of labels, as a model reads them."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The users of a file, in its order, checked; rows that failed the check stand apart.
+
+    They lie on disk, in files without a name that are gone when the history is closed.
+    """
+
+    id_header: str
+    all_fields: tuple[ProfileField, ...]
+    """Of the profile class, in its order."""
+    bad_rows: BadRows
+    ignored_headers: tuple[str, ...]
+    digest: str
+    """SHA-256 of the file's bytes, 64 hexadecimal digits."""
+    copy: CheckedCopy
+    kept_open: ExitStack
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove all that lies on disk."""
+        self.kept_open.close()
+
+    @property
+    def rows(self) -> int:
+        """The number of users."""
+        return self.copy.rows
+
+    @property
+    def fields(self) -> tuple[ProfileField, ...]:
+        """Those that have a column here: all but fields with more than 100,000 different labels."""
+        labels = self.copy.labels
+        return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise HistoryError where one of these fields has no column here."""
+        for name in names:
+            if name not in [field.name for field in self.fields]:
+                header = next(field.header for field in self.all_fields if field.name == name)
+                raise HistoryError(
+                    f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model knows: '
+                    "correct it, or fit a new model"
+                )
+
+    def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """All users, some thousands at a time; with the columns of these fields, or of all: of those that have one."""
+        fields = [field for field in self.fields if names is None or field.name in names]
+        readers = [self._values(field) for field in fields]
+        for users, *columns in zip(self.copy.users(), *readers, strict=True):
+            yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))
+
+    def holders(self, name: str) -> Iterator[tuple[Integers, Integers]]:
+        """Of every chunk of a field of labels: who has which label, as rows of the chunk and codes; each once."""
+        if self._field(name).kind is Kind.SEVERAL_OF:
+            labels = len(self.copy.labels[name])
+            for items in self.copy.items(name):
+                # Whoever has an item twice has it.
+                pairs = np.unique(items.rows * labels + items.codes)
+                yield pairs // labels, pairs % labels
+        else:
+            for codes in self.copy.codes(name):
+                yield np.arange(len(codes)), codes
+
+    def label_counts(self, name: str) -> Mapping[str, int]:
+        """Each label or item of a field -> users who have it, in the order of the labels."""
+        labels = self.copy.labels[name]
+        counts = np.zeros(len(labels), dtype=np.int64)
+        for _, codes in self.holders(name):
+            counts += np.bincount(codes, minlength=len(labels))
+        return {label: count for label, count in sorted(zip(labels, counts.tolist(), strict=True)) if count}
+
+    def drawn(self, most: int, seed: int) -> Drawn:
+        """Rows drawn at random without replacement, or all of them where there are no more."""
+        return draw(self.copy.chunk_rows, most, seed)
+
+    def drawn_numbers(self, name: str, drawn: Drawn) -> Floats:
+        """A number of the rows drawn, in their order."""
+        chunks = zip(self.copy.numbers(name), drawn, strict=True)
+        return np.concatenate([np.zeros(0), *(numbers[at] for numbers, at in chunks)])
+
+    def sample(self, most: int, seed: int) -> pd.DataFrame:
+        """Users drawn at random without replacement, or all where there are no more, in the order of the file.
+
+        One row a user, one column a field under its event name: float64, category, or tuples of labels.
+        """
+        drawn = self.drawn(most, seed)
+        return pd.DataFrame({field.name: self._drawn_column(field, drawn) for field in self.fields})
+
+    def scratch_file(self) -> BinaryIO:
+        """A new file without a name, which is gone when the history is closed; raises ScratchError without room."""
+        file = scratch_file()
+        self.kept_open.callback(close, file)
+        return file
+
+    def _field(self, name: str) -> ProfileField:
+        return next(field for field in self.fields if field.name == name)
+
+    def _values(self, field: ProfileField) -> Iterator[list[Any]]:
+        if field.kind is Kind.NUMBER:
+            yield from (numbers.tolist() for numbers in self.copy.numbers(field.name))
+            return
+        labels = np.array(self.copy.labels[field.name], dtype=object)
+        if field.kind is not Kind.SEVERAL_OF:
+            yield from (labels[codes].tolist() for codes in self.copy.codes(field.name))
+            return
+        for items in self.copy.items(field.name):
+            flat = labels[items.codes].tolist()
+            yield [tuple(flat[start:end]) for start, end in pairwise(items.ends.tolist())]
+
+    def _drawn_column(self, field: ProfileField, drawn: Drawn) -> pd.Series:
+        if field.kind is Kind.NUMBER:
+            return pd.Series(self.drawn_numbers(field.name, drawn), dtype=np.float64)
+        chunks = zip(self._values(field), drawn, strict=True)
+        values = [*chain.from_iterable(map(chunk.__getitem__, at.tolist()) for chunk, at in chunks)]
+        return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
+
+
+def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> History:
+    """All users of the file; told hears how much of it was read, of how much.
+
+    Which kind of file it is, its first bytes tell: CSV, CSV compressed with gzip, or Parquet. A row that is no profile,
+    or names a user again, is listed in bad_rows. Raises HistoryError for a file that cannot be read, is not
+    comma-separated UTF-8, lacks a column, or has no row; ScratchError where there is no room
+    for the checked copy.
+    """
+    with ExitStack() as undo, _opened(path, profile_class, told) as source:
+        layout = source.layout
+        check = Check(profile_class, layout, source.read)
+        bad_rows = BadRows(source.place, layout.header)
+        undo.callback(bad_rows.close)
+        writer = CopyWriter(layout.fields)
+        undo.callback(writer.close)
+        with _no_search_for_cycles():
+            for rows in source.rows:
+                checked = check(rows)
+                bad_rows.add(checked.bad_rows)
+                writer.add(checked.places, checked.users, checked.columns)
+        copy = writer.finish()
+        if copy.rows + bad_rows.count == 0:
+            raise HistoryError(f"{path} has a header and no rows: there is nothing to learn from")
+        digest = source.digest()
+        repeated, first = _repeated(copy)
+        if repeated.size:
+            copy = copy.without(repeated)
+            undo.callback(copy.close)
+            with _opened(path, profile_class, told) as once_more:
+                found = _repeated_rows(once_more, repeated, first, bad_rows.in_place)
+                bad_rows = _merged(bad_rows, found, layout.header)
+            undo.callback(bad_rows.close)
+        return History(
+            id_header=layout.id_header,
+            all_fields=layout.fields,
+            bad_rows=bad_rows,
+            ignored_headers=layout.ignored,
+            digest=digest,
+            copy=copy,
+            kept_open=undo.pop_all(),
+        )
+
+
+def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
+    """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
+    bad_rows = history.bad_rows
+    if not bad_rows.count:
+        return
+    lines = [f"  {bad_rows.place} {row.place}, {row.problem}" for row in bad_rows.first]
+    if bad_rows.count > len(bad_rows.first):
+        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
+    count = f"{bad_rows.count:,} bad {'row' if bad_rows.count == 1 else 'rows'}"
+    raise HistoryError("\n".join([f"{path} has {count}, nothing was written: {remedy}", *lines]))
+
+
+@contextmanager
+def _opened(path: Path, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise HistoryError(f"{path} does not exist: check the path of the history") from error
+    except IsADirectoryError as error:
+        raise HistoryError(f"{path} is a directory: name the file in it") from error
+    except OSError as error:
+        raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        if file.peek(len(PARQUET_MARK)).startswith(PARQUET_MARK):
+            with parquet_source(path, file, profile_class, told) as source:
+                yield source
+        else:
+            with csv_source(path, file, path.stat().st_size, profile_class, told) as source:
+                yield source
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A context in which Python does not look for garbage in cycles.
+
+    Rows make none, and among the millions of small objects that they are, the search takes a third of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+# --- users who are there twice ---------------------------------------------------------------------------------------
+
+
+def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
+    """Where users are named again, in ascending order, and where each of them stands first.
+
+    Equal hashes find them, without a table of all users in memory; the names themselves decide.
+    """
+    parts = math.ceil(copy.rows / USERS_COMPARED)
+    again, before = array("q"), array("q")  # in a history of events there are more of them than users
+    for part in range(parts):
+        hashes = np.sort(np.concatenate([each[each % parts == part] for each in copy.hashes()]))
+        suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        first: dict[str, int] = {}
+        for chunk in copy.identities(suspects):
+            for user, place in zip(chunk.users, chunk.places.tolist(), strict=True):
+                if first.setdefault(user, place) != place:
+                    again.append(place)
+                    before.append(first[user])
+    places, first_places = np.array(again, dtype=np.int64), np.array(before, dtype=np.int64)
+    order = np.argsort(places)
+    return places[order], first_places[order]
+
+
+def _repeated_rows(source: Source, repeated: Places, first: Places, in_place: str) -> Iterator[BadRow]:
+    """The repeated rows as they stand in the file: the copy has not all of their cells."""
+    header, id_at = source.layout.id_header, source.layout.id_at
+    for rows in source.rows:
+        at = np.searchsorted(repeated, rows.places)
+        for i in np.flatnonzero(repeated[np.minimum(at, len(repeated) - 1)] == rows.places).tolist():
+            cells = tuple(cell_text(column[i]) for column in rows.columns)
+            yield BadRow(rows.places[i], f"{header}: {shown(cells[id_at])} is already {in_place} {first[at[i]]}", cells)
+
+
+def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
+    both = BadRows(bad_rows.place, header)
+    both.add(merge(bad_rows, others, key=attrgetter("place")))
+    return both

@@ -1,0 +1,137 @@
+"""A history in a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from schemas.roles import Kind
+from trainer.errors import HistoryError
+from trainer.history.rows import READ_ROWS, Layout, Read, Rows, Source, Told, items_of, layout
+
+PARQUET_MARK = b"PAR1"
+
+WANTED = {
+    Kind.NUMBER: "a number",
+    Kind.ORDERED: "text",
+    Kind.CATEGORY: "text",
+    Kind.SEVERAL_OF: "a list of text, or text with commas",
+}
+
+
+@contextmanager
+def parquet_source(path: Path, file: BinaryIO, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
+    """The rows of an open file; told hears how many of them were read.
+
+    Raises HistoryError for a file that is damaged, lacks a column, or has one of another type than the profile class.
+    """
+    try:
+        opened = pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        _refuse_damaged(path, error)
+    # A column that the class does not have may be of any type: it is not even read.
+    found = layout(path, opened.schema_arrow.names, profile_class)
+    wanted = [name for name in found.header if name not in found.ignored]
+    read_at = {name: at for at, name in enumerate(wanted)}
+    kept = Layout(
+        header=tuple(wanted),
+        id_header=found.id_header,
+        id_at=read_at[found.id_header],
+        fields=found.fields,
+        field_at=tuple(read_at[field.header] for field in found.fields),
+        ignored=found.ignored,
+    )
+    schema = opened.schema_arrow
+    _refuse_type(path, found.id_header, schema, _is_id, "text or a whole number")
+    yield Source(
+        layout=kept,
+        place="row",
+        read=tuple(_read(path, field.header, field.kind, schema) for field in found.fields),
+        rows=_rows(path, opened, kept, told),
+        digest=lambda: _digest(path),
+    )
+
+
+def _refuse_damaged(path: Path, error: Exception) -> NoReturn:
+    raise HistoryError(f"{path} is a damaged Parquet file ({str(error).splitlines()[0]}): write it again") from error
+
+
+def _rows(path: Path, opened: Any, layout: Layout, told: Told) -> Iterator[Rows]:
+    done, total = 0, opened.metadata.num_rows
+    try:
+        for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
+            columns = [batch.column(name).to_pylist() for name in layout.header]
+            columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
+            yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())
+            done += batch.num_rows
+            told(done, total)
+    except (pa.ArrowException, OSError) as error:
+        _refuse_damaged(path, error)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, header: str, kind: Kind, schema: Any) -> Read:
+    fits = {Kind.NUMBER: _is_number, Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found)}
+    _refuse_type(path, header, schema, fits.get(kind, _is_text), WANTED[kind])
+    found = schema.field(header).type
+    if kind is Kind.NUMBER:
+        return _floats if pa.types.is_decimal(found) else list
+    if kind is Kind.SEVERAL_OF:
+        return _items if _is_text(found) else _lists
+    return list
+
+
+def _refuse_type(path: Path, header: str, schema: Any, fits: Any, wanted: str) -> None:
+    found = schema.field(header).type
+    if not fits(found) and not pa.types.is_null(found):  # a column of nothing but empty cells
+        raise HistoryError(
+            f'{path}: column "{header}" has the type {found}, {wanted} is wanted: write it with that type, or describe '
+            "your own columns in a profile class and pass it with --profile"
+        )
+
+
+def _is_number(found: Any) -> bool:
+    return bool(pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found))
+
+
+def _is_text(found: Any) -> bool:
+    types = pa.types
+    if types.is_dictionary(found):
+        return _is_text(found.value_type)
+    return bool(types.is_string(found) or types.is_large_string(found) or types.is_string_view(found))
+
+
+def _is_list_of_text(found: Any) -> bool:
+    types = pa.types
+    lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
+    return bool(lists) and _is_text(found.value_type)
+
+
+def _is_id(found: Any) -> bool:
+    return _is_text(found) or bool(pa.types.is_integer(found))
+
+
+def _floats(cells: Sequence[Any]) -> list[Any]:
+    return [None if cell is None else float(cell) for cell in cells]
+
+
+def _items(cells: Sequence[str | None]) -> list[Any]:
+    return items_of([cell or "" for cell in cells])
+
+
+def _lists(cells: Sequence[list[str] | None]) -> list[Any]:
+    return [tuple(cell or ()) for cell in cells]

@@ -1,0 +1,142 @@
+"""From the rows of a file to profiles: the profile class is the one rule, for a history as for an event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from models.encoding import Floats
+from schemas.roles import Kind
+from trainer.history.rows import BadRow, Layout, Read, Rows
+
+VALUE_SHOWN_CHARS = 40
+
+Values = Sequence[Any] | Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Some rows of a file: those that are profiles and those that are none, each in the order of the file."""
+
+    places: tuple[int, ...]
+    users: tuple[str, ...]
+    columns: tuple[Values, ...]
+    """One for each field: an array of finite float64, labels, or collections of labels."""
+    bad_rows: tuple[BadRow, ...]
+
+
+class Check:
+    """What tells which rows of a file are profiles of a class."""
+
+    def __init__(self, profile_class: type[BaseModel], layout: Layout, read: Sequence[Read]) -> None:
+        self._rule = TypeAdapter(list[profile_class])  # type: ignore[valid-type]  # known at run time only
+        self._layout = layout
+        self._read = read
+        self._names = tuple(field.name for field in layout.fields)
+        self._at = dict(zip(self._names, layout.field_at, strict=True))
+
+    def __call__(self, rows: Rows) -> Checked:
+        """The rows, checked by the profile class itself, as the worker checks events: there is no second set of rules.
+
+        1,000 rows take about 10 ms.
+        """
+        if not rows.places:
+            return Checked((), (), tuple([] for _ in self._names), rows.broken)
+        users = rows.columns[self._layout.id_at]
+        problems = {i: [f"{self._layout.id_header}: is empty"] for i, user in enumerate(users) if not user}
+        inputs = self._inputs(rows)
+        while True:
+            good = [i for i in range(len(inputs)) if i not in problems]
+            found, columns = self._checked([inputs[i] for i in good])
+            if not found:
+                break
+            for place, where, message in found:
+                i = good[place]
+                problems.setdefault(i, []).append(self._described(message, where, rows, i))
+        bad_rows = [
+            BadRow(rows.places[i], "; ".join(why), tuple(cell_text(column[i]) for column in rows.columns))
+            for i, why in problems.items()
+        ]
+        return Checked(
+            places=tuple(rows.places[i] for i in good),
+            users=tuple(users[i] for i in good),
+            columns=columns,
+            bad_rows=tuple(sorted([*bad_rows, *rows.broken], key=lambda row: row.place)),
+        )
+
+    def _inputs(self, rows: Rows) -> list[dict[str, Any]]:
+        columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
+        # As a comprehension it would take twice as long.
+        return [*map(dict, map(zip, repeat(self._names), zip(*columns, strict=True)))]
+
+    def _checked(self, inputs: Sequence[dict[str, Any]]) -> tuple[list[_Problem], tuple[Values, ...]]:
+        try:
+            profiles = self._rule.validate_python(inputs)
+        except ValidationError as error:
+            return [_problem(each) for each in error.errors(include_url=False, include_input=False)], ()
+        problems: list[_Problem] = []
+        columns: list[Values] = []
+        fields_of = [*map(vars, profiles)]
+        for field in self._layout.fields:
+            values = [*map(itemgetter(field.name), fields_of)]
+            if field.kind is not Kind.NUMBER:
+                columns.append(values)
+                continue
+            numbers = _floats(values)
+            # A class may have left it open: no event can hold one, and a mean with one in it is none.
+            infinite = np.flatnonzero(~np.isfinite(numbers)).tolist()
+            problems += [(i, (field.name,), "Input should be a finite number") for i in infinite]
+            columns.append(numbers)
+        return problems, tuple(columns)
+
+    def _described(self, message: str, where: Sequence[int | str], rows: Rows, i: int) -> str:
+        if not where or where[0] not in self._at:
+            return f"the row: {message[:1].lower()}{message[1:]}"
+        at = self._at[str(where[0])]
+        header = self._layout.header[at]
+        cell = cell_text(rows.columns[at][i])
+        if not cell.strip():
+            return f"{header}: is empty"
+        if message.startswith("Input "):
+            return f"{header}: {shown(cell)} {message.removeprefix('Input ')}"
+        return f"{header}: {shown(cell)}: {message[:1].lower()}{message[1:]}"
+
+
+_Problem = tuple[int, tuple[int | str, ...], str]
+"""Which row, which field and place in it, and what is wrong there."""
+
+
+def _problem(error: ErrorDetails) -> _Problem:
+    row, *where = error["loc"]
+    return int(row), tuple(where), error["msg"]
+
+
+def _floats(values: Sequence[float]) -> Floats:
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:  # an integer above the largest float
+        return np.array([value if abs(value) < _TOO_LARGE else np.inf for value in values], dtype=np.float64)
+
+
+_TOO_LARGE = 2**1024
+
+
+def shown(value: str) -> str:
+    """A value in quotes, cut off where it is long."""
+    return repr(value if len(value) <= VALUE_SHOWN_CHARS else value[:VALUE_SHOWN_CHARS] + "…")
+
+
+def cell_text(cell: Any) -> str:
+    """A cell as text: nothing for none, items separated by commas."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, list):
+        return ", ".join(map(cell_text, cell))
+    return "" if cell is None else str(cell)

@@ -1,0 +1,1 @@
+"""How the segments of a new version continue those of production."""

@@ -1,0 +1,167 @@
+"""From a checked history to a fitted segmentation: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import starmap
+
+import numpy as np
+
+from models.encoding import Columns, Floats
+from models.segmentation import Segment, Segmentation
+from trainer.errors import FitRefused
+from trainer.explaining.division import Division
+from trainer.explaining.explain import Explained, explain
+from trainer.findings import Judgement, Lineage
+from trainer.fitting.assignment import Placed, place
+from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
+from trainer.fitting.columns import ChosenColumns, ColumnRule, choose_columns
+from trainer.fitting.lloyd import Refined, refined, scaled_users
+from trainer.fitting.sample import JUDGED_ROWS, Sample
+from trainer.fitting.scikit import one_thread
+from trainer.history.history import History
+from trainer.judging.judge import judge
+from trainer.lineage.lineage import named
+from trainer.lineage.succession import Before, continued, lineage_of, warm_start
+from trainer.text.progress import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What the user asked for."""
+
+    k: int | None
+    """Number of segments; None: chosen."""
+    groups: frozenset[str] | None
+    """Feature groups that may count; None: all."""
+    columns: ColumnRule
+    seed: int
+    max_k: int
+    """The most segments that are tried."""
+    min_segment_users: int
+    """A smaller segment is never published."""
+    not_named: frozenset[str]
+    """Feature groups whose fields give neither a name nor a suggestion."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted segmentation with all that is said about it."""
+
+    segmentation: Segmentation
+    placed: Placed
+    """The users of the history, in its order."""
+    sample: Sample
+    columns: ChosenColumns
+    judgement: Judgement
+    explained: Explained
+    lineage: Lineage | None
+    """None where no model was before that takes the same columns."""
+    given_names: Mapping[int, str]
+    """Stable number -> name that a person gave."""
+
+
+def fit(history: History, options: FitOptions, before: Before, watcher: Watcher) -> Fitted:
+    """The segmentation of a history, judged, explained, and numbered as the successor of the one before.
+
+    Equal histories, options, predecessors and libraries give equal segmentations, bit for bit. Raises FitRefused when
+    there is no group as asked, no column that varies, too few rows, or a segment of too few users.
+    """
+    with one_thread():
+        columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
+        sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
+        choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
+        by_size, placed, cluster_of = _fit_all(history, columns, choice.chosen.centroids, options.seed, watcher)
+        _refuse_small(placed, options.min_segment_users)
+        judged = judge(sample, choice, columns.related, options.seed, watcher)
+
+        watcher.at("matching the segments with those in production")
+        followed = continued(by_size, before, partial(_columns, history))
+        placed = placed.renumbered(followed.numbers)
+        number_of = dict(zip(cluster_of, placed.numbers, strict=True))
+        judgement = judged.renumbered(number_of)
+
+        watcher.at("explaining the segments")
+        clusters = range(by_size.k)
+        sizes, outliers = placed.sizes, placed.outliers()
+        division = Division(
+            sample=sample,
+            labels=np.array(cluster_of, dtype=np.intp)[by_size.assign(sample.columns).segment],
+            resamples=judged.stability.resamples,
+            numbers=tuple(number_of[cluster] for cluster in clusters),
+            users=tuple(sizes[number_of[cluster]] for cluster in clusters),
+        )
+        explained = explain(
+            division,
+            [outliers[number_of[cluster]] for cluster in clusters],
+            judgement.verdict,
+            followed.given_names,
+            options.not_named,
+            options.seed,
+        )
+    names = {card.segment: card.name for card in explained.cards}
+    return Fitted(
+        segmentation=named(followed.segmentation, names),
+        placed=placed,
+        sample=sample,
+        columns=columns,
+        judgement=judgement,
+        explained=explained,
+        lineage=lineage_of(followed, before, names),
+        given_names=followed.given_names,
+    )
+
+
+def _columns(history: History, names: Iterable[str]) -> Iterator[Columns]:
+    return (chunk.columns for chunk in history.chunks([*names]))
+
+
+def _chosen(sample: Sample, rows: int, options: FitOptions, warm: Floats | None, watcher: Watcher) -> Choice:
+    if options.k is not None:
+        watcher.at(f"trying {options.k} segments")
+        return given_k(sample.scaled, options.k, options.seed, warm)
+    step = "choosing the number of segments"
+    watcher.at(step)
+    limits = SearchRange(options.max_k, options.min_segment_users, rows)
+    return choose_k(sample.scaled, limits, options.seed, warm, partial(watcher.at, step))
+
+
+def _fit_all(
+    history: History, columns: ChosenColumns, centroids: Floats, seed: int, watcher: Watcher
+) -> tuple[Segmentation, Placed, tuple[int, ...]]:
+    """The segments of all users, largest first and so numbered, where each user belongs, and which centre each was."""
+    watcher.at("encoding all users")
+    with scaled_users(history, columns.encoder, partial(watcher.at, "encoding all users")) as scaled:
+        watcher.at(f"fitting {len(centroids)} segments to {history.rows:,} users")
+        found = refined(scaled, centroids)
+    cluster_of = _largest_first(found)
+    # Without limits yet: they are quantiles of the distances that it gives.
+    unlimited = Segmentation(columns.encoder, tuple(starmap(_segment, enumerate(found.centroids[[*cluster_of]]))))
+    watcher.at("placing all users")
+    return (*place(history, unlimited, seed, partial(watcher.at, "placing all users")), cluster_of)
+
+
+def _largest_first(found: Refined) -> tuple[int, ...]:
+    """The centres in the order of their numbers, which therefore mean the same in every fit of the same data."""
+    return tuple(sorted(range(len(found.users)), key=lambda i: (-found.users[i], found.centroids[i].tolist())))
+
+
+def _segment(number: int, centroid: Floats) -> Segment:
+    return Segment(
+        number=number,
+        name=f"Segment {number}",
+        centroid=tuple(centroid.tolist()),
+        median_distance=0.0,
+        outlier_distance=np.inf,
+    )
+
+
+def _refuse_small(placed: Placed, least: int) -> None:
+    users = min(placed.sizes.values())
+    if users < least:
+        raise FitRefused(
+            f"one of {len(placed.sizes)} segments would have {users:,} of the {sum(placed.sizes.values()):,} users, "
+            f"and one under {least:,} is not published: give a smaller --k, add history, or lower --min-segment-users"
+        )

@@ -1,0 +1,152 @@
+"""A fit as a version of the store: its files, and what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+from models.manifest import ColumnUse, Fit, ProfileReference, Verdict
+from trainer import findings
+from trainer.findings import ColumnQuality, Findings, Quality
+from trainer.fitting.golden import golden_rows
+from trainer.fitting.scikit import kmeans_file, scaler_file
+from trainer.history.history import History
+from trainer.pipeline import FitOptions, Fitted
+from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
+from trainer.publishing.manifest_figures import judgement_figures, lineage_figures
+from trainer.publishing.tables import write_segment_profiles, write_segmented_users
+from trainer.report.page import report_files
+
+# Those whose results a version rests on, this program first.
+LIBRARIES = (
+    "stream-segmentation",
+    "diptest",
+    "kneed",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "threadpoolctl",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a fit cannot know of itself."""
+
+    created_at: datetime
+    parent: str | None
+    profile: ProfileReference
+
+
+def describe(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Fit:
+    """What the manifest will say, before the store adds the id and the digests."""
+    judgement = fitted.judgement
+    return Fit(
+        created_at=origin.created_at,
+        parent=origin.parent,
+        k=fitted.segmentation.k,
+        k_supported=1 if judgement.verdict is Verdict.NONE else fitted.segmentation.k,
+        verdict=judgement.verdict,
+        verdict_reason=judgement.reason,
+        columns=ColumnUse(kept=fitted.columns.kept, left_out=fitted.columns.left_out),
+        silhouette=judgement.silhouette,
+        judgement=judgement_figures(judgement),
+        lineage=None if fitted.lineage is None else lineage_figures(fitted.lineage),
+        given_names=fitted.given_names,
+        segment_names=fitted.segmentation.names,
+        min_segment_users=options.min_segment_users,
+        segment_sizes=fitted.placed.sizes,
+        rows=history.rows,
+        rows_skipped=history.bad_rows.count,
+        data_sha256=history.digest,
+        seed=options.seed,
+        options=_in_words(options),
+        libraries=_libraries(),
+        profile=origin.profile,
+    )
+
+
+def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Findings:
+    """All that the report tells of the version."""
+    return Findings(
+        judgement=fitted.judgement,
+        tests=fitted.explained.tests,
+        cards=fitted.explained.cards,
+        proxies=fitted.explained.proxies,
+        map=fitted.explained.map,
+        heat=fitted.explained.heat,
+        lineage=fitted.lineage,
+        quality=Quality(
+            rows=history.rows,
+            rows_skipped=history.bad_rows.count,
+            columns=tuple(
+                ColumnQuality(
+                    field=learned.field.name,
+                    header=learned.field.header,
+                    group=learned.field.group,
+                    kind=learned.field.kind,
+                    left_out_because=fitted.columns.left_out.get(learned.field.name),
+                    clipped_share=learned.clipped_share,
+                    unseen_share=learned.unseen_share,
+                )
+                for learned in fitted.columns.learned
+            ),
+            notes=fitted.columns.notes,
+        ),
+        origin=findings.Origin(
+            created_at=origin.created_at,
+            parent=origin.parent,
+            seed=options.seed,
+            options=_in_words(options),
+            libraries=_libraries(),
+            profile=origin.profile.name,
+            profile_digest=origin.profile.schema_digest,
+            data_sha256=history.digest,
+            model_digest=fitted.segmentation.digest,
+        ),
+    )
+
+
+def _in_words(options: FitOptions) -> Mapping[str, str]:
+    return {
+        "k": "chosen" if options.k is None else str(options.k),
+        "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
+        "columns": options.columns,
+        "max-k": str(options.max_k),
+        "min-segment-users": str(options.min_segment_users),
+        "not named": ",".join(sorted(options.not_named)) or "none",
+    }
+
+
+def _libraries() -> Mapping[str, str]:
+    return {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def files_of(fitted: Fitted, history: History, found: Findings) -> Callable[[Path], None]:
+    """A function that writes every file of the version into the folder that it is given."""
+
+    def write(folder: Path) -> None:
+        segmentation, placed, seed = fitted.segmentation, fitted.placed, found.origin.seed
+        (folder / "model.json").write_bytes(segmentation.to_json())
+        (folder / "golden.json").write_bytes(golden_rows(fitted.sample.table, segmentation, seed).to_json())
+        (folder / "scaler.joblib").write_bytes(
+            scaler_file(segmentation.encoder.means, segmentation.encoder.scales, history.rows)
+        )
+        numbers = [segment.number for segment in segmentation.segments]
+        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, numbers, placed.inertia))
+        write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, placed, seed)
+        chunks = zip(history.copy.users(), placed.chunks(), strict=True)
+        write_segmented_users(folder / "segmented_users.csv", history.id_header, segmentation.names, chunks)
+        (folder / FINDINGS_FILE).write_bytes(findings_to_json(found))
+        for name, content in report_files(found).items():
+            (folder / name).write_bytes(content)
+        if history.bad_rows.count:
+            history.bad_rows.write(folder / "bad_rows.csv")
+
+    return write

@@ -1,0 +1,90 @@
+"""How the worker's Kafka clients connect: the arguments that consumer, producer and admin client share."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from typing import Any
+
+from pydantic import SecretStr
+
+from worker.errors import SettingsError
+from worker.kafka.oauth import ClientCredentials, TokenProvider
+from worker.settings import Settings
+
+
+def connection_arguments(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments for any kafka-python client: brokers, encryption, sign-in. Build once, give to every client.
+
+    The clients then share one OAUTHBEARER token. Raises SettingsError for a certificate or key that cannot be loaded.
+    """
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": "segment-worker",
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol in {"SSL", "SASL_SSL"}:
+        arguments["ssl_context"] = ssl_context(settings)
+    if settings.kafka_security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
+        arguments |= _sasl_arguments(settings)
+    return arguments
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext:
+    """TLS as the settings say: 1.2 or later, the broker's certificate always verified.
+
+    Raises SettingsError for a file that cannot be loaded and for a wrong password, which it does not repeat.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = settings.kafka_ssl_check_hostname
+    if settings.kafka_ssl_cafile is None:
+        context.load_default_certs()
+    else:
+        with _named(("kafka_ssl_cafile",), f"KAFKA_SSL_CAFILE: {settings.kafka_ssl_cafile} holds no PEM certificates"):
+            context.load_verify_locations(settings.kafka_ssl_cafile)
+    if settings.kafka_ssl_certfile is not None:
+        password = settings.kafka_ssl_password
+        with _named(
+            ("kafka_ssl_certfile", "kafka_ssl_keyfile", "kafka_ssl_password"),
+            f"KAFKA_SSL_CERTFILE: {settings.kafka_ssl_certfile} cannot be loaded; check it, KAFKA_SSL_KEYFILE and "
+            "KAFKA_SSL_PASSWORD",
+        ):
+            # A callable, because without one OpenSSL asks for the password on the terminal.
+            context.load_cert_chain(
+                settings.kafka_ssl_certfile,
+                settings.kafka_ssl_keyfile,
+                lambda: "" if password is None else password.get_secret_value(),
+            )
+    return context
+
+
+class _named(contextlib.AbstractContextManager[None]):  # noqa: N801  # reads as a statement
+    def __init__(self, fields: tuple[str, ...], problem: str) -> None:
+        self._fields = fields
+        self._problem = problem
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):  # ssl.SSLError is one
+            raise SettingsError((f"{self._problem} ({error})",), frozenset(self._fields)) from error
+
+
+def _sasl_arguments(settings: Settings) -> dict[str, Any]:
+    if settings.kafka_sasl_mechanism == "OAUTHBEARER":
+        credentials = ClientCredentials(
+            url=_text(settings.kafka_sasl_oauth_token_url),
+            client_id=_text(settings.kafka_sasl_oauth_client_id),
+            client_secret=_text(settings.kafka_sasl_oauth_client_secret),
+            scope=settings.kafka_sasl_oauth_scope,
+        )
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": TokenProvider(credentials)}
+    return {
+        "sasl_mechanism": settings.kafka_sasl_mechanism,
+        "sasl_plain_username": _text(settings.kafka_sasl_username),
+        "sasl_plain_password": _text(settings.kafka_sasl_password),
+    }
+
+
+def _text(value: str | SecretStr | None) -> str:
+    # None never comes here: load_settings refuses a mechanism without what it needs.
+    return value.get_secret_value() if isinstance(value, SecretStr) else value or ""

@@ -1,0 +1,215 @@
+"""Reading as a member of the group: micro-batches, and knowing when membership was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
+
+from worker.errors import ExitStatus, StopProcessError
+from worker.kafka.client import CONNECT_MS, connected, refusal_of
+from worker.kafka.errors import fault
+from worker.kafka.offsets import STEP_LONGEST_S, Positions, step
+from worker.kafka.patches.decompression import bound_inflation
+from worker.kafka.patches.headers import accept_any_headers
+from worker.lifecycle import Deadline
+from worker.settings import Settings
+from worker.stream.records import Batch, Membership, Record
+
+IDLE_WAIT_MS = 250
+CLOSE_MS = 2_000
+METADATA_MAX_AGE_MS = 60_000
+# What the client holds ahead is bounded by these, whatever the backlog; a larger record still comes through, alone.
+FETCH_BYTES = 8 * 1024 * 1024
+PARTITION_FETCH_BYTES = 1024 * 1024
+NO_GENERATION = -1
+
+_log = structlog.get_logger()
+
+
+class GroupReader:
+    """The input topic, read as one member of the group.
+
+    All but `joined` and `positions.progress` belong to one thread.
+    """
+
+    def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
+        accept_any_headers()
+        bound_inflation(settings)
+        self._settings = settings
+        self._deadline = deadline
+        # Of the last step; before the first one, the worst.
+        self._largest_bytes = settings.worker_event_max_bytes
+        # Under which membership the positions were set, and which partitions the input topic had then.
+        self._positioned_under: Membership | None = None
+        self._partitions_then: frozenset[int] = frozenset()
+        self._consumer = connected(
+            KafkaConsumer,
+            **connection,
+            group_id=settings.worker_group_id,
+            group_instance_id=settings.worker_instance_id,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            partition_assignment_strategy=[CooperativeStickyAssignor],
+            session_timeout_ms=settings.worker_session_timeout_ms,
+            # A member learns from its heartbeat that the group rebalances, and all others wait for it.
+            heartbeat_interval_ms=min(1_000, settings.worker_session_timeout_ms // 3),
+            max_poll_interval_ms=settings.worker_max_poll_interval_ms,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            bootstrap_timeout_ms=CONNECT_MS,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+        self.positions = Positions(settings, self._consumer, deadline)
+
+    def require_topics(self) -> None:
+        """Raise StopProcessError when one of the topics is missing or may not be seen."""
+        with self._step("asking for the topics"):
+            there = self._consumer.topics()
+        missing = [topic for topic in self._settings.topics if topic not in there]
+        if missing:
+            raise StopProcessError(
+                f"{self._settings.kafka_bootstrap_servers} has no topic {', '.join(missing)}, or this user may not "
+                "DESCRIBE it; create it, start with --create-topics, or grant that right",
+                ExitStatus.ACT_FIRST,
+            )
+
+    def subscribe(self) -> None:
+        """Begin to be a member of the group; the next polls join it."""
+        self._consumer.subscribe([self._settings.worker_input_topic])
+
+    def membership(self) -> Membership | None:
+        """Who this process is in the group now, or None when it is no member."""
+        seen = self._consumer.group_metadata()
+        # Generation -1 with an empty member is what a lost membership turns into, and what no broker checks.
+        if seen.generation_id == NO_GENERATION or not seen.member_id:
+            return None
+        return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
+
+    def settled_membership(self) -> Membership | None:
+        """Who this process is in the group now, or None when it is no member or a rebalance goes on."""
+        # While a rebalance goes on the new generation shows before the positions that belong to it are set.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # group_metadata() shows the state, not what it means
+        return self.membership() if coordinator.stable() else None
+
+    def _partitions(self) -> frozenset[int]:
+        known = self._consumer._cluster.partitions_for_topic(self._settings.worker_input_topic)  # noqa: SLF001  # cached
+        return frozenset(known or ())
+
+    @property
+    def joined(self) -> bool:
+        """Whether this process is a member of the group; from any thread."""
+        return self.membership() is not None
+
+    def forget_positions(self) -> None:
+        """Have the next poll go back to the committed offsets, whoever this worker is in its group by then."""
+        self._positioned_under = None
+
+    def poll(self, max_events: int) -> Batch | None:
+        """The next batch under one unbroken membership, or None.
+
+        Raises NowhereToBegin when a partition has no offset to go on from, and WorkerError.
+        """
+        self.positions.settle()
+        self._finish_join()
+        # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
+        # records of partitions that are gone still come back, and the broker checks the generation only.
+        before = self.settled_membership()
+        if before is not None:
+            # Of a member only: to become one, this poll has to go on.
+            self.positions.require_topic()
+        if before is not None and before != self._positioned_under:
+            # A partition kept through a membership that was lost keeps a position that others may have passed.
+            self.positions.rewind()
+            self._positioned_under, self._partitions_then = before, self._partitions()
+        elif self._settings.worker_instance_id is not None and self._partitions() != self._partitions_then:
+            # A static leader that restarted is not told that it leads, and nobody would share out added partitions.
+            self._partitions_then = self._partitions()
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client knows no public way
+        with self._step("polling"):
+            records = self._gather(max_events)
+        self._require_instance_id()
+        if not records:
+            return None
+        if before is None or self.membership() != before:
+            _log.info("batch_dropped", because="the group rebalanced while it was read", records=len(records))
+            self.positions.rewind()
+            return None
+        return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, before)
+
+    def close(self) -> None:
+        """Leave the group (a static member only goes silent) and release the connections."""
+        with self._deadline.within(STEP_LONGEST_S, "leaving the group"):
+            self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+    def _gather(self, max_events: int) -> list[Record]:
+        settings = self._settings
+        records: list[Record] = []
+        bytes_left = settings.worker_batch_max_bytes
+        wait_ms: float = IDLE_WAIT_MS
+        until: float | None = None
+        while True:
+            # One call hands out this many records and holds them all in memory: fewer when they are large.
+            most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
+            sizes: list[int] = []
+            try:
+                polled = self._consumer.poll(timeout_ms=wait_ms, max_records=most)
+            except (CorruptRecordError, UnsupportedCodecError, StopProcessError):
+                if not records:
+                    raise
+                # The next poll meets it again. What stands before it is worked on and committed first, or it would be
+                # lost to whoever then sets the group's offset behind it.
+                return records
+            for partition, rows in polled.items():
+                topic, number = partition
+                records += [
+                    Record(topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in rows
+                ]
+                sizes += [r.serialized_key_size + r.serialized_value_size + r.serialized_header_size for r in rows]
+            if not records:
+                return records
+            if sizes:
+                self._largest_bytes = max(1, *sizes)
+                bytes_left -= sum(sizes)
+            if len(records) >= max_events or bytes_left < self._largest_bytes:
+                return records
+            if until is None:
+                until = time.monotonic() + settings.worker_batch_max_wait_ms / 1000
+            wait_ms = (until - time.monotonic()) * 1000
+            if wait_ms <= 0:
+                return records
+
+    def _finish_join(self) -> None:
+        # A join that outlasts one poll is to be finished by the next. kafka-python 3.0.12 forgets it when changed
+        # metadata was its reason: the group then counts this member in, while it has no heartbeat, keeps its old
+        # partitions, and drops all that it reads because its membership never settles.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # the client shows a join that goes on nowhere else
+        if coordinator._join_task is not None:  # noqa: SLF001  # see above
+            coordinator.request_rejoin()
+
+    def _require_instance_id(self) -> None:
+        # kafka-python polls on with its old assignment after another process took the instance id: its heartbeat
+        # switches itself off while the group still counts as stable, and nothing else shows.
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # see above
+        if (
+            self._settings.worker_instance_id is not None
+            and coordinator.stable()
+            and not coordinator.rejoining
+            and not coordinator._heartbeat_enabled  # noqa: SLF001  # see above
+        ):
+            raise fault([FencedInstanceIdError()], "polling", self._settings)
+
+    def _step(self, doing: str) -> AbstractContextManager[None]:
+        # kafka-python goes on trying to connect, and polling brings nothing, for ever.
+        if (refusal := refusal_of(self._consumer)) is not None:
+            raise fault([refusal], doing, self._settings)
+        return step(doing, self._settings, self._deadline)

@@ -1,0 +1,169 @@
+"""What each of kafka-python's errors means for the worker: try again, or stop and say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kafka import errors
+
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerError
+from worker.kafka.refusals import Refusal
+from worker.settings import Settings
+
+_Explain = Callable[[Exception, Settings], str]
+
+
+def _topics(error: Exception, settings: Settings) -> str:
+    named = error.args[0] if error.args else None
+    topics = [named] if isinstance(named, str) else sorted(named) if isinstance(named, (set, frozenset)) else []
+    return ", ".join(topics) or ", ".join(settings.topics)
+
+
+def _group(error: Exception, settings: Settings) -> str:
+    # Not every one of them says which; another than the worker's own keeps the progress of a replay.
+    named = error.args[0] if error.args else None
+    return named if isinstance(named, str) else settings.worker_group_id
+
+
+def _not_signed_in(error: Exception, settings: Settings) -> str:
+    credentials = (
+        "KAFKA_SASL_OAUTH_CLIENT_ID and KAFKA_SASL_OAUTH_SCOPE: the brokers do not accept the token that they led to"
+        if settings.kafka_sasl_mechanism == "OAUTHBEARER"
+        else "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+    )
+    # What the broker said has the name of the error in front, put there by kafka-python.
+    said = str(error.args[0]).removeprefix(f"{type(error).__name__}: ") if error.args else "it did not say why"
+    return f"{settings.kafka_bootstrap_servers} refused to sign this worker in ({said}); check {credentials}"
+
+
+# First match counts: a subclass stands before its class.
+_STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ...] = (
+    (
+        errors.FencedInstanceIdError,
+        lambda _, s: (
+            f"instance id {s.worker_instance_id} of group {s.worker_group_id} is used by another worker, which "
+            "took this one's place; give each worker its own WORKER_INSTANCE_ID"
+        ),
+    ),
+    (
+        errors.TopicAuthorizationFailedError,
+        lambda e, s: (
+            f"no right to use topic {_topics(e, s)}; grant READ and DESCRIBE on {s.worker_input_topic}, WRITE "
+            f"and DESCRIBE on {s.worker_output_topic} and {s.worker_rejected_topic}, then start again"
+        ),
+    ),
+    (
+        errors.GroupAuthorizationFailedError,
+        lambda e, s: f"no right to use group {_group(e, s)}; grant READ on it, then start again",
+    ),
+    (
+        errors.TransactionalIdAuthorizationFailedError,
+        lambda _, s: (
+            f"no right to use transactional ids that begin with {s.worker_group_id}-; grant WRITE and "
+            "DESCRIBE on that prefix, then start again"
+        ),
+    ),
+    (
+        errors.AuthorizationError,
+        lambda e, _: f"no right at the cluster ({e}); `segment-worker check` lists what is missing",
+    ),
+    (Refusal, lambda e, _: str(e.args[0])),
+    (errors.SaslAuthenticationFailedError, _not_signed_in),
+    (
+        errors.UnsupportedSaslMechanismError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} does not sign in with KAFKA_SASL_MECHANISM={s.kafka_sasl_mechanism}; give "
+            "one that is in its sasl.enabled.mechanisms"
+        ),
+    ),
+    (
+        errors.IllegalSaslStateError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} signs nobody in; set KAFKA_SECURITY_PROTOCOL to "
+            f"{s.kafka_security_protocol.removeprefix('SASL_')}, or give the address of a listener that does"
+        ),
+    ),
+    (
+        (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
+        lambda e, s: (
+            f"a record is too large to be sent ({e}); give topics {s.worker_output_topic} and "
+            f"{s.worker_rejected_topic} a max.message.bytes of WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) and "
+            "64 KiB more, or lower that setting"
+        ),
+    ),
+    (
+        errors.InvalidTimestampError,
+        lambda e, s: f"{s.kafka_bootstrap_servers} refused the time of a record ({e}); set this machine's clock",
+    ),
+    (
+        errors.InvalidRecordError,
+        lambda e, s: (
+            f"topic {s.worker_output_topic} or {s.worker_rejected_topic} refused a record ({e}); a topic with "
+            "cleanup.policy=compact takes no record without a key: set it to delete"
+        ),
+    ),
+    (
+        errors.UnsupportedCodecError,
+        lambda e, s: (
+            f"topic {s.worker_input_topic} holds records compressed in a way that cannot be read here ({e}); "
+            "upgrade the worker, or let upstream use gzip, snappy, lz4 or zstd"
+        ),
+    ),
+    (
+        errors.LogTruncationError,
+        lambda e, s: (
+            f"topic {s.worker_input_topic} lost records that were read already ({e}); find out why, then move "
+            f"the offsets of group {s.worker_group_id} with kafka-consumer-groups --reset-offsets"
+        ),
+    ),
+    (
+        errors.InvalidSessionTimeoutError,
+        lambda _, s: (
+            f"{s.kafka_bootstrap_servers} does not allow WORKER_SESSION_TIMEOUT_MS="
+            f"{s.worker_session_timeout_ms}; stay within its group.min.session.timeout.ms and "
+            "group.max.session.timeout.ms"
+        ),
+    ),
+    (
+        errors.InconsistentGroupProtocolError,
+        lambda _, s: (
+            f"group {s.worker_group_id} has members that are no segment workers (they share out partitions in "
+            "another way); stop them, or give WORKER_GROUP_ID another value"
+        ),
+    ),
+    (
+        errors.GroupMaxSizeReachedError,
+        lambda _, s: f"group {s.worker_group_id} is full; run fewer workers or raise the brokers' group.max.size",
+    ),
+    (
+        errors.UnsupportedVersionError,
+        lambda e, s: f"{s.kafka_bootstrap_servers} is too old ({e}); Kafka 2.5 or later is needed",
+    ),
+)
+
+
+def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> WorkerError:
+    """The one error to raise for what kafka-python reported while doing something.
+
+    `causes` holds at least one error; the first that a person or a restart must answer decides, otherwise the batch is
+    to be retried.
+    """
+    causes = tuple(causes)
+    for cause in causes:
+        if "InvalidTransactionTimeout" in str(cause):  # kafka-python quotes this one in a plain KafkaError
+            return StopProcessError(
+                f"{settings.kafka_bootstrap_servers} does not allow WORKER_TRANSACTION_TIMEOUT_MS="
+                f"{settings.worker_transaction_timeout_ms}; stay within its transaction.max.timeout.ms",
+                ExitStatus.ACT_FIRST,
+            )
+        for kind, explain in _STOPS:
+            if isinstance(cause, kind):
+                return StopProcessError(explain(cause, settings), ExitStatus.ACT_FIRST)
+        if isinstance(cause, errors.CorruptRecordError):
+            # On its way or on the disk? Reading it anew tells, and kafka-python 3.0.12 cannot go on after it.
+            return StopProcessError(
+                f"a record of topic {settings.worker_input_topic} is corrupt ({cause}); start again, and if it comes "
+                "back at the same offset, restore that partition from a replica",
+                ExitStatus.RESTART,
+            )
+    return RetryBatchError(f"{doing}: {causes[0]}")

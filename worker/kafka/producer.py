@@ -1,0 +1,206 @@
+"""One transaction after another, and a new producer after any that failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+
+from worker.errors import ExitStatus, StopProcessError
+from worker.kafka.client import CONNECT_MS, connected
+from worker.kafka.errors import fault
+from worker.lifecycle import Deadline
+from worker.settings import Settings
+from worker.stream.records import Membership, Message
+
+# Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
+GRACE_S = 5.0
+# The coordinator looks for what is past its timeout every 10 s.
+ABORT_GRACE_S = 15.0
+CLOSE_S = 1.0
+# Sending begins at the flush, so that a transaction is one batch for each partition.
+LINGER_MS = 200
+# Under the brokers' own limit for a batch (1 MiB), or each one would be refused and sent again in halves.
+BATCH_BYTES = 256 * 1024
+RECORD_OVERHEAD_BYTES = 1024
+REQUEST_BYTES = 1024 * 1024
+
+
+class Transactions:
+    """Messages and offsets, visible together or not at all.
+
+    After any failure the producer is thrown away: kafka-python keeps the offsets of an aborted transaction and commits
+    them with the next one, and after a refused record its next commit can succeed without its records.
+    """
+
+    def __init__(
+        self, settings: Settings, connection: Mapping[str, Any], transactional_id: str, deadline: Deadline
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._transactional_id = transactional_id
+        self._deadline = deadline
+        self._producer: Any = None
+        self._left_open = False
+        self._not_ended_since_s: float | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """How long one transaction may take, all waits included, before the process ends."""
+        return self._settings.worker_transaction_timeout_ms / 1000 + GRACE_S
+
+    @property
+    def _abort_longest_s(self) -> float:
+        return self._settings.worker_transaction_timeout_ms / 1000 + ABORT_GRACE_S
+
+    def open(self) -> None:
+        """Take over the transactional id, unless it is held; an unfinished transaction of before is aborted then.
+
+        Raises RetryBatchError, and StopProcessError when brokers answer and a transaction that failed is still not
+        aborted long after its timeout.
+        """
+        if self._producer is not None:
+            return
+        timeout_ms = self._settings.worker_transaction_timeout_ms
+        try:
+            with self._deadline.within(self.longest_s, "opening the producer"):
+                self._producer = connected(
+                    KafkaProducer,
+                    **self._connection,
+                    transactional_id=self._transactional_id,
+                    transaction_timeout_ms=timeout_ms,
+                    bootstrap_timeout_ms=CONNECT_MS,
+                    # A record that cannot be delivered fails with its own reason before the flush gives up on it.
+                    request_timeout_ms=timeout_ms // 2,
+                    delivery_timeout_ms=timeout_ms // 2 + LINGER_MS,
+                    linger_ms=LINGER_MS,
+                    batch_size=BATCH_BYTES,
+                    max_block_ms=timeout_ms,
+                    max_request_size=max(
+                        REQUEST_BYTES,
+                        self._settings.rejected_max_bytes + RECORD_OVERHEAD_BYTES,
+                    ),
+                    reconnect_backoff_max_ms=1_000,
+                    metrics_enabled=False,
+                )
+                self._producer.init_transactions()
+        except KafkaError as error:
+            raise self._not_opened(error) from error
+        self._left_open, self._not_ended_since_s = False, None
+
+    def commit(
+        self,
+        messages: Mapping[str, Sequence[Message]],
+        next_offsets: Mapping[tuple[str, int], int],
+        membership: Membership,
+        notes: Mapping[tuple[str, int], str] | None = None,
+    ) -> None:
+        """Send the messages of each topic and commit the offsets, in one transaction.
+
+        The broker refuses the offsets when the group has moved on from this membership; it keeps the notes beside them.
+        Raises RetryBatchError when nothing became visible or that is not known yet (the next committed offset tells),
+        StopProcessError otherwise.
+        """
+        self.open()
+        producer = self._producer
+        futures: list[Any] = []
+        try:
+            with self._deadline.within(self.longest_s, "committing a batch"):
+                producer.begin_transaction()
+                self._left_open = True
+                send = producer.send
+                for topic, several in messages.items():
+                    futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
+                _flush(producer, self._settings.worker_transaction_timeout_ms / 1000)
+                _require_arrived(futures)
+                producer.send_offsets_to_transaction(
+                    {
+                        TopicPartition(*at): OffsetAndMetadata(offset, (notes or {}).get(at, ""), -1)
+                        for at, offset in next_offsets.items()
+                    },
+                    ConsumerGroupMetadata(
+                        membership.group_id, membership.generation, membership.member_id, membership.instance_id
+                    ),
+                )
+                producer.commit_transaction()
+                # A commit that returns proves nothing by itself: it also does when a record was lost on the way.
+                _require_arrived(futures)
+                self._left_open = False
+        except KafkaError as error:
+            raise self._failed(error, futures, "committing a batch") from error
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Drop the producer without waiting for its transaction; the next one aborts what it left open."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # close() alone would first try to send what is left, and give up without closing when that fails.
+        producer._sender.force_close()  # noqa: SLF001  # kafka-python has no public way to close at once
+        # Its thread ends all the same; what close() could not send was of a transaction that is given up.
+        with suppress(KafkaError):
+            producer.close(timeout=CLOSE_S)
+        producer._closed = True  # noqa: SLF001  # or the garbage collector would try all of it again
+
+    def close(self) -> None:
+        """Release the producer; the last transaction is over or counts as aborted."""
+        self.discard()
+
+    def _not_opened(self, error: KafkaError) -> Exception:
+        brokers_answer = self._producer is not None
+        failure = self._failed(error, (), "opening the producer")
+        if not (brokers_answer and self._left_open):
+            self._not_ended_since_s = None
+            return failure
+        now_s = time.monotonic()
+        since_s = self._not_ended_since_s = self._not_ended_since_s or now_s
+        if isinstance(failure, StopProcessError) or now_s - since_s < self._abort_longest_s:
+            return failure
+        return StopProcessError(
+            f"the last transaction of {self._transactional_id} failed and could not be aborted for "
+            f"{now_s - since_s:.0f} s ({error}); start again, and if that does not help look at what its coordinator "
+            f"says: kafka-transactions describe --transactional-id {self._transactional_id}",
+            ExitStatus.RESTART,
+        )
+
+    def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str) -> Exception:
+        causes = tuple(_causes(error, self._producer, futures))
+        self.discard()
+        return fault(causes, doing, self._settings)
+
+
+def _flush(producer: Any, timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            producer.flush(timeout=max(0.0, until - time.monotonic()))
+            return
+        except UnknownError:
+            # A batch too large for its topic was sent again in halves, and flush gave up on the first one.
+            if time.monotonic() > until:
+                raise
+
+
+def _require_arrived(futures: Sequence[Any]) -> None:
+    for future in futures:
+        if future.exception is not None:
+            raise future.exception
+        if not future.is_done:
+            raise KafkaTimeoutError("a record was not acknowledged in time")
+
+
+def _causes(error: KafkaError, producer: Any, futures: Sequence[Any]) -> Iterator[Exception]:
+    # The error raised is often a plain KafkaError that only quotes the one that matters.
+    manager = getattr(producer, "_transaction_manager", None)
+    if manager is not None and manager.last_error is not None:
+        yield manager.last_error
+    yield from (future.exception for future in futures if future.exception is not None)
+    yield from (cause for cause in error.args if isinstance(cause, Exception))
+    yield error

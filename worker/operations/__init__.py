@@ -1,0 +1,1 @@
+"""What operators see of a running worker: logs, metrics, health, HTTP."""

@@ -1,0 +1,201 @@
+"""Every metric of the worker, each defined once with its meaning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from schemas.rejected import RejectReason
+from worker.stream.ports import PartitionProgress
+from worker.stream.records import Batch, Outcome
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+_BYTES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
+
+
+class Metrics:
+    """The catalogue. Counters count what is committed and visible, never what may still be aborted.
+
+    Labels are bounded: by the outcomes, the reject reasons, the model's segments, the profile's fields and the
+    partitions assigned. Methods may be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        # Else each series has a second one with the time of its birth.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the one function there without types
+        self._registry = registry = CollectorRegistry()
+        self._events = Counter(
+            "segment_worker_events_total",
+            "Input records with a committed outcome: assigned or rejected.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "segment_worker_rejected_total", "Rejected events, by the first reason.", ["reason"], registry=registry
+        )
+        self._assignments = Counter(
+            "segment_worker_assignments_total", "Assigned events, by segment number.", ["segment"], registry=registry
+        )
+        self._outliers = Counter(
+            "segment_worker_outliers_total",
+            "Assigned events farther from their centre than 99.5 % of the segment's users in training.",
+            registry=registry,
+        )
+        self._unknown_values = Counter(
+            "segment_worker_unknown_values_total",
+            "Values in assigned events that training had not seen, by profile field.",
+            ["field"],
+            registry=registry,
+        )
+        self._batches = Counter(
+            "segment_worker_batches_total", "Batches committed, one transaction each.", registry=registry
+        )
+        self._retries = Counter(
+            "segment_worker_retries_total",
+            "Failed polls, commits and rewinds, after which work began anew at the committed offsets.",
+            registry=registry,
+        )
+        self._batch_events = Histogram(
+            "segment_worker_batch_events", "Input records in one committed batch.", buckets=_EVENTS, registry=registry
+        )
+        self._batch_bytes = Histogram(
+            "segment_worker_batch_bytes",
+            "Bytes of keys and values of the input records in one committed batch.",
+            buckets=_BYTES,
+            registry=registry,
+        )
+        self._process_seconds = Histogram(
+            "segment_worker_process_seconds",
+            "Time to decode, validate and assign one committed batch.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._commit_seconds = Histogram(
+            "segment_worker_commit_seconds",
+            "Time from the start of one committed batch's transaction until it was visible.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "segment_worker_lag_events",
+            "Offsets between the position and the last stable offset of an assigned partition.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._position = Gauge(
+            "segment_worker_position_offset",
+            "The next offset to be worked on in an assigned partition, everything before it being committed.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._committed_timestamp = Gauge(
+            "segment_worker_committed_record_timestamp_seconds",
+            "The time of the last input record that this worker committed in an assigned partition.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._start_time = Gauge(
+            "segment_worker_start_time_seconds", "When this process started, in seconds since 1970.", registry=registry
+        )
+        self._start_time.set(time.time())
+        self._model = Gauge(
+            "segment_worker_model_info",
+            "Always 1; the labels name the model that is loaded.",
+            ["version", "digest"],
+            registry=registry,
+        )
+        self._promotion_refused = Gauge(
+            "segment_worker_promotion_refused",
+            "1 while what the model store says cannot be followed and the model in hand goes on, else 0.",
+            registry=registry,
+        )
+        self._store_looked_at = Gauge(
+            "segment_worker_model_store_timestamp_seconds",
+            "When the worker last found out what the model store says, in seconds since 1970; 0 if it never looks.",
+            registry=registry,
+        )
+        self._at_reject_limit = Gauge(
+            "segment_worker_at_reject_limit",
+            "1 when the reject limit has stopped the work, else 0.",
+            registry=registry,
+        )
+        self._live = Gauge("segment_worker_live", "1 while /livez answers 200, else 0.", registry=registry)
+        self._ready = Gauge("segment_worker_ready", "1 while /readyz answers 200, else 0.", registry=registry)
+        # Present from the start, so that the first increase is a rate and not the birth of a series.
+        for outcome in ("assigned", "rejected"):
+            self._events.labels(outcome)
+        for reason in RejectReason:
+            self._rejected.labels(reason)
+
+    def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
+        """Name the model, and begin its segments, by their stable numbers, and the profile's fields at zero."""
+        self._model.labels(version, digest).set(1)
+        # The new one first: a look in between sees two, and never none.
+        for labels in _labels_of(self._model) - {(version, digest)}:
+            self._model.remove(*labels)
+        for segment in segments:
+            self._assignments.labels(str(segment))
+        for field in fields:
+            self._unknown_values.labels(field)
+
+    def store_looked_at(self, *, refused: bool) -> None:
+        """Show whether what the store says now was refused, so that the model in hand goes on."""
+        self._promotion_refused.set(refused)
+        self._store_looked_at.set(time.time())
+
+    def batch_committed(self, batch: Batch, outcome: Outcome, process_s: float, commit_s: float) -> None:
+        """Count a batch; only after its commit, or an aborted batch counts twice."""
+        self._events.labels("assigned").inc(len(outcome.results))
+        self._events.labels("rejected").inc(len(outcome.rejected))
+        for reason, count in outcome.reasons.items():
+            self._rejected.labels(reason).inc(count)
+        for segment, count in outcome.segments.items():
+            self._assignments.labels(str(segment)).inc(count)
+        for field, count in outcome.unknown_values.items():
+            self._unknown_values.labels(field).inc(count)
+        self._outliers.inc(outcome.outliers)
+        self._batches.inc()
+        self._batch_events.observe(len(batch.records))
+        self._batch_bytes.observe(sum(len(record.key or b"") + len(record.value or b"") for record in batch.records))
+        self._process_seconds.observe(process_s)
+        self._commit_seconds.observe(commit_s)
+        # In order of offset within a partition, so the last one stays.
+        times_ms = {(r.topic, r.partition): r.timestamp_ms for r in batch.records if r.timestamp_ms >= 0}
+        for (topic, partition), timestamp_ms in times_ms.items():
+            self._committed_timestamp.labels(topic, str(partition)).set(timestamp_ms / 1000)
+
+    def batch_retried(self) -> None:
+        """Count a batch that was given up."""
+        self._retries.inc()
+
+    def reject_limit_reached(self) -> None:
+        """Show that the reject limit has stopped the work."""
+        self._at_reject_limit.set(1)
+
+    def progressed(self, partitions: Iterable[PartitionProgress]) -> None:
+        """Show these partitions and no others; one whose broker does not answer keeps its last figures."""
+        assigned = {(each.topic, str(each.partition)): each for each in partitions}
+        for gauge in (self._lag, self._position, self._committed_timestamp):
+            for labels in _labels_of(gauge) - assigned.keys():
+                gauge.remove(*labels)
+        for labels, each in assigned.items():
+            if each.lag is not None:
+                self._lag.labels(*labels).set(each.lag)
+            if each.position is not None:
+                self._position.labels(*labels).set(each.position)
+
+    def expose(self, *, live: bool, ready: bool) -> bytes:
+        """The text that Prometheus reads."""
+        self._live.set(live)
+        self._ready.set(ready)
+        return generate_latest(self._registry)
+
+
+def _labels_of(gauge: Gauge) -> set[tuple[str, ...]]:
+    return {tuple(sample.labels.values()) for family in gauge.collect() for sample in family.samples}

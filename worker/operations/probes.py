@@ -1,0 +1,65 @@
+"""What the worker's paths answer: /livez, /readyz and /metrics."""
+
+from __future__ import annotations
+
+import http.client
+
+import orjson
+
+from worker.errors import PortUnusable
+from worker.operations.health import Health, HealthWatch
+from worker.operations.http_server import SERVER_NAME, Answer, HttpServer, Routes
+from worker.operations.metrics import CONTENT_TYPE, Metrics
+from worker.settings import Settings
+
+
+def serve_probes(settings: Settings, health: HealthWatch, metrics: Metrics) -> HttpServer | None:
+    """The server of the three paths, listening; None when WORKER_HTTP_PORT is 0.
+
+    Raises PortUnusable, naming the settings, when the address cannot be listened on.
+    """
+    if settings.worker_http_port == 0:
+        return None
+
+    def exposition() -> Answer:
+        text = metrics.expose(live=health.live().healthy, ready=health.ready().healthy)
+        return Answer(200, CONTENT_TYPE, text)
+
+    return _listen(
+        settings,
+        {"/livez": lambda: _answer(health.live()), "/readyz": lambda: _answer(health.ready()), "/metrics": exposition},
+    )
+
+
+def require_free_port(settings: Settings) -> None:
+    """Raise PortUnusable unless `run` could listen on WORKER_HTTP_PORT now."""
+    if settings.worker_http_port:
+        _listen(settings, {}).close()
+
+
+def worker_answers(settings: Settings) -> bool:
+    """Whether a segment worker serves WORKER_HTTP_PORT now."""
+    connection = http.client.HTTPConnection(settings.worker_http_host, settings.worker_http_port, timeout=1)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().headers.get("Server") == SERVER_NAME
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _listen(settings: Settings, routes: Routes) -> HttpServer:
+    host, port = settings.worker_http_host, settings.worker_http_port
+    try:
+        return HttpServer(host, port, routes)
+    except PortUnusable as error:
+        raise PortUnusable(
+            f"WORKER_HTTP_HOST and WORKER_HTTP_PORT: cannot listen on {host}:{port} ({error}); "
+            "give another port, or 0 for none"
+        ) from error
+
+
+def _answer(health: Health) -> Answer:
+    body = {"status": "ok" if health.healthy else "failing", "reason": health.reason}
+    return Answer(200 if health.healthy else 503, "application/json", orjson.dumps(body) + b"\n")

@@ -1,0 +1,1 @@
+"""What happens to an event: read, process, commit; without a Kafka client, HTTP or files."""

@@ -1,0 +1,60 @@
+"""The seam between the loop and Kafka. What the loop needs, and nothing of how it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.stream.records import Batch, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionProgress:
+    """How far one assigned partition has been worked through."""
+
+    topic: str
+    partition: int
+    position: int | None
+    """The next offset to be worked on, everything before it being committed; None until it is known."""
+    last_stable_offset: int | None
+    """The end of what a read_committed reader can see now; None where no broker answered."""
+
+    @property
+    def lag(self) -> int | None:
+        """How many offsets are left to work through; None where no broker answered."""
+        if self.position is None or self.last_stable_offset is None:
+            return None
+        return max(0, self.last_stable_offset - self.position)
+
+
+class Transport(Protocol):
+    """Batches in, outcomes out, exactly once.
+
+    Every method but `progress` and `joined` belongs to the loop's thread, and raises RetryBatchError when nothing was
+    committed and the batch can be read again, StopProcessError when the process must end.
+    """
+
+    def poll(self) -> Batch | None:
+        """The next batch, or None when nothing came within a short wait."""
+        ...
+
+    def commit(self, batch: Batch, outcome: Outcome) -> None:
+        """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to the committed offsets: what was polled since and not committed is polled again."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group and release everything; bounded in time, and fine to call twice."""
+        ...
+
+    def progress(self) -> tuple[PartitionProgress, ...]:
+        """Each assigned partition's progress, asked of the brokers now; from any thread, within 2 s, never raises."""
+        ...
+
+    @property
+    def joined(self) -> bool:
+        """Whether this process is a member of its group, even one without a partition; from any thread."""
+        ...

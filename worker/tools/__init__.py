@@ -1,0 +1,1 @@
+"""Offline commands; nothing above imports them."""

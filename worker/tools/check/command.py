@@ -1,0 +1,120 @@
+"""`segment-worker check`: everything that `run` needs, looked at in one go, without being a member of anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from models.errors import ModelError
+from models.version_folder import Signature
+from schemas.errors import ProfileClassError
+from worker.cluster_rules import ClusterFacts, Finding, GroupFacts, TopicFacts, Weight, judge_cluster, judge_places
+from worker.errors import PortUnusable, SettingsError, WorkerError
+from worker.kafka.admin import Cluster
+from worker.kafka.config import connection_arguments
+from worker.kafka.topic_reader import Onlooker
+from worker.operations.probes import require_free_port, worker_answers
+from worker.served_model import advice as model_advice
+from worker.served_model import load_model
+from worker.settings import Settings, misspelt_settings, read_settings
+from worker.stream.reject_limit import advice
+
+_WAIT_S: Final = 5.0
+_MODEL_SETTINGS: Final = frozenset(
+    {"models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"}
+)
+_PORT_SETTINGS: Final = frozenset({"worker_http_host", "worker_http_port"})
+_CLUSTER_SETTINGS: Final = frozenset(
+    {
+        *(name for name in Settings.model_fields if name.startswith("kafka_")),
+        *("worker_group_id", "worker_instance_id"),
+        *("worker_input_topic", "worker_output_topic", "worker_rejected_topic"),
+        *("worker_session_timeout_ms", "worker_transaction_timeout_ms", "worker_event_max_bytes"),
+    }
+)
+
+
+def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Every finding about settings, model, port and cluster; what a wrong setting decides is not looked at."""
+    settings, wrong = read_settings(flags)
+    findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
+    findings += [
+        Finding(Weight.ADVICE, "settings", f"{given} is none", f"did you mean {meant}?")
+        for given, meant in misspelt_settings()
+    ]
+    findings += [Finding(Weight.ADVICE, "settings", line) for line in advice(settings)]
+    findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
+    for where, decisive, look in (
+        ("model", _MODEL_SETTINGS, _model),
+        ("http", _PORT_SETTINGS, _port),
+        ("brokers", _CLUSTER_SETTINGS, _cluster),
+    ):
+        if wrong is None or wrong.fields.isdisjoint(decisive):
+            findings += look(settings)
+        else:
+            findings.append(Finding(Weight.UNKNOWN, where, "not looked at", "mend the settings first"))
+    return tuple(findings)
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    try:
+        model = load_model(settings)
+    except (ModelError, ProfileClassError) as error:
+        yield Finding(Weight.PROBLEM, "model", str(error))
+        return
+    manifest = model.stored.manifest
+    what = f"version {manifest.id} loads, {manifest.k} segments, fitted for {manifest.profile.name}"
+    if model.signatures is Signature.VERIFIED:
+        what += f", signed, sequence {model.stored.sequence}"
+    else:
+        what += ", signature not checked"
+    if model.stored.beginning is not None:
+        what += f"; the history of promotions {model.stored.beginning}"
+    yield Finding(Weight.FINE, "model", what)
+    yield from (Finding(Weight.ADVICE, "model", line) for line in model_advice(model, settings))
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    port = settings.worker_http_port
+    try:
+        require_free_port(settings)
+    except PortUnusable as error:
+        if worker_answers(settings):
+            # Asked from inside a running worker's container, say.
+            what = f"a segment worker answers at {settings.worker_http_host}:{port} already"
+            yield Finding(Weight.ADVICE, "http", what, "stop it before another one starts there")
+        else:
+            yield Finding(Weight.PROBLEM, "http", str(error))
+    else:
+        yield Finding(Weight.FINE, "http", f"port {port} is free" if port else "off")
+
+
+def _cluster(settings: Settings) -> Iterator[Finding]:
+    try:
+        with Cluster(settings, connection_arguments(settings), _WAIT_S) as cluster:
+            facts = cluster.facts()
+    except SettingsError as error:
+        yield from (Finding(Weight.PROBLEM, "brokers", problem) for problem in error.problems)
+        return
+    except WorkerError as error:
+        yield Finding(Weight.PROBLEM, "brokers", str(error))
+        return
+    yield from judge_cluster(facts, settings)
+    yield from _places(facts, settings)
+
+
+def _places(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+    topic, group = facts.topics[settings.worker_input_topic], facts.group
+    if not isinstance(topic, TopicFacts) or topic.leaderless or not isinstance(group, GroupFacts):
+        # That is a finding already.
+        return
+    if "READ" not in topic.operations or "READ" not in group.operations:
+        return
+    try:
+        with Onlooker(settings, connection_arguments(settings), settings.worker_group_id) as onlooker:
+            lost = tuple(onlooker.lost_places(settings.worker_input_topic, topic.partitions))
+    except WorkerError as error:
+        what = f"whether its committed offsets are still there: {error}"
+        yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
+        return
+    yield from judge_places(lost, settings)

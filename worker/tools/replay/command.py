@@ -1,0 +1,179 @@
+"""`segment-worker replay`: rejected events go back to the input, each once, whatever is killed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from worker.cluster_rules import Absent, ClusterFacts
+from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka.admin import Cluster
+from worker.kafka.config import connection_arguments
+from worker.kafka.patches.null_fields import SendsNulls, null_if_absent
+from worker.kafka.producer import Transactions
+from worker.kafka.topic_reader import Onlooker, Partition
+from worker.lifecycle import Deadline, StopSignal
+from worker.settings import Settings
+from worker.stream.records import Membership, Message
+from worker.tools.bounds import require_partitions
+from worker.tools.progress import Telling
+from worker.tools.replay.selection import Counts, Progress, Restored, Selection, restored, spans_to_send
+
+_CONNECT_S: Final = 5.0
+# A member of nothing: what a transactional id protects needs no membership.
+_NO_GENERATION: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What to send back, from where, and how often at most."""
+
+    settings: Settings
+    selection: Selection
+    max_hops: int
+
+    @property
+    def transactional_id(self) -> str:
+        """The same for every run, so that a second one ends the first; no instance id makes a worker have it."""
+        return f"{self.settings.worker_group_id}-~replay"
+
+    @property
+    def group_id(self) -> str:
+        """The group that keeps the progress of this selection."""
+        digest = self.selection.digest(self.settings.worker_input_topic, self.settings.worker_rejected_topic)
+        return f"{self.transactional_id}-{digest}"
+
+
+def count(replay: Replay, tell: Callable[[str], None]) -> Counts:
+    """What `send` would do now; nothing is written. Raises WorkerError."""
+    settings = replay.settings
+    connection = connection_arguments(settings)
+    partitions = _partitions(replay, connection, {settings.worker_rejected_topic: "READ"})
+    counts = Counts()
+    with Onlooker(settings, connection, replay.group_id) as onlooker:
+        spans = _spans(replay, onlooker, partitions)
+        telling = Telling(spans, tell)
+        for at, position, records in onlooker.read(spans):
+            for record in records:
+                counts.add(restored(record, replay.selection, settings.worker_input_topic, replay.max_hops))
+            telling.reached(at, position)
+    return counts
+
+
+def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Counts:
+    """Send back what is left, up to what is there now, or was there when an unfinished run of the selection began.
+
+    Ends early when told to stop. Raises WorkerError; what was sent by then is not sent again by the next run.
+    """
+    settings = replay.settings
+    connection = connection_arguments(settings)
+    needed = {settings.worker_rejected_topic: "READ", settings.worker_input_topic: "WRITE"}
+    partitions = _partitions(replay, connection, needed)
+    with Deadline(stop) as deadline, Onlooker(settings, connection, replay.group_id) as onlooker:
+        producing = {**connection, "key_serializer": SendsNulls()}
+        transactions = Transactions(settings, producing, replay.transactional_id, deadline)
+        try:
+            # First, because it ends another run and what that one has in hand; then the progress is known.
+            transactions.open()
+            return _send(replay, onlooker, transactions, _spans(replay, onlooker, partitions), stop, tell)
+        except RetryBatchError as error:
+            raise _given_up(replay, error) from error
+        finally:
+            transactions.close()
+
+
+def _send(
+    replay: Replay,
+    onlooker: Onlooker,
+    transactions: Transactions,
+    spans: Mapping[Partition, range],
+    stop: StopSignal,
+    tell: Callable[[str], None],
+) -> Counts:
+    counts, telling = Counts(), Telling(spans, tell)
+    input_topic = replay.settings.worker_input_topic
+    nobody = Membership(replay.group_id, "", _NO_GENERATION, None)
+    ends = {at: str(span.stop) for at, span in spans.items() if span}
+    # Before the first event, so that a run that is begun again ends where this one would have.
+    if ends:
+        transactions.commit({}, {at: spans[at].start for at in ends}, nobody, ends)
+    for at, position, records in onlooker.read(spans):
+        if stop.is_set():
+            tell("stopped before the end; the same command goes on from here")
+            break
+        events = [restored(record, replay.selection, input_topic, replay.max_hops) for record in records]
+        messages = [_message(event) for event in events if isinstance(event, Restored)]
+        transactions.commit({input_topic: messages}, {at: position}, nobody, ends)
+        for event in events:
+            counts.add(event)
+        telling.reached(at, position)
+    return counts
+
+
+def _message(event: Restored) -> Message:
+    headers = tuple((name, null_if_absent(content)) for name, content in event.headers)
+    # Null beside null is refused too; where there is a value, a null key is an ordinary one.
+    key = null_if_absent(event.key) if event.value is None else event.key
+    return Message(key, event.value, headers)
+
+
+def _spans(replay: Replay, onlooker: Onlooker, partitions: int) -> Mapping[Partition, range]:
+    topic, bounds = replay.settings.worker_rejected_topic, replay.selection.bounds
+    since, until = (
+        None if time_ms is None else onlooker.offsets_at(topic, partitions, time_ms)
+        for time_ms in (bounds.since_ms, bounds.until_ms)
+    )
+    found = {}
+    for (_, number), log in onlooker.logs(topic, partitions).items():
+        found[number] = bounds.within(number, range(log.start, log.end), since, until)
+    kept = onlooker.committed_with_notes(topic, partitions)
+    progress = {
+        number: Progress(offset, int(note) if note.isdecimal() else None) for number, (offset, note) in kept.items()
+    }
+    return {(topic, number): span for number, span in spans_to_send(found, progress, replay.selection).items()}
+
+
+def _partitions(replay: Replay, connection: Mapping[str, Any], needed: Mapping[str, str]) -> int:
+    """How many the rejected topic has, after a look at the rights."""
+    settings = replay.settings
+    with Cluster(settings, connection, _CONNECT_S) as cluster:
+        topics = require_rights(cluster.facts(), needed, settings)
+    partitions = topics[settings.worker_rejected_topic]
+    selection = replay.selection
+    named = selection.partitions | selection.bounds.partitions
+    flags = "--partition, --from-offset and --to-offset"
+    require_partitions(settings.worker_rejected_topic, partitions, named, flags)
+    return partitions
+
+
+def require_rights(facts: ClusterFacts, needed: Mapping[str, str], settings: Settings) -> Mapping[str, int]:
+    """The number of partitions of each topic that is needed, with the operation on it. Raises ClusterUnusable."""
+    problems: list[str] = []
+    found: dict[str, int] = {}
+    for name, operation in needed.items():
+        topic = facts.topics[name]
+        if isinstance(topic, Absent) or operation not in topic.operations:
+            problems.append(f"topic {name}: does not exist, or replay may not {operation}; create it, or grant that")
+        else:
+            found[name] = topic.partitions
+    if "WRITE" in needed.values() and facts.transactional_id_visible is False:
+        what = "grant WRITE on the transactional ids that begin with"
+        problems.append(f"transactional id: replay may not use it; {what} {settings.worker_group_id}-")
+    if problems:
+        raise ClusterUnusable(tuple(problems))
+    return found
+
+
+def _given_up(replay: Replay, error: RetryBatchError) -> StopProcessError:
+    causes = " ".join(map(repr, (error, error.__cause__)))
+    # kafka-python often only quotes what the broker said.
+    if "ProducerFenced" in causes or "InvalidProducerEpoch" in causes:
+        return StopProcessError(
+            f"another replay for group {replay.settings.worker_group_id} was started and goes on in place of this one; "
+            "run one at a time",
+            ExitStatus.ACT_FIRST,
+        )
+    return StopProcessError(
+        f"sending back was interrupted ({error}); the same command goes on where it was", ExitStatus.RESTART
+    )

@@ -1,0 +1,165 @@
+"""Which rejected events go back to the input, and what they are then: decided from values, sent elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import orjson
+
+from schemas.rejected import RejectedHeader
+from worker.stream.records import Record
+from worker.tools.bounds import Bounds
+
+HOPS_HEADER: Final = "replay.hops"
+_OWN_NAMES: Final = frozenset(map(str, RejectedHeader))
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which records of the rejected topic are meant; empty: all."""
+
+    reasons: frozenset[str] = frozenset()
+    partitions: frozenset[int] = frozenset()
+    bounds: Bounds = field(default_factory=Bounds)
+
+    def digest(self, input_topic: str, rejected_topic: str) -> str:
+        """A short name of these topics and this selection: the same for the same, whatever the order of flags."""
+        bounds = self.bounds
+        given = {
+            "topics": [input_topic, rejected_topic],
+            "reasons": sorted(self.reasons),
+            "partitions": sorted(self.partitions),
+            "since_ms": bounds.since_ms,
+            "until_ms": bounds.until_ms,
+            "from_offsets": sorted(bounds.from_offsets.items()),
+            "to_offsets": sorted(bounds.to_offsets.items()),
+        }
+        return sha256(orjson.dumps(given)).hexdigest()[:12]
+
+
+class LeftOut(StrEnum):
+    """Why a record of the rejected topic does not go back."""
+
+    OTHER_REASON = "of another reason"
+    FOREIGN = "not rejected from this input topic"
+    INCOMPLETE = "of which a part was too large to be kept"
+    TOO_MANY_HOPS = "sent back as often as --max-hops allows"
+
+
+class Restored(NamedTuple):
+    """A rejected event as it was before, and why it was rejected."""
+
+    reason: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    """Those that it came with, and how often it was sent back."""
+    again: bool
+    """Whether it was sent back before, and rejected anew."""
+
+
+def restored(record: Record, selection: Selection, input_topic: str, max_hops: int) -> Restored | LeftOut:
+    """The event that a record of the rejected topic holds, or why it is left out."""
+    about = {name: (content or b"").decode(errors="replace") for name, content in record.headers}
+    reason = about.get(RejectedHeader.REASON)
+    if reason is None or about.get(RejectedHeader.TOPIC) != input_topic:
+        return LeftOut.FOREIGN
+    if selection.reasons and reason not in selection.reasons:
+        return LeftOut.OTHER_REASON
+    if RejectedHeader.TRUNCATED in about:
+        return LeftOut.INCOMPLETE
+    hops = _hops(about.get(HOPS_HEADER, ""))
+    if hops >= max_hops:
+        return LeftOut.TOO_MANY_HOPS
+    nulls = about.get(RejectedHeader.NULLS, "").split(",")
+    # Null headers are listed by their place among those that the event came with, an older count of hops included.
+    original = [(name, content) for name, content in record.headers if name not in _OWN_NAMES]
+    headers = [
+        (name, None if f"header:{place}" in nulls else content)
+        for place, (name, content) in enumerate(original)
+        if name != HOPS_HEADER
+    ]
+    return Restored(
+        reason,
+        None if "key" in nulls else record.key,
+        None if "value" in nulls else record.value,
+        (*headers, (HOPS_HEADER, str(hops + 1).encode())),
+        again=hops > 0,
+    )
+
+
+def _hops(text: str) -> int:
+    # Anybody may send a header of this name; what is no count says nothing.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+class Progress(NamedTuple):
+    """How far an earlier run came in one partition."""
+
+    offset: int
+    end: int | None
+    """Where that run was to end; None where that is not known."""
+
+
+def spans_to_send(
+    found: Mapping[int, range], progress: Mapping[int, Progress], selection: Selection
+) -> Mapping[int, range]:
+    """Of each partition what is left to send: the rest of an unfinished run, or else what has come since the last one.
+
+    `found` is what is there now within the bounds. What a run itself adds to the topic lies behind its end, so that no
+    run, begun again or not, sends an event twice.
+    """
+    selected = {
+        number: span for number, span in found.items() if not selection.partitions or number in selection.partitions
+    }
+    rest = {
+        number: _part(span, before.offset, before.end)
+        for number, span in selected.items()
+        if (before := progress.get(number)) is not None and before.end is not None
+    }
+    if any(rest.values()):
+        # A run ends in all partitions or in none: what came to one that it had finished belongs to the next.
+        return {number: rest.get(number, range(0)) for number in selected}
+    return {
+        number: _part(span, progress[number].offset if number in progress else 0, span.stop)
+        for number, span in selected.items()
+    }
+
+
+def _part(span: range, start: int, end: int) -> range:
+    start = max(span.start, start)
+    return range(start, max(start, min(span.stop, end)))
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a run did, or would do."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    """By the reason of the rejection."""
+    again: int = 0
+    """How many of those were sent back before, and rejected anew."""
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
+
+    def add(self, event: Restored | LeftOut) -> None:
+        """Count one record of the rejected topic."""
+        if isinstance(event, LeftOut):
+            self.left_out[event] += 1
+        else:
+            self.sent[event.reason] += 1
+            self.again += event.again
+
+
+def as_text(counts: Counts, verb: str, input_topic: str) -> str:
+    """One line for what was sent, by reason, and one for each kind of what was not; `verb` says whether it was."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.sent.items()))
+    again = f"; sent back before and rejected anew: {counts.again}" if counts.again else ""
+    by_reason = f": {reasons}" if reasons else ""
+    lines = [f"{verb} {counts.sent.total()} events back to topic {input_topic}{by_reason}{again}"]
+    lines += [f"left out {counts.left_out[why]} {why}" for why in LeftOut if counts.left_out[why]]
+    return "\n".join(lines) + "\n"

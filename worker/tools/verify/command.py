@@ -1,0 +1,210 @@
+"""`segment-worker verify`: what is asked of the cluster, in which order, and what is made of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from worker.cluster_rules import Absent, ClusterFacts, TopicFacts
+from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
+from worker.kafka.admin import Cluster
+from worker.kafka.config import connection_arguments
+from worker.kafka.topic_reader import Log, Onlooker, Partition
+from worker.settings import Settings
+from worker.tools.bounds import Bounds, require_partitions
+from worker.tools.progress import Telling
+from worker.tools.verify.audit import Audit, Scope, Verification
+from worker.tools.verify.references import answered_by_rejected, answered_by_result
+
+_CONNECT_S: Final = 5.0
+# Brokers take records of up to this much in the future (message.timestamp.after.max.ms), so an input may be younger by
+# that than its outcome.
+_INPUT_AHEAD_MS: Final = 3_600_000
+# How far the clocks of workers may differ, and how long a record may be on its way.
+_OUTCOME_LATE_MS: Final = 60_000
+
+
+def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Verification:
+    """Read the topics and say whether each committed input record has exactly one outcome.
+
+    `tell` is given a line about the progress every 10 s. Nothing is written, committed or joined. Raises WorkerError
+    when that cannot be found out.
+    """
+    connection = connection_arguments(settings)
+    with Cluster(settings, connection, _CONNECT_S) as cluster:
+        topics = readable(cluster.facts(), settings)
+    partitions = topics[settings.worker_input_topic].partitions
+    require_partitions(settings.worker_input_topic, partitions, bounds.partitions, "--from-offset and --to-offset")
+    with Onlooker(settings, connection, settings.worker_group_id) as onlooker:
+        # In this order: whatever is committed now has its outcomes below the ends that are asked for afterwards. Those
+        # are ends of the log, not of what is visible: a transaction may end there later than among the offsets.
+        committed = _committed(onlooker, topics, settings)
+        outcome_logs = {
+            at: log
+            for topic in (settings.worker_output_topic, settings.worker_rejected_topic)
+            for at, log in onlooker.logs(topic, topics[topic].partitions).items()
+        }
+        scope = _scope(onlooker, topics, committed, outcome_logs, bounds, settings)
+        reading = {(scope.input_topic, number): span for number, span in scope.spans.items()}
+        reading |= _outcome_spans(onlooker, topics, outcome_logs, bounds)
+        found = Audit(scope)
+        _read(onlooker, reading, found, settings, tell)
+        # Once more: an outcome that was visible by now has its offset committed by now, or never.
+        return found.verification(onlooker.committed(scope.input_topic, partitions))
+
+
+def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
+    """The three topics, all there and to be read, as well as the group. Raises ClusterUnusable, StopProcessError."""
+    problems: list[str] = []
+    topics: dict[str, TopicFacts] = {}
+    for name in settings.topics:
+        topic = facts.topics[name]
+        if topic is Absent.MISSING:
+            problems.append(f"topic {name}: does not exist; check the names of the topics")
+        elif isinstance(topic, Absent) or "READ" not in topic.operations:
+            problems.append(f"topic {name}: may not be read; grant READ on it to the user that verify signs in as")
+        else:
+            topics[name] = topic
+    if isinstance(facts.group, Absent):
+        problems.append(f"group {settings.worker_group_id}: its offsets may not be seen; grant DESCRIBE on it")
+    if problems:
+        raise ClusterUnusable(tuple(problems))
+    for name in (settings.worker_output_topic, settings.worker_rejected_topic):
+        if _compacted(topics[name]):
+            raise StopProcessError(
+                f"topic {name} is compacted: outcomes vanish from it, so they cannot be counted; set its "
+                "cleanup.policy to delete, and verify what comes after that with --since",
+                ExitStatus.RESTART,
+            )
+    return topics
+
+
+def lost_before(logs: Mapping[Partition, Log], topics: Mapping[str, TopicFacts], now_ms: int) -> int | None:
+    """The time before which outcomes may have been removed, in milliseconds since 1970; None: all are still there."""
+    times_ms = []
+    for (topic, _), log in logs.items():
+        if log.start > 0:
+            latest_ms = now_ms if log.first_time_ms is None else log.first_time_ms
+            kept_ms = int(topics[topic].configs.get("retention.ms", "-1"))
+            # A quiet topic's first record may be of today while what was removed was old.
+            if kept_ms >= 0 and topics[topic].configs.get("retention.bytes") == "-1":
+                latest_ms = min(latest_ms, now_ms - kept_ms)
+            times_ms.append(latest_ms + _OUTCOME_LATE_MS)
+    return max(times_ms, default=None)
+
+
+def input_spans(
+    logs: Mapping[Partition, Log],
+    committed: Mapping[int, int],
+    bounds: Bounds,
+    since: Mapping[int, int] | None,
+    until: Mapping[int, int] | None,
+) -> Mapping[int, range]:
+    """Of each partition the offsets that must have an outcome: committed, still there, and within the bounds.
+
+    `since` and `until` have the first offset of that time or later, None without such a bound. Raises StopProcessError
+    when the group has committed more than there is.
+    """
+    spans = {}
+    for (topic, number), log in logs.items():
+        end = committed.get(number, 0)
+        if end > log.end:
+            raise StopProcessError(
+                f"offset {end} of topic {topic}, partition {number} is committed, and the partition ends at {log.end}: "
+                "the topic was made anew, or lost records; what was committed before that cannot be verified",
+                ExitStatus.RESTART,
+            )
+        spans[number] = bounds.within(number, range(log.start, max(log.start, end)), since, until)
+    return spans
+
+
+def _compacted(topic: TopicFacts) -> bool:
+    return "compact" in topic.configs.get("cleanup.policy", "")
+
+
+def _committed(onlooker: Onlooker, topics: Mapping[str, TopicFacts], settings: Settings) -> Mapping[int, int]:
+    topic = settings.worker_input_topic
+    committed = onlooker.committed(topic, topics[topic].partitions)
+    if not committed:
+        raise StopProcessError(
+            f"group {settings.worker_group_id} has no committed offset of topic {topic}: there is nothing to verify; "
+            "check WORKER_GROUP_ID and WORKER_INPUT_TOPIC",
+            ExitStatus.RESTART,
+        )
+    return committed
+
+
+def _scope(
+    onlooker: Onlooker,
+    topics: Mapping[str, TopicFacts],
+    committed: Mapping[int, int],
+    outcome_logs: Mapping[Partition, Log],
+    bounds: Bounds,
+    settings: Settings,
+) -> Scope:
+    topic = settings.worker_input_topic
+    partitions = topics[topic].partitions
+    since, until = (
+        None if time_ms is None else onlooker.offsets_at(topic, partitions, time_ms)
+        for time_ms in (bounds.since_ms, bounds.until_ms)
+    )
+    now_ms = int(time.time() * 1000)
+    lost_before_ms = lost_before(outcome_logs, topics, now_ms)
+    logs = onlooker.logs(topic, partitions)
+    gone = {
+        number: log.start
+        for (_, number), log in logs.items()
+        if not bounds.begin_at(number, log.start, lost_before({(topic, number): log}, topics, now_ms))
+    }
+    first_ms = _outcomes_since_ms(bounds)
+    return Scope(
+        servers=settings.kafka_bootstrap_servers,
+        group_id=settings.worker_group_id,
+        input_topic=topic,
+        outcome_topics=(settings.worker_output_topic, settings.worker_rejected_topic),
+        spans=input_spans(logs, committed, bounds, since, until),
+        # What is looked at is younger than all that was removed.
+        lost_before_ms=None if first_ms is not None and first_ms >= (lost_before_ms or 0) else lost_before_ms,
+        begin_at_first_outcome=settings.worker_start_at == "latest" and not bounds.begin_later,
+        asked_for_all=bounds.begin_later,
+        inputs_vanish=_compacted(topics[topic]),
+        bounded=bounds.given,
+        gone_before=gone,
+        gone_asked_for=frozenset(n for n in gone if bounds.since_ms is not None or n in bounds.from_offsets),
+        waiting={n: log.end - max(log.start, committed.get(n, 0)) for (_, n), log in logs.items()},
+    )
+
+
+def _outcomes_since_ms(bounds: Bounds) -> int | None:
+    return None if bounds.since_ms is None else bounds.since_ms - _INPUT_AHEAD_MS
+
+
+def _outcome_spans(
+    onlooker: Onlooker, topics: Mapping[str, TopicFacts], logs: Mapping[Partition, Log], bounds: Bounds
+) -> Mapping[Partition, range]:
+    first_ms = _outcomes_since_ms(bounds)
+    if first_ms is None:
+        return {at: range(log.start, log.end) for at, log in logs.items()}
+    starts = {topic: onlooker.offsets_at(topic, topics[topic].partitions, first_ms) for topic, _ in logs}
+    return {
+        (topic, number): range(starts[topic].get(number, log.end), log.end) for (topic, number), log in logs.items()
+    }
+
+
+def _read(
+    onlooker: Onlooker,
+    reading: Mapping[Partition, range],
+    found: Audit,
+    settings: Settings,
+    tell: Callable[[str], None],
+) -> None:
+    telling = Telling(reading, tell)
+    for at, position, records in onlooker.read(reading):
+        topic, number = at
+        if topic == settings.worker_input_topic:
+            found.add_inputs(number, [record.offset for record in records])
+        else:
+            answered = answered_by_result if topic == settings.worker_output_topic else answered_by_rejected
+            found.add_outcomes(topic, number, [(answered(record), record.timestamp_ms) for record in records])
+        telling.reached(at, position)

@@ -1,0 +1,52 @@
+"""Which input record a result or a rejected event answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+import orjson
+
+from schemas.rejected import RejectedHeader
+from worker.stream.records import Record
+
+_NUMBER: Final = re.compile(rb"[0-9]{1,19}")
+
+
+class Place(NamedTuple):
+    """Where a record is."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def answered_by_result(record: Record) -> Place | None:
+    """The input record that a record of the output topic names, or None when it names none."""
+    # The one field, not the whole event: a check of millions of records has to be quick.
+    try:
+        place = orjson.loads(record.value or b"")["data"]["input"]
+        topic, partition, offset = place["topic"], place["partition"], place["offset"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    if not isinstance(topic, str) or type(partition) is not int or type(offset) is not int:
+        return None
+    return _place(topic, partition, offset)
+
+
+def answered_by_rejected(record: Record) -> Place | None:
+    """The input record that a record of the rejected topic names, or None when it names none."""
+    headers = {name: content or b"" for name, content in record.headers}
+    topic = headers.get(RejectedHeader.TOPIC, b"")
+    partition = headers.get(RejectedHeader.PARTITION, b"")
+    offset = headers.get(RejectedHeader.OFFSET, b"")
+    if not (topic and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)):
+        return None
+    return _place(topic.decode(errors="replace"), int(partition), int(offset))
+
+
+def _place(topic: str, partition: int, offset: int) -> Place | None:
+    # What no broker counts to would not fit into an array either.
+    if not (0 <= partition < 2**31 and 0 <= offset < 2**63):
+        return None
+    return Place(topic, partition, offset)
