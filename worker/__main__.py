@@ -49,7 +49,7 @@ def _main(argv: Sequence[str] | None) -> int:
     flags = {row.field: value for row in rows if (value := getattr(arguments, row.field, None)) is not None}
     match arguments.command:
         case "run":
-            from worker.stop_signals import StopSignals
+            from worker.lifecycle import StopSignals
 
             # Before the larger imports, so that a signal during them is followed too.
             stop = StopSignals()
@@ -71,19 +71,20 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _check(flags: dict[str, str], *, as_json: bool) -> int:
-    from worker import cluster_rules as check
+    from worker.cluster_rules import problems
     from worker.operations.logs import configure_logs
+    from worker.tools.check import output
     from worker.tools.check.command import preflight
 
     # The findings say all that there is to say; kafka-python's warnings are none.
     configure_logs(sys.stderr, "error")
     findings = preflight(flags)
-    sys.stdout.write(check.as_json(findings) if as_json else check.as_text(findings))
-    return 2 if check.problems(findings) else 0
+    sys.stdout.write(output.as_json(findings) if as_json else output.as_text(findings))
+    return 2 if problems(findings) else 0
 
 
 def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
-    from worker.error_report import told
+    from worker.errors import ending
     from worker.operations.logs import configure_logs
     from worker.settings import load_settings
     from worker.tools.verify import audit as verify
@@ -94,7 +95,7 @@ def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
     try:
         found = audit(load_settings(flags), bounds, _tell)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = told(error)
+        status, lines = ending(error)
         _tell(*lines)
         return status
     sys.stdout.write(verify.as_json(found) if as_json else verify.as_text(found))
@@ -102,10 +103,10 @@ def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
 
 
 def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
-    from worker.error_report import told
+    from worker.errors import ending
+    from worker.lifecycle import StopSignals
     from worker.operations.logs import configure_logs
     from worker.settings import load_settings
-    from worker.stop_signals import StopSignals
     from worker.tools.bounds import bounds_of
     from worker.tools.replay.command import Replay, count, send
     from worker.tools.replay.selection import Selection, as_text
@@ -126,7 +127,7 @@ def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
         else:
             verb, counts = "sent", send(replay, stop, _tell)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = told(error)
+        status, lines = ending(error)
         _tell(*lines)
         return status
     sys.stdout.write(as_text(counts, verb, settings.worker_input_topic))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import orjson
-
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, LostPlace, TopicFacts
 from worker.settings import Settings
 
 # What the worker joins its group with; members with another one and it cannot be in one group.
@@ -44,70 +43,6 @@ class Finding:
     def line(self) -> str:
         """For people, without its weight."""
         return f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
-
-
-class Absent(StrEnum):
-    """Why nothing is known about a topic."""
-
-    MISSING = "missing"
-    HIDDEN = "hidden"
-
-
-@dataclass(frozen=True, slots=True)
-class TopicFacts:
-    """A topic as the cluster describes it to this worker."""
-
-    partitions: int
-    leaderless: tuple[int, ...]
-    """Partitions without a leader now."""
-    replicas: int
-    """The smallest number of copies of any partition."""
-    operations: frozenset[str]
-    """What this worker may do with it; READ, WRITE, …"""
-    configs: Mapping[str, str]
-    """Its settings; empty where this worker may not read them."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupFacts:
-    """The consumer group as its coordinator describes it."""
-
-    operations: frozenset[str]
-    protocol_type: str
-    """Empty without members."""
-    assignor: str
-    """Empty without members."""
-    instance_ids: frozenset[str]
-    """Of the static members that are in it now."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterFacts:
-    """Everything about the cluster that decides whether this worker can run there."""
-
-    cluster_id: str
-    brokers: int
-    topics: Mapping[str, TopicFacts | Absent]
-    group: GroupFacts | Absent | None
-    """None where its coordinator was not available."""
-    transactional_id_visible: bool | None
-    """False: not even to be described, so not to be written with; None where its coordinator was not available."""
-    broker_configs: Mapping[str, str]
-    """Of one broker; empty where this worker may not read them."""
-
-
-@dataclass(frozen=True, slots=True)
-class LostPlace:
-    """A committed offset of the input topic that is no place to go on from."""
-
-    partition: int
-    offset: int
-    start: int
-    """The first offset of the log."""
-    end: int
-    because: str
-    only_by_hand: bool
-    """Whether the worker stops there whatever WORKER_ON_EXPIRED_OFFSETS says."""
 
 
 def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -283,17 +218,3 @@ def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Findin
             yield Finding(
                 Weight.PROBLEM, "brokers", what, f"{'lower' if is_longest else 'raise'} {variable} to {allowed}"
             )
-
-
-def as_text(findings: Sequence[Finding]) -> str:
-    """One line for each finding, then one that sums up."""
-    lines = [f"{each.weight:<8} {each.line}" for each in findings]
-    count = len(problems(findings))
-    lines.append("ready to run" if count == 0 else f"{count} problem{'s' if count > 1 else ''} to solve first")
-    return "\n".join(lines) + "\n"
-
-
-def as_json(findings: Sequence[Finding]) -> str:
-    """The same for machines: `ok`, and `findings` in the same order."""
-    document = {"ok": not problems(findings), "findings": list(findings)}
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"

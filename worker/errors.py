@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from models.errors import ModelError
+from schemas.errors import ProfileClassError
+
 
 class ExitStatus(IntEnum):
     """What the process tells whoever started it."""
@@ -21,7 +24,14 @@ class ExitStatus(IntEnum):
 
 
 class WorkerError(Exception):
-    """The worker cannot go on as it was."""
+    """The worker cannot continue as it was; `exit_status` is what the process ends with."""
+
+    exit_status: ExitStatus = ExitStatus.ACT_FIRST
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What, where and what to do: one line per problem."""
+        return (str(self),)
 
 
 class SettingsError(WorkerError):
@@ -32,6 +42,11 @@ class SettingsError(WorkerError):
         self.problems = problems
         self.fields = fields
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems."""
+        return self.problems
+
 
 class PortUnusable(WorkerError):
     """Nothing can be served at the address asked for."""
@@ -39,6 +54,8 @@ class PortUnusable(WorkerError):
 
 class BrokersUnreachable(WorkerError):
     """No broker answered in the time given; the message says which were asked, and what was in the way."""
+
+    exit_status = ExitStatus.RESTART
 
 
 class TopicNotCreated(WorkerError):
@@ -52,9 +69,16 @@ class ClusterUnusable(WorkerError):
         super().__init__("\n".join(problems))
         self.problems = problems
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The problems."""
+        return self.problems
+
 
 class RetryBatchError(WorkerError):
     """Nothing of the batch was committed: rewind, wait, and poll again."""
+
+    exit_status = ExitStatus.RESTART
 
 
 class StopProcessError(WorkerError):
@@ -63,3 +87,19 @@ class StopProcessError(WorkerError):
     def __init__(self, message: str, exit_status: ExitStatus) -> None:
         super().__init__(message)
         self.exit_status = exit_status
+
+
+def ending(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
+    """The status to exit with and the lines to print; an unexpected error is logged with its traceback."""
+    if isinstance(error, WorkerError):
+        return error.exit_status, error.lines
+    if isinstance(error, ModelError | ProfileClassError):
+        return ExitStatus.ACT_FIRST, (str(error),)
+    import structlog  # noqa: PLC0415  # --help imports this module, and needs no log
+
+    structlog.get_logger().error("unexpected_error", exc_info=error)
+    bug = (
+        f"unexpected {type(error).__name__} (this is a bug: please report it with the log); no partial commit was "
+        "made, a restart continues at the committed offset"
+    )
+    return ExitStatus.RESTART, (bug,)

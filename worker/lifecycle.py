@@ -1,34 +1,29 @@
-"""An end for what could wait without end: kafka-python's commits, and a drain that takes too long."""
+"""How a worker ends: asked by a signal, or by a deadline for what could wait forever."""
 
 from __future__ import annotations
 
 import faulthandler
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Protocol, Self
+from types import FrameType, TracebackType
+from typing import NoReturn, Self
 
 import structlog
 
 from worker.errors import ExitStatus
+from worker.stream.ports import StopSignal
 
 DRAIN_S = 5.0
 LOOK_EVERY_S = 0.2
 LAST_RESORT_S = 3.0
 
 _log = structlog.get_logger()
-
-
-class StopSignal(Protocol):
-    """Set once, from a signal handler or another thread; threading.Event is one."""
-
-    def is_set(self) -> bool:
-        """Whether the process should end."""
-        ...
 
 
 class Deadline:
@@ -105,3 +100,30 @@ class Deadline:
 def _last_resort() -> None:
     # A log line can block too, on a full pipe that nobody reads; this timer needs no Python lock and exits with 1.
     faulthandler.dump_traceback_later(LAST_RESORT_S, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
+
+
+class StopSignals:
+    """Set by SIGTERM and SIGINT from the moment it is made, which only the main thread may do."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._interrupted = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def is_set(self) -> bool:
+        """Whether the worker should end."""
+        return self._stopped
+
+    # No logging in here: the signal may have come while this very thread holds the log's lock.
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopped = True
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        if self._interrupted:
+            # Nothing is cleaned up on purpose: the transaction in hand times out, its offsets stay uncommitted.
+            os._exit(ExitStatus.INTERRUPTED)
+        self._stopped = self._interrupted = True
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), b"\nfinishing the batch in hand; Ctrl-C again ends at once\n")

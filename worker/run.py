@@ -12,12 +12,11 @@ from urllib.parse import quote
 import structlog
 
 from worker.cluster_rules import Weight, judge_cluster
-from worker.error_report import told
-from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, SettingsError
+from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.config import connection_arguments
 from worker.kafka.transport import LOOK_AGAIN_S, open_transport
-from worker.lifecycle import Deadline, StopSignal
+from worker.lifecycle import Deadline
 from worker.operations.health import HealthWatch
 from worker.operations.http_server import HttpServer
 from worker.operations.logs import configure_logs
@@ -28,6 +27,7 @@ from worker.promotions import PromotionWatch, tell_loaded
 from worker.served_model import ServedModel, load_model
 from worker.settings import Settings, misspelt_settings, read_settings
 from worker.stream import loop
+from worker.stream.ports import StopSignal
 from worker.stream.processor import Scoring
 from worker.stream.records import Outcome, Record
 from worker.stream.reject_limit import RejectGuard, reject_limit
@@ -58,7 +58,7 @@ def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> E
         model = _model(settings, wrong, metrics)
         return _work(settings, model, stop, health, metrics, create_topics=create_topics)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = told(error)
+        status, lines = ending(error)
         for line in lines:
             print(f"segment-worker: {line}", file=sys.stderr)
         if settings.worker_hold_on_stop and status in _HELD:

@@ -17,7 +17,8 @@ from models.store import StoredModel
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
 from schemas.events import SegmentAssigned
-from schemas.rejected import DETAIL_MAX_BYTES, RejectReason
+from schemas.parsing import DETAIL_MAX_BYTES
+from schemas.rejected import RejectReason
 from tests.fuzz.mutants import CANARY
 from tests.support.fitted import fit, segmentation
 from worker.stream.processor import Scoring

@@ -11,7 +11,8 @@ from demo.kafka.ports import free_ports
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.events import UserEvent
-from schemas.rejected import Rejection, parse_event
+from schemas.parsing import parse_event
+from schemas.rejected import Rejection
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
 
 SMALL = ("demo", "run", "--events", "500", "--users", "600", "--rate", "400", "--bad-share", "0.05")

@@ -21,6 +21,7 @@ from worker.kafka.transport import open_transport
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream import loop
+from worker.stream.ports import Timings
 from worker.stream.records import Batch, Message, Outcome, Record
 
 
@@ -30,7 +31,7 @@ class Printed:
     def polled(self) -> None:
         pass
 
-    def committed(self, batch: Batch, _: Outcome, __: loop.Timings) -> None:
+    def committed(self, batch: Batch, _: Outcome, __: Timings) -> None:
         print("batch of", len(batch.records), flush=True)
 
     def retrying(self, error: RetryBatchError, _: float) -> None:

@@ -23,6 +23,7 @@ from worker.kafka.transport import KafkaTransport, open_transport
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream import loop
+from worker.stream.ports import Timings
 from worker.stream.records import Batch, Message, Outcome, Record
 
 
@@ -172,7 +173,7 @@ class Watched:
     def polled(self) -> None:
         pass
 
-    def committed(self, batch: Batch, _: Outcome, __: loop.Timings) -> None:
+    def committed(self, batch: Batch, _: Outcome, __: Timings) -> None:
         self.records += batch.records
         if self._left is not None and len(self.records) >= self._left:
             self._stop.set()

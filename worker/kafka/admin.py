@@ -14,13 +14,12 @@ from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.protocol.admin import DescribeGroupsRequest
 
-from worker.cluster_rules import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError, TopicNotCreated, WorkerError
 from worker.kafka.client import connected, refusal_of
-from worker.kafka.errors import fault
+from worker.kafka.errors import Refusal, fault
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.oauth import TokenEndpointAway
 from worker.kafka.protocol_probe import listener_at
-from worker.kafka.refusals import Refusal
 from worker.settings import Settings
 
 # Kafka's own default for max.message.bytes; a topic needs the setting only to take more.

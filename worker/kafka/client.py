@@ -20,8 +20,8 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport
 
+from worker.kafka.errors import tls_refusal
 from worker.kafka.patches.sockets import hear_last_words
-from worker.kafka.refusals import tls_refusal
 
 _connect = KafkaNetSocket.sock_connect
 _handshake = KafkaSSLTransport.handshake

@@ -18,7 +18,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from worker.kafka.refusals import Refusal
+from worker.kafka.errors import Refusal
 
 # The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
 TOKEN_TIMEOUT_S = 4.0

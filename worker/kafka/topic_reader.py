@@ -15,10 +15,10 @@ from kafka.admin import OffsetSpec
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
-from worker.cluster_rules import LostPlace
 from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault
+from worker.kafka.facts import LostPlace
 from worker.kafka.offsets import Because, topic_id_in
 from worker.kafka.patches.decompression import bound_inflation
 from worker.kafka.patches.headers import accept_any_headers

@@ -17,9 +17,9 @@ from worker.kafka.consumer import GroupReader
 from worker.kafka.errors import fault
 from worker.kafka.offsets import NowhereToBegin, Starts
 from worker.kafka.producer import Transactions
-from worker.lifecycle import Deadline, StopSignal
+from worker.lifecycle import Deadline
 from worker.settings import Settings
-from worker.stream.ports import PartitionProgress
+from worker.stream.ports import PartitionProgress, StopSignal
 from worker.stream.records import Batch, Outcome
 
 LOOK_AGAIN_S = 0.5

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.lifecycle import StopSignal
-from worker.stream.ports import PartitionProgress
+from worker.stream.ports import PartitionProgress, StopSignal
 
 _log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import structlog
 
 from worker.errors import RetryBatchError
 from worker.operations.metrics import Metrics
-from worker.stream.loop import Timings
+from worker.stream.ports import Timings
 from worker.stream.records import Batch, Outcome
 
 SUMMARY_EVERY_S: Final = 10.0

@@ -5,43 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from worker.errors import RetryBatchError
-from worker.lifecycle import StopSignal
-from worker.stream.ports import Transport
-from worker.stream.records import Batch, Outcome, Record
+from worker.stream.ports import Observer, StopSignal, Timings, Transport
+from worker.stream.records import Outcome, Record
 
 Process = Callable[[Sequence[Record]], Outcome]
 
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
 WAIT_STEP_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """How long each step of one committed batch took."""
-
-    process_s: float
-    commit_s: float
-
-
-class Observer(Protocol):
-    """Who watches the loop: metrics, health and log. Called on the loop's thread; must neither raise nor block."""
-
-    def polled(self) -> None:
-        """One turn is over, with or without records: the loop is alive."""
-        ...
-
-    def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
-        """A batch was committed; before this call nothing of it may be counted, or an aborted one counts twice."""
-        ...
-
-    def retrying(self, error: RetryBatchError, delay_s: float) -> None:
-        """Nothing was committed; after the delay the same records are read again."""
-        ...
 
 
 def backoff_s(failures: int) -> float:

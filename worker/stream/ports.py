@@ -1,10 +1,11 @@
-"""The seam between the loop and Kafka. What the loop needs, and nothing of how it is done."""
+"""What the loop needs from its surroundings: a transport, an observer, a stop signal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.errors import RetryBatchError
 from worker.stream.records import Batch, Outcome
 
 
@@ -57,4 +58,36 @@ class Transport(Protocol):
     @property
     def joined(self) -> bool:
         """Whether this process is a member of its group, even one without a partition; from any thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long each step of one committed batch took."""
+
+    process_s: float
+    commit_s: float
+
+
+class Observer(Protocol):
+    """Who watches the loop: metrics, health and log. Called on the loop's thread; must neither raise nor block."""
+
+    def polled(self) -> None:
+        """One turn is over, with or without records: the loop is alive."""
+        ...
+
+    def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
+        """A batch was committed; before this call nothing of it may be counted, or an aborted one counts twice."""
+        ...
+
+    def retrying(self, error: RetryBatchError, delay_s: float) -> None:
+        """Nothing was committed; after the delay the same records are read again."""
+        ...
+
+
+class StopSignal(Protocol):
+    """Set once, from a signal handler or another thread; threading.Event is one."""
+
+    def is_set(self) -> bool:
+        """Whether the process should end."""
         ...

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from models.store import StoredModel
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, UserEvent
-from schemas.rejected import RejectedHeader, Rejection, RejectReason, parse_event
+from schemas.parsing import parse_event
+from schemas.rejected import RejectedHeader, Rejection, RejectReason
 from worker.stream.records import HEADERS_MOST, Message, Outcome, Record
 
 # More digits than the scaling carries meaning, fewer than the last bits that depend on the size of a batch.

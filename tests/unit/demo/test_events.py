@@ -11,7 +11,8 @@ from demo.events import BAD_KINDS, Emitted, emitted
 from demo.population import Population, Structure
 from schemas import UserProfile
 from schemas.events import UserEvent
-from schemas.rejected import Rejection, RejectReason, parse_event
+from schemas.parsing import parse_event
+from schemas.rejected import Rejection, RejectReason
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_999, UTC)
 EVENT_MAX_BYTES = 900_000  # the worker's default

@@ -6,19 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from worker.cluster_rules import (
-    Absent,
-    ClusterFacts,
-    Finding,
-    GroupFacts,
-    TopicFacts,
-    Weight,
-    as_json,
-    as_text,
-    judge_cluster,
-    problems,
-)
+from worker.cluster_rules import Finding, Weight, judge_cluster, problems
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.settings import Settings
+from worker.tools.check.output import as_json, as_text
 
 CONFIGS = {
     "cleanup.policy": "delete",

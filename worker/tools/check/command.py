@@ -8,10 +8,11 @@ from typing import Final
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
-from worker.cluster_rules import ClusterFacts, Finding, GroupFacts, TopicFacts, Weight, judge_cluster, judge_places
+from worker.cluster_rules import Finding, Weight, judge_cluster, judge_places
 from worker.errors import PortUnusable, SettingsError, WorkerError
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
+from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import Onlooker
 from worker.operations.probes import require_free_port, worker_answers
 from worker.served_model import advice as model_advice

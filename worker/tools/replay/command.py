@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.cluster_rules import Absent, ClusterFacts
 from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
+from worker.kafka.facts import Absent, ClusterFacts
 from worker.kafka.patches.null_fields import SendsNulls, null_if_absent
 from worker.kafka.producer import Transactions
 from worker.kafka.topic_reader import Onlooker, Partition
-from worker.lifecycle import Deadline, StopSignal
+from worker.lifecycle import Deadline
 from worker.settings import Settings
+from worker.stream.ports import StopSignal
 from worker.stream.records import Membership, Message
 from worker.tools.bounds import require_partitions
 from worker.tools.progress import Telling

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from worker.cluster_rules import Absent, ClusterFacts, TopicFacts
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
+from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
 from worker.kafka.topic_reader import Log, Onlooker, Partition
 from worker.settings import Settings
 from worker.tools.bounds import Bounds, require_partitions

@@ -4,8 +4,7 @@ import pytest
 from kafka import errors
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka.errors import fault
-from worker.kafka.refusals import Refusal
+from worker.kafka.errors import Refusal, fault
 from worker.settings import Settings
 
 SETTINGS = Settings(_env_file=None, worker_instance_id="one", worker_input_topic="in", worker_output_topic="out")

@@ -5,7 +5,7 @@ import ssl
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from worker.kafka.refusals import tls_refusal
+from worker.kafka.errors import tls_refusal
 
 
 def not_verified(code: int, message: str) -> KafkaConnectionError:

@@ -8,7 +8,7 @@ from schemas.rejected import RejectReason
 from worker.errors import RetryBatchError
 from worker.operations.metrics import Metrics
 from worker.operations.observer import LoopObserver
-from worker.stream.loop import Timings
+from worker.stream.ports import Timings
 from worker.stream.records import Batch, Membership, Message, Outcome, Record
 
 BATCH = Batch((Record("in", 0, 0, 0, b"user-1042", b"payload"),) * 3, {("in", 0): 1}, Membership("g", "m", 1, None))

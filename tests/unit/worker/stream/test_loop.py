@@ -9,7 +9,8 @@ import pytest
 from tests.support.fake_transport import FakeTransport
 from tests.support.transport_contract import echo
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.stream.loop import RETRY_FIRST_S, RETRY_MOST_S, Timings, backoff_s, run
+from worker.stream.loop import RETRY_FIRST_S, RETRY_MOST_S, backoff_s, run
+from worker.stream.ports import Timings
 from worker.stream.records import Batch, Outcome, Record
 
 

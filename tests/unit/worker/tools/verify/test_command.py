@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from worker.cluster_rules import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.errors import ClusterUnusable, StopProcessError
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import Log
 from worker.settings import Settings
 from worker.tools.bounds import Bounds

@@ -5,7 +5,6 @@ from structlog.testing import capture_logs
 
 from models.errors import ProfileMismatch, VersionDamaged
 from schemas.errors import ProfileClassError
-from worker.error_report import told
 from worker.errors import (
     BrokersUnreachable,
     ClusterUnusable,
@@ -14,6 +13,7 @@ from worker.errors import (
     SettingsError,
     StopProcessError,
     TopicNotCreated,
+    ending,
 )
 
 
@@ -34,18 +34,18 @@ from worker.errors import (
     ],
 )
 def test_each_error_has_its_status_and_is_told_as_it_is(error: Exception, status: ExitStatus) -> None:
-    assert told(error) == (status, ("it is",))
+    assert ending(error) == (status, ("it is",))
 
 
 def test_several_problems_are_several_lines() -> None:
-    assert told(SettingsError(("one", "two"), frozenset()))[1] == ("one", "two")
-    assert told(ClusterUnusable(("one", "two")))[1] == ("one", "two")
+    assert ending(SettingsError(("one", "two"), frozenset()))[1] == ("one", "two")
+    assert ending(ClusterUnusable(("one", "two")))[1] == ("one", "two")
 
 
 def test_a_defect_is_one_line_without_its_values_and_a_restart_is_worth_a_try() -> None:
     with capture_logs() as logs:
-        status, (line,) = told(KeyError("payload of user-1042"))
+        status, (line,) = ending(KeyError("payload of user-1042"))
     assert status is ExitStatus.RESTART
-    assert line.startswith("unexpected KeyError, a defect of this program")
+    assert line.startswith("unexpected KeyError (this is a bug")
     assert "user-1042" not in line
     assert [log["event"] for log in logs] == ["unexpected_error"]

@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from schemas import UserProfile
 from schemas.events import UserEvent
-from schemas.rejected import DETAIL_MAX_BYTES, MAX_VALUES, Rejection, RejectReason, parse_event
+from schemas.parsing import DETAIL_MAX_BYTES, MAX_VALUES, parse_event
+from schemas.rejected import Rejection, RejectReason
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 
 MAX_BYTES = 900_000
