@@ -1,4 +1,4 @@
-"""README's list of rights: the whole list is enough for each command, and each single entry is needed."""
+"""The ACLs in docs/kafka.md: all of them are enough for each command, and each single one is needed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Right:
 
 
 def listed() -> dict[str, list[Right]]:
-    """The rights that README lists, by command."""
-    table = (ROOT / "README.md").read_text().split(MARK)[1].strip().split("\n\n")[0]
+    """The ACLs that docs/kafka.md lists, by command."""
+    table = (ROOT / "docs/kafka.md").read_text().split(MARK)[1].strip().split("\n\n")[0]
     rights: dict[str, list[Right]] = {}
     for row in table.splitlines()[2:]:
         commands, operation, resources = (cell.strip() for cell in row.strip("|").split("|"))
@@ -88,7 +88,7 @@ class Place:
     login: str
 
     def names(self, command: str, group: str) -> Mapping[str, str]:
-        """The names there that stand for README's."""
+        """The names there that stand for the page's."""
         fresh = "-new" if command == "run --create-topics" else ""
         return {
             "user-activity": self.site.input + fresh,
