@@ -14,7 +14,7 @@ from kafka.structs import OffsetAndMetadata
 
 from worker.kafka.producer import BATCH_BYTES, LINGER_MS
 from worker.served_model import load_model
-from worker.settings import load_settings
+from worker.settings_loading import load_settings
 from worker.stream.processor import Scoring
 from worker.stream.records import Record
 

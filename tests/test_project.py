@@ -19,7 +19,8 @@ from packaging.utils import canonicalize_name
 
 from trainer.settings import TrainerSettings
 from worker.lifecycle import DRAIN_S, LAST_RESORT_S
-from worker.settings import Settings, setting_rows
+from worker.settings import Settings
+from worker.settings_loading import setting_rows
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -1,4 +1,4 @@
-"""The command `segment-worker`, also `python -m worker`."""
+"""The command `segment-worker`, also `python -m worker`: its arguments, and which function each command runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import gc
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from worker.settings import SettingRow
-    from worker.tools.bounds import Bounds
+    from worker.settings_loading import SettingRow
 
-# What each of the tools listens to, beside how to connect: a flag that changes nothing would only mislead.
+    # argparse has no public name for it.
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+
+# The settings that each tool uses, besides those of the connection; other flags would only mislead.
 _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
-_HEARD = {
+_USED = {
     "verify": ("worker_group_id", *_TOPICS, "worker_start_at"),
     "replay": (
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
@@ -35,137 +38,86 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read the output has enough of it; what is left must not fail again at the end of the process.
+        # The reader of the output has closed it; what is left in the buffer must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    from worker.settings import setting_rows
-    from worker.tools.bounds import bounds_of
+    from worker.settings_loading import setting_rows
 
     rows = setting_rows()
-    arguments = _parser(rows).parse_args(argv)
+    parser, commands = build_parser(rows)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # Here and not by argparse, which would show the usage of `segment-worker` instead of the command's.
+        commands[arguments.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     flags = {row.field: value for row in rows if (value := getattr(arguments, row.field, None)) is not None}
+    return _run(flags, arguments) if arguments.command == "run" else _tool(flags, arguments)
+
+
+def _run(flags: dict[str, str], arguments: argparse.Namespace) -> int:
+    from worker.lifecycle import StopSignals
+
+    # Before the larger imports, so that a signal during them counts too.
+    stop = StopSignals()
+    # What imports create stays until the end: collecting garbage among it takes a tenth of the start.
+    gc.disable()
+    from worker.run import run
+
+    gc.freeze()
+    gc.enable()
+    return run(flags, stop, create_topics=arguments.create_topics)
+
+
+def _tool(flags: dict[str, str], arguments: argparse.Namespace) -> int:
+    from worker.errors import ending
+    from worker.operations.logs import configure_logs
+
+    # What a tool prints says everything; the client's own warnings would only stand between.
+    configure_logs(sys.stderr, "error")
+    try:
+        return _run_tool(flags, arguments)
+    except Exception as error:  # noqa: BLE001  # the last place where an error can still become one line
+        status, lines = ending(error)
+        for line in lines:
+            _report(line)
+        return status
+
+
+def _run_tool(flags: dict[str, str], arguments: argparse.Namespace) -> int:
+    from worker.tools.bounds import bounds_of
+
     match arguments.command:
-        case "run":
+        case "check":
+            from worker.tools.check.command import run as check
+
+            return check(flags, as_json=arguments.json)
+        case "verify":
+            from worker.tools.verify.command import run as verify
+
+            return verify(flags, bounds_of(arguments), _report, as_json=arguments.json)
+        case "replay":
             from worker.lifecycle import StopSignals
 
-            # Before the larger imports, so that a signal during them is followed too.
             stop = StopSignals()
-            # What imports make stays for good: looking for garbage in it takes a tenth of the start, and goes on later.
-            gc.disable()
-            from worker.run import run
+            from worker.tools.replay.command import run as replay
+            from worker.tools.replay.selection import Selection
 
-            gc.freeze()
-            gc.enable()
-            return run(flags, stop, create_topics=arguments.create_topics)
-        case "check":
-            return _check(flags, as_json=arguments.json)
-        case "verify":
-            return _verify(flags, bounds_of(arguments), as_json=arguments.json)
-        case "replay":
-            return _replay(flags, arguments)
+            reasons, partitions = frozenset(arguments.reason), frozenset(arguments.partition)
+            selection = Selection(reasons, partitions, bounds_of(arguments))
+            return replay(flags, selection, arguments.max_hops, stop, _report, dry_run=arguments.dry_run)
         case _:
-            return _asyncapi(flags)
+            from worker.tools.asyncapi import run as asyncapi
+
+            return asyncapi(flags)
 
 
-def _check(flags: dict[str, str], *, as_json: bool) -> int:
-    from worker.cluster_rules import problems
-    from worker.operations.logs import configure_logs
-    from worker.tools.check import output
-    from worker.tools.check.command import preflight
-
-    # The findings say all that there is to say; kafka-python's warnings are none.
-    configure_logs(sys.stderr, "error")
-    findings = preflight(flags)
-    sys.stdout.write(output.as_json(findings) if as_json else output.as_text(findings))
-    return 2 if problems(findings) else 0
+def _report(line: str) -> None:
+    print(f"segment-worker: {line}", file=sys.stderr)
 
 
-def _verify(flags: dict[str, str], bounds: Bounds, *, as_json: bool) -> int:
-    from worker.errors import ending
-    from worker.operations.logs import configure_logs
-    from worker.settings import load_settings
-    from worker.tools.verify import audit as verify
-    from worker.tools.verify.command import audit
-
-    configure_logs(sys.stderr, "error")
-    _tell(*_misspelt())
-    try:
-        found = audit(load_settings(flags), bounds, _tell)
-    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = ending(error)
-        _tell(*lines)
-        return status
-    sys.stdout.write(verify.as_json(found) if as_json else verify.as_text(found))
-    return 0 if found.clean else 1
-
-
-def _replay(flags: dict[str, str], arguments: argparse.Namespace) -> int:
-    from worker.errors import ending
-    from worker.lifecycle import StopSignals
-    from worker.operations.logs import configure_logs
-    from worker.settings import load_settings
-    from worker.tools.bounds import bounds_of
-    from worker.tools.replay.command import Replay, count, send
-    from worker.tools.replay.selection import Selection, as_text
-
-    stop = StopSignals()
-    configure_logs(sys.stderr, "error")
-    misspelt = _misspelt()
-    _tell(*misspelt)
-    if misspelt and not arguments.dry_run:
-        # What it sends cannot be taken back, so it has to be where it was meant to be.
-        return 2
-    reasons, partitions = frozenset(arguments.reason), frozenset(arguments.partition)
-    try:
-        settings = load_settings(flags)
-        replay = Replay(settings, Selection(reasons, partitions, bounds_of(arguments)), arguments.max_hops)
-        if arguments.dry_run:
-            verb, counts = "would send", count(replay, _tell)
-        else:
-            verb, counts = "sent", send(replay, stop, _tell)
-    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
-        status, lines = ending(error)
-        _tell(*lines)
-        return status
-    sys.stdout.write(as_text(counts, verb, settings.worker_input_topic))
-    return 0
-
-
-def _misspelt() -> tuple[str, ...]:
-    from worker.settings import misspelt_settings
-
-    return tuple(
-        f"{given} is no setting; did you mean {meant}? Rename or remove it" for given, meant in misspelt_settings()
-    )
-
-
-def _tell(*lines: str) -> None:
-    for line in lines:
-        print(f"segment-worker: {line}", file=sys.stderr)
-
-
-def _asyncapi(flags: dict[str, str]) -> int:
-    import orjson
-
-    from schemas.asyncapi import asyncapi_document
-    from schemas.errors import ProfileClassError
-    from schemas.release import release
-    from schemas.roles import load_profile_class
-    from worker.errors import SettingsError
-    from worker.settings import load_settings
-
-    try:
-        settings = load_settings(flags)
-        document = asyncapi_document(load_profile_class(settings.profile_class), *settings.topics, version=release())
-    except (SettingsError, ProfileClassError) as error:
-        for line in str(error).splitlines():
-            print(f"segment-worker: {line}", file=sys.stderr)
-        return 2
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
-    return 0
+# --- arguments -------------------------------------------------------------------------------------------------------
 
 
 class _ShowVersion(argparse.Action):
@@ -176,7 +128,10 @@ class _ShowVersion(argparse.Action):
         parser.exit()
 
 
-def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
+def build_parser(
+    rows: Sequence[SettingRow],
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of `segment-worker`, and that of each command."""
     from worker.tools.bounds import add_bounds
 
     parser = argparse.ArgumentParser(
@@ -184,54 +139,62 @@ def _parser(rows: Sequence[SettingRow]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _command(commands, rows, "run", "consume, validate, assign, publish, until stopped")
-    run.add_argument("--create-topics", action="store_true", help="first create those of the topics that do not exist")
-    check = _command(commands, rows, "check", "name every problem that would keep `run` from running, and what to do")
-    check.add_argument("--json", action="store_true", help="print for machines")
-    verify = _command(commands, rows, "verify", "prove that each committed input record has exactly one outcome")
-    verify.add_argument("--json", action="store_true", help="print for machines")
+    run = _command(commands, "run", "consume, validate, assign and publish until stopped")
+    run.add_argument("--create-topics", action="store_true", help="first create the topics that do not exist")
+    check = _command(commands, "check", "name every problem that would keep `run` from running, and its remedy")
+    check.add_argument("--json", action="store_true", help="print JSON for machines")
+    verify = _command(commands, "verify", "prove that each committed input record has exactly one outcome")
+    verify.add_argument("--json", action="store_true", help="print JSON for machines")
     add_bounds(verify, "input record")
-    _add_replay(commands, rows)
-    _command(commands, rows, "asyncapi", "print the AsyncAPI 3 document of the topics")
-    return parser
+    _add_replay(commands)
+    _command(commands, "asyncapi", "print the AsyncAPI 3 document of the topics")
+    for name, command in commands.choices.items():
+        _add_settings(command, used_settings(name, rows))
+    return parser, dict(commands.choices)
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow], name: str, summary: str
-) -> argparse.ArgumentParser:
-    heard = _HEARD.get(name)
-    if heard is not None:
-        connects = name != "asyncapi"
-        rows = [row for row in rows if row.field in heard or (connects and row.field.startswith("kafka_"))]
-    command = commands.add_parser(
+def used_settings(command: str, rows: Iterable[SettingRow]) -> tuple[SettingRow, ...]:
+    """The settings that a command uses."""
+    used = _USED.get(command)
+    connects = command != "asyncapi"
+    return tuple(row for row in rows if used is None or row.field in used or (connects and row.field[:6] == "kafka_"))
+
+
+def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
-        epilog=_environment_only([row for row in rows if row.flag is None]),
+        usage=f"segment-worker {name} [OPTION ...] [SETTING ...]",
+        epilog="A setting comes from its flag, else its environment variable, else .env, else\n"
+        "the default, in parentheses. docs/reference.md describes every setting in full.",
         formatter_class=_Help,
         allow_abbrev=False,
     )
-    group = command.add_argument_group(
-        "settings", "A flag, else the environment variable, else the same name in .env, else the default."
-    )
-    for row in rows:
-        if row.flag is not None:
-            group.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_help(row))
-    return command
 
 
-def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], rows: Sequence[SettingRow]) -> None:
+def _add_settings(command: argparse.ArgumentParser, rows: Iterable[SettingRow]) -> None:
+    for title, group in groupby(rows, lambda row: row.group):
+        settings = list(group)
+        variables = textwrap.fill(", ".join(row.variable for row in settings), 76)
+        added = command.add_argument_group(f"settings: {title}", variables)
+        for row in settings:
+            if row.flag is not None:
+                added.add_argument(row.flag, dest=row.field, metavar="VALUE", help=_help(row))
+
+
+def _add_replay(commands: _Commands) -> None:
     from schemas.rejected import RejectReason
     from worker.tools.bounds import add_bounds
 
-    replay = _command(commands, rows, "replay", "send rejected events back to the input, each once")
+    replay = _command(commands, "replay", "send rejected events back to the input, each once")
     replay.description = _REPLAY
     replay.add_argument(
         "--reason",
         action="append",
         default=[],
         choices=[str(reason) for reason in RejectReason],
-        help="only events rejected for this reason; may be given several times",
+        help="only events rejected for this reason; may be repeated",
     )
     replay.add_argument(
         "--partition",
@@ -239,61 +202,49 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser], r
         default=[],
         type=_number,
         metavar="N",
-        help="only this partition of the rejected topic; may be given several times",
+        help="only this partition of the dead-letter topic; may be repeated",
     )
     replay.add_argument(
         "--max-hops",
         type=_number,
         default=3,
         metavar="N",
-        help="leave out what was sent back this often already (default: 3)",
+        help="leave out events that were sent back this often already (default: 3)",
     )
     replay.add_argument("--dry-run", action="store_true", help="only count what would be sent")
-    add_bounds(replay, "record of the rejected topic")
+    add_bounds(replay, "record of the dead-letter topic")
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
 
 
 _REPLAY = """\
-Send rejected events back to the input as they came, each once: what makes one
-run's events visible also keeps how far it came, so the same command goes on
-after whatever ended it. It sends what is in the rejected topic when it starts.
+Send rejected events back to the input as they came, each once. The progress is
+committed together with the events, so the same command continues where an
+interrupted one ended. It sends what is in the dead-letter topic when it starts.
 
-The order of one user's events is lost: they come after all that are there now.
+The order of a user's events is lost: they come after all that are there now.
 Progress is kept for each combination of --reason, --partition and bounds, as
 long as the brokers keep offsets of a group without members (7 days by default);
-another combination sends again what both have. One run at a time: a second one
-ends the first. Rights: READ on the rejected topic and on groups that begin with
-<group id>-, WRITE on the input topic and on transactional ids that begin so."""
+another combination sends events again that both match. Run one at a time: a
+second run ends the first. The rights it needs are in docs/kafka.md."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Whole words: a default such as segment-worker is not broken at its hyphen."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
-def _described(row: SettingRow) -> str:
-    allowed = f" Takes {row.allowed}." if row.allowed not in {"text", "a path"} else ""
-    return f"{row.meaning}{allowed} Default: {row.default or 'none'}."
-
-
 def _help(row: SettingRow) -> str:
-    return f"{_described(row)} [{row.variable}]".replace("%", "%%")
-
-
-def _environment_only(rows: Sequence[SettingRow]) -> str:
-    indent = " " * 24
-    lines = ["settings without a flag:"] if rows else []
-    for row in rows:
-        lines.append(f"  {row.variable}")
-        lines += [indent + line for line in textwrap.wrap(_described(row), 80 - len(indent), break_on_hyphens=False)]
-    return "\n".join(lines)
+    return (row.summary + (f" ({row.default})" if row.default else "")).replace("%", "%%")
 
 
 if __name__ == "__main__":

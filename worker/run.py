@@ -25,7 +25,8 @@ from worker.operations.observer import LoopObserver
 from worker.operations.probes import serve_probes
 from worker.promotions import PromotionWatch, tell_loaded
 from worker.served_model import ServedModel, load_model
-from worker.settings import Settings, misspelt_settings, read_settings
+from worker.settings import Settings
+from worker.settings_loading import misspelt_settings, read_settings
 from worker.stream import loop
 from worker.stream.ports import StopSignal
 from worker.stream.processor import Scoring
@@ -72,8 +73,8 @@ def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> E
 def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) -> ServedModel:
     if wrong is not None:
         raise wrong
-    for given, meant in misspelt_settings():
-        _log.warning("unknown_setting", given=given, meant=meant)
+    for misspelt in misspelt_settings():
+        _log.warning("unknown_setting", given=misspelt.given, meant=misspelt.meant)
     model = load_model(settings)
     tell_loaded(model, settings, metrics)
     return model

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings
 from trainer.settings import TrainerSettings
 from worker.lifecycle import DRAIN_S, LAST_RESORT_S
 from worker.settings import Settings as WorkerSettings
-from worker.settings import read_settings
+from worker.settings_loading import read_settings
 
 Document = dict[str, Any]
 

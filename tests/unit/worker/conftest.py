@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings import setting_rows
+from worker.settings_loading import setting_rows
 
 
 @pytest.fixture(autouse=True)

@@ -10,41 +10,48 @@ from pathlib import Path
 import pytest
 
 from worker.__main__ import main
-from worker.settings import setting_rows
+from worker.settings_loading import setting_rows
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_help_of_run_names_every_setting_with_its_default_and_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+def shown_help(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--help"])
+        main([command, "--help"])
     assert ended.value.code == 0
-    text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    for row in setting_rows():
-        assert row.variable in text
-        assert row.meaning in text
-        assert f"Default: {row.default or 'none'}." in text
-        if row.flag:
-            assert f"{row.flag} VALUE {row.meaning}" in text
+    return capsys.readouterr().out
+
+
+def test_help_of_run_names_every_setting_by_group_on_two_screens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = shown_help("run", capsys)
+    assert len(text.splitlines()) <= 78
     assert "--create-topics" in text
+    words = re.sub(r"\s+", " ", text)
+    for row in setting_rows():
+        _, _, group = words.partition(f"settings: {row.group}: ")
+        assert row.variable in group
+        if row.flag:
+            default = f" ({row.default})" if row.default else ""
+            assert f"{row.flag} VALUE {row.summary}{default}" in group
 
 
 @pytest.mark.parametrize(
-    ("command", "heard", "not_heard"),
+    ("command", "used", "not_used"),
     [
         ("verify", "KAFKA_SASL_PASSWORD", "WORKER_HTTP_PORT"),
         ("replay", "WORKER_TRANSACTION_TIMEOUT_MS", "WORKER_OUTPUT_TOPIC"),
         ("asyncapi", "PROFILE_CLASS", "KAFKA_BOOTSTRAP_SERVERS"),
     ],
 )
-def test_help_of_a_tool_names_the_settings_that_it_listens_to_and_no_others(
-    command: str, heard: str, not_heard: str, capsys: pytest.CaptureFixture[str]
+def test_help_of_a_tool_names_the_settings_that_it_uses_and_no_others(
+    command: str, used: str, not_used: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    text = capsys.readouterr().out
-    assert heard in text
-    assert not_heard not in text
+    text = shown_help(command, capsys)
+    assert used in text
+    assert not_used not in text
 
 
 def test_help_shows_no_value_of_the_environment(
@@ -53,9 +60,7 @@ def test_help_shows_no_value_of_the_environment(
     for row in setting_rows():
         monkeypatch.setenv(row.variable, "hunter2")
     for command in ("run", "check", "verify", "replay", "asyncapi"):
-        with pytest.raises(SystemExit):
-            main([command, "--help"])
-    assert "hunter2" not in capsys.readouterr().out
+        assert "hunter2" not in shown_help(command, capsys)
 
 
 def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,13 +71,23 @@ def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["walk"], ["run", "--no-such-flag"], ["run", "--input"], ["run", "--kafka-sasl-password", "x"]]
+    ("arguments", "usage"),
+    [
+        ([], "segment-worker"),
+        (["walk"], "segment-worker"),
+        (["run", "--no-such-flag"], "segment-worker run"),
+        (["run", "--input", "x"], "segment-worker run"),
+        (["run", "--kafka-sasl-password", "x"], "segment-worker run"),
+        (["verify", "--http-port", "1"], "segment-worker verify"),
+    ],
 )
-def test_what_is_no_command_is_refused_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_refused_with_status_2_and_the_usage_of_the_command(
+    arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: segment-worker")
+    assert capsys.readouterr().err.startswith(f"usage: {usage} [")
 
 
 def test_asyncapi_is_the_document_of_the_topics_that_are_set(
@@ -103,9 +118,8 @@ def test_each_wrong_setting_is_one_line_and_the_status_is_2(command: str) -> Non
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert [line.split(" (")[0].split(":")[0] for line in ended.stderr.splitlines()] == ["segment-worker"] * 3
-    assert (
-        "segment-worker: WORKER_START_AT (from the environment): 'x' is not allowed; give one of earliest, latest"
-        in (ended.stderr)
+    assert "segment-worker: WORKER_START_AT (from the environment): expected one of earliest, latest; got 'x'" in (
+        ended.stderr
     )
 
 
@@ -141,15 +155,15 @@ def test_help_loads_neither_the_kafka_client_nor_numpy() -> None:
 
 
 @pytest.mark.parametrize(("command", "status"), [("verify", 1), ("replay", 2), ("replay --dry-run", 1)])
-def test_a_misspelt_setting_is_told_and_keeps_replay_from_sending(
+def test_a_misspelt_setting_is_reported_and_keeps_replay_from_sending(
     command: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORKER_GROUPID", "other")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     for tool in ("verify", "replay"):
         monkeypatch.setattr(f"worker.tools.{tool}.command._CONNECT_S", 0.2)
-    # Nobody listens there: what went on in spite of the setting ends with 1.
+    # Nothing listens there: a command that continued in spite of the setting ends with 1.
     assert main(command.split()) == status
     first, *others = capsys.readouterr().err.splitlines()
-    assert first == ("segment-worker: WORKER_GROUPID is no setting; did you mean WORKER_GROUP_ID? Rename or remove it")
+    assert first == "segment-worker: WORKER_GROUPID is not a known setting; did you mean WORKER_GROUP_ID?"
     assert len(others) == (0 if status == 2 else 1)

@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from worker.errors import SettingsError
-from worker.settings import Settings, load_settings, misspelt_settings, read_settings, setting_rows
+from worker.settings import Settings
+from worker.settings_loading import Misspelt, load_settings, misspelt_settings, read_settings, setting_rows
 
 
 def problems(flags: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -66,18 +67,18 @@ def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pyte
     (tmp_path / ".env").write_text("WORKER_BATCH_MAX_EVENT=5\n")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVER", "kafka:9092")
     assert misspelt_settings() == (
-        ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
-        ("WORKER_BATCH_MAX_EVENT", "WORKER_BATCH_MAX_EVENTS"),
+        Misspelt("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+        Misspelt("WORKER_BATCH_MAX_EVENT", "WORKER_BATCH_MAX_EVENTS"),
     )
 
 
 @pytest.mark.parametrize(
     ("field", "given", "allowed"),
     [
-        ("worker_batch_max_events", "0", "a whole number from 1 to 100000"),
-        ("worker_batch_max_events", "many", "a whole number from 1 to 100000"),
-        ("worker_batch_max_events", "1.5", "a whole number from 1 to 100000"),
-        ("worker_http_port", "65536", "a whole number from 0 to 65535"),
+        ("worker_batch_max_events", "0", "an integer from 1 to 100000"),
+        ("worker_batch_max_events", "many", "an integer from 1 to 100000"),
+        ("worker_batch_max_events", "1.5", "an integer from 1 to 100000"),
+        ("worker_http_port", "65536", "an integer from 0 to 65535"),
         ("worker_broker_wait_s", "nan", "a number from 0 to 86400"),
         ("worker_start_at", "newest", "one of earliest, latest"),
         ("worker_on_expired_offsets", "latest", "one of stop, earliest"),
@@ -98,7 +99,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     monkeypatch: pytest.MonkeyPatch, field: str, given: str, allowed: str
 ) -> None:
     monkeypatch.setenv(field.upper(), given)
-    assert problems() == (f"{field.upper()} (from the environment): {given!r} is not allowed; give {allowed}",)
+    assert problems() == (f"{field.upper()} (from the environment): expected {allowed}; got {given!r}",)
 
 
 def test_a_wrong_value_is_named_with_the_place_it_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

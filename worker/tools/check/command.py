@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
-from worker.cluster_rules import Finding, Weight, judge_cluster, judge_places
-from worker.errors import PortUnusable, SettingsError, WorkerError
+from worker.cluster_rules import Finding, Weight, judge_cluster, judge_places, problems
+from worker.errors import ExitStatus, PortUnusable, SettingsError, WorkerError
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
@@ -17,8 +18,11 @@ from worker.kafka.topic_reader import Onlooker
 from worker.operations.probes import require_free_port, worker_answers
 from worker.served_model import advice as model_advice
 from worker.served_model import load_model
-from worker.settings import Settings, misspelt_settings, read_settings
+from worker.settings import Settings
+from worker.settings_loading import misspelt_settings, read_settings
 from worker.stream.reject_limit import advice
+from worker.tools.check.output import as_json as json_of
+from worker.tools.check.output import as_text
 
 _WAIT_S: Final = 5.0
 _MODEL_SETTINGS: Final = frozenset(
@@ -35,14 +39,18 @@ _CLUSTER_SETTINGS: Final = frozenset(
 )
 
 
+def run(flags: Mapping[str, str], *, as_json: bool) -> ExitStatus:
+    """Print every finding; exit status 2 if one of them keeps a worker from running."""
+    findings = preflight(flags)
+    sys.stdout.write(json_of(findings) if as_json else as_text(findings))
+    return ExitStatus.ACT_FIRST if problems(findings) else ExitStatus.DONE
+
+
 def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
     """Every finding about settings, model, port and cluster; what a wrong setting decides is not looked at."""
     settings, wrong = read_settings(flags)
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
-    findings += [
-        Finding(Weight.ADVICE, "settings", f"{given} is none", f"did you mean {meant}?")
-        for given, meant in misspelt_settings()
-    ]
+    findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings()]
     findings += [Finding(Weight.ADVICE, "settings", line) for line in advice(settings)]
     findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
     for where, decisive, look in (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, StopProcessError
+from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, SettingsError, StopProcessError
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts
@@ -15,11 +16,12 @@ from worker.kafka.producer import Transactions
 from worker.kafka.topic_reader import Onlooker, Partition
 from worker.lifecycle import Deadline
 from worker.settings import Settings
+from worker.settings_loading import load_settings, misspelt_settings
 from worker.stream.ports import StopSignal
 from worker.stream.records import Membership, Message
 from worker.tools.bounds import require_partitions
 from worker.tools.progress import Telling
-from worker.tools.replay.selection import Counts, Progress, Restored, Selection, restored, spans_to_send
+from worker.tools.replay.selection import Counts, Progress, Restored, Selection, as_text, restored, spans_to_send
 
 _CONNECT_S: Final = 5.0
 # A member of nothing: what a transactional id protects needs no membership.
@@ -44,6 +46,34 @@ class Replay:
         """The group that keeps the progress of this selection."""
         digest = self.selection.digest(self.settings.worker_input_topic, self.settings.worker_rejected_topic)
         return f"{self.transactional_id}-{digest}"
+
+
+def run(
+    flags: Mapping[str, str],
+    selection: Selection,
+    max_hops: int,
+    stop: StopSignal,
+    report: Callable[[str], None],
+    *,
+    dry_run: bool,
+) -> ExitStatus:
+    """Send, or only count, what is selected, and print the counts. Raises WorkerError.
+
+    Sending cannot be undone: a misspelt setting, which could mean another topic or group, is refused.
+    """
+    misspelt = tuple(each.line for each in misspelt_settings())
+    if misspelt and not dry_run:
+        raise SettingsError(misspelt, frozenset())
+    for line in misspelt:
+        report(line)
+    settings = load_settings(flags)
+    replay = Replay(settings, selection, max_hops)
+    if dry_run:
+        verb, counts = "would send", count(replay, report)
+    else:
+        verb, counts = "sent", send(replay, stop, report)
+    sys.stdout.write(as_text(counts, verb, settings.worker_input_topic))
+    return ExitStatus.DONE
 
 
 def count(replay: Replay, tell: Callable[[str], None]) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -12,9 +13,11 @@ from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
 from worker.kafka.topic_reader import Log, Onlooker, Partition
 from worker.settings import Settings
+from worker.settings_loading import load_settings, misspelt_settings
 from worker.tools.bounds import Bounds, require_partitions
 from worker.tools.progress import Telling
-from worker.tools.verify.audit import Audit, Scope, Verification
+from worker.tools.verify.audit import Audit, Scope, Verification, as_text
+from worker.tools.verify.audit import as_json as json_of
 from worker.tools.verify.references import answered_by_rejected, answered_by_result
 
 _CONNECT_S: Final = 5.0
@@ -23,6 +26,15 @@ _CONNECT_S: Final = 5.0
 _INPUT_AHEAD_MS: Final = 3_600_000
 # How far the clocks of workers may differ, and how long a record may be on its way.
 _OUTCOME_LATE_MS: Final = 60_000
+
+
+def run(flags: Mapping[str, str], bounds: Bounds, report: Callable[[str], None], *, as_json: bool) -> ExitStatus:
+    """Print what was found; exit status 0 only if it is clean. Raises WorkerError."""
+    for misspelt in misspelt_settings():
+        report(misspelt.line)
+    found = audit(load_settings(flags), bounds, report)
+    sys.stdout.write(json_of(found) if as_json else as_text(found))
+    return ExitStatus.DONE if found.clean else ExitStatus.RESTART
 
 
 def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Verification:

@@ -38,7 +38,7 @@ def test_a_setting_that_is_nearly_one_is_advice(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("WORKER_GROUPID", "mine")
     (finding,) = by_where({**NOWHERE, "worker_http_port": "0"})["settings"]
     assert finding.weight is Weight.ADVICE
-    assert finding.line == "settings: WORKER_GROUPID is none; did you mean WORKER_GROUP_ID?"
+    assert finding.line == "settings: WORKER_GROUPID is not a known setting; did you mean WORKER_GROUP_ID?"
 
 
 def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:

@@ -1,0 +1,254 @@
+"""Reading the settings: flags, environment, .env; what is wrong with them; and their rows for help and docs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import DotEnvSettingsSource
+
+from worker.errors import SettingsError
+from worker.settings import GROUPS, Allowed, Flag, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting for help and docs; `default` is empty if there is none."""
+
+    group: str
+    field: str
+    variable: str
+    flag: str | None
+    default: str
+    allowed: str
+    meaning: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the meaning, without its full stop."""
+        return self.meaning.partition(". ")[0].removesuffix(".")
+
+
+def setting_rows() -> tuple[SettingRow, ...]:
+    """Every setting, in the order of the class."""
+    rows = []
+    group = ""
+    for name, info in Settings.model_fields.items():
+        group = GROUPS.get(name, group)
+        default = "" if info.default is None else str(info.default)
+        if info.annotation is bool:
+            default = default.lower()
+        rows.append(SettingRow(group, name, name.upper(), _flag(name), default, _allowed(name), info.description or ""))
+    return tuple(rows)
+
+
+def _flag(name: str) -> str | None:
+    return next((mark.name for mark in Settings.model_fields[name].metadata if isinstance(mark, Flag)), None)
+
+
+def load_settings(flags: Mapping[str, str]) -> Settings:
+    """The settings from the flags, else the environment, else `.env`, else the defaults.
+
+    `flags` maps field names to what was typed. Raises SettingsError: one line for each wrong setting and each
+    combination that cannot work, all at once, without secrets.
+    """
+    settings, error = read_settings(flags)
+    if error is not None:
+        raise error
+    return settings
+
+
+def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | None]:
+    """The settings, with defaults in place of wrong ones, and what is wrong."""
+    values: dict[str, Any] = dict(flags)
+    problems: list[str] = []
+    wrong: set[str] = set()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        wrong = {str(detail["loc"][0]) for detail in details}
+        problems = [_problem(name, details, flags) for name in Settings.model_fields if name in wrong]
+        settings = Settings(**{**values, **{name: Settings.model_fields[name].default for name in wrong}})
+    except (UnicodeDecodeError, OSError) as error:
+        reason = f".env cannot be read ({error}); fix it or move it away"
+        return Settings(_env_file=None), SettingsError((reason,), frozenset(Settings.model_fields))
+    # Conflicts between the right ones are reported too: everything can then be fixed in one go.
+    conflicts = [conflict for conflict in _conflicts(settings) if wrong.isdisjoint(conflict.fields)]
+    problems += [conflict.text for conflict in conflicts]
+    if not problems:
+        return settings, None
+    fields = wrong.union(*(conflict.fields for conflict in conflicts))
+    return settings, SettingsError(tuple(problems), frozenset(fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Misspelt:
+    """A variable that is not a setting, and the setting that was probably meant."""
+
+    given: str
+    meant: str
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return f"{self.given} is not a known setting; did you mean {self.meant}?"
+
+
+def misspelt_settings() -> tuple[Misspelt, ...]:
+    """Variables of the environment and `.env` that are nearly a setting."""
+    names = [name.upper() for name in Settings.model_fields]
+    file_names: list[str] = []
+    with contextlib.suppress(UnicodeDecodeError, OSError):  # read_settings reports these
+        file_names = [name.upper() for name in DotEnvSettingsSource(Settings).env_vars]
+    given = sorted({*os.environ, *file_names})
+    ours = [name for name in given if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_")) and name not in names]
+    near = [(name, get_close_matches(name, names, n=1, cutoff=0.9)) for name in ours]
+    return tuple(Misspelt(name, match[0]) for name, match in near if match)
+
+
+def _problem(name: str, details: list[ErrorDetails], flags: Mapping[str, str]) -> str:
+    given = next(detail["input"] for detail in details if detail["loc"][0] == name)
+    return f"{name.upper()} ({_origin(name, flags)}): expected {_allowed(name)}; got {_shown(name, given)}"
+
+
+def _origin(name: str, flags: Mapping[str, str]) -> str:
+    if name in flags:
+        return f"from {_flag(name)}"
+    if name.upper() in (variable.upper() for variable in os.environ):
+        return "from the environment"
+    return "from .env"
+
+
+def _shown(name: str, given: object) -> str:
+    # A secret easily lands in the wrong variable, and people write user and password into an address.
+    if name.startswith(("kafka_sasl", "kafka_ssl_password")) or "@" in str(given):
+        return "another value (hidden: it may be a secret)"
+    return repr(str(given)[:80])
+
+
+def _allowed(name: str) -> str:
+    info = Settings.model_fields[name]
+    kinds = _kinds(info.annotation)
+    marks = [*info.metadata, *(mark for kind in kinds for mark in getattr(kind, "__metadata__", ()))]
+    described = [mark.text for mark in marks if isinstance(mark, Allowed)]
+    if described:
+        return described[0]
+    choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices:
+        return "one of " + ", ".join(choices)
+    lowest = [mark.ge for mark in marks if isinstance(mark, Ge)]
+    highest = [mark.le for mark in marks if isinstance(mark, Le)]
+    if lowest and highest:
+        return f"{'an integer' if int in kinds else 'a number'} from {lowest[0]} to {highest[0]}"
+    if bool in kinds:
+        return "true or false"
+    return "a path" if Path in kinds else "text"
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conflict:
+    """Settings that are valid on their own and cannot work together."""
+
+    fields: tuple[str, ...]
+    text: str
+
+
+def _conflicts(settings: Settings) -> Iterator[_Conflict]:
+    if len(set(settings.topics)) < len(settings.topics):
+        yield _Conflict(
+            ("worker_input_topic", "worker_output_topic", "worker_rejected_topic"),
+            "WORKER_INPUT_TOPIC, WORKER_OUTPUT_TOPIC, WORKER_REJECTED_TOPIC: two of them name the same topic "
+            f"({', '.join(settings.topics)}); give three different topics",
+        )
+    if settings.worker_max_poll_interval_ms < settings.worker_session_timeout_ms:
+        yield _Conflict(
+            ("worker_max_poll_interval_ms", "worker_session_timeout_ms"),
+            f"WORKER_MAX_POLL_INTERVAL_MS ({settings.worker_max_poll_interval_ms}) is below WORKER_SESSION_TIMEOUT_MS "
+            f"({settings.worker_session_timeout_ms}); raise the first or lower the second",
+        )
+    if settings.worker_batch_max_bytes < settings.worker_event_max_bytes:
+        yield _Conflict(
+            ("worker_batch_max_bytes", "worker_event_max_bytes"),
+            f"WORKER_BATCH_MAX_BYTES ({settings.worker_batch_max_bytes}) is below WORKER_EVENT_MAX_BYTES "
+            f"({settings.worker_event_max_bytes}), and a batch must take the largest event; "
+            "raise the first or lower the second",
+        )
+    yield from _sasl_conflicts(settings)
+    yield from _ssl_conflicts(settings)
+
+
+def _given(settings: Settings, *names: str) -> list[str]:
+    return [name for name in names if getattr(settings, name) is not None]
+
+
+def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
+    protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
+    password = ("kafka_sasl_username", "kafka_sasl_password")
+    token = ("kafka_sasl_oauth_token_url", "kafka_sasl_oauth_client_id", "kafka_sasl_oauth_client_secret")
+    both = ("kafka_security_protocol", "kafka_sasl_mechanism")
+    if protocol in {"PLAINTEXT", "SSL"}:
+        instead = "SASL_SSL" if protocol == "SSL" else "SASL_SSL or SASL_PLAINTEXT"
+        for name in _given(settings, "kafka_sasl_mechanism", *password, *token, "kafka_sasl_oauth_scope"):
+            yield _Conflict(
+                ("kafka_security_protocol", name),
+                f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not sign in; "
+                f"set that to {instead}, or remove {name.upper()}",
+            )
+        return
+    if mechanism is None:
+        yield _Conflict(
+            both,
+            f"KAFKA_SASL_MECHANISM is missing, and KAFKA_SECURITY_PROTOCOL={protocol} needs it; "
+            f"give {_allowed('kafka_sasl_mechanism')}",
+        )
+        return
+    needed, foreign = (
+        (token, password) if mechanism == "OAUTHBEARER" else (password, (*token, "kafka_sasl_oauth_scope"))
+    )
+    for name in needed:
+        if getattr(settings, name) is None:
+            yield _Conflict(
+                (*both, name), f"{name.upper()} is missing, and KAFKA_SASL_MECHANISM={mechanism} needs it; give it"
+            )
+    for name in _given(settings, *foreign):
+        yield _Conflict(
+            (*both, name), f"{name.upper()} is given, but KAFKA_SASL_MECHANISM={mechanism} does not use it; remove it"
+        )
+
+
+def _ssl_conflicts(settings: Settings) -> Iterator[_Conflict]:
+    protocol = settings.kafka_security_protocol
+    given = _given(settings, "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile", "kafka_ssl_password")
+    if protocol not in {"SSL", "SASL_SSL"}:
+        instead = "SSL" if protocol == "PLAINTEXT" else "SASL_SSL"
+        for name in given:
+            yield _Conflict(
+                ("kafka_security_protocol", name),
+                f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not encrypt; "
+                f"set that to {instead}, or remove {name.upper()}",
+            )
+        return
+    for name in given:
+        path = getattr(settings, name)
+        if isinstance(path, Path) and not path.is_file():
+            yield _Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
+    if settings.kafka_ssl_certfile is None:
+        for name in _given(settings, "kafka_ssl_keyfile", "kafka_ssl_password"):
+            yield _Conflict(
+                ("kafka_ssl_certfile", name),
+                f"{name.upper()} is given without KAFKA_SSL_CERTFILE; give the certificate that the key belongs to",
+            )
