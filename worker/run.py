@@ -12,10 +12,12 @@ from urllib.parse import quote
 import structlog
 
 from worker.cluster_rules import Weight, judge_cluster
-from worker.errors import BrokersUnreachable, ClusterUnusable, ExitStatus, SettingsError, ending
+from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.config import connection_arguments
-from worker.kafka.transport import LOOK_AGAIN_S, open_transport
+from worker.kafka.facts import ClusterFacts
+from worker.kafka.transport import open_transport
+from worker.kafka.waiting import wait_for_brokers
 from worker.lifecycle import Deadline
 from worker.operations.health import HealthWatch
 from worker.operations.http_server import HttpServer
@@ -33,10 +35,10 @@ from worker.stream.processor import Scoring
 from worker.stream.records import Outcome, Record
 from worker.stream.reject_limit import RejectGuard, reject_limit
 
-# Short, so that a stop while waiting for a broker is followed in time.
+# Short, so that a stop while waiting for a broker takes effect in time.
 _ATTEMPT_S: Final = 2.0
-_LOOK_S: Final = 30.0
-# Starting again changes nothing about these; WORKER_HOLD_ON_STOP is for them.
+_ASK_S: Final = 30.0
+# A restart does not help with these; WORKER_HOLD_ON_STOP is for them.
 _HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})
 
 _log = structlog.get_logger()
@@ -91,13 +93,14 @@ def _work(
 ) -> ExitStatus:
     with Deadline(stop) as deadline:
         connection = connection_arguments(settings)
-        cluster_id = _look(settings, connection, stop, deadline, create_topics=create_topics)
-        if cluster_id is None:
+        facts = _cluster_facts(settings, connection, stop, deadline, create_topics=create_topics)
+        if facts is None:
             return ExitStatus.DONE
+        _require_usable(facts, settings)
         transport = open_transport(settings, connection, deadline, stop)
         if transport is None:
             return ExitStatus.DONE
-        promotions = PromotionWatch(settings, model, _scoring(settings, model, cluster_id), metrics)
+        promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         observer = LoopObserver(metrics, also_committed=guard.committed)
         health.running(transport.progress, lambda: transport.joined)
@@ -129,44 +132,28 @@ def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring
     )
 
 
-def _look(
+def _cluster_facts(
     settings: Settings, connection: Mapping[str, Any], stop: StopSignal, deadline: Deadline, *, create_topics: bool
-) -> str | None:
-    """The cluster's id, after everything there was found usable; None when told to stop before a broker answered."""
-    until_s = time.monotonic() + settings.worker_broker_wait_s
-    told = False
+) -> ClusterFacts | None:
+    """What the cluster is like, as soon as brokers answer; None when stopped before that."""
     probe = ListenerProbe(settings)
-    while not stop.is_set():
-        try:
-            with (
-                Cluster(settings, connection, _ATTEMPT_S, probe) as cluster,
-                deadline.within(_LOOK_S, "asking the cluster"),
-            ):
-                if create_topics and (created := cluster.create_missing_topics()):
-                    _log.info("topics_created", topics=created)
-                facts = cluster.facts()
-        except BrokersUnreachable as error:
-            if time.monotonic() > until_s:
-                raise
-            if not told:
-                _log.warning(
-                    "waiting_for_broker",
-                    servers=settings.kafka_bootstrap_servers,
-                    at_most_s=settings.worker_broker_wait_s,
-                    because=str(error),
-                )
-                told = True
-            # It may have come at once.
-            time.sleep(LOOK_AGAIN_S)
-            continue
-        findings = judge_cluster(facts, settings)
-        for finding in findings:
-            if finding.weight in {Weight.ADVICE, Weight.OUTAGE}:
-                _log.warning("cluster", weight=finding.weight, finding=finding.line)
-        if refused := tuple(finding.line for finding in findings if finding.weight is Weight.PROBLEM):
-            raise ClusterUnusable(refused)
-        return facts.cluster_id
-    return None
+
+    def ask() -> ClusterFacts:
+        with Cluster(settings, connection, _ATTEMPT_S, probe) as cluster, deadline.within(_ASK_S, "asking the cluster"):
+            if create_topics and (created := cluster.create_missing_topics()):
+                _log.info("topics_created", topics=created)
+            return cluster.facts()
+
+    return wait_for_brokers(ask, settings.kafka_bootstrap_servers, settings.worker_broker_wait_s, stop)
+
+
+def _require_usable(facts: ClusterFacts, settings: Settings) -> None:
+    findings = judge_cluster(facts, settings)
+    for finding in findings:
+        if finding.weight in {Weight.ADVICE, Weight.OUTAGE}:
+            _log.warning("cluster", weight=finding.weight, finding=finding.line)
+    if refused := tuple(finding.line for finding in findings if finding.weight is Weight.PROBLEM):
+        raise ClusterUnusable(refused)
 
 
 def _hold(health: HealthWatch, stop: StopSignal, reason: str) -> None:

@@ -17,12 +17,11 @@ from worker.kafka.consumer import GroupReader
 from worker.kafka.errors import fault
 from worker.kafka.offsets import NowhereToBegin, Starts
 from worker.kafka.producer import Transactions
+from worker.kafka.waiting import wait_for_brokers
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.ports import PartitionProgress, StopSignal
 from worker.stream.records import Batch, Outcome
-
-LOOK_AGAIN_S = 0.5
 
 _log = structlog.get_logger()
 
@@ -138,33 +137,18 @@ def open_transport(
 ) -> KafkaTransport | None:
     """The transport, its topics there and its transactional id taken over; None when told to stop before that.
 
-    `connection` is what worker.kafka_clients makes of the settings. Waits WORKER_BROKER_WAIT_S for a broker that is not
+    `connection` is what worker.kafka.config makes of the settings. Waits WORKER_BROKER_WAIT_S for brokers that are not
     there yet. Raises StopProcessError.
     """
-    until = time.monotonic() + settings.worker_broker_wait_s
-    told = False
-    while not stop.is_set():
-        try:
-            return _attempt(settings, connection, deadline)
-        except RetryBatchError as error:
-            left_s = until - time.monotonic()
-            if left_s <= 0:
-                raise StopProcessError(
-                    f"the worker could not begin at {settings.kafka_bootstrap_servers} for "
-                    f"{settings.worker_broker_wait_s:g} s ({error}); check that the brokers run and that the group and "
-                    "transaction coordinators have their replicas, or raise WORKER_BROKER_WAIT_S",
-                    ExitStatus.RESTART,
-                ) from error
-            if not told:
-                _log.warning(
-                    "waiting_for_broker",
-                    servers=settings.kafka_bootstrap_servers,
-                    at_most_s=settings.worker_broker_wait_s,
-                    because=str(error),
-                )
-                told = True
-            time.sleep(min(LOOK_AGAIN_S, left_s))
-    return None
+    servers, at_most_s = settings.kafka_bootstrap_servers, settings.worker_broker_wait_s
+    try:
+        return wait_for_brokers(lambda: _attempt(settings, connection, deadline), servers, at_most_s, stop)
+    except RetryBatchError as error:
+        raise StopProcessError(
+            f"no start at {servers} within {at_most_s:g} s ({error}); check that the brokers run and that "
+            "the group and transaction coordinators have their replicas, or raise WORKER_BROKER_WAIT_S",
+            ExitStatus.RESTART,
+        ) from error
 
 
 def _attempt(settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> KafkaTransport:
