@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -181,6 +182,18 @@ def test_every_link_inside_a_document_leads_somewhere() -> None:
         if not (ROOT / name).parent.joinpath(target).exists()
     ]
     assert missing == []
+
+
+def test_the_reference_of_commands_and_settings_is_what_the_code_says() -> None:
+    ended = subprocess.run(
+        [sys.executable, "docs/make_reference.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    assert ended.stdout == text("docs/reference.md"), "run: python docs/make_reference.py > docs/reference.md"
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:

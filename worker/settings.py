@@ -106,7 +106,7 @@ class Settings(BaseSettings):
 
     kafka_security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Flag("--security-protocol")
-    ] = Field("PLAINTEXT", description="SASL_* authenticates, *SSL encrypts.")
+    ] = Field("PLAINTEXT", description="SASL_… authenticates, …SSL encrypts.")
     kafka_ssl_cafile: Path | None = Field(
         None, description="PEM file of the certificate authorities to trust. Without it, those of the system."
     )
@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     )
     worker_on_expired_offsets: Annotated[Literal["stop", "earliest"], Flag("--on-expired-offsets")] = Field(
         "stop",
-        description="If a committed offset is out of range. Retention or a recreated topic removed it then: stop "
-        "with exit status 2, or continue at the earliest offset.",
+        description="What to do if a committed offset is out of range. It is when retention or a recreated topic "
+        "removed the records there: stop with exit status 2, or continue at the earliest offset.",
     )
     worker_session_timeout_ms: int = Field(
         10_000, ge=1_000, le=1_800_000, description="A worker without a heartbeat for this long loses its partitions."
