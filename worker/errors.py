@@ -52,6 +52,10 @@ class PortUnusable(WorkerError):
     """Nothing can be served at the address asked for."""
 
 
+class UnsupportedClientError(WorkerError):
+    """The installed Kafka client is not one that this worker was written for; the message says which to install."""
+
+
 class BrokersUnreachable(WorkerError):
     """No broker answered in the time given; the message says which were asked, and what was in the way."""
 

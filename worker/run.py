@@ -13,6 +13,7 @@ import structlog
 
 from worker.cluster_rules import Weight, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
+from worker.kafka import patches
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts
@@ -91,6 +92,7 @@ def _work(
     *,
     create_topics: bool,
 ) -> ExitStatus:
+    patches.apply(settings.worker_event_max_bytes)
     with Deadline(stop) as deadline:
         connection = connection_arguments(settings)
         facts = _cluster_facts(settings, connection, stop, deadline, create_topics=create_topics)

@@ -11,6 +11,7 @@ import pytest
 
 from demo.kafka.broker import Broker, running_broker
 from tests.support.brokers import ROOT, Programs, TestBroker, chosen_broker
+from worker.kafka import patches
 
 # Settings of the programs, and what would reach into the Java machine of a broker.
 _PREFIXES = ("KAFKA_", "WORKER_", "MODEL", "PROFILE_CLASS", "JAVA_", "_JAVA_", "JDK_JAVA_", "CLASSPATH")
@@ -21,6 +22,12 @@ def broker() -> Iterator[TestBroker]:
     """The broker that TEST_BROKER names, the same for all tests: `embedded` (default), `container` or `host:port`."""
     with chosen_broker(os.environ.get("TEST_BROKER") or "embedded") as chosen:
         yield chosen
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patched_client() -> None:
+    """The client as the worker's commands patch it, for transports that a test opens in this process."""
+    patches.apply(event_max_bytes=900_000)
 
 
 @pytest.fixture

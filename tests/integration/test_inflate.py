@@ -18,8 +18,6 @@ from tests.support.events import event_bytes
 from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import worker_site
 from worker.errors import ExitStatus
-from worker.kafka.patches.decompression import bound_inflation
-from worker.settings import Settings
 
 MIB = 1024 * 1024
 
@@ -113,7 +111,6 @@ def test_an_error_that_nobody_foresaw_ends_each_poll_and_none_goes_on_without_an
     with Sender(broker.bootstrap_servers, topic) as sender:
         sender.send([NewRecord(b"a", b"any")])
         sender.flush()
-    bound_inflation(Settings(_env_file=None, kafka_bootstrap_servers=broker.bootstrap_servers))
     consumer: Any = KafkaConsumer(
         bootstrap_servers=broker.bootstrap_servers,
         value_deserializer=Unforeseen(),

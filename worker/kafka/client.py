@@ -15,16 +15,10 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
-from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
-from kafka.net.transport import KafkaSSLTransport
 
 from worker.kafka.errors import tls_refusal
-from worker.kafka.patches.sockets import hear_last_words
-
-_connect = KafkaNetSocket.sock_connect
-_handshake = KafkaSSLTransport.handshake
 
 # Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
 CONNECT_MS = 3_000
@@ -42,9 +36,6 @@ def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     kafka-python's timeout. The connections and thread of a failed attempt are gone then. Of a refusal later on that
     lasts a producer's calls raise the reason; of other clients `refusal_of` tells it.
     """
-    KafkaNetSocket.sock_connect = _connect_or_close
-    KafkaSSLTransport.handshake = _handshake_or_close
-    hear_last_words()
     opened: list[Any] = []
 
     def remembered(**settings: Any) -> Any:
@@ -155,22 +146,3 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         cluster = self.cluster
         nodes = cluster.bootstrap_brokers() if cluster.is_bootstrap(node_id) else cluster.brokers()
         return [node.node_id for node in nodes]
-
-
-async def _connect_or_close(self: Any, net: Any, sock: Any, address: Any, timeout_at: float | None = None) -> Any:
-    # kafka-python 3.0.12 leaves a socket that could not connect to the garbage collector: while a broker is away, one
-    # more each second.
-    try:
-        return await _connect(self, net, sock, address, timeout_at=timeout_at)
-    except BaseException:
-        sock.close()
-        raise
-
-
-async def _handshake_or_close(self: Any) -> None:
-    # The same after a handshake that failed.
-    try:
-        await _handshake(self)
-    except BaseException:
-        self.close()
-        raise

@@ -16,8 +16,7 @@ from worker.errors import ExitStatus, StopProcessError
 from worker.kafka.client import CONNECT_MS, connected, refusal_of
 from worker.kafka.errors import fault
 from worker.kafka.offsets import STEP_LONGEST_S, Positions, step
-from worker.kafka.patches.decompression import bound_inflation
-from worker.kafka.patches.headers import accept_any_headers
+from worker.kafka.patches.decompression import OversizedBatch
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.records import Batch, Membership, Record
@@ -40,8 +39,6 @@ class GroupReader:
     """
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
-        accept_any_headers()
-        bound_inflation(settings)
         self._settings = settings
         self._deadline = deadline
         # Of the last step; before the first one, the worst.
@@ -163,7 +160,7 @@ class GroupReader:
             sizes: list[int] = []
             try:
                 polled = self._consumer.poll(timeout_ms=wait_ms, max_records=most)
-            except (CorruptRecordError, UnsupportedCodecError, StopProcessError):
+            except (CorruptRecordError, UnsupportedCodecError, OversizedBatch):
                 if not records:
                     raise
                 # The next poll meets it again. What stands before it is worked on and committed first, or it would be

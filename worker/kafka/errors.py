@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from kafka import errors
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerError
+from worker.kafka.patches.decompression import OversizedBatch
 from worker.settings import Settings
 
 # OpenSSL's numbers, X509_V_ERR_…; Python names none of them.
@@ -70,7 +71,7 @@ def _not_trusted(error: ssl.SSLCertVerificationError, address: str) -> str:
     return f"the certificate of {address} is not trusted ({error.verify_message}); check it and KAFKA_SSL_CAFILE"
 
 
-_Explain = Callable[[Exception, Settings], str]
+_Explain = Callable[[Any, Settings], str]
 
 
 def _topics(error: Exception, settings: Settings) -> str:
@@ -94,6 +95,19 @@ def _not_signed_in(error: Exception, settings: Settings) -> str:
     # What the broker said has the name of the error in front, put there by kafka-python.
     said = str(error.args[0]).removeprefix(f"{type(error).__name__}: ") if error.args else "it did not say why"
     return f"{settings.kafka_bootstrap_servers} refused to sign this worker in ({said}); check {credentials}"
+
+
+def _oversized(error: OversizedBatch, settings: Settings) -> str:
+    at = f"{error.topic}:{error.partition}"
+    return (
+        f"topic {error.topic}, partition {error.partition}, offset {error.offset}: the compressed batch there holds "
+        f"more than {error.limit_bytes} bytes (the larger of 64 MiB and 4 x WORKER_EVENT_MAX_BYTES) and is not read; "
+        "if such batches are intended, raise that setting; otherwise ask upstream who sent it and which of its records "
+        "must be sent again, stop all workers of the group, skip it with kafka-consumer-groups --bootstrap-server "
+        f"{settings.kafka_bootstrap_servers} --group {settings.worker_group_id} --topic {at} --reset-offsets "
+        f"--to-offset {error.next_offset} --execute, then restart (verify and replay: --from-offset "
+        f"{error.partition}:{error.next_offset})"
+    )
 
 
 # First match counts: a subclass stands before its class.
@@ -128,6 +142,7 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
         lambda e, _: f"no right at the cluster ({e}); `segment-worker check` lists what is missing",
     ),
     (Refusal, lambda e, _: str(e.args[0])),
+    (OversizedBatch, _oversized),
     (errors.SaslAuthenticationFailedError, _not_signed_in),
     (
         errors.UnsupportedSaslMechanismError,

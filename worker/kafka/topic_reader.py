@@ -20,8 +20,6 @@ from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault
 from worker.kafka.facts import LostPlace
 from worker.kafka.offsets import Because, topic_id_in
-from worker.kafka.patches.decompression import bound_inflation
-from worker.kafka.patches.headers import accept_any_headers
 from worker.settings import Settings
 from worker.stream.records import Record
 
@@ -54,8 +52,6 @@ class Onlooker:
     """
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], group_id: str) -> None:
-        accept_any_headers()
-        bound_inflation(settings)
         self._settings = settings
         self._group_id = group_id
         with self._answers("connecting"):

@@ -1,4 +1,8 @@
-"""Compressed batches that would fill the memory: legal for a broker, taken whole by kafka-python's consumer."""
+"""Compressed batches that would fill the memory: a broker accepts them, kafka-python's consumer inflates them whole.
+
+Upstream: dpkp/kafka-python has no issue for it, nor for a fetcher that asks an exhausted generator for records without
+end (searched in November 2026). tests/unit/worker/kafka/patches/test_decompression.py says when the patch can go.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,10 @@ import lz4.frame
 import snappy
 import zstandard
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import CorruptRecordError
+from kafka.errors import CorruptRecordError, KafkaError
 from kafka.record import default_records, legacy_records
 
-from worker.errors import ExitStatus, StopProcessError
-from worker.settings import Settings
+from worker.kafka.patches.replacement import Replacement
 
 _LEAST_LIMIT_BYTES: Final = 64 * 1024 * 1024
 _EVENTS: Final = 4
@@ -29,51 +32,69 @@ _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
 
 Decode = Callable[[Any, int], bytes]
-"""What a compressed batch holds; stops, and raises HoldsTooMuch, where that is more bytes than given."""
+"""What a compressed batch holds; stops, and raises DecompressedTooLarge, where that is more bytes than given."""
+
+_UNPACK: Final = Replacement(
+    Fetcher.PartitionRecords, "_unpack_records", "d91ccce28d83483f1b029fb2d5198d63fb1ed0f0fcea0c6f1edc32f548415544"
+)
 
 
-class HoldsTooMuch(Exception):
+class DecompressedTooLarge(Exception):
     """More comes out of a compressed batch than is allowed."""
 
 
-_unpack_unbounded = Fetcher.PartitionRecords._unpack_records  # noqa: SLF001  # the one place that knows the partition
+class OversizedBatch(KafkaError):  # type: ignore[misc]  # kafka-python ships no types
+    """A compressed batch that holds more than `limit_bytes`, at `offset` of a partition; `next_offset` is after it."""
+
+    def __init__(self, topic: str, partition: int, offset: int, next_offset: int, limit_bytes: int) -> None:
+        super().__init__(f"topic {topic}, partition {partition}, offset {offset}: more than {limit_bytes} bytes")
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.next_offset = next_offset
+        self.limit_bytes = limit_bytes
 
 
-def bound_inflation(settings: Settings) -> None:
-    """Make kafka-python stop at a compressed batch that grows beyond what this worker takes. Fine to call twice.
+def apply(event_max_bytes: int) -> None:
+    """Make kafka-python stop at a compressed batch that grows beyond what a worker with this largest event takes.
 
-    The poll that meets one raises StopProcessError, and so does each poll after it; whatever else goes wrong with a
-    batch is raised again by each poll too. Without it 1 MB of gzip becomes 1 GB, and whoever may write one record
-    ends every worker, again and again, by the kernel's hand.
+    The poll that meets one raises OversizedBatch, and so does each poll after it; whatever else goes wrong with a batch
+    is raised again by each poll, too. Without it 1 MB of gzip becomes 1 GB, and anyone who may write one record makes
+    the kernel kill every worker, again and again.
     """
-    limit_bytes = inflation_limit(settings)
-    for module in (default_records, legacy_records):
-        for name, decode in _DECODERS.items():
-            if hasattr(module, name):  # the legacy format knows no zstd
-                setattr(module, name, _bounded(decode, limit_bytes))
+    limit_bytes = decompression_limit_bytes(event_max_bytes)
+    for (_, name), replacement in _DECODE.items():
+        replacement.install(_bounded(_DECODERS[name], limit_bytes))
 
     def unpack(rows: Any, at: Any, batches: Any, *deserializers: Any) -> Iterator[Any]:
         watched = _Watched(batches)
 
         def readable() -> Iterator[Any]:
             try:
-                yield from _unpack_unbounded(rows, at, watched, *deserializers)
-            except HoldsTooMuch:
-                watched.refusal = _refusal(at, watched.last, settings)
+                yield from _UNPACK.upstream(rows, at, watched, *deserializers)
+            except DecompressedTooLarge:
+                watched.error = _oversized(at, watched.last, limit_bytes)
             except CorruptRecordError as error:
-                place = f"partition {at.partition}, offset {rows.next_fetch_offset}"
-                watched.refusal = CorruptRecordError(f"{place}: {error}")
-            except Exception as error:  # noqa: BLE001  # raised below, at this and each further ask
-                watched.refusal = error
+                where = f"partition {at.partition}, offset {rows.next_fetch_offset}"
+                watched.error = CorruptRecordError(f"{where}: {error}")
+            except Exception as error:  # noqa: BLE001  # raised below, each time that a record is asked for
+                watched.error = error
 
-        return chain(readable(), _Refused(watched))
+        return chain(readable(), _End(watched))
 
-    Fetcher.PartitionRecords._unpack_records = unpack  # noqa: SLF001  # see above
+    _UNPACK.install(unpack)
 
 
-def inflation_limit(settings: Settings) -> int:
+def decompression_limit_bytes(event_max_bytes: int) -> int:
     """The most bytes that one compressed batch may hold: far above what is ever sent, far below a machine's memory."""
-    return max(_LEAST_LIMIT_BYTES, _EVENTS * settings.worker_event_max_bytes)
+    return max(_LEAST_LIMIT_BYTES, _EVENTS * event_max_bytes)
+
+
+def _oversized(at: Any, batch: Any, limit_bytes: int) -> OversizedBatch:
+    first = batch.base_offset
+    # A batch of the old format has the offset of its last record only.
+    after = batch.next_offset if batch.magic == 2 else first + 1
+    return OversizedBatch(at.topic, at.partition, first, after, limit_bytes)
 
 
 class _Watched:
@@ -82,7 +103,7 @@ class _Watched:
     def __init__(self, batches: Any) -> None:
         self._batches = batches
         self.last: Any = None
-        self.refusal: Exception | None = None
+        self.error: Exception | None = None
 
     def next_batch(self) -> Any:
         self.last = self._batches.next_batch()
@@ -90,7 +111,7 @@ class _Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
+class _End:
     """What comes after the last record that can be read: nothing, or the same error however often it is asked for.
 
     A generator ends with its first error, and kafka-python 3.0.12 then asks it for records in an endless loop.
@@ -102,23 +123,7 @@ class _Refused:
         return self
 
     def __next__(self) -> Any:
-        raise self.watched.refusal or StopIteration
-
-
-def _refusal(at: Any, batch: Any, settings: Settings) -> StopProcessError:
-    first = batch.base_offset
-    # A batch of the old format says the offset of its last record only.
-    after = batch.next_offset if batch.magic == 2 else first + 1
-    return StopProcessError(
-        f"topic {at.topic}, partition {at.partition}, offset {first}: the compressed batch there holds more than "
-        f"{inflation_limit(settings)} bytes (the larger of 64 MiB and 4 x WORKER_EVENT_MAX_BYTES) and is not read; if "
-        "such batches are meant, raise that setting; otherwise ask upstream who sent it and what of it is to be sent "
-        "again, stop all workers of the group, go past it with kafka-consumer-groups --bootstrap-server "
-        f"{settings.kafka_bootstrap_servers} --group {settings.worker_group_id} --topic {at.topic}:{at.partition} "
-        f"--reset-offsets --to-offset {after} --execute, then start again (verify and replay: --from-offset "
-        f"{at.partition}:{after})",
-        ExitStatus.ACT_FIRST,
-    )
+        raise self.watched.error or StopIteration
 
 
 def _bounded(decode: Decode, limit_bytes: int) -> Callable[[Any], bytes]:
@@ -126,8 +131,8 @@ def _bounded(decode: Decode, limit_bytes: int) -> Callable[[Any], bytes]:
         try:
             return decode(compressed, limit_bytes)
         except (zlib.error, zstandard.ZstdError, snappy.UncompressError, RuntimeError, EOFError, ValueError) as error:
-            # Raised as it is, it would not say where, and would not be taken for what it is.
-            raise CorruptRecordError(f"the compressed batch cannot be read ({error})") from error
+            # As raised, the error would not say where, and would not count as a corrupt record.
+            raise CorruptRecordError(f"the compressed batch cannot be decompressed ({error})") from error
 
     return decode_bounded
 
@@ -142,7 +147,7 @@ class _Inflated:
     def add(self, part: bytes) -> None:
         self.left_bytes -= len(part)
         if self.left_bytes < 0:
-            raise HoldsTooMuch
+            raise DecompressedTooLarge
         if part:
             self._parts.append(part)
 
@@ -168,7 +173,7 @@ def _gunzip(compressed: Any, limit_bytes: int) -> bytes:
             inflated.add(member.decompress(rest, _STEP_BYTES))
             rest = member.unused_data or member.unconsumed_tail
     if len(compressed) and not member.eof:
-        raise EOFError("it ends too early")
+        raise EOFError("truncated")
     return inflated.joined()
 
 
@@ -182,13 +187,13 @@ def _unlz4(compressed: Any, limit_bytes: int) -> bytes:
             inflated.add(frame.decompress(b"", max_length=_STEP_BYTES))
         if frame.eof:
             return inflated.joined()
-    raise EOFError("it ends too early")
+    raise EOFError("truncated")
 
 
 def _unzstd(compressed: Any, limit_bytes: int) -> bytes:
     # Frames that ask for a larger window are refused by the library, as if they were damaged.
     if zstandard.get_frame_parameters(compressed).window_size > _ZSTD_WINDOW_BYTES:
-        raise HoldsTooMuch
+        raise DecompressedTooLarge
     inflated = _Inflated(limit_bytes)
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(compressed), read_across_frames=True) as reader:
         while part := reader.read(_STEP_BYTES):
@@ -216,7 +221,7 @@ def _unsnappy_block(compressed: bytes, limit_bytes: int) -> bytes:
         if byte < 0x80:
             break
     if size > limit_bytes:
-        raise HoldsTooMuch
+        raise DecompressedTooLarge
     content: bytes = snappy.decompress(compressed)
     return content
 
@@ -227,3 +232,16 @@ _DECODERS: Final[dict[str, Decode]] = {
     "snappy_decode": _unsnappy,
     "zstd_decode": _unzstd,
 }
+_SHA256: Final = {
+    "gzip_decode": "bc87302301f47d1898f7be6d6f0d5b44157c7118c3b340342410e6bbc0512768",
+    "lz4_decode": "2ec0a173da80b69bafd823dba6d1d1c4a37b872a13b2b706589d2f0616190415",
+    "snappy_decode": "7e5b23efbfad6a18174359e5218f126abd571b9b254dbcd158089c9667d24141",
+    "zstd_decode": "12bbebe89d5049225ec9b4e26c01949f6f595aa1b6b9b1d79002069a8effbd54",
+}
+_DECODE: Final = {
+    (module, name): Replacement(module, name, _SHA256[name])
+    for module in (default_records, legacy_records)
+    for name in _DECODERS
+    if hasattr(module, name)  # the legacy format knows no zstd
+}
+REPLACEMENTS: Final = (_UNPACK, *_DECODE.values())

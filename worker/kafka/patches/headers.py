@@ -1,4 +1,8 @@
-"""Header names that are not UTF-8, headers by the million: legal for a broker, the end of kafka-python's consumer."""
+"""Header names that are not UTF-8, headers by the million: a broker accepts both, kafka-python's consumer does not.
+
+Upstream: dpkp/kafka-python has no issue for either (searched in November 2026).
+tests/unit/worker/kafka/patches/test_headers.py says when the patch can go.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +12,41 @@ from typing import Any, Final
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
+from worker.kafka.patches.replacement import Replacement
 from worker.stream.records import HEADERS_MOST
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of each byte that is not UTF-8
-# The headers of a smaller batch fit into the memory, however many they are: no need to look at each record twice.
+# The headers of a smaller batch fit into memory, however many they are: no need to look at each record twice.
 _LARGE_BATCH_BYTES: Final = 4 * 1024 * 1024
 
-_read_strictly = DefaultRecordBatch._read_msg  # noqa: SLF001  # there is no public place where names are decoded
+_READ: Final = Replacement(
+    DefaultRecordBatch, "_read_msg", "b203a6ee5e4f423b6e746cbb4310b123b980a27b6e84d0e1314289a400e2d89b"
+)
+REPLACEMENTS: Final = (_READ,)
 
 
-def accept_any_headers() -> None:
-    """Make kafka-python read such names, with "?" for each byte that is not UTF-8, and of very many headers only the
-    first HEADERS_MOST and one more. Fine to call twice.
+def apply() -> None:
+    """Make kafka-python read such names, with "?" for each byte that is not UTF-8, and keep only the first
+    HEADERS_MOST + 1 headers of a record that has more.
 
     Without it the first poll that meets such a name raises CorruptRecordError and the next never returns (3.0.12: the
     fetcher asks an exhausted generator for records, in an endless loop), and a record of 64 MB, which compression makes
-    64 kB of, becomes 30 million headers in 2 GB: one record of anybody's would stop the worker.
+    64 kB of, becomes 30 million headers in 2 GB: a single record would stop the worker.
     """
-    DefaultRecordBatch._read_msg = _read_any  # noqa: SLF001  # see above
+    _READ.install(_read_any)
 
 
 def _read_any(batch: Any) -> Any:
-    if len(batch._buffer) > _LARGE_BATCH_BYTES:  # noqa: SLF001  # see above
+    if len(batch._buffer) > _LARGE_BATCH_BYTES:  # noqa: SLF001  # names are decoded in no public place
         few = _with_first_headers(batch)
         if few is not None:
             return few
     try:
-        return _read_strictly(batch)
+        return _READ.upstream(batch)
     except UnicodeDecodeError:
         # Nothing has moved yet: a record's position advances when all of it was read.
-        _mend_header_names(batch._buffer, batch._pos)  # noqa: SLF001  # see above
-        return _read_strictly(batch)
+        _replace_undecodable_names(batch._buffer, batch._pos)  # noqa: SLF001  # see above
+        return _READ.upstream(batch)
 
 
 def _with_first_headers(batch: Any) -> Any:
@@ -68,7 +76,7 @@ def _with_first_headers(batch: Any) -> Any:
     )
 
 
-def _mend_header_names(buffer: bytearray, position: int) -> None:
+def _replace_undecodable_names(buffer: bytearray, position: int) -> None:
     # In place and in the same length, so that every length and offset around stays right. The batch's checksum was
     # verified before its first record is read.
     _, position = decode_varint(buffer, position)  # length
@@ -85,7 +93,7 @@ def _mend_header_names(buffer: bytearray, position: int) -> None:
 
 
 def _span(buffer: bytearray, position: int) -> tuple[slice, int]:
-    """Where a length and what it tells the length of lie, and the position behind; a null begins behind its end."""
+    """Where the content behind a length lies, and the position after it; the slice of a null stops before its start."""
     length, start = decode_varint(buffer, position)
     return (slice(start, start + length), start + length) if length >= 0 else (slice(start, start - 1), start)
 

@@ -11,6 +11,7 @@ from models.version_folder import Signature
 from schemas.errors import ProfileClassError
 from worker.cluster_rules import Finding, Weight, judge_cluster, judge_places, problems
 from worker.errors import ExitStatus, PortUnusable, SettingsError, WorkerError
+from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
@@ -100,6 +101,7 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 def _cluster(settings: Settings) -> Iterator[Finding]:
     try:
+        patches.apply(settings.worker_event_max_bytes)
         with Cluster(settings, connection_arguments(settings), _WAIT_S) as cluster:
             facts = cluster.facts()
     except SettingsError as error:

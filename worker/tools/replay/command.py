@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, SettingsError, StopProcessError
+from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts
@@ -79,6 +80,7 @@ def run(
 def count(replay: Replay, tell: Callable[[str], None]) -> Counts:
     """What `send` would do now; nothing is written. Raises WorkerError."""
     settings = replay.settings
+    patches.apply(settings.worker_event_max_bytes)
     connection = connection_arguments(settings)
     partitions = _partitions(replay, connection, {settings.worker_rejected_topic: "READ"})
     counts = Counts()
@@ -98,6 +100,7 @@ def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Count
     Ends early when told to stop. Raises WorkerError; what was sent by then is not sent again by the next run.
     """
     settings = replay.settings
+    patches.apply(settings.worker_event_max_bytes)
     connection = connection_arguments(settings)
     needed = {settings.worker_rejected_topic: "READ", settings.worker_input_topic: "WRITE"}
     partitions = _partitions(replay, connection, needed)

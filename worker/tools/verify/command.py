@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
+from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
@@ -43,6 +44,7 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
     `tell` is given a line about the progress every 10 s. Nothing is written, committed or joined. Raises WorkerError
     when that cannot be found out.
     """
+    patches.apply(settings.worker_event_max_bytes)
     connection = connection_arguments(settings)
     with Cluster(settings, connection, _CONNECT_S) as cluster:
         topics = readable(cluster.facts(), settings)
