@@ -28,8 +28,12 @@ check: $(VENV)/installed-test  ## format, lint, types, import directions
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 
+.PHONY: docs
+docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a broken link is an error
+	@$(VENV)/bin/zensical build --strict
+
 .PHONY: test
-test: check  ## check, then every test that needs no container engine, on a broker of its own
+test: check docs  ## check and docs, then every test that needs no container engine, on a broker of its own
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
 
 EVENTS := 1000000
@@ -77,6 +81,7 @@ lock: $(VENV)/installed-lock  ## pin what pyproject.toml asks for; LOCK_FLAGS=--
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra trainer -c requirements/test.txt -o requirements/trainer.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml -c requirements/test.txt -o requirements/base.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/build.in -c requirements/test.txt -o requirements/build.txt
+	$(COMPILE) $(LOCK_FLAGS) requirements/docs.in -c requirements/test.txt -o requirements/docs.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/lock.in -o requirements/lock.txt
 
 .PHONY: browser
@@ -108,8 +113,8 @@ $(VENV)/installed-%: requirements/%.txt requirements/build.txt pyproject.toml | 
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-lock: requirements/lock.txt | $(PYTHON)
-	@$(PIP_INSTALL) --require-hashes -r requirements/lock.txt
+$(VENV)/installed-lock $(VENV)/installed-docs: $(VENV)/installed-%: requirements/%.txt | $(PYTHON)
+	@$(PIP_INSTALL) --require-hashes -r requirements/$*.txt
 	@touch $@
 
 # As python3 -m venv does, but Ctrl-C ends it without a traceback; make then deletes the half-made target.

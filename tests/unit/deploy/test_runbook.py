@@ -40,12 +40,6 @@ def loud_events() -> set[str]:
     return {event for event in events if isinstance(event, str)}
 
 
-def anchors(text: str) -> set[str]:
-    """What GitHub makes of the headings."""
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
 def test_every_loud_event_of_the_log_is_explained_and_no_other_one() -> None:
     assert "batch_retried" in loud_events()
     assert first_column(section("Log")) - {"event", "---"} == loud_events()
@@ -89,11 +83,3 @@ def test_every_command_that_the_runbook_names_exists() -> None:
         named = set(re.findall(rf"(?:^|`|\$ |-- )segment-{program} ([a-z]+)\b", RUNBOOK, re.MULTILINE))
         defined = (ROOT / program / "__main__.py").read_text()
         assert {name for name in named if f'"{name}"' not in defined} == set()
-
-
-@pytest.mark.parametrize("document", ["docs/runbook.md", "README.md"])
-def test_every_link_to_a_section_leads_to_one(document: str) -> None:
-    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", (ROOT / document).read_text())
-    targets = {(path, (ROOT / document).parent / path if path else ROOT / document) for path, _ in links}
-    known = {path: anchors(file.read_text()) for path, file in targets}
-    assert [f"{path}#{anchor}" for path, anchor in links if anchor not in known[path]] == []

@@ -1,0 +1,94 @@
+"""The examples that the documentation prints are what the programs give, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from models.store import ModelStore, StoredModel
+from schemas import UserProfile
+from schemas.roles import load_profile_class
+from trainer.__main__ import main
+from worker.stream.processor import Scoring
+from worker.stream.records import Record
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+COMPOSE_CLUSTER_ID = "c3RyZWFtLXNlZ21lbnQtMQ"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sample_model(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
+    store = tmp_path_factory.mktemp("store")
+    # Without --k the search finds 5, too, and takes twice as long.
+    assert main(["fit", str(ROOT / "demo/sample_history.csv"), "--k", "5", "--models", str(store), "--promote"]) == 0
+    return ModelStore(store).load_alias("production")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/events.md"])
+def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_model: StoredModel) -> None:
+    event, result = blocks(page, "json")
+    expected: dict[str, Any] = json.loads(result)
+    read_from = expected["data"]["input"]
+    record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
+    scoring = Scoring(sample_model, UserProfile, COMPOSE_CLUSTER_ID, expected["source"], 900_000, 1_000_000)
+    outcome = scoring.process([record], datetime.fromisoformat(expected["time"]))
+    got: dict[str, Any] = orjson.loads(outcome.results[0].value)
+
+    # The version is named after the moment of the fit and the last bits of its centres.
+    version, digest = expected["data"].pop("model").values()
+    assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{digest[:8]}", version)
+    assert got["data"].pop("model").keys() == {"version", "digest"}
+    assert {name: got["data"].pop(name) for name in ("distance", "margin")} == pytest.approx(
+        {name: expected["data"].pop(name) for name in ("distance", "margin")}, abs=2e-6
+    )
+    assert got == expected
+
+
+def test_the_profile_class_in_the_documentation_loads(tmp_path: Path) -> None:
+    (source,) = [block for block in blocks("docs/your-data.md", "python") if "class Shopper" in block]
+    (tmp_path / "my_profile.py").write_text(source)
+    assert load_profile_class(f"{tmp_path}/my_profile.py:Shopper").__name__ == "Shopper"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_section_that_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)]
+    broken = [link for link in links if not leads_somewhere((ROOT / page), link)]
+    # The site holds docs/ only.
+    outside = [link for link in links if page.startswith("docs/") and link.startswith("..")]
+    assert (broken, outside) == ([], [])
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in anchors(target.read_text()))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    named = set(re.findall(r'"([\w-]+\.md)"', (ROOT / "zensical.toml").read_text()))
+    assert named == {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")}
+
+
+def test_the_readme_is_read_in_three_minutes() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    assert len(text.split()) <= 900
