@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from models.store import ModelStore, StoredModel
@@ -43,7 +42,7 @@ def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_mo
     record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
     scoring = Scoring(sample_model, UserProfile, COMPOSE_CLUSTER_ID, expected["source"], 900_000, 1_000_000)
     outcome = scoring.process([record], datetime.fromisoformat(expected["time"]))
-    got: dict[str, Any] = orjson.loads(outcome.results[0].value)
+    got: dict[str, Any] = json.loads(outcome.results[0].value or b"")
 
     # The version is named after the moment of the fit and the last bits of its centres.
     version, digest = expected["data"].pop("model").values()
