@@ -24,7 +24,8 @@ def test_a_service_of_this_project_writes_nowhere_but_to_tmp_and_its_volume_and_
     assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])  # the container's own
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert not {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices", "user"} & service.keys()
-    writable = [volume for volume in service.get("volumes", []) if not volume.endswith(":ro")]
+    volumes = service.get("volumes", [])
+    writable = [one for one in volumes if not (one["read_only"] if isinstance(one, dict) else one.endswith(":ro"))]
     assert writable == (["models:/models"] if name == "trainer" else [])
 
 

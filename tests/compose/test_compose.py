@@ -1,9 +1,11 @@
-"""docker-compose.yml as a person would use it, on a running engine: built, started, used, restarted, removed."""
+"""docker-compose.yml as a user would run it, on a running engine: built, started, used, restarted, removed."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import socket
 import subprocess
 import time
@@ -12,11 +14,11 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 pytestmark = pytest.mark.compose
 
@@ -24,37 +26,60 @@ ROOT = Path(__file__).parents[2]
 OUTPUT, REJECTED = "user-segments", "user-activity-rejected"
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 @dataclass(frozen=True)
 class Stack:
     """One run of the compose file, beside any other that this machine may have."""
 
-    project: str
-    kafka_port: int
-    worker_port: int
+    settings: dict[str, str] = field(default_factory=dict)
+    """Variables that the user sets, besides the ports."""
+    project: str = field(default_factory=lambda: f"segmentation-test-{uuid.uuid4().hex[:8]}")
+    kafka_port: int = field(default_factory=free_port)
+    worker_port: int = field(default_factory=free_port)
+
+    def run(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+        """`docker compose …`, however it ends."""
+        command = ["docker", "compose", "--project-name", self.project, "--env-file", os.devnull, *arguments]
+        ports = {"KAFKA_HOST_PORT": str(self.kafka_port), "WORKER_HOST_PORT": str(self.worker_port)}
+        prefixes = ("KAFKA_", "WORKER_", "MODEL_", "PROFILE_", "HISTORY_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=kept | ports | self.settings,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
 
     def compose(self, *arguments: str, seconds: float = 300) -> str:
         """What `docker compose …` printed; fails the test with all of it when the command fails."""
-        command = ["docker", "compose", "--project-name", self.project, "--env-file", os.devnull, *arguments]
-        ports = {"KAFKA_HOST_PORT": str(self.kafka_port), "WORKER_HOST_PORT": str(self.worker_port)}
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "WORKER_", "MODEL_"))
-        }
-        ended = subprocess.run(
-            command, cwd=ROOT, env=kept | ports, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        ended = self.run(*arguments, seconds=seconds)
         if ended.returncode != 0:
-            logs = "" if arguments[0] == "down" else self.compose("logs", "--no-color", "--tail=60")
-            pytest.fail(f"{' '.join(command)} ended with {ended.returncode}\n{ended.stdout}{ended.stderr}\n{logs}")
+            logs = self.run("logs", "--no-color", "--tail=60").stdout
+            pytest.fail(f"{' '.join(arguments)} ended with {ended.returncode}\n{ended.stdout}{ended.stderr}\n{logs}")
         return ended.stdout
+
+    def up(self, *options: str) -> None:
+        self.compose("up", "--detach", *options, "--wait", "--wait-timeout", "240", seconds=900)
+
+    def down(self) -> None:
+        self.compose("--profile", "emit", "down", "--volumes", "--timeout", "10")
 
     def python_in_worker(self, code: str) -> str:
         return self.compose("exec", "-T", "worker", "python", "-c", code).strip()
 
     def emit(self, count: int) -> None:
-        """Send so many events, one in twenty of them wrong on purpose."""
+        """Send so many events, one in twenty of them invalid on purpose."""
         sizes = ["--rate", "2000", "--count", str(count), "--bad-share", "0.05"]
         servers = ["--bootstrap-servers", "kafka:19092"]
-        self.compose("--profile", "emit", "run", "--rm", "-T", "emitter", "emit", *servers, *sizes)
+        self.compose("run", "--rm", "-T", "emitter", "emit", *servers, *sizes)
 
     def outcomes(self, count: int, seconds: float = 60) -> Counter[tuple[str, int, int]]:
         """How often each input record has an outcome: (topic of the outcome, input partition, input offset).
@@ -97,20 +122,14 @@ def origin(value: bytes, headers: dict[str, bytes]) -> tuple[int, int]:
     return answered["partition"], answered["offset"]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    one = Stack(f"segmentation-test-{uuid.uuid4().hex[:8]}", free_port(), free_port())
+    one = Stack()
     try:
-        one.compose("up", "--detach", "--build", "--wait", "--wait-timeout", "240", seconds=900)
+        one.up("--build")
         yield one
     finally:
-        one.compose("--profile", "emit", "down", "--volumes", "--timeout", "10")
+        one.down()
 
 
 def test_after_up_the_worker_is_ready(stack: Stack) -> None:
@@ -125,6 +144,30 @@ def test_each_event_of_the_emitter_has_one_outcome(stack: Stack) -> None:
     assert by_topic == {OUTPUT: 2_000 - by_topic[REJECTED], REJECTED: by_topic[REJECTED]}
     assert 0 < by_topic[REJECTED] < 200
     assert set(outcomes.values()) == {1}
+
+
+def test_the_log_shows_verdict_and_start_and_is_not_drowned_by_kafka(stack: Stack) -> None:
+    lines = stack.compose("logs", "--no-color", "--no-log-prefix", "trainer", "worker")
+    assert re.search("^verdict ", lines, re.MULTILINE)
+    assert '"event":"started"' in lines
+    assert len(stack.compose("logs", "--no-color", "kafka", "topics").splitlines()) < 25
+
+
+def test_stopping_the_emitter_stops_nothing_else_and_it_has_no_health_check_of_its_own(stack: Stack) -> None:
+    emitter = stack.compose("run", "--detach", "--rm", "emitter").split()[-1]
+    inspect = ["docker", "inspect", "--format", "{{json .State.Health}}", emitter]
+    health = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout
+    subprocess.run(["docker", "stop", emitter], capture_output=True, check=True)
+    assert json.loads(health) is None
+    assert stack.ready_status() == 200
+
+
+def test_results_can_be_read_with_the_tools_of_the_kafka_container(stack: Stack) -> None:
+    stack.emit(20)
+    consumer = ("/opt/kafka/bin/kafka-console-consumer.sh", "--bootstrap-server", "kafka:19092", "--topic", OUTPUT)
+    options = ("--isolation-level", "read_committed", "--from-beginning", "--max-messages", "5")
+    results = stack.compose("exec", "-T", "kafka", *consumer, *options).splitlines()
+    assert [json.loads(line)["type"] for line in results] == ["user.segment.assigned.v1"] * 5
 
 
 @pytest.mark.parametrize("stop", [("stop",), ("kill", "--signal", "KILL")], ids=["stopped", "killed"])
@@ -181,3 +224,72 @@ def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
     published = json.loads(stack.compose("config", "--format", "json"))["services"]
     hosts = {port["host_ip"] for service in published.values() for port in service.get("ports", [])}
     assert hosts == {"127.0.0.1"}
+
+
+SHOPPER = """
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, Field
+
+from schemas.roles import category, number
+
+
+class Shopper(BaseModel):
+    history_id_column: ClassVar[str] = "customer"
+
+    basket_value: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), number("behaviour")]
+    visits: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), number("behaviour")]
+    country: Annotated[str, category("demographic")]
+"""
+
+
+def shoppers() -> str:
+    """A history of two groups that nobody can overlook."""
+    draw = random.Random(1)
+    rows = [
+        f"c{number},{draw.gauss(centre, 0.5):.2f},{draw.gauss(centre, 0.5):.2f},{draw.choice(['FR', 'IT'])}"
+        for number in range(400)
+        for centre in [10 + 30 * (number % 2)]
+    ]
+    return "\n".join(["customer,basket_value,visits,country", *rows, ""])
+
+
+def test_columns_of_ones_own_reach_trainer_and_worker(stack: Stack, tmp_path: Path) -> None:
+    history, profile = tmp_path / "shoppers.csv", tmp_path / "my_profile.py"
+    history.write_text(shoppers())
+    profile.write_text(SHOPPER)
+    own = Stack(
+        {"HISTORY_FILE": str(history), "PROFILE_FILE": str(profile), "PROFILE_CLASS": f"{profile}:Shopper"},
+    )
+    event = {
+        "specversion": "1.0",
+        "type": "user.profile.observed.v1",
+        "source": "/shop",
+        "id": "1",
+        "subject": "c1",
+        "time": "2026-11-22T12:00:00Z",
+        "data": {"basket_value": 41.0, "visits": 39.5, "country": "FR"},
+    }
+    try:
+        own.up()
+        producer = KafkaProducer(bootstrap_servers=f"localhost:{own.kafka_port}")
+        producer.send("user-activity", json.dumps(event).encode(), key=b"c1").get(30)
+        producer.close()
+        assert [topic for topic, _, _ in own.outcomes(1)] == [OUTPUT]
+    finally:
+        own.down()
+
+
+@pytest.mark.parametrize("variable", ["HISTORY_FILE", "PROFILE_FILE"])
+def test_a_path_that_does_not_exist_is_an_error_and_no_folder_takes_its_place(
+    stack: Stack, variable: str, tmp_path: Path
+) -> None:
+    missing = tmp_path / "shopers.csv"
+    mistyped = Stack({variable: str(missing)})
+    try:
+        ended = mistyped.run("up", "--detach")
+    finally:
+        mistyped.down()
+    assert ended.returncode != 0
+    assert str(missing) in ended.stderr
+    assert not missing.exists()
