@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from trainer.settings import TrainerSettings
-from worker.lifecycle import DRAIN_S, LAST_RESORT_S
 from worker.settings import Settings
 from worker.settings_loading import setting_rows
 
@@ -141,35 +139,35 @@ def test_each_extra_installs_the_same_versions_as_the_next_larger_one(smaller: s
     assert versions(smaller).items() <= versions(larger).items()
 
 
-def test_the_build_lock_installs_beside_every_extra() -> None:
+def test_the_build_lock_holds_the_build_backend_and_installs_beside_every_extra() -> None:
     build, test = versions("build"), versions("test")
+    backend = {canonicalize_name(Requirement(line).name) for line in PROJECT["build-system"]["requires"]}
+    assert backend <= {name for name, _ in build}
     assert {name: build[name] for name in build.keys() & test.keys()} == {
         name: test[name] for name in build.keys() & test.keys()
     }
 
 
-def test_the_build_lock_holds_the_build_backend() -> None:
-    names = {name for name, _ in versions("build")}
-    assert {canonicalize_name(Requirement(line).name) for line in PROJECT["build-system"]["requires"]} <= names
-
-
-def test_no_build_file_names_an_address() -> None:
-    build_files = re.compile(r"requirements/|\.ci/|Makefile|Dockerfile|docker-compose|\.dockerignore|\.gitignore")
-    address = re.compile(r"https?://(?!127\.0\.0\.1[:/])")
-    found = {name for name, content in tracked_texts().items() if build_files.match(name) and address.search(content)}
-    assert found == set()
-
-
-def test_no_file_names_a_package_index() -> None:
-    index = re.compile(r"index[-_]url|find[-_]links|trusted[-_]host|https?://\S*/(simple|maven2)\b", re.IGNORECASE)
+@pytest.mark.parametrize(
+    ("files", "forbidden"),
+    [
+        (
+            r"requirements/|\.ci/|Makefile|Dockerfile|docker-compose|\.dockerignore|\.gitignore",
+            r"https?://(?!127\.0\.0\.1[:/])",
+        ),
+        ("", r"(?i)index[-_]url|find[-_]links|trusted[-_]host|https?://\S*/(simple|maven2)\b"),
+        ("", r"(?<![\w.])/(work|root|home|farm|Users)/\w"),
+    ],
+    ids=["a registry in a build file", "a package index", "a path of the machine where it was written"],
+)
+def test_no_file_names(files: str, forbidden: str) -> None:
     here = Path(__file__).relative_to(ROOT).as_posix()
-    assert [name for name, content in tracked_texts().items() if name != here and index.search(content)] == []
-
-
-def test_no_file_names_a_place_on_the_machine_where_it_was_written() -> None:
-    place = re.compile(r"(?<![\w.])/(work|root|home|farm|Users)/\w")
-    here = Path(__file__).relative_to(ROOT).as_posix()
-    assert [name for name, content in tracked_texts().items() if name != here and place.search(content)] == []
+    found = [
+        name
+        for name, content in tracked_texts().items()
+        if name != here and re.match(files, name) and re.search(forbidden, content)
+    ]
+    assert found == []
 
 
 def test_every_link_inside_a_document_leads_somewhere() -> None:
@@ -207,13 +205,6 @@ def test_every_make_target_that_a_document_names_exists() -> None:
     assert {(name, target) for name, target in named if target not in targets} == set()
 
 
-def test_ci_calls_make_browser_and_make_test_and_nothing_else() -> None:
-    first, *rest = text(".ci/run").splitlines()
-    assert first == "#!/usr/bin/env bash"
-    assert rest == ["set -euo pipefail", 'cd "$(dirname "${BASH_SOURCE[0]}")/.."', "make browser", "make test"]
-    assert os.access(ROOT / ".ci/run", os.X_OK)
-
-
 @pytest.mark.parametrize("command", sorted(PROJECT["project"]["scripts"]))
 def test_a_console_script_names_a_function_that_exists(command: str) -> None:
     module, _, function = PROJECT["project"]["scripts"][command].partition(":")
@@ -249,25 +240,6 @@ def test_every_setting_that_an_image_is_given_exists() -> None:
     assert given <= {row.variable for row in setting_rows()}
 
 
-def test_compose_publishes_the_port_that_the_image_listens_at_and_the_worker_waits_longer_than_it_drains() -> None:
-    worker = compose_service("worker")
-    port = re.search(r"WORKER_HTTP_PORT=(\d+)", text("Dockerfile"))
-    assert port
-    assert [published.rpartition(":")[2] for published in worker["ports"]] == [port[1]]
-    assert int(worker["stop_grace_period"].removesuffix("s")) > DRAIN_S + LAST_RESORT_S
-
-
-def test_compose_does_not_start_a_worker_again_whose_reason_a_person_must_mend() -> None:
-    worker = compose_service("worker")
-    assert (worker["restart"], worker["environment"]["WORKER_HOLD_ON_STOP"]) == ("unless-stopped", "true")
-
-
-def test_compose_makes_the_topics_that_the_worker_asks_for_by_default() -> None:
-    made = re.search(r"for topic in ([^;]+);", compose_service("topics")["command"][0])
-    assert made
-    assert tuple(made[1].split()) == Settings.model_construct().topics
-
-
 def test_an_image_runs_as_a_number_that_is_not_root() -> None:
     users = {stage: re.findall(r"^USER (\S+)", body, re.MULTILINE) for stage, body in image_stages().items()}
     assert {stage: users[stage][-1] for stage in ("worker", "trainer")} == {
@@ -294,17 +266,19 @@ def test_the_oldest_python_is_the_same_in_pyproject_make_and_the_lock() -> None:
     assert f"Python {oldest} or newer is needed" in text("Makefile")
 
 
+def test_test_files_share_code_through_tests_support_only() -> None:
+    shared = [
+        (path.relative_to(ROOT).as_posix(), node.module)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests.")
+    ]
+    assert shared
+    own_folder = {(name, module) for name, module in shared if module.split(".")[1] == name.split("/")[1]}
+    of_tests = {(name, module) for name, module in shared if ".test_" in module}
+    elsewhere = {(name, module) for name, module in shared if not module.startswith("tests.support")} - own_folder
+    assert elsewhere | of_tests == set()
+
+
 def test_the_changelog_has_a_section_for_the_version() -> None:
     assert f"## {PROJECT['project']['version']} " in text("CHANGELOG.md")
-
-
-def test_the_license_is_the_full_text_of_the_one_that_pyproject_names() -> None:
-    assert PROJECT["project"]["license"] == "Apache-2.0"
-    assert "Apache License" in text("LICENSE")
-    assert "END OF TERMS AND CONDITIONS" in text("LICENSE")
-
-
-def test_every_rule_that_the_gate_leaves_out_says_why() -> None:
-    lines = text("pyproject.toml").partition("ignore = [")[2].partition("[tool.pytest]")[0].splitlines()
-    silent = [line for line in lines if re.match(r'\s+"[A-Z]+\d+', line) and "#" not in line]
-    assert silent == []

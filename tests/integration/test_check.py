@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import (
-    ACL,
     ACLOperation,
-    ACLPermissionType,
     ACLResourcePatternType,
-    ResourcePattern,
     ResourceType,
 )
 from kafka.errors import TransactionalIdNotFoundError
@@ -21,7 +18,8 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from demo.kafka.broker import Broker
 from demo.kafka.client import NewRecord
-from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.acls import LOGIN, USER, allow
+from tests.support.brokers import Programs, TestBroker
 from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import WorkerSite, worker_site
 from worker.kafka.client import connected
@@ -164,29 +162,6 @@ def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site
     consumer.commit({second: OffsetAndMetadata(1, "00000000-0000-0000-0000-000000000001", -1)})
     assert "made anew" in problems(checked(site, 2))[f"group {site.name}"]
     consumer.close()
-    admin.close()
-
-
-USER = "worker"
-LOGIN = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",
-    "sasl.enabled.mechanisms": "PLAIN",
-    "listener.name.login.plain.sasl.jaas.config": (
-        'org.apache.kafka.common.security.plain.PlainLoginModule required user_worker="right";'
-    ),
-}
-
-
-def allow(
-    site: WorkerSite, kind: Any, name: str, operation: Any, pattern: Any = ACLResourcePatternType.LITERAL
-) -> None:
-    """Grant the worker's user one operation on one resource."""
-    admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
-    granted = ACL(f"User:{USER}", "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, name, pattern))
-    admin.create_acls([granted])
-    # The controller has it by now; what the broker says is what it goes by.
-    wait_until(lambda: granted in admin.describe_acls(granted)[0], "the right")
     admin.close()
 
 

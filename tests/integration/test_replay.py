@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from kafka.admin import ACLOperation, ACLResourcePatternType, ResourceType
 
 from demo.kafka.broker import Broker
-from tests.integration.test_check import LOGIN, USER, allow
+from tests.support.acls import LOGIN, USER, allow
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
 from tests.support.kafka_world import KafkaWorld
 from tests.support.transport_contract import PATIENCE_S

@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from demo.kafka.broker import Broker
 from demo.kafka.client import Cluster, NewRecord
-from tests.integration.test_check import LOGIN, USER, allow
+from tests.support.acls import LOGIN, USER, allow
 from tests.support.brokers import Programs, TestBroker, wait_until
 from tests.support.events import event_bytes
 from tests.support.kafka_world import KafkaWorld

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from demo.live import Picture, line, rendered, view
 from schemas.rejected import RejectReason
-from tests.unit.demo.test_outcomes import assigned, outcomes
+from tests.support.outcomes import assigned, outcomes
 
 
 def picture(elapsed_s: float = 12.0, sent: int = 9_000, done: int = 8_000, lag: int = 1_000) -> Picture:

@@ -17,8 +17,8 @@ from models.signing import SigningKey
 from models.store import ModelStore
 from tests.support.brokers import wait_until
 from tests.support.fitted import segmentation
+from tests.support.scoring import SCORING
 from tests.support.signed import NOON, new_key, published, signed_store, signing
-from tests.unit.worker.stream.test_processor import SCORING
 from worker.operations.metrics import Metrics
 from worker.promotions import PromotionWatch, tell_loaded
 from worker.served_model import load_model

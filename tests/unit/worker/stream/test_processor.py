@@ -1,40 +1,19 @@
 import uuid
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.manifest import Manifest
-from models.store import StoredModel
-from schemas import UserProfile
 from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned
 from schemas.rejected import RejectReason
 from tests.support.events import PROFILE, event_bytes
-from tests.support.fitted import fit, segmentation
-from worker.stream.processor import Scoring
+from tests.support.scoring import MODEL, SCORING, record
 from worker.stream.records import Message, Outcome, Record
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
-MODEL = StoredModel(
-    Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
-    segmentation(left_out=frozenset({"language"})),
-)
-SCORING = Scoring(
-    model=MODEL,
-    profile_class=UserProfile,
-    cluster_id="cluster-1",
-    source="segment-worker-a",
-    event_max_bytes=900_000,
-    rejected_max_bytes=965_536,
-)
-
-
-def record(value: bytes | None, offset: int = 0, key: bytes | None = b"user-1042", **other: Any) -> Record:
-    return Record("user-activity", 3, offset, 1_764_000_000_000, key, value, **other)
 
 
 def process(*records: Record) -> Outcome:

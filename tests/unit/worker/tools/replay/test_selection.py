@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.support.events import event_bytes
-from tests.unit.worker.stream.test_processor import SCORING
+from tests.support.scoring import SCORING
 from worker.stream.records import Record
 from worker.tools.bounds import Bounds
 from worker.tools.replay.selection import (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.events import event_bytes
-from tests.unit.worker.stream.test_processor import SCORING, record
+from tests.support.scoring import SCORING, record
 from worker.stream.records import Record
 from worker.tools.verify.references import Place, answered_by_rejected, answered_by_result
 
