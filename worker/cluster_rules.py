@@ -198,7 +198,7 @@ def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Findi
     elif facts.transactional_id_visible:
         yield Finding(Weight.FINE, where, "DESCRIBE allowed; whether WRITE is too, only the first transaction shows")
     else:
-        remedy = f"grant WRITE on the transactional ids that begin with {settings.worker_group_id}-"
+        remedy = f"grant WRITE on the transactional ids that begin with {settings.worker_group_id}:"
         yield Finding(Weight.PROBLEM, where, "this worker may not use it", remedy)
 
 

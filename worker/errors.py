@@ -85,6 +85,10 @@ class RetryBatchError(WorkerError):
     exit_status = ExitStatus.RESTART
 
 
+class ProducerFenced(RetryBatchError):
+    """Another producer took this one's transactional id in the middle of a transaction."""
+
+
 class StopProcessError(WorkerError):
     """The process must end; the message says what, where and what to do, in one line."""
 

@@ -74,7 +74,10 @@ Alias = Annotated[str, _pattern(r"[A-Za-z0-9_-]{1,64}"), Allowed("1 to 64 letter
 InstanceId = Annotated[
     str, _pattern(r"[A-Za-z0-9._-]{1,200}"), Allowed("1 to 200 letters, digits, dots, underscores and hyphens")
 ]
-GroupId = Annotated[str, _pattern(r"[!-~]{1,200}"), Allowed("1 to 200 printable characters without spaces")]
+# A colon separates group and instance in a transactional id: no group's prefix covers the ids of another group then.
+GroupId = Annotated[
+    str, _pattern(r"[!-9;-~]{1,200}"), Allowed("1 to 200 printable characters without spaces or colons")
+]
 Host = Annotated[str, _pattern(r"[A-Za-z0-9.:_-]{1,253}"), Allowed("an address or a host name")]
 
 
@@ -256,5 +259,8 @@ class Settings(BaseSettings):
         return self.worker_input_topic, self.worker_output_topic, self.worker_rejected_topic
 
     def transactional_id(self, unique: str) -> str:
-        """`<group>-<instance>`, or `<group>-<unique>` without an instance id; one prefixed ACL covers both."""
-        return f"{self.worker_group_id}-{self.worker_instance_id or unique}"
+        """`<group>:<instance>`, or `<group>:<unique>` without an instance id; a prefixed ACL on `<group>:` covers both.
+
+        Neither group nor instance holds a colon, so no two groups share an id.
+        """
+        return f"{self.worker_group_id}:{self.worker_instance_id or unique}"

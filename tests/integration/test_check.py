@@ -56,7 +56,7 @@ def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: W
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
     assert site.name not in {group["group_id"] for group in admin.list_groups()}
     with pytest.raises(TransactionalIdNotFoundError):
-        admin.describe_transactions([f"{site.name}-one"])
+        admin.describe_transactions([f"{site.name}:one"])
     admin.close()
 
 
@@ -191,7 +191,7 @@ def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
             f"topic {site.output}",
             f"topic {site.rejected}",
             f"group {site.name}",
-            f"transactional id {site.name}-…",
+            f"transactional id {site.name}:…",
         }
         ended = site.run("run", **login)
         assert ended.returncode == 2
@@ -201,7 +201,7 @@ def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
         allow(site, ResourceType.TOPIC, site.output, ACLOperation.DESCRIBE)
         allow(site, ResourceType.GROUP, site.name, ACLOperation.DESCRIBE)
         prefixed = ACLResourcePatternType.PREFIXED
-        allow(site, ResourceType.TRANSACTIONAL_ID, f"{site.name}-", ACLOperation.WRITE, prefixed)
+        allow(site, ResourceType.TRANSACTIONAL_ID, f"{site.name}:", ACLOperation.WRITE, prefixed)
         assert problems(checked(site, 2, **login)) == {
             f"topic {site.output}": "this worker may not WRITE",
             f"topic {site.rejected}": "does not exist, or this worker may not see it",

@@ -95,7 +95,7 @@ class Place:
             "user-segments": self.site.output + fresh,
             "user-activity-rejected": self.site.rejected + fresh,
             "segment-worker": group,
-            "segment-worker-": f"{group}-",
+            "segment-worker:": f"{group}:",
         }
 
     def environment(self, command: str, who: str, group: str) -> dict[str, str]:

@@ -70,6 +70,6 @@ def test_a_right_lost_while_running_stops_the_worker_and_is_named(
         assert f"no right to use topic {kafka.output}" in stopped(topic, kafka.output, write, poll_and_commit)
         assert f"no right to use topic {kafka.input}" in stopped(topic, kafka.input, read, poll)
         assert f"no right to use group {kafka.group}" in stopped(group, kafka.group, read, poll_and_commit)
-        assert f"begin with {kafka.group}-" in stopped(transactional_id, f"{kafka.group}-one", write, poll_and_commit)
+        assert f"begin with {kafka.group}:" in stopped(transactional_id, f"{kafka.group}:one", write, poll_and_commit)
         work_off(kafka.open(worker_instance_id="one"), 4)
         assert kafka.values(kafka.output) == [b"event"] * 4

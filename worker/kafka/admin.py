@@ -114,7 +114,7 @@ class Cluster:
         settings = self._settings
         try:
             cluster = self._admin.describe_cluster()
-            living = [broker["broker_id"] for broker in cluster["brokers"] if not broker.get("is_fenced")]
+            living = [broker["broker_id"] for broker in cluster["brokers"]]
             if not living:
                 raise BrokersUnreachable(
                     f"the cluster at {settings.kafka_bootstrap_servers} has no broker in service; look at their logs"
@@ -208,10 +208,19 @@ class Cluster:
             return True
         except _NO_COORDINATOR:
             return None
+        except kafka_errors.IncompatibleBrokerVersion:
+            # Brokers before Kafka 3.0 cannot describe one; the first transaction shows whether it may be used.
+            return True
         return True
 
 
 class _Admin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships no types
+    async def _describe_cluster(self) -> Any:
+        # kafka-python 3.0.12 removes a field from the answer that Kafka 2.8 to 3.6 does not send, and fails; what is
+        # asked of topics has the same facts, of brokers in service only.
+        metadata = await self._get_cluster_metadata([])
+        return {**metadata, "brokers": [{**each, "broker_id": each["node_id"]} for each in metadata["brokers"]]}
+
     def _describe_groups_request(self, group_ids: Sequence[str]) -> Any:
         # A later version says of a group without members only that it is not there, and not what one may do with it.
         return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)

@@ -133,7 +133,7 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
     (
         errors.TransactionalIdAuthorizationFailedError,
         lambda _, s: (
-            f"no right to use transactional ids that begin with {s.worker_group_id}-; grant WRITE and "
+            f"no right to use transactional ids that begin with {s.worker_group_id}:; grant WRITE and "
             "DESCRIBE on that prefix, then start again"
         ),
     ),
@@ -215,6 +215,13 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
         lambda e, s: f"{s.kafka_bootstrap_servers} is too old ({e}); Kafka 2.5 or later is needed",
     ),
 )
+
+
+def is_fencing(causes: Iterable[Exception]) -> bool:
+    """Whether another producer with the same transactional id, or the coordinator, replaced the one that reported."""
+    fencings = (errors.ProducerFencedError, errors.InvalidProducerEpochError)
+    # kafka-python often only quotes what the broker reported.
+    return any(isinstance(cause, fencings) or "ProducerFenced" in str(cause) for cause in causes)
 
 
 def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> WorkerError:

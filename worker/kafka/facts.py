@@ -52,7 +52,8 @@ class ClusterFacts:
     group: GroupFacts | Absent | None
     """None where its coordinator was not available."""
     transactional_id_visible: bool | None
-    """False: not even to be described, so not to be written with; None where its coordinator was not available."""
+    """False: not even to be described, so not to be written with; None where its coordinator was not available. True
+    also where the brokers are too old to say, before Kafka 3.0."""
     broker_configs: Mapping[str, str]
     """Of one broker; empty where this worker may not read them."""
 

@@ -11,9 +11,9 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from worker.errors import ExitStatus, StopProcessError
+from worker.errors import ExitStatus, ProducerFenced, StopProcessError
 from worker.kafka.client import CONNECT_MS, connected
-from worker.kafka.errors import fault
+from worker.kafka.errors import fault, is_fencing
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.records import Membership, Message
@@ -23,6 +23,8 @@ GRACE_S = 5.0
 # The coordinator looks for what is past its timeout every 10 s.
 ABORT_GRACE_S = 15.0
 CLOSE_S = 1.0
+# Once or twice is a restart that overlaps with the process before it.
+FENCINGS_MOST = 3
 # Sending begins at the flush, so that a transaction is one batch for each partition.
 LINGER_MS = 200
 # Under the brokers' own limit for a batch (1 MiB), or each one would be refused and sent again in halves.
@@ -48,6 +50,8 @@ class Transactions:
         self._producer: Any = None
         self._left_open = False
         self._not_ended_since_s: float | None = None
+        self._begun_at_s = 0.0
+        self._fencings_in_a_row = 0
 
     @property
     def longest_s(self) -> float:
@@ -67,6 +71,7 @@ class Transactions:
         if self._producer is not None:
             return
         timeout_ms = self._settings.worker_transaction_timeout_ms
+        self._begun_at_s = time.monotonic()
         try:
             with self._deadline.within(self.longest_s, "opening the producer"):
                 self._producer = connected(
@@ -103,12 +108,14 @@ class Transactions:
         """Send the messages of each topic and commit the offsets, in one transaction.
 
         The broker refuses the offsets when the group has moved on from this membership; it keeps the notes beside them.
-        Raises RetryBatchError when nothing became visible or that is not known yet (the next committed offset tells),
-        StopProcessError otherwise.
+        Raises RetryBatchError when nothing became visible or that is not known yet (the next committed offset decides),
+        ProducerFenced when another producer took the transactional id, StopProcessError otherwise, as after the third
+        fencing without a commit in between.
         """
         self.open()
         producer = self._producer
         futures: list[Any] = []
+        self._begun_at_s = time.monotonic()
         try:
             with self._deadline.within(self.longest_s, "committing a batch"):
                 producer.begin_transaction()
@@ -117,6 +124,7 @@ class Transactions:
                 for topic, several in messages.items():
                     futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
                 _flush(producer, self._settings.worker_transaction_timeout_ms / 1000)
+                # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
                 _require_arrived(futures)
                 producer.send_offsets_to_transaction(
                     {
@@ -128,9 +136,7 @@ class Transactions:
                     ),
                 )
                 producer.commit_transaction()
-                # A commit that returns proves nothing by itself: it also does when a record was lost on the way.
-                _require_arrived(futures)
-                self._left_open = False
+                self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:
             raise self._failed(error, futures, "committing a batch") from error
         except BaseException:
@@ -173,7 +179,20 @@ class Transactions:
     def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str) -> Exception:
         causes = tuple(_causes(error, self._producer, futures))
         self.discard()
-        return fault(causes, doing, self._settings)
+        failure = fault(causes, doing, self._settings)
+        # Past its timeout the coordinator itself fences a transaction: then nobody else has the id.
+        in_time = time.monotonic() - self._begun_at_s < self._settings.worker_transaction_timeout_ms / 1000
+        if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):
+            return failure
+        self._fencings_in_a_row += 1
+        fenced = f"another producer uses transactional id {self._transactional_id}, and fenced this one"
+        if self._fencings_in_a_row < FENCINGS_MOST:
+            return ProducerFenced(f"{doing}: {fenced}")
+        return StopProcessError(
+            f"{fenced} {FENCINGS_MOST} times in a row; find it with kafka-transactions describe --transactional-id "
+            f"{self._transactional_id}, and stop it or give this worker another WORKER_INSTANCE_ID or WORKER_GROUP_ID",
+            ExitStatus.ACT_FIRST,
+        )
 
 
 def _flush(producer: Any, timeout_s: float) -> None:

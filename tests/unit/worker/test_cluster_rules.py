@@ -64,7 +64,7 @@ def test_a_cluster_as_it_must_be_is_fine_in_every_line() -> None:
         f"topic {OUTPUT}",
         f"topic {REJECTED}",
         "group segment-worker",
-        "transactional id segment-worker-…",
+        "transactional id segment-worker:…",
     ]
 
 
@@ -195,7 +195,7 @@ def test_an_instance_id_in_use_is_worth_a_word() -> None:
 def test_the_transactional_id_needs_a_grant_on_its_prefix() -> None:
     weight, line = only(dataclasses.replace(GOOD, transactional_id_visible=False))
     assert weight is Weight.PROBLEM
-    assert "grant WRITE on the transactional ids that begin with segment-worker-" in line
+    assert "grant WRITE on the transactional ids that begin with segment-worker:" in line
 
 
 def test_a_coordinator_that_is_away_is_an_outage() -> None:

@@ -90,7 +90,7 @@ def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pyte
         ("kafka_bootstrap_servers", "kafka:0", "host:port, several separated by commas"),
         ("worker_input_topic", "a topic", "1 to 249 letters, digits, dots, underscores and hyphens"),
         ("worker_input_topic", "..", "1 to 249 letters, digits, dots, underscores and hyphens"),
-        ("worker_group_id", "two words", "1 to 200 printable characters without spaces"),
+        ("worker_group_id", "two words", "1 to 200 printable characters without spaces or colons"),
         ("worker_instance_id", "a/b", "1 to 200 letters, digits, dots, underscores and hyphens"),
         ("model_alias", "a.b", "1 to 64 letters, digits, underscores and hyphens"),
     ],
@@ -262,8 +262,22 @@ def test_whoever_reads_on_gets_defaults_for_the_wrong_ones_and_the_rest_as_given
 
 def test_the_transactional_id_begins_with_the_group_so_that_one_prefixed_acl_covers_it() -> None:
     static = load_settings({"worker_group_id": "g", "worker_instance_id": "one"})
-    assert static.transactional_id("made-up") == "g-one"
-    assert load_settings({"worker_group_id": "g"}).transactional_id("made-up") == "g-made-up"
+    assert static.transactional_id("made-up") == "g:one"
+    assert load_settings({"worker_group_id": "g"}).transactional_id("made-up") == "g:made-up"
+
+
+def test_no_two_groups_share_a_transactional_id() -> None:
+    one = load_settings({"worker_group_id": "segments", "worker_instance_id": "eu-worker-0"})
+    other = load_settings({"worker_group_id": "segments-eu", "worker_instance_id": "worker-0"})
+    assert one.transactional_id("made-up") != other.transactional_id("made-up")
+    assert not other.transactional_id("made-up").startswith("segments:")
+
+
+@pytest.mark.parametrize("setting", ["worker_group_id", "worker_instance_id"])
+def test_what_separates_group_and_instance_is_in_neither(setting: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings({setting: "segments:eu"})
+    assert raised.value.fields == {setting}
 
 
 def test_a_rejected_record_may_take_64_kib_more_than_an_event() -> None:

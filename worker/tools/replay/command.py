@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.errors import ClusterUnusable, ExitStatus, RetryBatchError, SettingsError, StopProcessError
+from worker.errors import ClusterUnusable, ExitStatus, ProducerFenced, RetryBatchError, SettingsError, StopProcessError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
@@ -40,7 +40,7 @@ class Replay:
     @property
     def transactional_id(self) -> str:
         """The same for every run, so that a second one ends the first; no instance id makes a worker have it."""
-        return f"{self.settings.worker_group_id}-~replay"
+        return f"{self.settings.worker_group_id}:~replay"
 
     @property
     def group_id(self) -> str:
@@ -193,16 +193,14 @@ def require_rights(facts: ClusterFacts, needed: Mapping[str, str], settings: Set
             found[name] = topic.partitions
     if "WRITE" in needed.values() and facts.transactional_id_visible is False:
         what = "grant WRITE on the transactional ids that begin with"
-        problems.append(f"transactional id: replay may not use it; {what} {settings.worker_group_id}-")
+        problems.append(f"transactional id: replay may not use it; {what} {settings.worker_group_id}:")
     if problems:
         raise ClusterUnusable(tuple(problems))
     return found
 
 
 def _given_up(replay: Replay, error: RetryBatchError) -> StopProcessError:
-    causes = " ".join(map(repr, (error, error.__cause__)))
-    # kafka-python often only quotes what the broker said.
-    if "ProducerFenced" in causes or "InvalidProducerEpoch" in causes:
+    if isinstance(error, ProducerFenced):
         return StopProcessError(
             f"another replay for group {replay.settings.worker_group_id} was started and goes on in place of this one; "
             "run one at a time",

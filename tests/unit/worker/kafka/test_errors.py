@@ -24,7 +24,7 @@ def stop(*causes: Exception) -> StopProcessError:
         (errors.TopicAuthorizationFailedError("out"), "no right to use topic out"),
         (errors.GroupAuthorizationFailedError("mine"), "group mine; grant READ"),
         (errors.GroupAuthorizationFailedError(), "group segment-worker; grant READ"),
-        (errors.TransactionalIdAuthorizationFailedError(), "transactional ids that begin with segment-worker-"),
+        (errors.TransactionalIdAuthorizationFailedError(), "transactional ids that begin with segment-worker:"),
         (errors.ClusterAuthorizationFailedError(), "segment-worker check"),
         (
             errors.SaslAuthenticationFailedError("bad password"),
