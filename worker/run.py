@@ -104,7 +104,7 @@ def _work(
             return ExitStatus.DONE
         promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
-        observer = LoopObserver(metrics, also_committed=guard.committed)
+        observer = LoopObserver(metrics, health, also_committed=guard.committed)
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics, model_poll_s=settings.model_poll_s)
 

@@ -232,7 +232,12 @@ class Settings(BaseSettings):
         8080, ge=0, le=65535, description="Port of the HTTP server; 0 means none."
     )
     worker_liveness_window_s: float = Field(
-        60, ge=1, le=86_400, description="/livez fails when a partition with lag stands still for this long."
+        90,
+        ge=11,
+        le=86_400,
+        description="/livez fails when the loop hangs for this long. That is, it made no turn, or it reported success "
+        "while a partition with lag did not move. More than 10 s longer than WORKER_MAX_POLL_INTERVAL_MS and "
+        "WORKER_TRANSACTION_TIMEOUT_MS: rebalances and transactions may take that long.",
     )
     worker_hold_on_stop: bool = Field(
         default=False,

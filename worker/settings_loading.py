@@ -19,6 +19,8 @@ from pydantic_settings import DotEnvSettingsSource
 from worker.errors import SettingsError
 from worker.settings import GROUPS, Allowed, Flag, Settings
 
+LIVENESS_MARGIN_S = 10
+
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
@@ -187,8 +189,23 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
             f"({settings.worker_event_max_bytes}), and a batch must take the largest event; "
             "raise the first or lower the second",
         )
+    yield from _liveness_conflicts(settings)
     yield from _sasl_conflicts(settings)
     yield from _ssl_conflicts(settings)
+
+
+def _liveness_conflicts(settings: Settings) -> Iterator[_Conflict]:
+    # A rebalance waits for a stuck member for its poll interval, and a commit for as long as its transaction may take:
+    # neither is a reason for a restart.
+    window_s = settings.worker_liveness_window_s
+    for name in ("worker_max_poll_interval_ms", "worker_transaction_timeout_ms"):
+        least_s = getattr(settings, name) / 1000 + LIVENESS_MARGIN_S
+        if window_s <= least_s:
+            yield _Conflict(
+                ("worker_liveness_window_s", name),
+                f"WORKER_LIVENESS_WINDOW_S ({window_s:g}) must be greater than {name.upper()} plus "
+                f"{LIVENESS_MARGIN_S} s ({least_s:g}); raise the first or lower the second",
+            )
 
 
 def _given(settings: Settings, *names: str) -> list[str]:

@@ -355,6 +355,7 @@ def test_a_partition_that_stands_still_after_a_rebalance_is_no_longer_alive_whil
         kafka.send(b"before", partition=0)
         until(lambda: seen.records or None)
         health.running(transport.progress, lambda: transport.joined)
+        seen.on_turn = health.turned
         kafka.expel_members()
         until(lambda: not transport.joined or None)
         until(lambda: (transport.joined and len(transport.progress()) == 4) or None)

@@ -28,7 +28,7 @@ from worker.stream.records import Batch, Message, Outcome, Record
 class Printed:
     """An observer that says what it sees."""
 
-    def polled(self) -> None:
+    def turned(self) -> None:
         pass
 
     def committed(self, batch: Batch, _: Outcome, __: Timings) -> None:

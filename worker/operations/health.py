@@ -1,4 +1,4 @@
-"""Whether the worker is alive and ready: judged from what the brokers say of its progress."""
+"""Whether the worker is alive and ready: judged from the turns of its loop, and from its partitions' progress."""
 
 from __future__ import annotations
 
@@ -7,21 +7,46 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from worker.stream.ports import PartitionProgress, StopSignal
+
+NOT_READY_AFTER_S: Final = 10.0
+"""Retries for longer than this are not the short ones of a rebalance or of a new leader."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """A partition with lag, and since when its position has been where it is."""
+    """A partition with lag whose position has not changed since then."""
 
     position: int | None
-    """None: not even known, although the partition holds something."""
+    """None: not even known, although the partition holds records."""
     since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The loop's last turn: a poll that returned, a committed batch, or a retry."""
+
+    at_s: float
+    retried_at_s: float | None = None
+    """The last retry, whatever came after it."""
+    failing_since_s: float | None = None
+    """The first retry without a success after it; None: the last turn succeeded."""
+    error: str = ""
+    """Of the last retry."""
+
+    def succeeded(self, now_s: float) -> Turn:
+        """The turn after this one succeeded."""
+        return Turn(now_s, self.retried_at_s)
+
+    def retried(self, now_s: float, error: str) -> Turn:
+        """The turn after this one failed, and is retried."""
+        return Turn(now_s, now_s, now_s if self.failing_since_s is None else self.failing_since_s, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +61,51 @@ Watch = Mapping[tuple[str, int], Standstill]
 
 
 def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) -> Watch:
-    """Which partitions stand still with lag, and since when, after one more look at them.
+    """Which partitions with lag have not moved, and since when, after one more look at them.
 
-    A partition that moved, has no lag or left begins anew. So does one whose broker did not answer: its standstill
-    is not the worker's, and a worker gets the whole window again after an outage.
+    A partition that moved, has no lag or was revoked starts over. So does one whose broker did not answer: after an
+    outage a worker gets the whole window again.
     """
     after: dict[tuple[str, int], Standstill] = {}
     for each in progress:
         if not (each.last_stable_offset if each.position is None else each.lag):
             continue
-        place = (each.topic, each.partition)
-        standing = before.get(place)
+        partition = (each.topic, each.partition)
+        standing = before.get(partition)
         if standing is None or standing.position != each.position:
             standing = Standstill(each.position, now_s)
-        after[place] = standing
+        after[partition] = standing
     return after
 
 
-def liveness(watch: Watch, now_s: float, window_s: float) -> Health:
-    """Unhealthy when a partition with lag has stood still for the whole window; without partitions, healthy."""
+def liveness(turn: Turn, watch: Watch, now_s: float, window_s: float) -> Health:
+    """Dead only where a restart can help: a loop that hangs, or one that reports success and does not progress.
+
+    A retry is reported (log, metric, alert) and is no reason for a restart, however often it comes: an outage of the
+    brokers would restart every worker, and end when it ends.
+    """
+    if (idle_s := now_s - turn.at_s) >= window_s:
+        return Health(healthy=False, reason=f"the loop made no turn for {idle_s:.0f} s")
+    succeeding_since_s = turn.retried_at_s if turn.retried_at_s is not None else float("-inf")
     stalled = [
-        f"{topic}/{partition} at offset {_told(standing.position)} for {now_s - standing.since_s:.0f} s"
-        for (topic, partition), standing in sorted(watch.items())
-        if now_s - standing.since_s >= window_s
+        f"{topic}/{number} at offset {_shown(standing.position)} for {still_s:.0f} s"
+        for (topic, number), standing in sorted(watch.items())
+        if (still_s := now_s - max(standing.since_s, succeeding_since_s)) >= window_s
     ]
     if stalled:
         return Health(healthy=False, reason=f"no progress although there is lag: {', '.join(stalled)}")
-    return Health(healthy=True, reason="every partition with lag moves, or the brokers do not answer")
+    return Health(healthy=True, reason="the loop runs")
 
 
-def _told(position: int | None) -> str:
+def _shown(position: int | None) -> str:
     return "unknown" if position is None else str(position)
 
 
 class HealthWatch:
-    """Asks for the partitions' progress at intervals, on a thread of its own, and answers probes from any thread.
+    """Follows the loop's turns, asks for the partitions' progress on a thread of its own, and answers probes.
 
-    A probe never waits for a broker. A stall is told in the log once, with the stacks of all threads: whoever restarts
-    what is not alive takes with it the only trace of what it waited for.
+    A probe never waits for a broker. When /livez starts to fail, the log says so once, with the stacks of all threads:
+    a restart would destroy the only trace of what the worker was waiting for.
     """
 
     def __init__(
@@ -89,20 +121,33 @@ class HealthWatch:
         self._sampled = sampled
         self._clock_s = clock_s
         self._show_stacks = show_stacks
-        self._stall_told = False
+        self._stall_logged = False
+        # Swapped whole: the loop's thread writes it, probes read it.
+        self._turn = Turn(clock_s())
         self._watch: Watch = {}
         self._not_ready_because: str | None = "starting"
         self._joined: Callable[[], bool] = lambda: False
+        self._running = False
         self._held = threading.Event()
 
     def running(self, progress: Callable[[], tuple[PartitionProgress, ...]], joined: Callable[[], bool]) -> None:
-        """Watched from now on, and ready as soon as `joined` says so."""
+        """Watch the loop from now on; ready as soon as `joined` says so."""
         self._joined = joined
+        self._turn = Turn(self._clock_s())
+        self._running = True
         self._not_ready_because = None
         threading.Thread(target=self._sample, args=[progress], name="health", daemon=True).start()
 
+    def turned(self) -> None:
+        """A turn of the loop succeeded, with or without records."""
+        self._turn = self._turn.succeeded(self._clock_s())
+
+    def retrying(self, error: str) -> None:
+        """A turn of the loop failed, is reported, and will be repeated."""
+        self._turn = self._turn.retried(self._clock_s(), error)
+
     def not_ready(self, reason: str) -> None:
-        """Not ready for this reason, and alive whatever the brokers say: there is nothing more to be expected."""
+        """Not ready for this reason, and alive: the loop has ended, and a person has to act."""
         self._held.set()
         self._not_ready_because = reason
         self._watch = {}
@@ -111,7 +156,9 @@ class HealthWatch:
         """What /livez says."""
         if self._held.is_set():
             return Health(healthy=True, reason="held")
-        return liveness(self._watch, self._clock_s(), self._window_s)
+        if not self._running:
+            return Health(healthy=True, reason="starting")
+        return liveness(self._turn, self._watch, self._clock_s(), self._window_s)
 
     def ready(self) -> Health:
         """What /readyz says."""
@@ -121,21 +168,24 @@ class HealthWatch:
             return Health(healthy=False, reason="draining")
         if not self._joined():
             return Health(healthy=False, reason="joining the consumer group")
+        turn = self._turn
+        if turn.failing_since_s is not None and (for_s := self._clock_s() - turn.failing_since_s) >= NOT_READY_AFTER_S:
+            return Health(healthy=False, reason=f"retrying for {for_s:.0f} s: {turn.error}")
         return Health(healthy=True, reason="model loaded, consumer group joined")
 
     def _sample(self, progress: Callable[[], tuple[PartitionProgress, ...]]) -> None:
-        # Four looks in a window, so that a stall is found at most a quarter late.
+        # Four times per window, so that a stall is found at most a quarter late.
         while not self._held.wait(min(self._window_s / 4, 5.0)):
             partitions = progress()
             self._sampled(partitions)
             self._watch = watched(self._watch, partitions, self._clock_s())
-            self._tell_stall()
-        # Whoever left the group has no partitions, and the last figures would stand for ever.
+            self._log_stall()
+        # A worker that left the group has no partitions, and their last figures would stay for ever.
         self._sampled(())
 
-    def _tell_stall(self) -> None:
+    def _log_stall(self) -> None:
         live = self.live()
-        if not live.healthy and not self._stall_told:
+        if not live.healthy and not self._stall_logged:
             _log.error("stalled", reason=live.reason, next="/livez answers 503; the stacks of all threads follow")
             self._show_stacks()
-        self._stall_told = not live.healthy
+        self._stall_logged = not live.healthy

@@ -1,4 +1,4 @@
-"""Who watches the loop: every batch becomes metrics, and now and then a line in the log."""
+"""What the loop reports becomes metrics, health, and a line in the log now and then."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from worker.errors import RetryBatchError
+from worker.operations.health import HealthWatch
 from worker.operations.metrics import Metrics
 from worker.stream.ports import Timings
 from worker.stream.records import Batch, Outcome
@@ -29,29 +30,32 @@ class _Since:
 
 
 class LoopObserver:
-    """Counts each batch after its commit, logs it at debug level, and sums up every 10 s that had any."""
+    """Counts each batch after its commit, logs it at debug level, and logs a summary every 10 s if there was any."""
 
     def __init__(
         self,
         metrics: Metrics,
+        health: HealthWatch,
+        also_committed: Callable[[Outcome], None],
         clock_s: Callable[[], float] = time.monotonic,
-        also_committed: Callable[[Outcome], None] | None = None,
     ) -> None:
-        """`also_committed` hears of each outcome that was committed."""
+        """`also_committed` is called with each outcome that was committed."""
         self._metrics = metrics
+        self._health = health
         self._also_committed = also_committed
         self._clock_s = clock_s
         self._since = _Since()
         self._summed_up_at_s = clock_s()
 
-    def polled(self) -> None:
-        """One turn is over."""
+    def turned(self) -> None:
+        """One turn succeeded."""
+        self._health.turned()
         now_s = self._clock_s()
         if now_s - self._summed_up_at_s >= SUMMARY_EVERY_S:
             self.sum_up()
 
     def sum_up(self) -> None:
-        """Log what was committed since the last time, if anything was."""
+        """Log what was committed since the last summary, if anything was."""
         now_s, since = self._clock_s(), self._since
         if since.batches:
             seconds = now_s - self._summed_up_at_s
@@ -67,8 +71,7 @@ class LoopObserver:
     def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
         """A batch was committed."""
         self._metrics.batch_committed(batch, outcome, timings.process_s, timings.commit_s)
-        if self._also_committed is not None:
-            self._also_committed(outcome)
+        self._also_committed(outcome)
         self._since.batches += 1
         self._since.assigned += len(outcome.results)
         self._since.rejected += len(outcome.rejected)
@@ -84,4 +87,5 @@ class LoopObserver:
     def retrying(self, error: RetryBatchError, delay_s: float) -> None:
         """Nothing was committed; the same records are read again."""
         self._metrics.batch_retried()
+        self._health.retrying(str(error))
         _log.warning("batch_retried", because=str(error), delay_s=round(delay_s, 2))

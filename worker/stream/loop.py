@@ -1,4 +1,4 @@
-"""poll -> process -> commit -> observe, until told to stop: the order of steps and what happens on each error."""
+"""poll -> process -> commit -> observe, until stopped: the order of steps, and what happens on each error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
     stop: StopSignal,
     retry_delay_s: Callable[[int], float] = backoff_s,
 ) -> None:
-    """Work until told to stop, then finish the batch in hand and leave the group.
+    """Work until stopped, then finish the batch in hand and leave the group.
 
     Raises StopProcessError, after leaving the group, when the process must end for another reason.
     """
@@ -49,7 +49,7 @@ def run(
                     timings = Timings(processed_at - polled_at, time.perf_counter() - processed_at)
                     observer.committed(batch, outcome, timings)
                 failures = 0
-                observer.polled()
+                observer.turned()
             except RetryBatchError as error:
                 failures += 1
                 delay_s = retry_delay_s(failures)

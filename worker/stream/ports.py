@@ -70,10 +70,10 @@ class Timings:
 
 
 class Observer(Protocol):
-    """Who watches the loop: metrics, health and log. Called on the loop's thread; must neither raise nor block."""
+    """Metrics, health and log of the loop. Called on the loop's thread; must neither raise nor block."""
 
-    def polled(self) -> None:
-        """One turn is over, with or without records: the loop is alive."""
+    def turned(self) -> None:
+        """One turn succeeded, with or without records."""
         ...
 
     def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
@@ -81,7 +81,7 @@ class Observer(Protocol):
         ...
 
     def retrying(self, error: RetryBatchError, delay_s: float) -> None:
-        """Nothing was committed; after the delay the same records are read again."""
+        """One turn failed, nothing was committed; after the delay the same records are read again."""
         ...
 
 

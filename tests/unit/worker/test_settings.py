@@ -28,7 +28,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.worker_max_poll_interval_ms == 60_000
     assert settings.worker_event_max_bytes == 900_000
     assert (settings.worker_batch_max_events, settings.worker_batch_max_wait_ms) == (500, 50)
-    assert (settings.worker_broker_wait_s, settings.worker_liveness_window_s) == (60, 60)
+    assert (settings.worker_broker_wait_s, settings.worker_liveness_window_s) == (60, 90)
     assert (settings.worker_http_host, settings.worker_http_port) == ("127.0.0.1", 8080)
     assert (settings.worker_group_id, settings.worker_instance_id) == ("segment-worker", None)
     assert (settings.worker_start_at, settings.worker_hold_on_stop) == ("earliest", False)
@@ -142,6 +142,20 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
             {"worker_max_poll_interval_ms": "9999"},
             (
                 "WORKER_MAX_POLL_INTERVAL_MS (9999) is below WORKER_SESSION_TIMEOUT_MS (10000); "
+                "raise the first or lower the second"
+            ),
+        ),
+        (
+            {"worker_liveness_window_s": "70"},
+            (
+                "WORKER_LIVENESS_WINDOW_S (70) must be greater than WORKER_MAX_POLL_INTERVAL_MS plus 10 s (70); "
+                "raise the first or lower the second"
+            ),
+        ),
+        (
+            {"worker_transaction_timeout_ms": "80000"},
+            (
+                "WORKER_LIVENESS_WINDOW_S (90) must be greater than WORKER_TRANSACTION_TIMEOUT_MS plus 10 s (90); "
                 "raise the first or lower the second"
             ),
         ),

@@ -1,11 +1,13 @@
 """The loop's observer: counts after the commit, one line a batch at most."""
 
+import threading
 from dataclasses import dataclass, field
 
 from structlog.testing import capture_logs
 
 from schemas.rejected import RejectReason
 from worker.errors import RetryBatchError
+from worker.operations.health import HealthWatch
 from worker.operations.metrics import Metrics
 from worker.operations.observer import LoopObserver
 from worker.stream.ports import Timings
@@ -30,9 +32,11 @@ class Clock:
 class Watched:
     clock: Clock = field(default_factory=Clock)
     metrics: Metrics = field(default_factory=Metrics)
+    committed: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.observer = LoopObserver(self.metrics, self.clock)
+        self.health = HealthWatch(90, threading.Event(), self.metrics.progressed, self.clock)
+        self.observer = LoopObserver(self.metrics, self.health, self.committed.append, self.clock)
 
     @property
     def text(self) -> str:
@@ -48,6 +52,22 @@ def test_a_committed_batch_is_counted_and_one_line_at_debug_level() -> None:
     assert (line["events"], line["assigned"], line["rejected"]) == (3, 2, 1)
     assert (line["process_ms"], line["commit_ms"]) == (2.0, 10.0)
     assert 'segment_worker_events_total{outcome="assigned"} 2.0' in watched.text
+    assert watched.committed == [OUTCOME]
+
+
+def test_health_follows_the_turns_of_the_loop() -> None:
+    watched = Watched()
+    watched.health.running(tuple, lambda: True)
+    watched.observer.retrying(RetryBatchError("broker away"), 0.2)
+    watched.clock.now_s = 60
+    assert watched.health.ready().reason == "retrying for 60 s: broker away"
+    watched.observer.turned()
+    assert watched.health.ready().healthy
+    watched.clock.now_s = 149
+    assert watched.health.live().healthy
+    watched.clock.now_s = 150
+    assert not watched.health.live().healthy
+    watched.health.not_ready("over")
 
 
 def test_a_retried_batch_is_no_event() -> None:
@@ -67,7 +87,7 @@ def test_every_ten_seconds_in_which_something_happened_are_summed_up_in_one_line
             watched.clock.now_s = float(now_s)
             if now_s < 12:
                 watched.observer.committed(BATCH, OUTCOME, TIMINGS)
-            watched.observer.polled()
+            watched.observer.turned()
     sums = [line for line in logs if line["event"] == "events_committed"]
     assert [(line["batches"], line["assigned"], line["rejected"]) for line in sums] == [(11, 22, 11), (1, 2, 1)]
     assert sums[0]["events_per_second"] == 3.3

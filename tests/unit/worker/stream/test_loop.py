@@ -22,7 +22,7 @@ class Seen:
     committed_values: list[bytes | None] = field(default_factory=list)
     delays_s: list[float] = field(default_factory=list)
 
-    def polled(self) -> None:
+    def turned(self) -> None:
         self.turns += 1
 
     def committed(self, batch: Batch, _: Outcome, timings: Timings) -> None:
