@@ -1,7 +1,9 @@
-"""A promotion or a rollback reaches a running worker: looked for at intervals, taken up between two batches."""
+"""A promotion or a rollback reaches a running worker: checked at intervals, used from the next batch on."""
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from dataclasses import replace
 from hashlib import sha256
@@ -16,14 +18,17 @@ from worker.operations.metrics import Metrics
 from worker.served_model import ServedModel, advice, model_store
 from worker.settings import Settings
 from worker.stream.processor import Scoring
+from worker.stream.records import Membership
 
+ASSIGNMENT_CHECK_S: Final = 2.0
+"""How long the first batch of a new assignment waits for a check of the alias."""
 _CLOSE_S: Final = 1.0
 
 _log = structlog.get_logger()
 
 
-def tell_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before: str | None = None) -> None:
-    """Name in the log and in the metrics what is served from now on, and what was before."""
+def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before: str | None = None) -> None:
+    """Name in the log and in the metrics the version that is served from now on, and the one before."""
     segmentation = model.stored.segmentation
     fields = [field.name for field in profile_fields(model.profile_class)]
     metrics.model_loaded(model.version, segmentation.digest, segmentation.names, fields)
@@ -34,7 +39,7 @@ def tell_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before
         segments=segmentation.k,
         verdict=model.stored.manifest.verdict,
         signature="verified" if model.signatures is Signature.VERIFIED else "not checked",
-        # The least that MODEL_MIN_SEQUENCE may ask for from now on; none where nothing is signed.
+        # The highest MODEL_MIN_SEQUENCE that this history satisfies; None without signatures.
         sequence=model.stored.sequence,
     )
     for line in advice(model, settings):
@@ -42,22 +47,25 @@ def tell_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before
 
 
 class PromotionWatch:
-    """Looks every MODEL_POLL_S, on a thread of its own, which version the alias names; the loop asks for the scoring.
+    """Checks every MODEL_POLL_S, on a thread of its own, which version the alias names; the loop asks for the scoring.
 
-    What is refused at a start is refused here, and so is a history that is not the one seen before. The model in hand
-    then goes on, and the log says why, once for each reason.
+    What a start refuses is refused here too, and so is a history that is not the one seen before. The worker then keeps
+    the current model, and the log says why, once for each reason.
     """
 
     def __init__(self, settings: Settings, model: ServedModel, scoring: Scoring, metrics: Metrics) -> None:
         self._settings = settings
         self._model = model
-        # One attribute that this thread swaps and the loop's reads, once a batch: no batch is scored by two models.
+        # One attribute that this thread swaps and the loop reads, once per batch: no batch is scored by two models.
         self._scoring = scoring
         self._metrics = metrics
-        # Of the history, whether or not what it says could be loaded: an older state stays an older state.
+        # Of the history, whether or not the version that it names could be loaded: an older state stays an older state.
         self._seen = model.stored.seen
         self._followed: bytes | None = None
         self._refused_for = ""
+        self._membership: Membership | None = None
+        # Each is set once a check that began after it was put here is over.
+        self._asked: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="promotions", daemon=True)
 
@@ -66,42 +74,55 @@ class PromotionWatch:
         """With the model for the next batch."""
         return self._scoring
 
+    def scoring_for(self, membership: Membership) -> Scoring:
+        """With the model for the next batch, which was read under this membership; for the loop's thread only.
+
+        A new membership can bring a partition from a worker that switched to a new version already. The alias is
+        checked first then, or results of that partition would go from new to old to new. A model store that does not
+        answer in ASSIGNMENT_CHECK_S must not stop the events: the batch is scored with the current model.
+        """
+        if membership != self._membership:
+            self._membership = membership
+            self._check_now()
+        return self._scoring
+
     def start(self) -> None:
-        """Look from now on, at intervals; not at all where MODEL_POLL_S is 0."""
+        """Check from now on, at intervals; not at all where MODEL_POLL_S is 0."""
         if self._settings.model_poll_s:
-            # The start was the first look.
-            self._metrics.store_looked_at(refused=False)
+            # The start was the first check.
+            self._metrics.store_checked(refused=False)
             self._thread.start()
 
     def close(self) -> None:
-        """Look no more; a look that waits for a store that does not answer is left behind."""
+        """Stop checking; a check that waits for a model store that does not answer is left behind."""
         self._closed.set()
         if self._thread.is_alive():
+            self._asked.put(threading.Event())
             self._thread.join(_CLOSE_S)
 
-    def look(self) -> None:
-        """Take up what the alias names now, or stay with the model in hand and say why; never raises."""
+    def check(self) -> None:
+        """Switch to the version that the alias names now, or keep the current one and say why; never raises."""
         try:
             model = self._named()
             if model is not self._model:
                 before, self._model = self._model.version, model
                 self._scoring = replace(self._scoring, model=model.stored)
-                tell_loaded(model, self._settings, self._metrics, before)
+                report_loaded(model, self._settings, self._metrics, before)
             elif self._refused_for:
                 _log.info("promotions_followed_again")
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the one in hand is right
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the current one is right
             self._refuse(error)
         else:
             self._refused_for = ""
-        self._metrics.store_looked_at(refused=bool(self._refused_for))
+        self._metrics.store_checked(refused=bool(self._refused_for))
 
     def _named(self) -> ServedModel:
-        """The model that the alias names now, checked as at a start; the one in hand where it is that."""
+        """The model that the alias names now, checked as at a start; the current one if that is it."""
         with model_store(self._settings, self._model.keys) as store:
             content = store.history_content()
             digest = sha256(content).digest()
             if digest == self._followed:
-                return self._model  # without a second look at each signature
+                return self._model  # without verifying each signature again
             self._followed = None
             history = store.history_after(self._seen, content)
             self._seen = history.last
@@ -125,9 +146,23 @@ class PromotionWatch:
             because = str(error)
         else:
             _log.error("unexpected_error", exc_info=error)
-            because = f"unexpected {type(error).__name__}, a defect of this program: report it with the log"
-        _log.error("promotion_refused", because=because, goes_on_with=self._model.version)
+            because = f"unexpected {type(error).__name__} (this is a bug: please report it with the log)"
+        _log.error("promotion_refused", because=because, keeps=self._model.version)
+
+    def _check_now(self) -> None:
+        if self._thread.is_alive():
+            checked = threading.Event()
+            self._asked.put(checked)
+            if not checked.wait(ASSIGNMENT_CHECK_S):
+                _log.warning("promotion_check_slow", waited_s=ASSIGNMENT_CHECK_S, keeps=self._model.version)
 
     def _watch(self) -> None:
-        while not self._closed.wait(self._settings.model_poll_s):
-            self.look()
+        while True:
+            asked: threading.Event | None = None
+            with contextlib.suppress(queue.Empty):
+                asked = self._asked.get(timeout=self._settings.model_poll_s)
+            if self._closed.is_set():
+                return
+            self.check()
+            if asked is not None:
+                asked.set()

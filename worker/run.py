@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -26,14 +26,14 @@ from worker.operations.logs import configure_logs
 from worker.operations.metrics import Metrics
 from worker.operations.observer import LoopObserver
 from worker.operations.probes import serve_probes
-from worker.promotions import PromotionWatch, tell_loaded
+from worker.promotions import PromotionWatch, report_loaded
 from worker.served_model import ServedModel, load_model
 from worker.settings import Settings
 from worker.settings_loading import misspelt_settings, read_settings
 from worker.stream import loop
 from worker.stream.ports import StopSignal
 from worker.stream.processor import Scoring
-from worker.stream.records import Outcome, Record
+from worker.stream.records import Batch, Outcome
 from worker.stream.reject_limit import RejectGuard, reject_limit
 
 # Short, so that a stop while waiting for a broker takes effect in time.
@@ -79,7 +79,7 @@ def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) ->
     for misspelt in misspelt_settings():
         _log.warning("unknown_setting", given=misspelt.given, meant=misspelt.meant)
     model = load_model(settings)
-    tell_loaded(model, settings, metrics)
+    report_loaded(model, settings, metrics)
     return model
 
 
@@ -108,8 +108,8 @@ def _work(
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics, model_poll_s=settings.model_poll_s)
 
-        def process(records: Sequence[Record]) -> Outcome:
-            outcome = promotions.scoring.process(records, datetime.now(UTC))
+        def process(batch: Batch) -> Outcome:
+            outcome = promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
             guard.require_below(outcome)
             return outcome
 

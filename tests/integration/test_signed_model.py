@@ -71,7 +71,7 @@ def test_a_running_worker_follows_promotions_and_no_entry_that_is_played_back(
     assert use() == second
     assert site.asked("/readyz") == 200
     (refused,) = [json.loads(line) for line in worker.log.splitlines() if '"promotion_refused"' in line]
-    assert (refused["level"], refused["goes_on_with"]) == ("error", second)
+    assert (refused["level"], refused["keeps"]) == ("error", second)
     assert f"{history} is not what it was: it has no longer the entry with sequence 2" in refused["because"]
     assert worker.stop() == 0
     assert used == [*[first] * used.count(first), *[second] * used.count(second)]

@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
 
 from kafka import KafkaProducer
 
@@ -22,7 +21,7 @@ from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream import loop
 from worker.stream.ports import Timings
-from worker.stream.records import Batch, Message, Outcome, Record
+from worker.stream.records import Batch, Message, Outcome
 
 
 class Printed:
@@ -65,9 +64,9 @@ def main(given: str, name: str, place: str | None = None) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
-    def process(records: Sequence[Record]) -> Outcome:
+    def process(batch: Batch) -> Outcome:
         mark = b"|" + name.encode()
-        return Outcome(results=tuple(Message(record.key, (record.value or b"") + mark) for record in records))
+        return Outcome(results=tuple(Message(record.key, (record.value or b"") + mark) for record in batch.records))
 
     with Deadline(stop) as deadline:
         transport = open_transport(settings, connection_arguments(settings), deadline, stop)

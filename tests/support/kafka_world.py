@@ -192,7 +192,7 @@ def looping(transport: KafkaTransport) -> Iterator[Watched]:
 
     def work() -> None:
         try:
-            loop.run(transport, echo, watched, stop)
+            loop.run(transport, lambda batch: echo(batch.records), watched, stop)
         except BaseException as error:  # noqa: BLE001  # raised again in the test's thread
             failures.append(error)
 

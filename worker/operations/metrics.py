@@ -115,7 +115,7 @@ class Metrics:
             "1 while what the model store says cannot be followed and the model in hand goes on, else 0.",
             registry=registry,
         )
-        self._store_looked_at = Gauge(
+        self._store_checked_at = Gauge(
             "segment_worker_model_store_timestamp_seconds",
             "When the worker last found out what the model store says, in seconds since 1970; 0 if it never looks.",
             registry=registry,
@@ -144,10 +144,10 @@ class Metrics:
         for field in fields:
             self._unknown_values.labels(field)
 
-    def store_looked_at(self, *, refused: bool) -> None:
+    def store_checked(self, *, refused: bool) -> None:
         """Show whether what the store says now was refused, so that the model in hand goes on."""
         self._promotion_refused.set(refused)
-        self._store_looked_at.set(time.time())
+        self._store_checked_at.set(time.time())
 
     def batch_committed(self, batch: Batch, outcome: Outcome, process_s: float, commit_s: float) -> None:
         """Count a batch; only after its commit, or an aborted batch counts twice."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from worker.errors import RetryBatchError
 from worker.stream.ports import Observer, StopSignal, Timings, Transport
-from worker.stream.records import Outcome, Record
+from worker.stream.records import Batch, Outcome
 
-Process = Callable[[Sequence[Record]], Outcome]
+Process = Callable[[Batch], Outcome]
 
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 5.0
@@ -43,7 +43,7 @@ def run(
                 batch = transport.poll()
                 if batch is not None:
                     polled_at = time.perf_counter()
-                    outcome = process(batch.records)
+                    outcome = process(batch)
                     processed_at = time.perf_counter()
                     transport.commit(batch, outcome)
                     timings = Timings(processed_at - polled_at, time.perf_counter() - processed_at)

@@ -19,10 +19,13 @@ from tests.support.brokers import wait_until
 from tests.support.fitted import segmentation
 from tests.support.scoring import SCORING
 from tests.support.signed import NOON, new_key, published, signed_store, signing
+from tests.support.transport_contract import PATIENCE_S
+from worker import promotions
 from worker.operations.metrics import Metrics
-from worker.promotions import PromotionWatch, tell_loaded
+from worker.promotions import PromotionWatch, report_loaded
 from worker.served_model import load_model
 from worker.settings import Settings
+from worker.stream.records import Membership
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Site:
     def looked(self) -> list[str]:
         """The reasons for refusals that one look logs."""
         with capture_logs() as logs:
-            self.watch.look()
+            self.watch.check()
         return [entry["because"] for entry in logs if entry["event"] == "promotion_refused"]
 
     @property
@@ -90,7 +93,7 @@ def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) 
     site.promote(second)
     in_hand = site.watch.scoring
     with capture_logs() as logs:
-        site.watch.look()
+        site.watch.check()
     assert site.served == second
     assert site.watch.scoring == replace(in_hand, model=site.watch.scoring.model), "all else stays"
     assert site.shown() == ([second], 0)
@@ -107,14 +110,14 @@ def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) 
 def test_what_changes_nothing_is_not_told(site: Site) -> None:
     site.store.promote(site.publish(), "canary", NOON)
     with capture_logs() as logs:
-        site.watch.look()
+        site.watch.check()
     assert logs == []
 
 
 def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) -> None:
     old, second = site.history.read_bytes(), site.publish()
     site.promote(second)
-    site.watch.look()
+    site.watch.check()
     new = site.history.read_bytes()
     site.history.write_bytes(old)
     (because,) = site.looked()
@@ -124,7 +127,7 @@ def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) ->
     assert site.looked() == []
     site.history.write_bytes(new)
     with capture_logs() as logs:
-        site.watch.look()
+        site.watch.check()
     assert [entry["event"] for entry in logs] == ["promotions_followed_again"]
     assert site.shown() == ([second], 0)
     site.history.write_bytes(old)
@@ -175,7 +178,7 @@ def test_a_history_that_has_not_changed_is_not_checked_again(site: Site, monkeyp
     assert site.looked() == []
     site.history.write_bytes(site.history.read_bytes() + b"\n")
     (because,) = site.looked()
-    assert because.startswith("unexpected AssertionError, a defect of this program")
+    assert because.startswith("unexpected AssertionError (this is a bug")
 
 
 def test_a_version_that_is_mended_is_taken_up_although_the_history_is_the_same(site: Site) -> None:
@@ -217,6 +220,32 @@ def test_it_looks_by_itself_until_it_is_closed(site: Site) -> None:
     assert looking.served == second
 
 
+def test_a_new_assignment_is_scored_by_the_version_that_the_alias_names_then(site: Site) -> None:
+    # Otherwise a partition that comes from a worker which has switched already goes from new to old to new.
+    watch, (before, after) = site.watch, (Membership("g", "m", generation, None) for generation in (1, 2))
+    watch.start()
+    first, second = site.served, site.publish()
+    assert watch.scoring_for(before).model.manifest.id == first
+    site.promote(second)
+    assert watch.scoring_for(before).model.manifest.id == first, "checked at the next interval, which is 10 s"
+    assert watch.scoring_for(after).model.manifest.id == second
+    watch.close()
+
+
+def test_a_store_that_does_not_answer_holds_up_a_new_assignment_for_a_moment_only(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(promotions, "ASSIGNMENT_CHECK_S", 0.05)
+    monkeypatch.setattr(ModelStore, "history_content", lambda _: answered.wait(PATIENCE_S) and b"")
+    site.watch.start()
+    with capture_logs() as logs:
+        assert site.watch.scoring_for(Membership("g", "m", 1, None)).model.manifest.id == site.served
+    assert [entry["event"] for entry in logs] == ["promotion_check_slow"]
+    answered.set()
+    site.watch.close()
+
+
 def test_the_metrics_say_when_it_last_found_out_what_the_store_says(site: Site) -> None:
     name = "segment_worker_model_store_timestamp_seconds"
     assert site.metric(name) == 0
@@ -238,7 +267,7 @@ def test_no_scrape_is_without_a_model(site: Site, monkeypatch: pytest.MonkeyPatc
         seen.append(site.shown()[0])
         remove(gauge, *labels)
 
-    tell_loaded(load_model(site.settings), site.settings, site.metrics)
+    report_loaded(load_model(site.settings), site.settings, site.metrics)
     monkeypatch.setattr(Gauge, "remove", removing)
     site.promote(second)
     assert site.looked() == []
@@ -339,7 +368,7 @@ def test_a_store_that_becomes_signed_is_followed_with_a_warning_where_nothing_ch
     signed.sign(second)
     signed.promote(second, "production", NOON)
     with capture_logs() as logs:
-        site.watch.look()
+        site.watch.check()
     assert [entry["event"] for entry in logs] == ["model_loaded", "signatures_not_checked"]
     assert site.served == second
 
@@ -365,7 +394,7 @@ def test_an_unsigned_store_is_followed_wherever_it_leads(tmp_path: Path) -> None
     old = site.history.read_bytes()
     second = site.publish()
     site.promote(second)
-    site.watch.look()
+    site.watch.check()
     assert site.served == second
     site.history.write_bytes(old)
     assert site.looked() == []

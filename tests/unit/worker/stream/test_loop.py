@@ -1,6 +1,5 @@
 """The order of the loop's steps, and what happens on each error."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -11,7 +10,7 @@ from tests.support.transport_contract import echo
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.stream.loop import RETRY_FIRST_S, RETRY_MOST_S, backoff_s, run
 from worker.stream.ports import Timings
-from worker.stream.records import Batch, Outcome, Record
+from worker.stream.records import Batch, Outcome
 
 
 @dataclass
@@ -54,13 +53,17 @@ def transport(stop: Event) -> FakeTransport:
     return transport
 
 
+def echoed(batch: Batch) -> Outcome:
+    return echo(batch.records)
+
+
 def no_delay(failures: int) -> float:
     return 0.0
 
 
 def test_every_record_is_processed_and_committed_once(transport: FakeTransport, stop: Event) -> None:
     seen = Seen()
-    run(transport, echo, seen, stop, no_delay)
+    run(transport, echoed, seen, stop, no_delay)
     assert sorted(message.value or b"" for message in transport.results) == [b"0", b"1", b"2", b"3", b"4"]
     assert sorted(value or b"" for value in seen.committed_values) == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -68,14 +71,14 @@ def test_every_record_is_processed_and_committed_once(transport: FakeTransport, 
 def test_an_aborted_batch_is_read_again_and_counted_once(transport: FakeTransport, stop: Event) -> None:
     transport.commit_errors.append(RetryBatchError("aborted"))
     seen = Seen()
-    run(transport, echo, seen, stop, no_delay)
+    run(transport, echoed, seen, stop, no_delay)
     assert sorted(message.value or b"" for message in transport.results) == [b"0", b"1", b"2", b"3", b"4"]
     assert sorted(value or b"" for value in seen.committed_values) == [b"0", b"1", b"2", b"3", b"4"]
 
 
 def test_a_rewind_comes_before_the_next_poll(transport: FakeTransport, stop: Event) -> None:
     transport.commit_errors.append(RetryBatchError("aborted"))
-    run(transport, echo, Seen(), stop, no_delay)
+    run(transport, echoed, Seen(), stop, no_delay)
     assert transport.calls[:4] == ["poll", "commit", "rewind", "poll"]
 
 
@@ -84,27 +87,27 @@ def test_the_delay_grows_with_failures_in_a_row_and_begins_anew_after_a_commit(
 ) -> None:
     transport.commit_errors.extend([RetryBatchError("one"), RetryBatchError("two"), None, RetryBatchError("later")])
     seen = Seen()
-    run(transport, echo, seen, stop, lambda failures: failures / 1e6)
+    run(transport, echoed, seen, stop, lambda failures: failures / 1e6)
     assert seen.delays_s == [1e-6, 2e-6, 1e-6]
 
 
 def test_a_poll_that_fails_is_retried(transport: FakeTransport, stop: Event) -> None:
     transport.poll_errors.append(RetryBatchError("broker away"))
-    run(transport, echo, Seen(), stop, no_delay)
+    run(transport, echoed, Seen(), stop, no_delay)
     assert len(transport.results) == 5
 
 
 def test_an_error_that_ends_the_process_leaves_the_group_first(transport: FakeTransport, stop: Event) -> None:
     transport.commit_errors.append(StopProcessError("no right to write", ExitStatus.ACT_FIRST))
     with pytest.raises(StopProcessError) as caught:
-        run(transport, echo, Seen(), stop, no_delay)
+        run(transport, echoed, Seen(), stop, no_delay)
     assert caught.value.exit_status == 2
     assert transport.closed
     assert transport.results == []
 
 
 def test_a_defect_in_processing_leaves_the_group_and_is_not_hidden(transport: FakeTransport, stop: Event) -> None:
-    def process(records: Sequence[Record]) -> Outcome:
+    def process(batch: Batch) -> Outcome:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -117,7 +120,7 @@ def test_a_stop_finishes_the_batch_in_hand(stop: Event) -> None:
     for value in (b"a", b"b", b"c"):
         transport.send(0, value)
     transport.on_poll = stop.set
-    run(transport, echo, Seen(), stop, no_delay)
+    run(transport, echoed, Seen(), stop, no_delay)
     assert [message.value for message in transport.results] == [b"a", b"b"]
     assert transport.closed
 
@@ -126,7 +129,7 @@ def test_a_stop_ends_the_wait_before_a_retry(stop: Event) -> None:
     transport = FakeTransport()
     transport.poll_errors.append(RetryBatchError("broker away"))
     transport.on_poll = stop.set
-    run(transport, echo, Seen(), stop, lambda _: 3600.0)
+    run(transport, echoed, Seen(), stop, lambda _: 3600.0)
     assert transport.calls == ["poll", "close"]
 
 
@@ -134,7 +137,7 @@ def test_turns_without_records_count_as_life(stop: Event) -> None:
     transport = FakeTransport()
     seen = Seen()
     transport.on_poll = lambda: stop.set() if seen.turns == 2 else None
-    run(transport, echo, seen, stop, no_delay)
+    run(transport, echoed, seen, stop, no_delay)
     assert seen.turns == 3
 
 
