@@ -126,6 +126,7 @@ class _Plan:
     """
 
     numbers: tuple[str, ...]
+    numbers_left_out: tuple[str, ...]
     logs: tuple[tuple[int, float], ...]
     lows: Floats
     highs: Floats
@@ -179,15 +180,19 @@ class Encoder:
     def encode(self, columns: Columns) -> Encoded:
         """The raw matrix of columns of equal length, one value a row.
 
-        Raises KeyError for a missing field, struct.error for a number that is none or for unequal lengths.
+        Raises KeyError for a missing field, struct.error for a value that is not a number or for unequal lengths,
+        ValueError or OverflowError for a number that is not finite as float64.
         """
         plan = self._plan
         rows = len(columns[self.columns[0].name])
         # Transposed, so that a column is written in one run; the row after the last takes what has no place.
         matrix = np.zeros((self.width + 1, rows))
         strange: list[str] = []
-        if plan.numbers:
-            numbers = _packed("d", rows, [columns[name] for name in plan.numbers])
+        if every_number := (*plan.numbers, *plan.numbers_left_out):
+            numbers = _packed("d", rows, [columns[name] for name in every_number])
+            if not np.isfinite(numbers).all():
+                raise ValueError("a number is not finite")
+            numbers = numbers[: len(plan.numbers)]
             # A number near the greatest there is, in a small unit, is infinite for a moment, then clipped as any other.
             with np.errstate(over="ignore"):
                 for at, unit in plan.logs:
@@ -249,6 +254,7 @@ class Encoder:
         left_out = [column for column in self.columns if column.weight <= 0]
         return _Plan(
             numbers=tuple(column.name for column in numbers),
+            numbers_left_out=tuple(column.name for column in left_out if isinstance(column, NumberColumn)),
             logs=tuple((i, column.log_unit) for i, column in enumerate(numbers) if column.log_unit is not None),
             lows=np.array([[column.low] for column in numbers]),
             highs=np.array([[column.high] for column in numbers]),

@@ -9,10 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import ModelFormatError
+from models.limits import GOLDEN_MAX_ROWS
 from models.segmentation import Segmentation
-
-# The trainer writes 32.
-_MOST_ROWS = 1_000
 
 
 class Golden(BaseModel):
@@ -21,7 +19,7 @@ class Golden(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: Mapping[str, tuple[Any, ...]]
-    segments: tuple[int, ...] = Field(max_length=_MOST_ROWS)
+    segments: tuple[int, ...] = Field(max_length=GOLDEN_MAX_ROWS)
 
     @classmethod
     def from_json(cls, content: bytes) -> Golden:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.errors import ProfileMismatch
-from models.segmentation import NUMBERS_END
+from models.limits import MANIFEST_MAX_FILES, NUMBERS_END
 from schemas.roles import schema_digest
 
 MANIFEST_FORMAT = 1
@@ -21,8 +21,6 @@ VERSION_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{8}$"
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 # A plain name: no path of a manifest can leave its folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-# Far more than a report has pictures.
-MOST_FILES = 1_000
 
 
 class Verdict(StrEnum):
@@ -166,7 +164,7 @@ class Manifest(Fit):
         lt=NUMBERS_END,
         description="The least stable number that no version of the store had used, this one included.",
     )
-    files: Mapping[FileName, Digest] = Field(max_length=MOST_FILES)
+    files: Mapping[FileName, Digest] = Field(max_length=MANIFEST_MAX_FILES)
 
     def check_profile(self, profile_class: type[BaseModel]) -> None:
         """Raise ProfileMismatch unless the version was fitted for this class, by name and by digest of its fields."""

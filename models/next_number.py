@@ -8,9 +8,7 @@ from pathlib import Path
 
 from models import files
 from models.errors import ModelError
-
-# Far more digits than a number has, for an editor that left spaces behind.
-_FILE_MAX_BYTES = 64
+from models.limits import NUMBER_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class NextNumberFile:
     def read(self) -> int | None:
         """The number, or None where there is no file; raises ModelError for a file that holds none."""
         try:
-            content = files.read(self.path, _FILE_MAX_BYTES).decode("utf-8", errors="replace").strip()
+            content = files.read(self.path, NUMBER_MAX_BYTES).decode("utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
         except OSError as error:

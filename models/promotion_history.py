@@ -20,17 +20,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from models import files
 from models.errors import ModelError, NotSigned, PlayedBack, PromotionRefused
-from models.limits import MOST_SEQUENCE
+from models.limits import HISTORY_LINE_MAX_BYTES, HISTORY_MAX_BYTES, HISTORY_MAX_ENTRIES, MOST_SEQUENCE
 from models.manifest import VERSION_PATTERN, Digest, Verdict
 from models.signing import PublicKeys, Purpose, SigningKey
 
 ALIAS_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-
-# A promotion a day for 27 years; that many signatures are checked within a few seconds.
-_MOST_LINES = 10_000
-# An entry has some 500 bytes.
-_LINE_MAX_BYTES = 2_000
-_FILE_MAX_BYTES = _MOST_LINES * 1_000
 
 _SIGNED_LINE = re.compile(rb'(\{.*),"signature":"([A-Za-z0-9+/]{86}==)"\}')
 
@@ -134,7 +128,7 @@ class AliasFile:
     def content(self) -> bytes:
         """The bytes of the file, none where there is none; raises ModelError for what is no such file."""
         try:
-            return files.read(self.path, _FILE_MAX_BYTES)
+            return files.read(self.path, HISTORY_MAX_BYTES)
         except FileNotFoundError:
             return b""
         except PermissionError:  # a matter of the whole store, which whoever opened it can name
@@ -181,7 +175,7 @@ class AliasFile:
         """Put an entry into force, signed where there is a key, and return it with its sequence number."""
         content = self.content()
         lines = self._lines(content)
-        if len(lines) >= _MOST_LINES:
+        if len(lines) >= HISTORY_MAX_ENTRIES:
             raise PromotionRefused(
                 f"{self.path} has {len(lines):,} entries, as many as are read: move it away and promote a version"
                 + ("" if key is None else " with MODEL_MIN_SEQUENCE set to the last sequence")
@@ -226,12 +220,12 @@ class AliasFile:
     def _lines(self, content: bytes) -> list[bytes]:
         # What follows the last line's end was cut off by a crash while it was written: it never came into force.
         # Counted before they are taken apart: an empty line is one byte here, and sixty as a value.
-        too_many = content.count(b"\n") > _MOST_LINES
+        too_many = content.count(b"\n") > HISTORY_MAX_ENTRIES
         lines = [] if too_many else content.split(b"\n")[:-1]
-        if too_many or any(len(line) > _LINE_MAX_BYTES for line in lines):
+        if too_many or any(len(line) > HISTORY_LINE_MAX_BYTES for line in lines):
             raise ModelError(
-                f"{self.path} is damaged (more than {_MOST_LINES:,} lines, or one of more than {_LINE_MAX_BYTES:,} "
-                "bytes): restore it from a backup"
+                f"{self.path} is damaged (more than {HISTORY_MAX_ENTRIES:,} lines, or one of more than "
+                f"{HISTORY_LINE_MAX_BYTES:,} bytes): restore it from a backup"
             )
         return lines
 
@@ -245,7 +239,7 @@ class AliasFile:
 
     def _write(self, line: bytes) -> None:
         with files.opened_to_write(self.path) as file:
-            file.truncate(file.read(_FILE_MAX_BYTES).rfind(b"\n") + 1)
+            file.truncate(file.read(HISTORY_MAX_BYTES).rfind(b"\n") + 1)
             file.seek(0, os.SEEK_END)
             file.write(line + b"\n")
             file.flush()

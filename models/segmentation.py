@@ -25,13 +25,9 @@ from models.encoding import (
     SeveralOfColumn,
 )
 from models.errors import ModelFormatError
+from models.limits import MODEL_MAX_COLUMNS, NUMBERS_END
 
 MODEL_FORMAT = 1
-
-# Stable numbers are below: they fit the integers of every reader of the results.
-NUMBERS_END = 10**9
-# A batch of 500 rows has 400 MB then; more columns would be a mistake, or somebody's attack on a worker's memory.
-_MOST_COLUMNS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +187,8 @@ def _misfits(segmentation: Segmentation) -> Iterator[str]:
     width = segmentation.encoder.width
     if not segmentation.segments:
         yield "it has no segment"
-    if width > _MOST_COLUMNS:
-        yield f"it has {width:,} matrix columns, at most {_MOST_COLUMNS:,} are read"
+    if width > MODEL_MAX_COLUMNS:
+        yield f"it has {width:,} matrix columns, at most {MODEL_MAX_COLUMNS:,} are read"
     if width == 0:
         yield "no column counts in the distance"
     if any(len(segment.centroid) != width for segment in segmentation.segments):

@@ -24,7 +24,7 @@ from models.errors import (
     VersionNotFound,
 )
 from models.golden import Golden
-from models.keyring import Keyring
+from models.limits import TABLE_MAX_BYTES
 from models.manifest import (
     MANIFEST_FORMAT,
     VERSION_PATTERN,
@@ -38,10 +38,10 @@ from models.next_number import NextNumberFile
 from models.promotion_history import AliasEntry, AliasFile, AliasHistory
 from models.reassigned import ChurnLimit, check_churn, same_but_names
 from models.segmentation import Segmentation
+from models.signing import Keyring
 from models.version_folder import (
     MANIFEST_FILE,
     SIGNATURE_FILE,
-    TABLE_MAX_BYTES,
     Signature,
     VersionFolder,
     write_signature,

@@ -16,21 +16,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models import files
 from models.errors import KeyUnusable, ModelFormatError, NotSigned, VersionDamaged
 from models.golden import Golden
-from models.keyring import Keyring
+from models.limits import FILE_MAX_BYTES, MANIFEST_MAX_BYTES, SIGNATURE_MAX_BYTES, TABLE_MAX_BYTES
 from models.manifest import MANIFEST_FORMAT, Manifest, sha256
 from models.segmentation import Segmentation
-from models.signing import Purpose, SigningKey
+from models.signing import Keyring, Purpose, SigningKey
 
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
-
-# A manifest of a thousand columns has some 100 kB, and a model of them well under a megabyte.
-_MANIFEST_MAX_BYTES = 4 * 1024 * 1024
-_FILE_MAX_BYTES = 16 * 1024 * 1024
-# 88 characters and the end of the line.
-_SIGNATURE_MAX_BYTES = 100
-# Tables have a row for each user; they are never held in memory.
-TABLE_MAX_BYTES = 64 * 1024**3
 
 
 class Signature(StrEnum):
@@ -54,7 +46,7 @@ class VersionFolder:
 
         Raises NotSigned, VersionDamaged or ModelFormatError.
         """
-        content = self._read(MANIFEST_FILE, _MANIFEST_MAX_BYTES)
+        content = self._read(MANIFEST_FILE, MANIFEST_MAX_BYTES)
         if self.keys.trusted is not None and not self.keys.trusted.signed(
             Purpose.MANIFEST, content, self._signature() or b""
         ):
@@ -79,7 +71,7 @@ class VersionFolder:
         key = self.keys.signing
         if key is None:
             raise KeyUnusable("a version can be signed with MODEL_SIGNING_KEY only: set it to the private key's path")
-        content = self._read(MANIFEST_FILE, _MANIFEST_MAX_BYTES)
+        content = self._read(MANIFEST_FILE, MANIFEST_MAX_BYTES)
         manifest = self._parsed(content)
         self.check_files(manifest)
         self.model(manifest)
@@ -104,7 +96,7 @@ class VersionFolder:
 
     def content(self, manifest: Manifest, name: str) -> bytes:
         """The bytes of a file, as they were published; raises VersionDamaged."""
-        content = self._read(name, _FILE_MAX_BYTES)
+        content = self._read(name, FILE_MAX_BYTES)
         if manifest.files.get(name) != sha256(content):
             raise self._damaged(name)
         return content
@@ -156,7 +148,7 @@ class VersionFolder:
 
     def _signature(self) -> bytes | None:
         try:
-            return files.read(self.path / SIGNATURE_FILE, _SIGNATURE_MAX_BYTES).strip()
+            return files.read(self.path / SIGNATURE_FILE, SIGNATURE_MAX_BYTES).strip()
         except FileNotFoundError:
             return None
         except OSError as error:

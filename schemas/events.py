@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 OBSERVED_TYPE = "user.profile.observed.v1"
 ASSIGNED_TYPE = "user.segment.assigned.v1"
+CONTENT_TYPE = "application/cloudevents+json"
 
 # The namespace of the ids of assignments; it never changes, or a reader that drops repeated ids would not know them.
 ASSIGNMENT_NAMESPACE = uuid.UUID("6f6e4970-d83a-5274-9876-89b4f38c409a")

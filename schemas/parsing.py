@@ -12,6 +12,7 @@ from pydantic_core.core_schema import ErrorType
 
 from schemas.events import OBSERVED_TYPE, UserEvent
 from schemas.rejected import Rejection, RejectReason
+from schemas.values import NOT_THE_EVENTS_FAULT, failed_on_it
 
 DETAIL_MAX_BYTES: Final = 1000
 # What reading an event costs depends on the number of its values more than on its bytes: 900 kB of empty arrays take
@@ -41,16 +42,14 @@ def parse_event(
     except orjson.JSONDecodeError as error:
         return Rejection(RejectReason.NOT_JSON, str(error))
     try:
-        return event_class.model_validate(document)
-    except ValidationError as error:
-        return _classify(error.errors(include_url=False, include_context=False))
-    except _UNFORESEEN as error:
-        return Rejection(RejectReason.INVALID_PROFILE, f"data: the profile class failed on it ({type(error).__name__})")
-
-
-# What a profile class's own validator raises on a value that its author did not think of. One event must not stop the
-# worker for good; OSError, MemoryError and their like are no fault of the event and do stop it.
-_UNFORESEEN: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+        try:
+            return event_class.model_validate(document)
+        except ValidationError as error:
+            return _classify(error.errors(include_url=False, include_context=False))
+    except NOT_THE_EVENTS_FAULT:
+        raise
+    except BaseException as error:  # noqa: BLE001  # validators may raise anything, sys.exit and Rust's panics included
+        return Rejection(RejectReason.INVALID_PROFILE, f"data: {failed_on_it(error)}")
 
 
 def _classify(problems: Sequence[ErrorDetails]) -> Rejection:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class RejectReason(StrEnum):
-    """Why an event was turned away; the first that applies, in this order."""
+    """Why an event was rejected: the first that applies, in this order."""
 
     EMPTY = "empty"
     TOO_LARGE = "too_large"
@@ -15,6 +15,8 @@ class RejectReason(StrEnum):
     INVALID_ENVELOPE = "invalid_envelope"
     UNKNOWN_TYPE = "unknown_type"
     INVALID_PROFILE = "invalid_profile"
+    INTERNAL_ERROR = "internal_error"
+    """The worker or its model failed on a valid event: a bug, or a model that is not what it should be."""
 
 
 class RejectedHeader(StrEnum):

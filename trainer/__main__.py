@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.errors import ModelError
-from models.keyring import keyring
 from models.manifest import Churn, Verdict
+from models.signing import keyring
 from models.store import PROMOTABLE, ModelStore
 from schemas.errors import ProfileClassError
 from schemas.release import release

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models.errors import ModelError
-from models.keyring import Keyring, keyring
+from models.signing import Keyring, keyring
 from models.store import ModelStore, StoredModel
 from models.version_folder import Signature
 from schemas.roles import load_profile_class

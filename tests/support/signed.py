@@ -7,9 +7,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from models.keyring import Keyring
 from models.manifest import Manifest
-from models.signing import PublicKeys, SigningKey
+from models.signing import Keyring, PublicKeys, SigningKey
 from models.store import ModelStore
 from tests.support.fitted import fit, publish, segmentation
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.rejected import RejectReason
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 HEADERS_MOST = 1_000
 """Of more headers than anybody means to send none is passed on: a record of 1 MB can hold half a million, and both
 this program and kafka-python pay for each of them."""
+
+
+TRACE_CONTEXT: Final = ("traceparent", "tracestate")
+"""Headers of W3C Trace Context: a result and a rejected record belong to the trace of their input."""
+# What the standard asks everybody to pass on.
+_TRACE_MAX_BYTES: Final = 512
+
+
+def trace_context(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+    """The trace context among the first HEADERS_MOST headers; the last one of a name counts, as for OpenTelemetry."""
+    found = {name: content for name, content in headers[:HEADERS_MOST] if name in TRACE_CONTEXT}
+    return tuple((name, content) for name, content in found.items() if content and len(content) <= _TRACE_MAX_BYTES)
 
 
 class Record(NamedTuple):
@@ -26,7 +40,7 @@ class Record(NamedTuple):
     """The record's own time, milliseconds since 1970; -1 where the producer gave none."""
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
+    headers: Headers = ()
     """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?". Of a record with more than
     HEADERS_MOST some may be missing, but at least one more than that is here."""
 
@@ -80,3 +94,5 @@ class Outcome:
     outliers: int = 0
     verdicts: Verdicts = ()
     """Of each record of the batch."""
+    errors: tuple[Exception, ...] = ()
+    """What was raised on the records that were rejected as `internal_error`, in their order."""

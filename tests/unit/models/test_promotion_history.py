@@ -261,7 +261,7 @@ def test_a_history_that_is_no_regular_file_is_refused_at_once(path: Path) -> Non
 
 def test_too_large_a_history_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signed_lines(path, 3)
-    monkeypatch.setattr("models.promotion_history._FILE_MAX_BYTES", 1_000)
+    monkeypatch.setattr("models.promotion_history.HISTORY_MAX_BYTES", 1_000)
     with pytest.raises(ModelError, match=r"cannot be read \(it has [0-9,]+ bytes, at most 1,000 are read\)"):
         trusting(path).read()
 
@@ -276,7 +276,7 @@ def test_too_long_a_line_is_refused(path: Path) -> None:
 def test_a_history_that_is_full_takes_no_more_and_says_how_to_go_on(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.promotion_history._MOST_LINES", 3)
+    monkeypatch.setattr("models.promotion_history.HISTORY_MAX_ENTRIES", 3)
     signed_lines(path, 3)
     assert sequences(trusting(path)) == [1, 2, 3]
     with pytest.raises(PromotionRefused, match="has 3 entries, as many as are read: move it away"):

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from models.errors import KeyUnusable
-from models.keyring import Keyring, keyring
-from models.signing import Purpose, SigningKey, public_keys, signing_key, write_key_pair
+from models.signing import Keyring, Purpose, SigningKey, keyring, public_keys, signing_key, write_key_pair
 from tests.support.signed import new_key, pem, secret_of
 
 STORE = Path("model-store")
