@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, LostPlace, TopicFacts
+from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, LostPlace, TopicFacts
 from worker.settings import Settings
 
-# What the worker joins its group with; members with another one and it cannot be in one group.
-ASSIGNOR = "cooperative-sticky"
 # Clocks of brokers and workers differ by less, or else something is wrong with them.
 _CLOCK_DIFFERENCE_MS = 60_000
+# Another application may have a hundred consumers; a few show which one it is.
+_MOST_NAMED = 5
 
 
 class Weight(StrEnum):
@@ -161,15 +161,42 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
     elif isinstance(group, Absent) or "READ" not in group.operations:
         remedy = "grant READ on the group, or check WORKER_GROUP_ID"
         yield Finding(Weight.PROBLEM, where, "this worker may not READ with it", remedy)
-    elif group.protocol_type not in {"", "consumer"} or group.assignor not in {"", ASSIGNOR}:
-        what = f"its members use {group.protocol_type} {group.assignor}, and this worker uses consumer {ASSIGNOR}"
-        yield Finding(Weight.PROBLEM, where, what, "stop those members, or give another WORKER_GROUP_ID")
-    elif settings.worker_instance_id in group.instance_ids:
+    elif foreign := foreign_members(group):
+        yield Finding(Weight.PROBLEM, where, _foreign(foreign), "stop what is not one, or set another WORKER_GROUP_ID")
+    elif settings.worker_instance_id is not None and settings.worker_instance_id in _instance_ids(group):
         what = f"a member with the instance id {settings.worker_instance_id} is in it now"
         remedy = "stop that one first, unless it is this worker's predecessor; two with one id stop each other"
         yield Finding(Weight.ADVICE, where, what, remedy)
     else:
         yield Finding(Weight.FINE, where, "READ allowed")
+
+
+def foreign_members(group: GroupFacts) -> tuple[str, ...]:
+    """Who is in the group and is not a segment worker: client id and host of each member, in alphabetical order.
+
+    The client id decides: it is the one thing that brokers show of every member, in both group protocols and during a
+    rebalance, and every version of the worker has the same. A subscription, which could carry a mark of ours, is shown
+    of stable classic groups only.
+    """
+    if isinstance(group.members, Absent):
+        # Workers read the input topic only, and that one may be described.
+        return ("client id and host unknown, because it reads a topic that this worker may not DESCRIBE",)
+    others = (each for each in group.members if each.client_id != CLIENT_ID)
+    return tuple(sorted(f"client id {each.client_id} on host {each.host}" for each in others))
+
+
+def _foreign(members: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(members))
+    named = ", ".join(distinct[:_MOST_NAMED]) + (
+        f" and {more} more" if (more := len(distinct) - _MOST_NAMED) > 0 else ""
+    )
+    if len(members) == 1:
+        return f"1 member is not a segment worker and takes events, which then have no outcome: {named}"
+    return f"{len(members)} members are not segment workers and take events, which then have no outcome: {named}"
+
+
+def _instance_ids(group: GroupFacts) -> Iterator[str | None]:
+    return (each.instance_id for each in (() if isinstance(group.members, Absent) else group.members))
 
 
 def judge_places(lost: Iterable[LostPlace], settings: Settings) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import structlog
 
 from worker.cluster_rules import Weight, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
+from worker.group_watch import GroupWatch
 from worker.kafka import patches
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.config import connection_arguments
@@ -103,6 +104,7 @@ def _work(
         if transport is None:
             return ExitStatus.DONE
         promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)
+        group = GroupWatch(settings, connection, lambda: transport.membership, metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         observer = LoopObserver(metrics, health, also_committed=guard.committed)
         health.running(transport.progress, lambda: transport.joined)
@@ -114,10 +116,12 @@ def _work(
             return outcome
 
         promotions.start()
+        group.start()
         try:
             loop.run(transport, process, observer, stop)
         finally:
             promotions.close()
+            group.close()
             observer.sum_up()
     _log.info("drained")
     return ExitStatus.DONE

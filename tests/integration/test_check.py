@@ -115,7 +115,7 @@ def test_timeouts_beyond_what_the_brokers_allow_are_named(site: WorkerSite) -> N
     assert found == {"brokers": "group.min.session.timeout.ms is 6000, and WORKER_SESSION_TIMEOUT_MS is 2000"}
 
 
-def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
+def test_a_program_that_is_in_the_group_already_is_named_by_check_and_by_run(site: WorkerSite) -> None:
     site.create_topics()
     site.publish_model()
     site.send([NewRecord(b"key", b"value")])
@@ -126,9 +126,14 @@ def test_a_group_of_another_program_is_named(site: WorkerSite) -> None:
     # that it is a member.
     assert other.poll(timeout_ms=1000 * PATIENCE_S)
     found = problems(checked(site, 2))
+    named = f"client id {other.config['client_id']} on host 127.0.0.1"
+    assert found.keys() == {f"group {site.name}"}
+    assert named in found[f"group {site.name}"]
+    started = site.run("run")
     other.close()
-    uses = "its members use consumer range, and this worker uses consumer cooperative-sticky"
-    assert found == {f"group {site.name}": uses}
+    assert started.returncode == 2
+    (line,) = [line for line in started.stderr.splitlines() if line.startswith("segment-worker: ")]
+    assert named in line
 
 
 def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site: WorkerSite) -> None:

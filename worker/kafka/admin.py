@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.protocol.admin import DescribeGroupsRequest
 
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError, TopicNotCreated, WorkerError
 from worker.kafka.client import connected, refusal_of
 from worker.kafka.errors import Refusal, fault
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
+from worker.kafka.members import GroupAdmin
 from worker.kafka.oauth import TokenEndpointAway
 from worker.kafka.protocol_probe import listener_at
 from worker.settings import Settings
+
+_T = TypeVar("_T")
 
 # Kafka's own default for max.message.bytes; a topic needs the setting only to take more.
 _MESSAGE_MAX_BYTES_DEFAULT: Final = 1_048_588
@@ -87,7 +88,7 @@ class Cluster:
         self._settings = settings
         with _unheard():
             try:
-                self._admin = connected(
+                self._admin: GroupAdmin = connected(
                     _Admin,
                     **arguments,
                     bootstrap_timeout_ms=max(int(wait_s * 1000), 1),
@@ -112,7 +113,7 @@ class Cluster:
     def facts(self) -> ClusterFacts:
         """What the cluster says now. Raises BrokersUnreachable when it stops answering in the middle."""
         settings = self._settings
-        try:
+        with self._answers():
             cluster = self._admin.describe_cluster()
             living = [broker["broker_id"] for broker in cluster["brokers"]]
             if not living:
@@ -128,12 +129,20 @@ class Cluster:
                     name: _topic_facts(described[name], configs.get("topic", {}).get(name, {}))
                     for name in settings.topics
                 },
-                group=self._group(),
+                group=self.group(),
                 transactional_id_visible=self._transactional_id_visible(),
                 broker_configs=_values(next(iter(configs.get("broker", {}).values()), {})),
             )
-        except kafka_errors.KafkaError as error:
-            raise _not_connected(settings, refusal_of(self._admin) or error) from error
+
+    def group(self) -> GroupFacts | Absent | None:
+        """The group alone; None where its coordinator is not available. Raises BrokersUnreachable as `facts` does."""
+        with self._answers():
+            try:
+                return _of_coordinator(lambda: self._admin.group_facts(self._settings.worker_group_id))
+            except kafka_errors.GroupAuthorizationFailedError:
+                return Absent.HIDDEN
+            except _NO_COORDINATOR:
+                return None
 
     def create_missing_topics(self) -> tuple[str, ...]:
         """Create those of the worker's topics that do not exist, and return their names.
@@ -155,6 +164,13 @@ class Cluster:
         except kafka_errors.KafkaError as error:
             raise _not_connected(settings, error) from error
         return created
+
+    @contextlib.contextmanager
+    def _answers(self) -> Iterator[None]:
+        try:
+            yield
+        except kafka_errors.KafkaError as error:
+            raise _not_connected(self._settings, refusal_of(self._admin) or error) from error
 
     def _create(self, name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
         reply = self._admin.create_topics({name: options}, raise_errors=False)
@@ -180,23 +196,6 @@ class Cluster:
         found: dict[str, dict[str, Any]] = self._admin.describe_configs(resources, config_filter="all")
         return found
 
-    def _group(self) -> GroupFacts | Absent | None:
-        name = self._settings.worker_group_id
-        try:
-            group = _of_coordinator(lambda: self._admin.describe_groups([name]))[name]
-        except kafka_errors.GroupAuthorizationFailedError:
-            return Absent.HIDDEN
-        except _NO_COORDINATOR:
-            return None
-        return GroupFacts(
-            operations=frozenset(group["authorized_operations"] or ()),
-            protocol_type=group["protocol_type"],
-            assignor=group["protocol_data"],
-            instance_ids=frozenset(
-                member["group_instance_id"] for member in group["members"] if member.get("group_instance_id")
-            ),
-        )
-
     def _transactional_id_visible(self) -> bool | None:
         # Described, never used: with a dynamic member's, any id of the prefix stands for the one that is made up later.
         name = self._settings.transactional_id("check")
@@ -214,23 +213,12 @@ class Cluster:
         return True
 
 
-class _Admin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships no types
+class _Admin(GroupAdmin):
     async def _describe_cluster(self) -> Any:
         # kafka-python 3.0.12 removes a field from the answer that Kafka 2.8 to 3.6 does not send, and fails; what is
         # asked of topics has the same facts, of brokers in service only.
         metadata = await self._get_cluster_metadata([])
         return {**metadata, "brokers": [{**each, "broker_id": each["node_id"]} for each in metadata["brokers"]]}
-
-    def _describe_groups_request(self, group_ids: Sequence[str]) -> Any:
-        # A later version says of a group without members only that it is not there, and not what one may do with it.
-        return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
-
-    def _describe_groups_process_response(self, response: Any) -> Any:
-        # kafka-python makes a text of the error, and whether to ask again is decided by its kind.
-        for group in response.groups:
-            if group.error_code:
-                raise kafka_errors.for_code(group.error_code)(f"group {group.group_id}")
-        return super()._describe_groups_process_response(response)
 
 
 _NO_COORDINATOR: Final = (
@@ -240,7 +228,7 @@ _NO_COORDINATOR: Final = (
 )
 
 
-def _of_coordinator(ask: Callable[[], Any]) -> Any:
+def _of_coordinator(ask: Callable[[], _T]) -> _T:
     until_s = time.monotonic() + _COORDINATOR_WAIT_S
     while True:
         try:

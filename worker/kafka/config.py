@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from worker.errors import SettingsError
+from worker.kafka.facts import CLIENT_ID
 from worker.kafka.oauth import ClientCredentials, TokenProvider
 from worker.settings import Settings
 
@@ -20,7 +21,7 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
     """
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": "segment-worker",
+        "client_id": CLIENT_ID,
         "security_protocol": settings.kafka_security_protocol,
     }
     if settings.kafka_security_protocol in {"SSL", "SASL_SSL"}:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+CLIENT_ID: Final = "segment-worker"
+"""What every Kafka client of this program calls itself. Another member of the group is a worker if it has this one."""
 
 
 class Absent(StrEnum):
@@ -30,16 +34,22 @@ class TopicFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the consumer group, as it introduced itself."""
+
+    client_id: str
+    host: str
+    instance_id: str | None
+    """Of a static member only."""
+
+
+@dataclass(frozen=True, slots=True)
 class GroupFacts:
     """The consumer group as its coordinator describes it."""
 
     operations: frozenset[str]
-    protocol_type: str
-    """Empty without members."""
-    assignor: str
-    """Empty without members."""
-    instance_ids: frozenset[str]
-    """Of the static members that are in it now."""
+    members: tuple[Member, ...] | Absent
+    """HIDDEN: at least one of them reads a topic that this worker may not describe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from worker.kafka.waiting import wait_for_brokers
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.ports import PartitionProgress, StopSignal
-from worker.stream.records import Batch, Outcome
+from worker.stream.records import Batch, Membership, Outcome
 
 _log = structlog.get_logger()
 
@@ -97,6 +97,11 @@ class KafkaTransport:
     def joined(self) -> bool:
         """Whether this process is a member of its group, even one without a partition; from any thread."""
         return self._reader.joined
+
+    @property
+    def membership(self) -> Membership | None:
+        """Who this process is in its group now, or None when it is not a member; from any thread."""
+        return self._reader.membership()
 
     def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
         # Seen first: were it seen after, the broker would take offsets for partitions that are gone.

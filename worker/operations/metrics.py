@@ -120,6 +120,11 @@ class Metrics:
             "When the worker last found out what the model store says, in seconds since 1970; 0 if it never looks.",
             registry=registry,
         )
+        self._foreign_members = Gauge(
+            "segment_worker_foreign_members",
+            "Members of the consumer group that are not segment workers; the events that they take have no outcome.",
+            registry=registry,
+        )
         self._at_reject_limit = Gauge(
             "segment_worker_at_reject_limit",
             "1 when the reject limit has stopped the work, else 0.",
@@ -169,6 +174,10 @@ class Metrics:
         times_ms = {(r.topic, r.partition): r.timestamp_ms for r in batch.records if r.timestamp_ms >= 0}
         for (topic, partition), timestamp_ms in times_ms.items():
             self._committed_timestamp.labels(topic, str(partition)).set(timestamp_ms / 1000)
+
+    def group_described(self, foreign_members: int) -> None:
+        """Show how many members of the group are not segment workers."""
+        self._foreign_members.set(foreign_members)
 
     def batch_retried(self) -> None:
         """Count a batch that was given up."""

@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 
 import pytest
 
 from worker.cluster_rules import Finding, Weight, judge_cluster, problems
-from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
+from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, Member, TopicFacts
 from worker.settings import Settings
 from worker.tools.check.output import as_json, as_text
 
@@ -19,7 +18,7 @@ CONFIGS = {
     "min.insync.replicas": "2",
 }
 TOPIC = TopicFacts(4, (), 3, frozenset({"READ", "WRITE", "DESCRIBE"}), CONFIGS)
-GROUP = GroupFacts(frozenset({"READ", "DESCRIBE"}), "", "", frozenset())
+GROUP = GroupFacts(frozenset({"READ", "DESCRIBE"}), ())
 INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"
 GOOD = ClusterFacts(
     "cluster",
@@ -166,27 +165,45 @@ def test_the_group_needs_read(group: GroupFacts | Absent) -> None:
     assert "may not READ with it; grant READ on the group" in line
 
 
-@pytest.mark.parametrize(
-    "members",
-    [{"protocol_type": "consumer", "assignor": "range"}, {"protocol_type": "connect", "assignor": "sessioned"}],
-)
-def test_a_group_of_other_programs_cannot_be_joined(members: Mapping[str, str]) -> None:
-    group = dataclasses.replace(GROUP, **members)  # type: ignore[arg-type]
-    weight, line = only(dataclasses.replace(GOOD, group=group))
+def with_members(*members: Member) -> ClusterFacts:
+    return dataclasses.replace(GOOD, group=dataclasses.replace(GROUP, members=members))
+
+
+def worker(instance_id: str | None = None) -> Member:
+    return Member(CLIENT_ID, "10.0.0.1", instance_id)
+
+
+def test_a_member_that_is_not_a_segment_worker_is_named_with_its_host() -> None:
+    weight, line = only(with_members(worker(), Member("rdkafka", "10.0.0.7", None)))
     assert weight is Weight.PROBLEM
-    assert "stop those members, or give another WORKER_GROUP_ID" in line
+    assert "1 member is" in line
+    assert "client id rdkafka on host 10.0.0.7" in line
+    assert "WORKER_GROUP_ID" in line
+
+
+def test_of_many_foreign_members_all_are_counted_and_some_are_named() -> None:
+    one_host = [Member("reports", "10.0.0.1", None)] * 2
+    hosts = [Member("reports", f"10.0.0.{number}", None) for number in range(2, 8)]
+    weight, line = only(with_members(*hosts, *one_host))
+    assert weight is Weight.PROBLEM
+    assert "8 members are" in line
+    assert line.count("client id reports") == 5
+    assert "and 2 more" in line
+
+
+def test_a_group_whose_members_may_not_be_seen_has_a_foreign_one() -> None:
+    hidden = dataclasses.replace(GOOD, group=dataclasses.replace(GROUP, members=Absent.HIDDEN))
+    weight, line = only(hidden, Settings(worker_instance_id="one"))
+    assert weight is Weight.PROBLEM
+    assert "1 member is" in line
 
 
 def test_a_group_of_other_workers_can_be_joined() -> None:
-    group = dataclasses.replace(GROUP, protocol_type="consumer", assignor="cooperative-sticky")
-    assert findings(dataclasses.replace(GOOD, group=group)) == []
+    assert findings(with_members(worker(), worker("one"))) == []
 
 
 def test_an_instance_id_in_use_is_worth_a_word() -> None:
-    group = dataclasses.replace(
-        GROUP, protocol_type="consumer", assignor="cooperative-sticky", instance_ids=frozenset({"one"})
-    )
-    facts = dataclasses.replace(GOOD, group=group)
+    facts = with_members(worker("one"), worker())
     assert only(facts, Settings(worker_instance_id="one"))[0] is Weight.ADVICE
     assert findings(facts, Settings(worker_instance_id="two")) == []
     assert findings(facts) == []

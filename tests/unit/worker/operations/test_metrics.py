@@ -34,7 +34,8 @@ def test_every_name_begins_with_the_programs_and_ends_with_a_base_unit() -> None
     assert len(names) > 10
     for name in names:
         assert re.fullmatch(
-            r"segment_worker_\w+?_(total|seconds|bytes|events|offset|info)|segment_worker_(live|ready|at_reject_limit|promotion_refused)",
+            r"segment_worker_\w+?_(total|seconds|bytes|events|members|offset|info)"
+            r"|segment_worker_(live|ready|at_reject_limit|promotion_refused)",
             name,
         ), name
 

@@ -22,7 +22,7 @@ def topic(**configs: str) -> TopicFacts:
 
 
 def facts(**changed: Any) -> ClusterFacts:
-    group = GroupFacts(frozenset({"DESCRIBE"}), "", "", frozenset())
+    group = GroupFacts(frozenset({"DESCRIBE"}), ())
     given = ClusterFacts("id", 1, {name: topic() for name in SETTINGS.topics}, group, False, {})
     return replace(given, **changed)
 

@@ -1,0 +1,91 @@
+"""A running worker notices other programs in its group: they take partitions, and those events have no outcome."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from worker.cluster_rules import foreign_members
+from worker.kafka.admin import Cluster
+from worker.kafka.facts import GroupFacts
+from worker.operations.metrics import Metrics
+from worker.settings import Settings
+from worker.stream.records import Membership
+
+_LOOK_EVERY_S: Final = 2.0
+_CONNECT_S: Final = 2.0
+_CLOSE_S: Final = 1.0
+
+_log = structlog.get_logger()
+
+
+class GroupWatch:
+    """Asks the coordinator who is in the group, on a thread of its own, each time this worker's generation changes.
+
+    Whoever joins or leaves starts a rebalance, which gives every member a new generation, with both group protocols. So
+    a group that stays as it is costs nothing. The leader's assignor would not do: it sees neither client id nor host,
+    and a group with the consumer group protocol (KIP-848) has no leader.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Mapping[str, Any],
+        membership: Callable[[], Membership | None],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._membership = membership
+        self._metrics = metrics
+        self._described_under: Membership | None = None
+        self._foreign: tuple[str, ...] = ()
+        self._failing = False
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="group", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more; a look that waits for a broker that does not answer is left behind."""
+        self._closed.set()
+        self._thread.join(_CLOSE_S)
+        # A worker that left the group does not know who is in it.
+        self._metrics.group_described(0)
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_LOOK_EVERY_S):
+            # Taken first: a rebalance during the look makes the next one look again.
+            membership = self._membership()
+            if membership is not None and membership != self._described_under and self._look():
+                self._described_under = membership
+
+    def _look(self) -> bool:
+        try:
+            with Cluster(self._settings, self._connection, _CONNECT_S) as cluster:
+                group = cluster.group()
+        except Exception as error:  # noqa: BLE001  # whatever it was, the next look may succeed
+            if not self._failing:
+                _log.warning("group_not_described", group=self._settings.worker_group_id, because=str(error))
+            self._failing = True
+            return False
+        self._failing = False
+        if not isinstance(group, GroupFacts):
+            return False  # its coordinator is moving
+        self._report(foreign_members(group))
+        return True
+
+    def _report(self, foreign: tuple[str, ...]) -> None:
+        self._metrics.group_described(len(foreign))
+        if foreign == self._foreign:
+            return
+        if foreign:
+            _log.error("foreign_members", group=self._settings.worker_group_id, members=foreign)
+        else:
+            _log.info("foreign_members_left", group=self._settings.worker_group_id)
+        self._foreign = foreign
