@@ -28,6 +28,9 @@ _USED = {
     "asyncapi": ("profile_class", *_TOPICS),
 }
 
+# Of an input topic that `run` creates: more than one worker can share it, and 2, 3 or 6 of them evenly.
+_PARTITIONS = 6
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -53,7 +56,11 @@ def _main(argv: Sequence[str] | None) -> int:
         # Here and not by argparse, which would show the usage of `segment-worker` instead of the command's.
         commands[arguments.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     flags = {row.field: value for row in rows if (value := getattr(arguments, row.field, None)) is not None}
-    return _run(flags, arguments) if arguments.command == "run" else _tool(flags, arguments)
+    if arguments.command == "run":
+        if arguments.partitions is not None and not arguments.create_topics:
+            commands["run"].error(f"--partitions {arguments.partitions} needs --create-topics")
+        return _run(flags, arguments)
+    return _tool(flags, arguments)
 
 
 def _run(flags: dict[str, str], arguments: argparse.Namespace) -> int:
@@ -67,7 +74,8 @@ def _run(flags: dict[str, str], arguments: argparse.Namespace) -> int:
 
     gc.freeze()
     gc.enable()
-    return run(flags, stop, create_topics=arguments.create_topics)
+    partitions = _PARTITIONS if arguments.partitions is None else arguments.partitions
+    return run(flags, stop, partitions if arguments.create_topics else None)
 
 
 def _tool(flags: dict[str, str], arguments: argparse.Namespace) -> int:
@@ -141,6 +149,12 @@ def build_parser(
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", "consume, validate, assign and publish until stopped")
     run.add_argument("--create-topics", action="store_true", help="first create the topics that do not exist")
+    run.add_argument(
+        "--partitions",
+        type=_number,
+        metavar="N",
+        help=f"partitions of the input topic, if --create-topics creates it (default: {_PARTITIONS})",
+    )
     check = _command(commands, "check", "name every problem that would keep `run` from running, and its remedy")
     check.add_argument("--json", action="store_true", help="print JSON for machines")
     verify = _command(commands, "verify", "prove that each committed input record has exactly one outcome")

@@ -52,9 +52,8 @@ def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def judge_cluster(facts: ClusterFacts, settings: Settings) -> tuple[Finding, ...]:
     """Every finding about brokers, topics, rights and group; the worst is not first, the order is the reader's."""
-    count = f"{facts.brokers} broker" + ("s" if facts.brokers != 1 else "")
     return (
-        Finding(Weight.FINE, "brokers", f"{count} answer, cluster id {facts.cluster_id}"),
+        Finding(Weight.FINE, "brokers", f"{_counted(facts.brokers, 'broker')}, cluster id {facts.cluster_id}"),
         *_topics(facts, settings),
         *_group(facts.group, settings),
         *_transactional_id(facts, settings),
@@ -79,8 +78,9 @@ def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         else:
             found = [*_usable(where, topic, operation), *_configured(where, topic, operation, facts, settings)]
             if not problems(found):
-                copies = f"{topic.replicas} cop{'y' if topic.replicas == 1 else 'ies'} of each"
-                yield Finding(Weight.FINE, where, f"{topic.partitions} partitions, {copies}, {operation} allowed")
+                replicas = f"{_counted(topic.replicas, 'replica')} of each"
+                what = f"{_counted(topic.partitions, 'partition')}, {replicas}, {operation} allowed"
+                yield Finding(Weight.FINE, where, what)
             yield from found
     yield from _partitions(facts, settings)
 
@@ -148,8 +148,17 @@ def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Findin
 
 def _partitions(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
     read, written = facts.topics[settings.worker_input_topic], facts.topics[settings.worker_output_topic]
-    if isinstance(read, TopicFacts) and isinstance(written, TopicFacts) and read.partitions != written.partitions:
-        what = f"has {written.partitions} partitions, topic {settings.worker_input_topic} has {read.partitions}"
+    if not isinstance(read, TopicFacts):
+        return
+    if read.partitions == 1:
+        what = "has 1 partition, so no second worker can share the load"
+        remedy = "recreate it with more while it is empty; partitions that are added later move users to other ones"
+        yield Finding(Weight.ADVICE, f"topic {settings.worker_input_topic}", what, remedy)
+    if isinstance(written, TopicFacts) and read.partitions != written.partitions:
+        what = (
+            f"has {_counted(written.partitions, 'partition')}, "
+            f"topic {settings.worker_input_topic} has {read.partitions}"
+        )
         remedy = "give both the same number, so that readers can join them partition by partition"
         yield Finding(Weight.ADVICE, f"topic {settings.worker_output_topic}", what, remedy)
 
@@ -245,3 +254,7 @@ def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Findin
             yield Finding(
                 Weight.PROBLEM, "brokers", what, f"{'lower' if is_longest else 'raise'} {variable} to {allowed}"
             )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

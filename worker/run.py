@@ -46,10 +46,11 @@ _HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})
 _log = structlog.get_logger()
 
 
-def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> ExitStatus:
+def run(flags: Mapping[str, str], stop: StopSignal, partitions_to_create: int | None) -> ExitStatus:
     """Consume, validate, assign and publish until told to stop; the status to exit with.
 
-    Errors are on stderr by then, one line each.
+    Errors are on stderr by then, one line each. Missing topics are created first, the input topic with this many
+    partitions; with None they are not.
     """
     settings, wrong = read_settings(flags)
     configure_logs(sys.stderr, settings.worker_log_level)
@@ -61,7 +62,7 @@ def run(flags: Mapping[str, str], stop: StopSignal, *, create_topics: bool) -> E
         if wrong is None or wrong.fields.isdisjoint({"worker_http_host", "worker_http_port"}):
             server = serve_probes(settings, health, metrics)
         model = _model(settings, wrong, metrics)
-        return _work(settings, model, stop, health, metrics, create_topics=create_topics)
+        return _work(settings, model, stop, health, metrics, partitions_to_create)
     except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
         status, lines = ending(error)
         for line in lines:
@@ -90,13 +91,12 @@ def _work(
     stop: StopSignal,
     health: HealthWatch,
     metrics: Metrics,
-    *,
-    create_topics: bool,
+    partitions_to_create: int | None,
 ) -> ExitStatus:
     patches.apply(settings.worker_event_max_bytes)
     with Deadline(stop) as deadline:
         connection = connection_arguments(settings)
-        facts = _cluster_facts(settings, connection, stop, deadline, create_topics=create_topics)
+        facts = _cluster_facts(settings, connection, stop, deadline, partitions_to_create)
         if facts is None:
             return ExitStatus.DONE
         _require_usable(facts, settings)
@@ -139,15 +139,19 @@ def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring
 
 
 def _cluster_facts(
-    settings: Settings, connection: Mapping[str, Any], stop: StopSignal, deadline: Deadline, *, create_topics: bool
+    settings: Settings,
+    connection: Mapping[str, Any],
+    stop: StopSignal,
+    deadline: Deadline,
+    partitions_to_create: int | None,
 ) -> ClusterFacts | None:
     """What the cluster is like, as soon as brokers answer; None when stopped before that."""
     probe = ListenerProbe(settings)
 
     def ask() -> ClusterFacts:
         with Cluster(settings, connection, _ATTEMPT_S, probe) as cluster, deadline.within(_ASK_S, "asking the cluster"):
-            if create_topics and (created := cluster.create_missing_topics()):
-                _log.info("topics_created", topics=created)
+            if partitions_to_create is not None and (created := cluster.create_missing_topics(partitions_to_create)):
+                _log.info("topics_created", partitions=created)
             return cluster.facts()
 
     return wait_for_brokers(ask, settings.kafka_bootstrap_servers, settings.worker_broker_wait_s, stop)

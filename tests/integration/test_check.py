@@ -22,7 +22,11 @@ from tests.support.acls import LOGIN, USER, allow
 from tests.support.brokers import Programs, TestBroker
 from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import WorkerSite, worker_site
+from worker.kafka.admin import Cluster
 from worker.kafka.client import connected
+from worker.kafka.config import connection_arguments
+from worker.kafka.facts import TopicFacts
+from worker.settings import Settings
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: W
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.endswith("ready to run\n")
     assert f"model: version {version} loads, 4 segments, fitted for UserProfile" in ended.stdout
-    assert f"topic {site.input}: 4 partitions, 1 copy of each, READ allowed" in ended.stdout
+    assert f"topic {site.input}: 4 partitions, 1 replica of each, READ allowed" in ended.stdout
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
     assert site.name not in {group["group_id"] for group in admin.list_groups()}
     with pytest.raises(TransactionalIdNotFoundError):
@@ -168,6 +172,15 @@ def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site
     assert "made anew" in problems(checked(site, 2))[f"group {site.name}"]
     consumer.close()
     admin.close()
+
+
+def test_missing_topics_are_created_with_the_partitions_asked_for(site: WorkerSite) -> None:
+    settings = Settings.model_validate({name.lower(): value for name, value in site.environment().items()})
+    with Cluster(settings, connection_arguments(settings), PATIENCE_S) as cluster:
+        assert cluster.create_missing_topics(2) == dict.fromkeys(settings.topics, 2)
+        assert cluster.create_missing_topics(3) == {}
+        topics = cluster.facts().topics.values()
+    assert [topic.partitions for topic in topics if isinstance(topic, TopicFacts)] == [2, 2, 2]
 
 
 def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(

@@ -144,26 +144,25 @@ class Cluster:
             except _NO_COORDINATOR:
                 return None
 
-    def create_missing_topics(self) -> tuple[str, ...]:
-        """Create those of the worker's topics that do not exist, and return their names.
+    def create_missing_topics(self, partitions: int) -> Mapping[str, int]:
+        """Create those of the worker's topics that do not exist; the number of partitions of each topic created.
 
-        The input topic gets the brokers' default number of partitions, the other two the input topic's. Raises
+        The input topic is created with `partitions`; the other two get as many as the input topic has. Raises
         TopicNotCreated with the reason, BrokersUnreachable when no broker answers.
         """
         settings = self._settings
-        try:
-            created = self._create(settings.worker_input_topic, {})
+        created: list[str] = []
+        with self._answers():
+            created += self._create(settings.worker_input_topic, {"num_partitions": partitions})
             self._admin.wait_for_topics([settings.worker_input_topic])
             partitions = len(self._admin.describe_topics([settings.worker_input_topic])[0]["partitions"])
-            created += self._create(settings.worker_output_topic, {"num_partitions": partitions})
             options: dict[str, Any] = {"num_partitions": partitions}
+            created += self._create(settings.worker_output_topic, options)
             if settings.rejected_max_bytes > _MESSAGE_MAX_BYTES_DEFAULT:
                 options["configs"] = {"max.message.bytes": str(settings.rejected_max_bytes)}
             created += self._create(settings.worker_rejected_topic, options)
             self._admin.wait_for_topics(list(settings.topics))
-        except kafka_errors.KafkaError as error:
-            raise _not_connected(settings, error) from error
-        return created
+        return dict.fromkeys(created, partitions)
 
     @contextlib.contextmanager
     def _answers(self) -> Iterator[None]:

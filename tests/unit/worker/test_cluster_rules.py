@@ -153,6 +153,15 @@ def test_another_number_of_partitions_than_the_input_is_worth_a_word() -> None:
     assert f"has 3 partitions, topic {INPUT} has 4" in line
 
 
+def test_one_partition_is_worth_a_word() -> None:
+    one = dataclasses.replace(GOOD, topics=dict.fromkeys(GOOD.topics, dataclasses.replace(TOPIC, partitions=1)))
+    weight, line = only(one)
+    assert weight is Weight.ADVICE
+    assert line.startswith(f"topic {INPUT}: has 1 partition,")
+    written = next(each for each in judge_cluster(one, SETTINGS) if each.where == f"topic {OUTPUT}")
+    assert written.what == "1 partition, 3 replicas of each, WRITE allowed"
+
+
 def test_settings_that_may_not_be_read_are_unknown_and_no_problem() -> None:
     facts = dataclasses.replace(with_topic(OUTPUT, configs={}), broker_configs={})
     assert [each.weight for each in findings(facts)] == [Weight.UNKNOWN, Weight.UNKNOWN]

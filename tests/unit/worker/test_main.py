@@ -167,3 +167,21 @@ def test_a_misspelt_setting_is_reported_and_keeps_replay_from_sending(
     first, *others = capsys.readouterr().err.splitlines()
     assert first == "segment-worker: WORKER_GROUPID is not a known setting; did you mean WORKER_GROUP_ID?"
     assert len(others) == (0 if status == 2 else 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "partitions"),
+    [([], None), (["--create-topics"], 6), (["--create-topics", "--partitions", "12"], 12)],
+)
+def test_topics_are_created_when_asked_for_with_six_partitions_or_as_many_as_given(
+    arguments: list[str], partitions: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.run.run", lambda _, __, given: 0 if given == partitions else given)
+    assert main(["run", *arguments]) == 0
+
+
+def test_a_number_of_partitions_without_topics_to_create_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--partitions", "12"])
+    assert ended.value.code == 2
+    assert "--create-topics" in capsys.readouterr().err
