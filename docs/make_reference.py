@@ -67,13 +67,14 @@ def _arguments(command: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _argument(command: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
-    value = action.metavar or (None if action.choices is None else "|".join(map(str, action.choices)))
-    takes = "" if action.nargs == 0 else f" {value or action.dest.upper()}"
+    takes = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
     names = ", ".join(action.option_strings)
     given = (names + takes).strip()
     if action.option_strings and action.required:
         given += " (required)"
-    return _code(given), (action.help or "") % {**vars(action), "prog": command.prog}
+    meaning = (action.help or "") % {**vars(action), "prog": command.prog}
+    choices = "" if action.choices is None else f"; one of {', '.join(map(_code, action.choices))}"
+    return _code(given), meaning + choices
 
 
 def _used(command: str, rows: Sequence[SettingRow]) -> str:
@@ -94,7 +95,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for cells in lines:
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield "| " + " | ".join(cells) + " |"
     yield ""
 
 
