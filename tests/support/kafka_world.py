@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -169,10 +169,9 @@ class Watched:
         self._left = stop_after
         self.records: list[Record] = []
         self.retries: list[RetryBatchError] = []
-        self.on_turn: Callable[[], None] = lambda: None
 
     def turned(self) -> None:
-        self.on_turn()
+        pass
 
     def committed(self, batch: Batch, _: Outcome, __: Timings) -> None:
         self.records += batch.records
