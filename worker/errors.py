@@ -1,4 +1,4 @@
-"""What can go wrong while the worker runs, and what the process then does."""
+"""The worker's errors, and the exit status of each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from schemas.errors import ProfileClassError
 
 
 class ExitStatus(IntEnum):
-    """What the process tells whoever started it."""
+    """The exit status of the process."""
 
     DONE = 0
     """Finished, or drained after SIGTERM or SIGINT."""
     RESTART = 1
-    """Failed at run time; starting it again is the remedy."""
+    """Failed at run time; a restart can help."""
     ACT_FIRST = 2
-    """A person must change something first."""
+    """Somebody must change something first; a restart does not help."""
     REJECT_LIMIT = 3
     """Too large a share of the events was rejected."""
     INTERRUPTED = 130
@@ -24,7 +24,7 @@ class ExitStatus(IntEnum):
 
 
 class WorkerError(Exception):
-    """The worker cannot continue as it was; `exit_status` is what the process ends with."""
+    """The worker cannot continue; `exit_status` is that of the process."""
 
     exit_status: ExitStatus = ExitStatus.ACT_FIRST
 
@@ -35,7 +35,7 @@ class WorkerError(Exception):
 
 
 class SettingsError(WorkerError):
-    """Settings are missing, wrong or contradict each other: one line each in `problems`, the fields in `fields`."""
+    """Settings are missing, wrong or contradict each other: one line each in `problems`, their names in `fields`."""
 
     def __init__(self, problems: tuple[str, ...], fields: frozenset[str]) -> None:
         super().__init__("\n".join(problems))
@@ -49,7 +49,7 @@ class SettingsError(WorkerError):
 
 
 class PortUnusable(WorkerError):
-    """Nothing can be served at the address asked for."""
+    """The HTTP server cannot listen on its address."""
 
 
 class UnsupportedClientError(WorkerError):
@@ -57,7 +57,7 @@ class UnsupportedClientError(WorkerError):
 
 
 class BrokersUnreachable(WorkerError):
-    """No broker answered in the time given; the message says which were asked, and what was in the way."""
+    """No broker answered in time; the message names the servers and the reason."""
 
     exit_status = ExitStatus.RESTART
 
@@ -67,7 +67,7 @@ class TopicNotCreated(WorkerError):
 
 
 class ClusterUnusable(WorkerError):
-    """The cluster is not as this worker needs it: one line each in `problems`."""
+    """The cluster does not meet the worker's needs: one line each in `problems`."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))

@@ -1,4 +1,4 @@
-"""How a worker ends: asked by a signal, or by a deadline for what could wait forever."""
+"""How a worker ends: by a signal, or by a deadline for steps that could wait forever."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _log = structlog.get_logger()
 
 
 class Deadline:
-    """Ends the process with status 1 when a step outlasts its time, or a stop has not been followed within 5 s.
+    """Ends the process with exit status 1 when a step exceeds its time, or a stop takes longer than 5 s.
 
-    One thread looks five times a second; entering and leaving a step costs the loop a microsecond. The stacks of all
-    threads go to stderr before the end, because a wait without end says nothing else about its cause.
+    One thread checks five times per second; entering and leaving a step costs the loop a microsecond. The stacks of all
+    threads go to stderr first: they are the only trace of what the process was waiting for.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Deadline:
         self._stop = stop
         self._drain_s = drain_s
         self._end_process = end_process
-        # One attribute that the loop's thread swaps and the watching thread reads: no lock that could be held for ever.
+        # One attribute that the loop's thread swaps and the watching thread reads: no lock that could be held forever.
         self._step: tuple[float, float, str] | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
@@ -56,7 +56,7 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float, doing: str) -> Iterator[None]:
-        """Whatever runs inside is over in time, or the process is. Steps do not nest."""
+        """What runs inside ends in time, or the process does. Steps do not nest."""
         self._step = (time.monotonic() + seconds, seconds, doing)
         try:
             yield
@@ -78,10 +78,10 @@ class Deadline:
     def _end_at_deadline(self, doing: str, seconds: float) -> None:
         _last_resort()
         _log.critical(
-            "deadline_passed",
+            "deadline_exceeded",
             doing=doing,
             seconds=seconds,
-            next="exit 1; nothing was committed by halves, a restart continues at the committed offset",
+            next="exit 1; no partial commit was made, a restart continues at the committed offset",
         )
         faulthandler.dump_traceback(all_threads=True)
         self._end_process(ExitStatus.RESTART)
@@ -92,7 +92,7 @@ class Deadline:
             "not_drained",
             doing=doing,
             seconds=self._drain_s,
-            next="exit 1; what is not committed yet is read again after a restart",
+            next="exit 1; uncommitted records are read again after a restart",
         )
         self._end_process(ExitStatus.RESTART)
 
@@ -103,7 +103,7 @@ def _last_resort() -> None:
 
 
 class StopSignals:
-    """Set by SIGTERM and SIGINT from the moment it is made, which only the main thread may do."""
+    """Set by SIGTERM and SIGINT from the moment it is created, which only the main thread may do."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -122,8 +122,8 @@ class StopSignals:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self._interrupted:
-            # Nothing is cleaned up on purpose: the transaction in hand times out, its offsets stay uncommitted.
+            # No clean-up, on purpose: the open transaction times out, and its offsets stay uncommitted.
             os._exit(ExitStatus.INTERRUPTED)
         self._stopped = self._interrupted = True
         if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), b"\nfinishing the batch in hand; Ctrl-C again ends at once\n")
+            os.write(sys.stderr.fileno(), b"\nfinishing the current batch; press Ctrl-C again to exit at once\n")

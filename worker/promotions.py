@@ -109,7 +109,7 @@ class PromotionWatch:
                 self._scoring = replace(self._scoring, model=model.stored)
                 report_loaded(model, self._settings, self._metrics, before)
             elif self._refused_for:
-                _log.info("promotions_followed_again")
+                _log.info("promotions_resumed")
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a new model, the current one is right
             self._refuse(error)
         else:

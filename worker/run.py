@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 
 
 def run(flags: Mapping[str, str], stop: StopSignal, partitions_to_create: int | None) -> ExitStatus:
-    """Consume, validate, assign and publish until told to stop; the status to exit with.
+    """Consume, validate, assign and publish until stopped; returns the exit status.
 
     Errors are on stderr by then, one line each. Missing topics are created first, the input topic with this many
     partitions; with None they are not.
@@ -58,12 +58,12 @@ def run(flags: Mapping[str, str], stop: StopSignal, partitions_to_create: int | 
     health = HealthWatch(settings.worker_liveness_window_s, stop, metrics.progressed)
     server: HttpServer | None = None
     try:
-        # First, so that whatever is wrong below can be asked for there.
+        # First, so that /readyz can report what is wrong below.
         if wrong is None or wrong.fields.isdisjoint({"worker_http_host", "worker_http_port"}):
             server = serve_probes(settings, health, metrics)
         model = _model(settings, wrong, metrics)
         return _work(settings, model, stop, health, metrics, partitions_to_create)
-    except Exception as error:  # noqa: BLE001  # the last place where an error can still be told in one line
+    except Exception as error:  # noqa: BLE001  # the last place where an error can still become one line
         status, lines = ending(error)
         for line in lines:
             print(f"segment-worker: {line}", file=sys.stderr)
@@ -161,16 +161,15 @@ def _require_usable(facts: ClusterFacts, settings: Settings) -> None:
     findings = judge_cluster(facts, settings)
     for finding in findings:
         if finding.weight in {Weight.ADVICE, Weight.OUTAGE}:
-            _log.warning("cluster", weight=finding.weight, finding=finding.line)
+            _log.warning("cluster_finding", weight=finding.weight, finding=finding.line)
     if refused := tuple(finding.line for finding in findings if finding.weight is Weight.PROBLEM):
         raise ClusterUnusable(refused)
 
 
 def _hold(health: HealthWatch, stop: StopSignal, reason: str) -> None:
-    """Stay, alive and not ready, until told to stop.
+    """Stay alive and not ready until stopped.
 
-    The process then ends with the status that it was held with, not with 0: whoever looks at it afterwards still sees
-    why it did not work.
+    The process then ends with the exit status that it was held with, not with 0: it still shows why it did not work.
     """
     health.not_ready(reason)
     _log.error("held", reason=reason, until="SIGTERM")

@@ -175,7 +175,7 @@ def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: Ka
     kafka.admin.delete_topics([kafka.input])
     worker.send(signal.SIGUSR1)
     assert worker.wait() == 1
-    assert "deadline_passed" in worker.log
+    assert "deadline_exceeded" in worker.log
     assert "seconds=8.0" in worker.log
     assert "committing a batch" in worker.log
     assert "in send_offsets_to_transaction" in worker.log
@@ -201,7 +201,7 @@ def test_an_abort_without_end_ends_the_process_and_shows_where_it_waited(kafka: 
     kafka.send(b"b", partition=0)
     worker.wait_for_log("standing still")
     assert worker.wait() == 1
-    assert "deadline_passed" in worker.log
+    assert "deadline_exceeded" in worker.log
     assert "opening the producer" in worker.log
     assert "in open" in worker.log
     assert kafka.values(kafka.output) == [b"a|waiting"]

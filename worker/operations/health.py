@@ -147,7 +147,7 @@ class HealthWatch:
         self._turn = self._turn.retried(self._clock_s(), error)
 
     def not_ready(self, reason: str) -> None:
-        """Not ready for this reason, and alive: the loop has ended, and a person has to act."""
+        """Not ready for this reason, and alive: the loop has ended, and somebody has to act."""
         self._held.set()
         self._not_ready_because = reason
         self._watch = {}

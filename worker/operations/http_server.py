@@ -1,4 +1,4 @@
-"""A small HTTP server beside the loop: a few paths, answers made on the spot, clients that cannot hold it up."""
+"""A small HTTP server beside the loop: a few paths, immediate answers, and clients that cannot block it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Final, cast
 
 from worker.errors import PortUnusable
 
-# A probe has one short request; whoever needs longer is cut off.
+# A probe sends one short request; a slower client is disconnected.
 CLIENT_MAX_S: Final = 5.0
-# Line and headers together; the standard library alone keeps a hundred headers of 64 kB.
+# Request line and headers together; the standard library alone would keep a hundred headers of 64 kB.
 REQUEST_MAX_BYTES: Final = 16 * 1024
-# With more than these the one that has been here for longest is cut off: those who hold connections open do not keep an
-# orchestrator's probe out. Beyond the second number, until those that were cut off are gone, nobody is let in.
+# With more clients than this the oldest is disconnected, so that idle connections do not keep an orchestrator's probe
+# out. At the second number new clients are refused until the disconnected ones are gone.
 CLIENTS_MAX: Final = 32
 THREADS_MAX: Final = 2 * CLIENTS_MAX
 
@@ -30,7 +30,7 @@ SERVER_NAME: Final = "segment-worker"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one path says now."""
+    """The answer of one path."""
 
     status: int
     content_type: str
@@ -41,9 +41,9 @@ Routes = Mapping[str, Callable[[], Answer]]
 
 
 class HttpServer:
-    """Serves the routes from the moment it is made until `close`, on threads of its own.
+    """Serves the routes until `close`, on threads of its own.
 
-    Raises PortUnusable when the address cannot be listened on. Port 0 takes any free one; `port` says which.
+    Raises PortUnusable when it cannot listen on the address. Port 0 means any free one; `port` says which.
     """
 
     def __init__(self, host: str, port: int, routes: Routes) -> None:
@@ -56,7 +56,7 @@ class HttpServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; clients that are being answered are not waited for."""
+        """Stop listening, without waiting for clients that are being answered."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which asks the name service for the host's name and may wait for it.
+        # Not HTTPServer's, which looks up the host's name and may wait for the name service.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
@@ -101,7 +101,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        # A timeout of the socket is for one read: a client that sends a byte now and then would stay for ever.
+        # A socket's timeout is for one read: a client that sends a byte now and then would stay forever.
         now_s = time.monotonic()
         with self._lock:
             for request, since_s in self._since_s.items():
@@ -114,11 +114,11 @@ class _Server(ThreadingHTTPServer):
             request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away in the middle is no news."""
+        """A client that disconnected early is not worth a log line."""
 
 
 class _Head:
-    """The lines of a request, until they are too much: headers are answered 431 then, a first line is not answered."""
+    """The lines of a request up to the limit; beyond it, headers are answered with 431, a request line is not answered."""
 
     def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file
@@ -159,10 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _paths(self) -> bytes:
-        return ("here are: " + " ".join(self.server.routes) + "\n").encode()
+        return ("not found; the paths are " + " ".join(self.server.routes) + "\n").encode()
 
     def version_string(self) -> str:
         return SERVER_NAME
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the standard library
-        """Probes come every few seconds, and what they ask may be anything: no line for them."""
+        """No log lines for requests: probes come every few seconds, and a request may hold anything."""

@@ -27,7 +27,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        # Else each series has a second one with the time of its birth.
+        # Otherwise each counter gets a second series with its creation time.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the one function there without types
         self._registry = registry = CollectorRegistry()
         self._events = Counter(
@@ -37,14 +37,14 @@ class Metrics:
             registry=registry,
         )
         self._rejected = Counter(
-            "segment_worker_rejected_total", "Rejected events, by the first reason.", ["reason"], registry=registry
+            "segment_worker_rejected_total", "Rejected events, by reason.", ["reason"], registry=registry
         )
         self._assignments = Counter(
             "segment_worker_assignments_total", "Assigned events, by segment number.", ["segment"], registry=registry
         )
         self._outliers = Counter(
             "segment_worker_outliers_total",
-            "Assigned events farther from their centre than 99.5 % of the segment's users in training.",
+            "Assigned events farther from their centroid than 99.5 % of the segment's users in training.",
             registry=registry,
         )
         self._unknown_values = Counter(
@@ -58,7 +58,7 @@ class Metrics:
         )
         self._retries = Counter(
             "segment_worker_retries_total",
-            "Failed polls, commits and rewinds, after which work began anew at the committed offsets.",
+            "Failed polls, commits and rewinds, after which reading restarted at the committed offsets.",
             registry=registry,
         )
         self._batch_events = Histogram(
@@ -78,25 +78,25 @@ class Metrics:
         )
         self._commit_seconds = Histogram(
             "segment_worker_commit_seconds",
-            "Time from the start of one committed batch's transaction until it was visible.",
+            "Time from the start of one committed batch's transaction until its results were visible.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._lag = Gauge(
             "segment_worker_lag_events",
-            "Offsets between the position and the last stable offset of an assigned partition.",
+            "Lag of an assigned partition: offsets between the position and the last stable offset.",
             ["topic", "partition"],
             registry=registry,
         )
         self._position = Gauge(
             "segment_worker_position_offset",
-            "The next offset to be worked on in an assigned partition, everything before it being committed.",
+            "The next offset to process in an assigned partition; all before it are committed.",
             ["topic", "partition"],
             registry=registry,
         )
         self._committed_timestamp = Gauge(
             "segment_worker_committed_record_timestamp_seconds",
-            "The time of the last input record that this worker committed in an assigned partition.",
+            "Timestamp of the last input record that this worker committed in an assigned partition.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -112,12 +112,12 @@ class Metrics:
         )
         self._promotion_refused = Gauge(
             "segment_worker_promotion_refused",
-            "1 while what the model store says cannot be followed and the model in hand goes on, else 0.",
+            "1 while a promotion is refused and the worker keeps its current model, else 0.",
             registry=registry,
         )
         self._store_checked_at = Gauge(
-            "segment_worker_model_store_timestamp_seconds",
-            "When the worker last found out what the model store says, in seconds since 1970; 0 if it never looks.",
+            "segment_worker_model_store_check_timestamp_seconds",
+            "When the worker last read the model store, in seconds since 1970; 0 if it never does.",
             registry=registry,
         )
         self._foreign_members = Gauge(
@@ -127,21 +127,21 @@ class Metrics:
         )
         self._at_reject_limit = Gauge(
             "segment_worker_at_reject_limit",
-            "1 when the reject limit has stopped the work, else 0.",
+            "1 once the reject limit has stopped the worker, else 0.",
             registry=registry,
         )
         self._live = Gauge("segment_worker_live", "1 while /livez answers 200, else 0.", registry=registry)
         self._ready = Gauge("segment_worker_ready", "1 while /readyz answers 200, else 0.", registry=registry)
-        # Present from the start, so that the first increase is a rate and not the birth of a series.
+        # Present from the start, so that rate() sees the first increase.
         for outcome in ("assigned", "rejected"):
             self._events.labels(outcome)
         for reason in RejectReason:
             self._rejected.labels(reason)
 
     def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
-        """Name the model, and begin its segments, by their stable numbers, and the profile's fields at zero."""
+        """Name the model, and start the counters of its segments, by their stable numbers, and of the profile's fields."""
         self._model.labels(version, digest).set(1)
-        # The new one first: a look in between sees two, and never none.
+        # The new one first: a scrape in between sees two models rather than none.
         for labels in _labels_of(self._model) - {(version, digest)}:
             self._model.remove(*labels)
         for segment in segments:
@@ -150,7 +150,7 @@ class Metrics:
             self._unknown_values.labels(field)
 
     def store_checked(self, *, refused: bool) -> None:
-        """Show whether what the store says now was refused, so that the model in hand goes on."""
+        """Show that the model store was read, and whether what it names was refused."""
         self._promotion_refused.set(refused)
         self._store_checked_at.set(time.time())
 
@@ -180,15 +180,15 @@ class Metrics:
         self._foreign_members.set(foreign_members)
 
     def batch_retried(self) -> None:
-        """Count a batch that was given up."""
+        """Count a batch that will be read again."""
         self._retries.inc()
 
     def reject_limit_reached(self) -> None:
-        """Show that the reject limit has stopped the work."""
+        """Show that the reject limit has stopped the worker."""
         self._at_reject_limit.set(1)
 
     def progressed(self, partitions: Iterable[PartitionProgress]) -> None:
-        """Show these partitions and no others; one whose broker does not answer keeps its last figures."""
+        """Show these partitions and no others; if its broker does not answer, a partition keeps its last figures."""
         assigned = {(each.topic, str(each.partition)): each for each in partitions}
         for gauge in (self._lag, self._position, self._committed_timestamp):
             for labels in _labels_of(gauge) - assigned.keys():

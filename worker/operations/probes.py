@@ -1,4 +1,4 @@
-"""What the worker's paths answer: /livez, /readyz and /metrics."""
+"""The answers of /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _listen(settings: Settings, routes: Routes) -> HttpServer:
     except PortUnusable as error:
         raise PortUnusable(
             f"WORKER_HTTP_HOST and WORKER_HTTP_PORT: cannot listen on {host}:{port} ({error}); "
-            "give another port, or 0 for none"
+            "set another port, or 0 for none"
         ) from error
 
 

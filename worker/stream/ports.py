@@ -11,18 +11,18 @@ from worker.stream.records import Batch, Outcome
 
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
-    """How far one assigned partition has been worked through."""
+    """How far one assigned partition has been processed."""
 
     topic: str
     partition: int
     position: int | None
-    """The next offset to be worked on, everything before it being committed; None until it is known."""
+    """The next offset to process; all before it are committed. None until it is known."""
     last_stable_offset: int | None
-    """The end of what a read_committed reader can see now; None where no broker answered."""
+    """The end of what a read_committed reader can see now; None if no broker answered."""
 
     @property
     def lag(self) -> int | None:
-        """How many offsets are left to work through; None where no broker answered."""
+        """How many offsets are left to process; None if no broker answered."""
         if self.position is None or self.last_stable_offset is None:
             return None
         return max(0, self.last_stable_offset - self.position)

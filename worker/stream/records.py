@@ -1,4 +1,4 @@
-"""What travels through the worker: records in, a batch of them, and what came of it."""
+"""What travels through the worker: records, a batch of them, and its outcome."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from schemas.rejected import RejectReason
 Headers = tuple[tuple[str, bytes | None], ...]
 
 HEADERS_MOST = 1_000
-"""Of more headers than anybody means to send none is passed on: a record of 1 MB can hold half a million, and both
-this program and kafka-python pay for each of them."""
+"""If a record has more headers, all of them are dropped: 1 MB can hold half a million, and both this program and
+kafka-python pay for each of them."""
 
 
 TRACE_CONTEXT: Final = ("traceparent", "tracestate")
 """Headers of W3C Trace Context: a result and a rejected record belong to the trace of their input."""
-# What the standard asks everybody to pass on.
+# The length that the standard requires to be passed on.
 _TRACE_MAX_BYTES: Final = 512
 
 
@@ -37,12 +37,12 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
-    """The record's own time, milliseconds since 1970; -1 where the producer gave none."""
+    """The record's own time, milliseconds since 1970; -1 if the producer gave none."""
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
-    """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?". Of a record with more than
-    HEADERS_MOST some may be missing, but at least one more than that is here."""
+    """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?". If there are more than
+    HEADERS_MOST, at least HEADERS_MOST + 1 of them are here."""
 
 
 class Message(NamedTuple):
@@ -70,18 +70,18 @@ class Batch:
 
     records: tuple[Record, ...]
     next_offsets: Mapping[tuple[str, int], int]
-    """What a commit of this batch makes the committed offset of each (topic, partition)."""
+    """The committed offset of each (topic, partition) once this batch is committed."""
     membership: Membership
-    """Seen before the first record was read; a commit under any other one is refused."""
+    """As it was before the first record was read; a commit under another membership is refused."""
 
 
 Verdicts = tuple[RejectReason | None, ...]
-"""Of each record in turn why it was rejected; None: it was not."""
+"""For each record in turn, why it was rejected; None if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one batch came to: exactly one message for each of its records, and the counts for the metrics."""
+    """The outcome of one batch: exactly one message for each of its records, and the counts for the metrics."""
 
     results: tuple[Message, ...] = ()
     rejected: tuple[Message, ...] = ()

@@ -1,4 +1,4 @@
-"""When so many events are rejected that something upstream must be broken: the worker stops before it goes on."""
+"""The reject limit: when so many events are rejected that upstream must be broken, the worker stops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.errors import ExitStatus, StopProcessError
 from worker.settings import Settings
 from worker.stream.records import Outcome, Verdicts
 
-# Fewer events than these say nothing about a share.
+# A share of fewer events than this means nothing.
 RATIO_COUNTS_FROM: Final = 100
 
 _log = structlog.get_logger()
@@ -22,13 +22,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RejectLimit:
-    """How many rejected events are too many; None: any number may be."""
+    """How many rejected events are too many; None means that there is no limit."""
 
     ratio: float | None
     """This share of the last `window` events, or more."""
     window: int
     consecutive: int | None
-    """So many in a row, or more."""
+    """This many in a row, or more."""
 
     @property
     def remembers(self) -> int:
@@ -38,7 +38,7 @@ class RejectLimit:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that was reached: the events that were counted, and why they were rejected."""
+    """A limit that was reached: how many events were counted, and why they were rejected."""
 
     setting: str
     limit: float
@@ -58,29 +58,29 @@ def reject_limit(settings: Settings) -> RejectLimit:
 def reached(limit: RejectLimit, before: Verdicts, verdicts: Verdicts) -> Breach | None:
     """The limit that these events reach after those before them, if they do.
 
-    Both in the order in which the worker took the events; of `before`, the last `remembers` suffice. The share counts
+    Both in the order in which the worker read the events; the last `remembers` of `before` suffice. The share counts
     from 100 events on, or a whole window of fewer.
     """
     line = (*before, *verdicts)
     in_window = sum(verdict is not None for verdict in before[-limit.window :])
     in_a_row = next((n for n, verdict in enumerate(reversed(before)) if verdict is None), len(before))
-    for place in range(len(before), len(line)):
-        if place >= limit.window and line[place - limit.window] is not None:
+    for index in range(len(before), len(line)):
+        if index >= limit.window and line[index - limit.window] is not None:
             in_window -= 1
-        if line[place] is None:
+        if line[index] is None:
             in_a_row = 0
             continue
         in_window += 1
         in_a_row += 1
         if limit.consecutive is not None and in_a_row >= limit.consecutive:
-            return _breach("CONSECUTIVE", limit.consecutive, line[place + 1 - in_a_row : place + 1])
-        events = min(place + 1, limit.window)
+            return _breach("CONSECUTIVE", limit.consecutive, line[index + 1 - in_a_row : index + 1])
+        events = min(index + 1, limit.window)
         if (
             limit.ratio is not None
             and events >= min(RATIO_COUNTS_FROM, limit.window)
             and in_window / events >= limit.ratio
         ):
-            return _breach("RATIO", limit.ratio, line[place + 1 - events : place + 1])
+            return _breach("RATIO", limit.ratio, line[index + 1 - events : index + 1])
     return None
 
 
@@ -89,8 +89,8 @@ def _breach(name: str, limit: float, counted: Verdicts) -> Breach:
     return Breach(f"WORKER_REJECT_LIMIT_{name}", limit, len(counted), reasons)
 
 
-def advice(settings: Settings) -> tuple[str, ...]:
-    """What is allowed and hardly meant, one line each."""
+def limit_warnings(settings: Settings) -> tuple[str, ...]:
+    """Settings that are allowed and hardly meant, one line each."""
     limit = reject_limit(settings)
     lines = []
     if limit.ratio is None and "worker_reject_limit_window" in settings.model_fields_set:
@@ -106,7 +106,7 @@ def advice(settings: Settings) -> tuple[str, ...]:
 
 
 class RejectGuard:
-    """Stops the worker in front of the batch that reaches the limit; a batch counts once it is committed."""
+    """Stops the worker before it commits the batch that reaches the limit; a batch counts once it is committed."""
 
     def __init__(self, limit: RejectLimit, at_limit: Callable[[], None]) -> None:
         self._limit = limit
@@ -114,7 +114,7 @@ class RejectGuard:
         self._before: Verdicts = ()
 
     def require_below(self, outcome: Outcome) -> None:
-        """Raise StopProcessError when this outcome reaches the limit: nothing of it is to be sent."""
+        """Raise StopProcessError when this outcome reaches the limit: none of it may be sent."""
         if not self._limit.remembers or not outcome.rejected:
             return
         breach = reached(self._limit, self._before, outcome.verdicts)
@@ -135,7 +135,7 @@ def _message(breach: Breach) -> str:
     return (
         f"stopped by the reject limit: {breach.reasons.total()} of the last {breach.events} events would be rejected "
         f"({_counted(breach.reasons.most_common())}), and {breach.setting} is {breach.limit:g}; nothing of this batch "
-        "was committed; see what upstream sends, then start again (each start lets through up to the limit again), or "
+        "was committed; see what upstream sends, then restart (the limit is counted anew after each start), or "
         "raise or remove the limit"
     )
 

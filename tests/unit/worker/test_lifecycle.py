@@ -50,7 +50,7 @@ STANDS_STILL = "module.time = Clock()"
 def test_a_step_past_its_time_ends_the_process_with_one_line_and_the_stacks() -> None:
     status, output = ended("with deadline.within(0.3, 'committing a batch'): a_wait_without_end()")
     assert status == 1
-    assert "deadline_passed" in output
+    assert "deadline_exceeded" in output
     assert "committing a batch" in output
     assert "a_wait_without_end" in output
 

@@ -128,7 +128,7 @@ def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) ->
     site.history.write_bytes(new)
     with capture_logs() as logs:
         site.watch.check()
-    assert [entry["event"] for entry in logs] == ["promotions_followed_again"]
+    assert [entry["event"] for entry in logs] == ["promotions_resumed"]
     assert site.shown() == ([second], 0)
     site.history.write_bytes(old)
     assert len(site.looked()) == 1, "a second time is a second time"
@@ -247,7 +247,7 @@ def test_a_store_that_does_not_answer_holds_up_a_new_assignment_for_a_moment_onl
 
 
 def test_the_metrics_say_when_it_last_found_out_what_the_store_says(site: Site) -> None:
-    name = "segment_worker_model_store_timestamp_seconds"
+    name = "segment_worker_model_store_check_timestamp_seconds"
     assert site.metric(name) == 0
     before = time.time()
     assert site.looked() == []

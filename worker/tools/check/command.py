@@ -21,7 +21,7 @@ from worker.served_model import advice as model_advice
 from worker.served_model import load_model
 from worker.settings import Settings
 from worker.settings_loading import misspelt_settings, read_settings
-from worker.stream.reject_limit import advice
+from worker.stream.reject_limit import limit_warnings
 from worker.tools.check.output import as_json as json_of
 from worker.tools.check.output import as_text
 
@@ -52,7 +52,7 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
     settings, wrong = read_settings(flags)
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
     findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings()]
-    findings += [Finding(Weight.ADVICE, "settings", line) for line in advice(settings)]
+    findings += [Finding(Weight.ADVICE, "settings", line) for line in limit_warnings(settings)]
     findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
     for where, decisive, look in (
         ("model", _MODEL_SETTINGS, _model),

@@ -43,7 +43,7 @@ def test_a_path_is_answered_with_its_status_type_and_body(server: HttpServer) ->
 
 def test_an_unknown_path_names_those_that_there_are(server: HttpServer) -> None:
     status, _, body = get(server, "/")
-    assert (status, body) == (404, b"here are: /good /bad /broken\n")
+    assert (status, body) == (404, b"not found; the paths are /good /bad /broken\n")
 
 
 def test_head_has_the_same_answer_without_its_body(server: HttpServer) -> None:

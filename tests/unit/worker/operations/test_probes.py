@@ -58,7 +58,7 @@ def test_readyz_follows_health_and_says_why(port: int, health: HealthWatch) -> N
     assert (status, json.loads(body)["reason"]) == (503, "topic x: does not exist")
 
 
-def test_livez_is_well_from_the_start_and_while_held(port: int, health: HealthWatch) -> None:
+def test_livez_is_200_from_the_start_and_while_held(port: int, health: HealthWatch) -> None:
     assert get(port, "/livez")[0] == 200
     health.not_ready("held")
     assert get(port, "/livez")[0] == 200
@@ -77,13 +77,11 @@ def test_port_0_serves_nothing() -> None:
     require_free_port(settings(0))
 
 
-def test_a_port_in_use_is_told_with_the_settings_to_change(port: int, health: HealthWatch) -> None:
+def test_a_port_in_use_is_an_error_that_names_the_settings_to_change(port: int, health: HealthWatch) -> None:
     with pytest.raises(PortUnusable) as caught:
         require_free_port(settings(port))
-    assert str(caught.value) == (
-        f"WORKER_HTTP_HOST and WORKER_HTTP_PORT: cannot listen on 127.0.0.1:{port} (Address already in use); "
-        "give another port, or 0 for none"
-    )
+    assert "WORKER_HTTP_HOST and WORKER_HTTP_PORT" in str(caught.value)
+    assert f"127.0.0.1:{port}" in str(caught.value)
 
 
 def test_a_worker_at_the_port_is_known_from_another_program(port: int, health: HealthWatch) -> None:
