@@ -139,7 +139,7 @@ class Metrics:
             self._rejected.labels(reason)
 
     def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
-        """Name the model, and start the counters of its segments, by their stable numbers, and of the profile's fields."""
+        """Name the model, and start the counters of its segments (by their stable numbers) and fields at zero."""
         self._model.labels(version, digest).set(1)
         # The new one first: a scrape in between sees two models rather than none.
         for labels in _labels_of(self._model) - {(version, digest)}:

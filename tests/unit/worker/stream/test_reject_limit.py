@@ -10,7 +10,7 @@ from schemas.rejected import RejectReason
 from worker.errors import ExitStatus, StopProcessError
 from worker.settings import Settings
 from worker.stream.records import Message, Outcome, Verdicts
-from worker.stream.reject_limit import Breach, RejectGuard, RejectLimit, advice, reached, reject_limit
+from worker.stream.reject_limit import Breach, RejectGuard, RejectLimit, limit_warnings, reached, reject_limit
 
 BAD, WORSE = RejectReason.NOT_JSON, RejectReason.INVALID_PROFILE
 NONE = RejectLimit(None, 1000, None)
@@ -119,6 +119,6 @@ def test_a_guard_remembers_no_more_than_decides() -> None:
     ],
 )
 def test_settings_that_are_hardly_meant_are_named(given: dict[str, float], said: list[str]) -> None:
-    lines = advice(Settings(_env_file=None, **given))  # type: ignore[arg-type]  # names and values of several fields
+    lines = limit_warnings(Settings(_env_file=None, **given))  # type: ignore[arg-type]  # names and values of several fields
     assert len(lines) == len(said)
     assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
