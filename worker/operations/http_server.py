@@ -118,7 +118,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Head:
-    """The lines of a request up to the limit; headers beyond it are answered with 431, a request line is not answered."""
+    """The lines of a request up to the limit; beyond it, headers get a 431 and a request line no answer."""
 
     def __init__(self, file: io.BufferedIOBase) -> None:
         self._file = file
