@@ -1,9 +1,12 @@
-# Everything runs in .venv, made from plain python3 with the pinned, hash-checked packages of requirements/.
-# A caller's index, mirror or certificates reach pip through pip's own environment variables.
+# Everything runs in .venv, created by plain python3, with the pinned, hash-checked packages of requirements/.
+# Set your package index, mirror or certificates in pip's own environment variables.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --quiet
+PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --progress-bar off
+# A dot for each package that pip collects; its errors go to stderr as they are.
+DOTS := while read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf ' installing';; \
+	FAILED) echo; exit 1;; esac; done; echo
 # Most tests wait for a broker most of the time. Each process has a broker of its own; a file stays in one process.
 PARALLEL := --numprocesses 3 --dist loadfile
 COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate
@@ -18,7 +21,7 @@ help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/installed-demo  ## a real Kafka, generated users, fit, worker, live view; Ctrl-C ends it
+demo: $(VENV)/installed-demo  ## a real Kafka, generated users, a fit, a worker, a live view; Ctrl-C stops it
 	@exec $(PYTHON) -m demo run
 
 .PHONY: check
@@ -33,14 +36,14 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 	@$(VENV)/bin/zensical build --strict
 
 .PHONY: test
-test: check docs  ## check and docs, then every test that needs no container engine, on a broker of its own
+test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
 
 EVENTS := 1000000
 SEED := 1
 
 .PHONY: fuzz
-fuzz: $(VENV)/installed-test  ## a million spoilt events through the worker's process; EVENTS= and SEED= change that
+fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's processing; set EVENTS= and SEED=
 	$(PYTHON) -m tests.fuzz --events $(EVENTS) --seed $(SEED)
 
 .PHONY: test-container
@@ -48,7 +51,7 @@ test-container: $(VENV)/installed-test engine  ## the integration tests on the o
 	TEST_BROKER=container $(PYTHON) -m pytest $(PARALLEL) -ra tests/integration
 
 .PHONY: test-compose
-test-compose: $(VENV)/installed-test engine  ## docker-compose.yml, built, started, used and removed
+test-compose: $(VENV)/installed-test engine  ## docker-compose.yml: build, start, use and remove it
 	$(PYTHON) -m pytest -ra -m compose tests/compose
 
 SEEDS := 1 2 3 4 5 6 7 8 9 10
@@ -56,25 +59,25 @@ EVENTS := 100000
 MUTANTS := read_uncommitted bare_group_id snapshot_after_poll producer_used_again
 
 .PHONY: chaos
-chaos: $(VENV)/installed-test  ## kills and cuts everything, for an hour; SEEDS="1 2" EVENTS=10000 MUTANTS= make it less
+chaos: $(VENV)/installed-test  ## an hour of kills and cut connections; shorter: SEEDS="1 2" EVENTS=10000 MUTANTS=
 	$(PYTHON) -m tests.chaos --directed $(MUTANTS:%=--mutant %) --events $(EVENTS) $(SEEDS)
 
 .PHONY: engine
 engine:
 	@reason=$$(docker info 2>&1 >/dev/null) && docker compose version >/dev/null 2>&1 || { \
-		echo "This needs a running Docker engine with compose; start one and try again. docker info says:" >&2; \
+		echo "This needs a running Docker engine with compose. Start one and try again. docker info says:" >&2; \
 		echo "$${reason:-compose is missing}" >&2; exit 1; }
 
 .PHONY: fmt
-fmt: $(VENV)/installed-test  ## format and sort, and mend what the linter can
+fmt: $(VENV)/installed-test  ## format, sort imports, and fix what the linter can
 	$(PYTHON) -m ruff format
 	$(PYTHON) -m ruff check --fix
 	$(PYTHON) -m ruff format --quiet
 
-# One resolution: the smaller sets are cut out of the largest, so that all extras agree on every version.
+# One resolution: the smaller sets are constrained by the largest, so that all extras agree on every version.
 .PHONY: lock
 lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
-lock: $(VENV)/installed-lock  ## pin what pyproject.toml asks for; LOCK_FLAGS=--upgrade takes newer versions
+lock: $(VENV)/installed-lock  ## pin the dependencies of pyproject.toml; LOCK_FLAGS=--upgrade takes newer versions
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra test -o requirements/test.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra demo -c requirements/test.txt -o requirements/demo.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra export -c requirements/test.txt -o requirements/export.txt
@@ -85,42 +88,42 @@ lock: $(VENV)/installed-lock  ## pin what pyproject.toml asks for; LOCK_FLAGS=--
 	$(COMPILE) $(LOCK_FLAGS) requirements/lock.in -o requirements/lock.txt
 
 .PHONY: browser
-browser: promtool  ## Chromium for the tests that look at a page, where apt-get and root are; and promtool
-	@if command -v chromium >/dev/null; then echo "browser: $$(command -v chromium) is there"; \
-	elif ! command -v apt-get >/dev/null; then echo "browser: no apt-get here; page tests will be skipped without a chromium in PATH"; \
-	elif [ "$$(id -u)" -ne 0 ]; then echo "browser: apt-get needs root; page tests will be skipped without a chromium in PATH"; \
+browser: promtool  ## Chromium for the tests of the report's page (needs apt-get and root), and promtool
+	@if command -v chromium >/dev/null; then echo "browser: found $$(command -v chromium)"; \
+	elif ! command -v apt-get >/dev/null; then echo "browser: apt-get not found; without chromium in PATH the page tests are skipped"; \
+	elif [ "$$(id -u)" -ne 0 ]; then echo "browser: apt-get needs root; without chromium in PATH the page tests are skipped"; \
 	else echo "browser: installing Debian's chromium …"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; fi
 
-# Out of the package rather than by installing it: that would start a Prometheus server on this machine.
+# Extracted from the package: installing it would start a Prometheus server on this machine.
 .PHONY: promtool
-promtool: | $(PYTHON)  ## promtool, out of Debian's prometheus, for the tests of the alert rules, where apt-get is
-	@if [ -x $(VENV)/bin/promtool ] || command -v promtool >/dev/null; then echo "promtool: it is there"; \
-	elif ! command -v apt-get >/dev/null; then echo "promtool: no apt-get here; rule tests will be skipped without a promtool in PATH"; \
-	else echo "promtool: taking it out of Debian's prometheus …"; there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && cd "$$there" && \
+promtool: | $(PYTHON)  ## promtool, from Debian's prometheus, for the tests of the alert rules (needs apt-get)
+	@if [ -x $(VENV)/bin/promtool ] || command -v promtool >/dev/null; then echo "promtool: found"; \
+	elif ! command -v apt-get >/dev/null; then echo "promtool: apt-get not found; without promtool in PATH the rule tests are skipped"; \
+	else echo "promtool: extracting it from Debian's prometheus …"; there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && cd "$$there" && \
 		{ [ "$$(id -u)" -ne 0 ] || apt-get -qq update; } && apt-get -qq -o APT::Sandbox::User=root download prometheus && \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool && install -m 755 usr/bin/promtool "$(CURDIR)/$(VENV)/bin/" || \
-		echo "promtool: it cannot be had here, the reason is above; rule tests will be skipped without a promtool in PATH"; fi
+		echo "promtool: failed, the reason is above; without promtool in PATH the rule tests are skipped"; fi
 
 .PHONY: clean
-clean:  ## remove what make and the tools made; models and settings stay
+clean:  ## remove what make and the tools created; models and settings stay
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each stamp says that .venv holds the locked packages of one extra, and the project itself from this checkout.
+# Each stamp means that .venv holds the locked packages of one extra, and this checkout as the project.
 $(VENV)/installed-%: requirements/%.txt requirements/build.txt pyproject.toml | $(PYTHON)
-	@echo "installing requirements/$*.txt into $(VENV) …"
-	@$(PIP_INSTALL) --require-hashes -r requirements/$*.txt -r requirements/build.txt
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@printf '%s' "installing $$(grep -c '==' requirements/$*.txt) packages into $(VENV), this may take a few minutes "
+	@{ $(PIP_INSTALL) --require-hashes -r requirements/$*.txt -r requirements/build.txt || echo FAILED; } | { $(DOTS); }
+	@$(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/installed-lock $(VENV)/installed-docs: $(VENV)/installed-%: requirements/%.txt | $(PYTHON)
-	@$(PIP_INSTALL) --require-hashes -r requirements/$*.txt
+	@$(PIP_INSTALL) --quiet --require-hashes -r requirements/$*.txt
 	@touch $@
 
-# As python3 -m venv does, but Ctrl-C ends it without a traceback; make then deletes the half-made target.
+# Like python3 -m venv, but Ctrl-C stops it without a traceback; make then deletes the unfinished target.
 $(PYTHON):
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python 3.11 or newer is needed as python3 in PATH; here it is: $$(python3 --version 2>&1)" >&2; exit 1; }
+		echo "Python 3.11 or newer is needed as python3 in PATH; found: $$(python3 --version 2>&1)" >&2; exit 1; }
 	@rm -rf $(VENV)
 	@python3 -c 'import signal, venv; signal.signal(signal.SIGINT, signal.SIG_DFL); venv.main(["$(VENV)"])' || { \
 		rm -rf $(VENV); exit 1; }

@@ -18,9 +18,9 @@ OUR_PACKAGES = frozenset({"demo", "worker", "trainer", "models", "schemas"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 failed, 2 a person must act first, 130 interrupted."""
+    """Run one command and return its exit status: 0 done, 1 failed, 2 wrong setup or input, 130 interrupted."""
     arguments = _parser().parse_args(argv)
-    # What a client has to say to a person comes as an error; its own log would tear the picture apart.
+    # The client's problems reach the user as errors; its own log lines would break up the live view.
     logging.getLogger("kafka").addHandler(logging.NullHandler())
     try:
         status: int = arguments.run(arguments)
@@ -31,14 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if package in OUR_PACKAGES:
             raise
         reason = (
-            f'{package} is missing; it comes with the extra "demo" '
+            f'{package} is not installed; it comes with the extra "demo" '
             "(from a checkout: pip install --require-hashes -r requirements/demo.txt)"
         )
         return _failed(reason, ACT_FIRST)
     except OSError as error:
         return _failed(f"{error.filename or 'a file'}: {error.strerror or error}", ACT_FIRST)
     except KeyboardInterrupt:
-        return _failed("interrupted; nothing is left running", INTERRUPTED)
+        return _failed("interrupted; nothing was left running", INTERRUPTED)
     return status
 
 
@@ -71,9 +71,15 @@ def _broker(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
     from demo.kafka.broker import running_broker
 
-    with running_broker(port=arguments.port, announce=_say) as broker, interrupts.noted() as stopped:
-        _say(f"Apache Kafka 4.3.1 is ready; its data are in {broker.data_dir} and go when it stops. Ctrl-C stops it.")
-        print(broker.bootstrap_servers, flush=True)
+    with running_broker(port=arguments.port, announce=_print) as broker, interrupts.noted() as stopped:
+        servers = broker.bootstrap_servers
+        _print(
+            f"Apache Kafka 4.3.1 is ready at {servers}. Ctrl-C stops it and deletes its data ({broker.data_dir}).\n"
+            "In other terminals, once a model is in production:\n"
+            f"  segment-worker run --create-topics --bootstrap-servers {servers}\n"
+            f"  segment-demo emit --bootstrap-servers {servers}"
+        )
+        print(servers, flush=True)
         while not stopped():
             broker.check()
             time.sleep(0.2)
@@ -82,40 +88,46 @@ def _broker(arguments: argparse.Namespace) -> int:
 
 def _emit(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
-    from demo.emit import TURN_S, Emitter
+    from demo.emit import TURN_S, Emitter, counted
     from demo.kafka.client import Sender
     from demo.population import Population
 
     population = Population(users=arguments.users, seed=arguments.seed)
     with Sender(arguments.bootstrap_servers, arguments.topic) as sender, interrupts.noted() as stopped:
         emitter = Emitter(sender, population, count=arguments.count, bad_share=arguments.bad_share, rate=arguments.rate)
-        tell_at = time.monotonic()
+        _print(f"sending {arguments.rate:,g} events per second to topic {arguments.topic}; Ctrl-C stops")
+        report_at = time.monotonic() + _REPORT_EVERY_S
         while not emitter.done and not stopped():
             emitter.send_due()
-            if time.monotonic() >= tell_at:
-                _say(f"{emitter.sent:,} sent")
-                tell_at += _TELL_EVERY_S
+            if time.monotonic() >= report_at:
+                _print(f"{counted(emitter.sent, 'event')} sent")
+                report_at += _REPORT_EVERY_S
             time.sleep(TURN_S)
-    bad = ", ".join(f"{reason} {count}" for reason, count in sorted(emitter.bad.items()))
-    _say(f"{emitter.sent:,} events sent to {arguments.topic}: {emitter.good:,} good; bad on purpose: {bad or 'none'}")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(emitter.bad.items()))
+    _print(
+        f"{counted(emitter.sent, 'event')} sent to {arguments.topic}: {emitter.good:,} valid, "
+        f"{emitter.bad.total():,} invalid on purpose{f' ({reasons})' if reasons else ''}"
+    )
     return DONE
 
 
 def _history(arguments: argparse.Namespace) -> int:
+    from demo.emit import counted
     from demo.history import labels_path, write_history
     from demo.population import Population, Structure
 
     structure = Structure.NOISE if arguments.noise else Structure.PLANTED
     write_history(arguments.file, Population(arguments.users, arguments.seed, structure))
-    _say(f"{arguments.users:,} users in {arguments.file}, their true groups in {labels_path(arguments.file)}")
+    users = counted(arguments.users, "user")
+    _print(f"{users} in {arguments.file}, with their true groups in {labels_path(arguments.file)}")
     return DONE
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-_TELL_EVERY_S = 5
+_REPORT_EVERY_S = 5
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -124,25 +136,26 @@ _TELL_EVERY_S = 5
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segment-demo",
-        description="A real Apache Kafka in a box, made-up users, and the programs at work on them.",
+        description="A real Apache Kafka on this machine, generated users, and trainer and worker at work on them.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
         "run",
-        help="broker, history, fit, worker, a stream of events and what comes of it",
+        help="everything once: broker, history, fit, worker, a stream of events",
         description="Starts a broker, writes a history, fits and promotes segments, starts a worker, sends events, "
-        "shows what comes out, and checks at the end that each event has exactly one outcome. Ctrl-C while events flow "
-        "finishes those already sent; pressed again, or earlier, it ends everything at once (exit status 130).",
+        "shows the results live, and checks at the end that each event has exactly one outcome. Ctrl-C while events "
+        "flow lets those already sent finish; a second one, or an earlier one, stops everything at once (exit status "
+        "130).",
     )
     run.add_argument("--events", type=_count, default=20_000, metavar="N", help="events to send (default: 20000)")
-    run.add_argument("--rate", type=_rate, default=2000.0, metavar="R", help="events a second (default: 2000)")
+    run.add_argument("--rate", type=_rate, default=2000.0, metavar="R", help="events per second (default: 2000)")
     run.add_argument(
         "--output",
         type=Path,
         default=Path("demo-output"),
         metavar="DIR",
-        help="where history, models and logs stay (default: demo-output)",
+        help="where to keep history, models and logs (default: demo-output)",
     )
     _add_population(run)
     _add_bad_share(run)
@@ -150,47 +163,48 @@ def _parser() -> argparse.ArgumentParser:
 
     broker = commands.add_parser(
         "broker",
-        help="just the broker, until Ctrl-C",
-        description="Starts a real Apache Kafka on this machine and prints where it is. Its data go when it stops.",
+        help="only the broker, until Ctrl-C",
+        description="Starts a real Apache Kafka on this machine and prints its address. It creates no topics. When it "
+        "stops, its data is deleted.",
     )
     broker.add_argument("--port", type=_port, default=9092, metavar="P", help="port for clients (default: 9092)")
     broker.set_defaults(run=_broker)
 
     emit = commands.add_parser(
         "emit",
-        help="just the events, towards any broker",
-        description="Sends events of made-up users, and some that are wrong on purpose, to a topic of a cluster that "
-        "asks for no login, until Ctrl-C or all are sent.",
+        help="only the events, to any cluster without authentication",
+        description="Sends events of generated users, some of them invalid on purpose, to a topic of a cluster that "
+        "needs no authentication, until all are sent or Ctrl-C.",
     )
-    emit.add_argument("--bootstrap-servers", required=True, metavar="HOST:PORT", help="the cluster")
-    emit.add_argument("--topic", default="user-activity", help="where to send (default: user-activity)")
-    emit.add_argument("--rate", type=_rate, default=200.0, metavar="R", help="events a second (default: 200)")
-    emit.add_argument("--count", type=_count, metavar="N", help="events to send (default: without end)")
+    emit.add_argument("--bootstrap-servers", required=True, metavar="HOST:PORT", help="address of the cluster")
+    emit.add_argument("--topic", default="user-activity", help="topic to send to (default: user-activity)")
+    emit.add_argument("--rate", type=_rate, default=200.0, metavar="R", help="events per second (default: 200)")
+    emit.add_argument("--count", type=_count, metavar="N", help="events to send (default: no limit)")
     _add_population(emit)
     _add_bad_share(emit)
     emit.set_defaults(run=_emit)
 
     history = commands.add_parser(
         "history",
-        help="just the history, as a CSV",
-        description="Writes made-up users as the trainer reads them, and beside it their true groups "
+        help="only the history, as a CSV file",
+        description="Writes generated users in the form that the trainer reads, and their true groups to a second file "
         "(users.labels.csv beside users.csv).",
     )
-    history.add_argument("file", type=Path, metavar="FILE", help="the CSV to write")
-    history.add_argument("--noise", action="store_true", help="no groups: each column drawn by itself")
+    history.add_argument("file", type=Path, metavar="FILE", help="the CSV file to write")
+    history.add_argument("--noise", action="store_true", help="no groups: every column is drawn independently")
     _add_population(history)
     history.set_defaults(run=_history)
     return parser
 
 
 def _add_population(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--users", type=_count, default=2000, metavar="N", help="users there are (default: 2000)")
-    command.add_argument("--seed", type=_seed, default=7, metavar="S", help="which users these are (default: 7)")
+    command.add_argument("--users", type=_count, default=2000, metavar="N", help="number of users (default: 2000)")
+    command.add_argument("--seed", type=_seed, default=7, metavar="S", help="seed of the generated users (default: 7)")
 
 
 def _add_bad_share(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--bad-share", type=_share, default=0.01, metavar="F", help="share of events that are wrong (default: 0.01)"
+        "--bad-share", type=_share, default=0.01, metavar="F", help="share of invalid events (default: 0.01)"
     )
 
 
@@ -207,8 +221,8 @@ def _checked(convert: Callable[[str], float], least: float, most: float, what: s
     return checked
 
 
-_count = _checked(int, 1, 100_000_000, "a whole number from 1 to 100,000,000")
-_seed = _checked(int, 0, 2**32 - 1, "a whole number from 0 to 4294967295")
+_count = _checked(int, 1, 100_000_000, "an integer from 1 to 100,000,000")
+_seed = _checked(int, 0, 2**32 - 1, "an integer from 0 to 4,294,967,295")
 _port = _checked(int, 1024, 65535, "a port from 1024 to 65535")
 _rate = _checked(float, 0.1, 100_000, "a number from 0.1 to 100,000")
 _share = _checked(float, 0, 1, "a share from 0 to 1")

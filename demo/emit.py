@@ -1,4 +1,4 @@
-"""Sends made-up events to a topic, at a steady rate."""
+"""Sends generated events to a topic, at a steady rate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from demo.population import Population
 from schemas.rejected import RejectReason
 
 TURN_S = 0.1
-"""Events go out in handfuls this far apart: a person does not see the difference, and each costs less."""
-_HANDFUL = 2000
+"""Events go out in small groups this far apart: it looks the same, and each event costs less."""
+_MOST_AT_ONCE = 2000
 
 
 class Emitter:
-    """Sends events of a population, as many as are due whenever it is asked to, and counts what has arrived."""
+    """Sends those events of a population that are due whenever it is asked to, and counts what has arrived."""
 
     def __init__(
         self, sender: Sender, population: Population, *, count: int | None, bad_share: float, rate: float
     ) -> None:
-        """Send `count` events (None: without end), `rate` a second from now on, that share of them bad on purpose."""
+        """Send `count` events (None: no limit), `rate` per second from now on; that share is invalid on purpose."""
         self._sender = sender
         self._rate = rate
         self._count = count
@@ -37,7 +37,7 @@ class Emitter:
 
     @property
     def sent(self) -> int:
-        """How many events have arrived, good and bad."""
+        """How many events have arrived, valid and invalid."""
         return self.good + self.bad.total()
 
     @property
@@ -46,10 +46,15 @@ class Emitter:
         return self.sent == self._count
 
     def send_due(self) -> None:
-        """Send what the rate asks for by now and is not sent yet; return when it has arrived. Raises ClusterError."""
+        """Send what is due by now; return when it has arrived. Raises ClusterError."""
         due = int(self._rate * (time.monotonic() - self._begun)) + 1 - self.sent
-        handful = tuple(islice(self._events, min(due, _HANDFUL)))
-        self._sender.send(event.record for event in handful)
+        batch = tuple(islice(self._events, min(due, _MOST_AT_ONCE)))
+        self._sender.send(event.record for event in batch)
         self._sender.flush()
-        self.good += sum(event.reason is None for event in handful)
-        self.bad.update(event.reason for event in handful if event.reason is not None)
+        self.good += sum(event.reason is None for event in batch)
+        self.bad.update(event.reason for event in batch if event.reason is not None)
+
+
+def counted(count: int, noun: str) -> str:
+    """The count with its noun: 1 event, 2,000 events."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,8 +1,8 @@
-"""What can go wrong in the demo; each message says what, where and what to do."""
+"""Errors of the demo; each message says what, where and what to do."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the base of all errors here."""
+    """The demo cannot continue; the base of all errors here."""
 
     exit_status = 1
 
@@ -16,7 +16,7 @@ class BrokerStartError(DemoError):
 
 
 class BrokerEndedError(DemoError):
-    """The embedded broker is no longer there; the message carries its last log lines."""
+    """The embedded broker ended unexpectedly; the message carries its last log lines."""
 
 
 class PortTakenError(DemoError):
@@ -26,7 +26,7 @@ class PortTakenError(DemoError):
 
 
 class ClusterError(DemoError):
-    """A Kafka cluster cannot be reached, or refused what it was asked; the message says which and why."""
+    """A Kafka cluster cannot be reached or refused a request; the message says which cluster and why."""
 
 
 class ProgramError(DemoError):
@@ -34,4 +34,4 @@ class ProgramError(DemoError):
 
 
 class StreamStalledError(DemoError):
-    """Events went in and nothing came out any more."""
+    """Events went in and no outcomes came out any more."""

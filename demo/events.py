@@ -1,4 +1,4 @@
-"""What upstream applications would send: observations of made-up users, and some events that are wrong on purpose."""
+"""Events as upstream applications would send them: generated users, and some events that are invalid on purpose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from demo.population import NUMBERS, Population, rounded
 from schemas.events import OBSERVED_TYPE
 from schemas.rejected import RejectReason
 
-# How far an observation strays from the user's own history (standard deviation of the logarithm).
+# How much an observation differs from the user's history (standard deviation of the logarithm).
 _OBSERVATION_SPREAD = 0.08
 _BLOCK_EVENTS = 1_000
 
@@ -25,7 +25,7 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """One record to send, and for a bad one the reason for which it must be rejected."""
+    """One record to send; for an invalid one, the reason for which it must be rejected."""
 
     record: NewRecord
     reason: RejectReason | None = None
@@ -39,9 +39,9 @@ def emitted(
     new_id: Callable[[], str],
     now: Callable[[], datetime],
 ) -> Iterator[Emitted]:
-    """Events of users drawn from the population; `count` of them, or without end.
+    """Events of users drawn from the population: `count` of them, or without end.
 
-    Exactly `bad_share` of them (rounded down) are bad, evenly spread, each kind in turn. The draws depend on the
+    Exactly `bad_share` of them (rounded down) are invalid, evenly spread, each kind in turn. The draws depend on the
     population's seed; ids and times come from the two functions.
     """
     for position, (user, profile) in enumerate(islice(_observations(population), count)):
@@ -88,7 +88,7 @@ def _observations(population: Population) -> Iterator[tuple[str, Event]]:
 
 @dataclass(frozen=True, slots=True)
 class BadKind:
-    """One way to be wrong: the reason it is rejected for, and the value that it makes of a good event."""
+    """One way to be invalid: the reason for which it is rejected, and the value that it makes of a valid event."""
 
     reason: RejectReason
     spoil: Callable[[Event], bytes | None]
@@ -111,13 +111,13 @@ def _with_profile(**fields: Any) -> Callable[[Event], bytes]:
 
 
 def _with_number(text: bytes) -> Callable[[Event], bytes]:
-    """A number that JSON does not know, or that does not fit into one."""
+    """A number that JSON does not know, or that is out of range."""
     return lambda event: orjson.dumps({**event, "data": {**event["data"], "likes_and_reactions": "?"}}).replace(
         b'"?"', text
     )
 
 
-_TOO_LARGE_BYTES = 910_000  # above what the worker takes, below what a topic refuses
+_TOO_LARGE_BYTES = 910_000  # more than the worker takes, less than a topic refuses
 
 BAD_KINDS = (
     BadKind(RejectReason.INVALID_PROFILE, _with_profile(click_through_rate=1.5)),

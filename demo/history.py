@@ -1,4 +1,4 @@
-"""A history CSV of made-up users, in the form that the trainer reads, and the true groups beside it."""
+"""A CSV history of generated users, in the form that the trainer reads, and their true groups beside it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LABEL_COLUMN = "Planted Group"
 
 
 def labels_path(history: Path) -> Path:
-    """Where the true groups of a history lie: `users.labels.csv` beside `users.csv`."""
+    """The file with the true groups of a history: `users.labels.csv` beside `users.csv`."""
     return history.with_suffix(".labels.csv")
 
 
 def write_history(path: Path, population: Population) -> None:
     """Write the population as a history to `path`, and its planted groups to `labels_path(path)`.
 
-    Byte for byte the same for the same population; interrupted, it leaves nothing. Raises OSError where a file cannot
-    be written.
+    The same population gives the same bytes. When interrupted, it leaves no file behind. Raises OSError when a file
+    cannot be written.
     """
     fields = profile_fields(UserProfile)
     names = [field.name for field in fields]
@@ -41,7 +41,7 @@ def write_history(path: Path, population: Population) -> None:
 
 @contextmanager
 def _written(path: Path) -> Iterator[IO[str]]:
-    """A file that is there when it is whole, and not before."""
+    """A file that appears once it is complete."""
     beside = path.with_name(path.name + ".partial")
     try:
         with beside.open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, at a time when there is much to clean up."""
+"""Ctrl-C, SIGTERM and SIGHUP, while there are processes to clean up."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import FrameType
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt at SIGINT, SIGTERM or SIGHUP: once, so that cleaning up afterwards is not interrupted.
+    """Raises KeyboardInterrupt at SIGINT, SIGTERM or SIGHUP: once, so that the clean-up afterwards is not interrupted.
 
-    Within `noted()` the first of them is only noted, for what can end in good order; the next raises.
+    Within `noted()` the first signal is only noted, for work that can end in good order; the next one raises.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Interrupts:
 
     @contextmanager
     def noted(self) -> Iterator[Callable[[], bool]]:
-        """Gives a function that says whether a signal has come."""
+        """Give a function that says whether a signal has arrived."""
         self._noting = True
         try:
             yield lambda: self._noted

@@ -1,4 +1,4 @@
-"""What a person sees while events flow: a picture that renews itself on a terminal, a line now and then elsewhere."""
+"""The view while events flow: a live picture on a terminal, a line every two seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINE_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All that is shown of one moment."""
+    """Everything that is shown at one moment."""
 
     elapsed_s: float
     sent: int
@@ -35,23 +35,23 @@ class Picture:
     assigned: int
     rejected: int
     segments: Mapping[int, int]
-    """Stable number of the segment to its assignments."""
+    """Number of assignments, by the segment's stable number."""
     names: Mapping[int, str]
     reasons: Mapping[str, int]
     last: Sequence[SegmentAssigned]
 
 
 class View(Protocol):
-    """Shows pictures, the next in place of the one before."""
+    """Shows pictures, each in place of the one before."""
 
     def show(self, picture: Picture) -> None:
-        """Show how things stand; may be called as often as wanted."""
+        """Show the picture; may be called at any rate."""
         ...
 
 
 @contextmanager
 def view(console: Console) -> Iterator[View]:
-    """The view that fits where the output goes; the last picture stays."""
+    """The view for this console; the last picture stays."""
     if not console.is_terminal:
         yield _Lines(console)
         return
@@ -106,7 +106,7 @@ def _progress(picture: Picture) -> Table:
     grid = Table.grid(padding=(0, 2))
     done = picture.assigned + picture.rejected
     for name, count, per_s in (("sent", picture.sent, picture.sent_per_s), ("done", done, picture.done_per_s)):
-        # Rich's own colour for what goes on is the one in which others show errors.
+        # Rich's default colour for unfinished bars looks like an error.
         bar = ProgressBar(total=picture.to_send, completed=count, width=26, complete_style="cyan")
         grid.add_row(name, bar, f"{count:>9,} of {picture.to_send:,}", f"{per_s:>7,.0f}/s")
     grid.add_row("lag", f"{picture.lag:,} events")
@@ -116,7 +116,7 @@ def _progress(picture: Picture) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in columns:
-        # The name of a segment may be longer than there is room for: that column gives way, and no other one.
+        # Segment names may be long: only their column may shrink.
         table.add_column(column, no_wrap=column != "segment")
     return table
 
@@ -126,7 +126,7 @@ def _name(picture: Picture, number: int, *, style: str = "") -> Text:
 
 
 def _colour(number: int) -> str:
-    """The colour of a segment, the same wherever it is named and from its first event on."""
+    """The colour of a segment, the same everywhere and from its first event on."""
     return _COLOURS[number % len(_COLOURS)]
 
 

@@ -1,4 +1,4 @@
-"""What came out of the worker, counted: assignments by segment, rejects by reason, and the outcomes of each input."""
+"""The worker's outcomes, counted: assignments by segment, rejected events by reason, and outcomes per input record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.rejected import RejectedHeader, RejectReason
 
 _LAST = 5
 
-InputPosition = tuple[int, int]
+InputRecord = tuple[int, int]
 """Partition and offset of an input record."""
 
 
@@ -25,29 +25,29 @@ class Outcomes:
     segments: Counter[int] = field(default_factory=Counter)
     names: dict[int, str] = field(default_factory=dict)
     reasons: Counter[RejectReason] = field(default_factory=Counter)
-    inputs: Counter[InputPosition] = field(default_factory=Counter)
-    """Input record to the number of its outcomes."""
+    inputs: Counter[InputRecord] = field(default_factory=Counter)
+    """Number of outcomes by input record."""
     together: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Planted group and segment to the number of assignments."""
+    """Number of assignments by planted group and segment."""
     last: deque[SegmentAssigned] = field(default_factory=lambda: deque(maxlen=_LAST))
 
     @property
     def assigned(self) -> int:
-        """How many assignments."""
+        """Number of assignments."""
         return self.segments.total()
 
     @property
     def rejected(self) -> int:
-        """How many rejected events."""
+        """Number of rejected events."""
         return self.reasons.total()
 
     @property
     def total(self) -> int:
-        """How many outcomes."""
+        """Number of outcomes."""
         return self.assigned + self.rejected
 
     def add(self, records: Iterable[StoredRecord]) -> None:
-        """Count records of the output and of the rejected topic."""
+        """Count records of the output topic and of the rejected topic."""
         for record in records:
             if record.topic == self.rejected_topic:
                 self._add_rejected(record.headers)
@@ -66,17 +66,17 @@ class Outcomes:
         self.reasons[RejectReason(headers[RejectedHeader.REASON].decode())] += 1
         self.inputs[int(headers[RejectedHeader.PARTITION]), int(headers[RejectedHeader.OFFSET])] += 1
 
-    def lost_and_doubled(self, end_offsets: Mapping[int, int]) -> tuple[int, int]:
-        """How many input records below the end offsets have no outcome, and how many outcomes are too many."""
+    def lost_and_duplicates(self, end_offsets: Mapping[int, int]) -> tuple[int, int]:
+        """How many input records below the end offsets have no outcome, and how many outcomes are surplus."""
         inputs = {(partition, offset) for partition, end in end_offsets.items() for offset in range(end)}
         lost = len(inputs - self.inputs.keys())
         return lost, self.inputs.total() - (len(inputs) - lost)
 
 
 def adjusted_rand_index(together: Mapping[tuple[int, int], int]) -> float:
-    """How well two divisions of the same things agree: 1 the same, about 0 no better than chance (Hubert, Arabie 1985).
+    """How well two partitions of the same items agree: 1 the same, about 0 no better than chance (Hubert, Arabie 1985).
 
-    `together` counts the things by their part in the first and in the second division.
+    `together` counts the items by their part in the first and in the second partition.
     """
     first, second = Counter[int](), Counter[int]()
     for (one, other), count in together.items():

@@ -1,6 +1,6 @@
-"""Made-up users: a few groups that differ in behaviour, devices and interests, in columns where nothing else differs.
+"""Generated users: a few groups that differ in behaviour, devices and interests, and in nothing else.
 
-The group of a user follows from the number in the user's id alone; history, events and checks all ask here.
+A user's group depends only on the number in the user's id; history, events and checks all use this module.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SEED = 7
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
-"""Event name of each profile field to its values, one a user."""
+"""Values by the event name of each profile field, one per user."""
 
 
 class Structure(StrEnum):
-    """Whether the groups show in the columns."""
+    """Whether there are groups in the columns."""
 
     PLANTED = "planted"
     NOISE = "noise"
-    """The same values as often, each column drawn by itself: there is nothing to find."""
+    """The same values with the same frequencies, each column drawn independently: there is nothing to find."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """How one number spreads: its bound, how it is rounded, and the centre in each group."""
+    """The distribution of one number: its centre in each group, its spread, its bound and its rounding."""
 
     name: str
     centres: tuple[float, ...]
@@ -42,7 +42,7 @@ class Number:
     decimals: int
 
 
-# Why five, why uneven: so that k is no obvious guess, and the smallest is still above the 3 % that a fit asks for.
+# Five, and uneven, so that k is not an obvious guess; the smallest is still above the 3 % that a fit requires.
 SHARES = (0.34, 0.26, 0.18, 0.13, 0.09)
 
 NUMBERS = (
@@ -76,7 +76,7 @@ _OWN_INTERESTS = 3
 _OWN_CHANCE = 0.6
 _OTHER_CHANCE = 0.08
 
-# What says nothing about the groups: the same chances for everybody.
+# Not related to the groups: the same probabilities for everybody.
 UNRELATED: Mapping[str, Mapping[str, float]] = {
     "age": {"18-24": 0.18, "25-34": 0.26, "35-44": 0.21, "45-54": 0.16, "55-64": 0.11, "65+": 0.08},
     "gender": {"Female": 0.5, "Male": 0.48, "Other": 0.02},
@@ -95,13 +95,12 @@ def user_id(number: int) -> str:
 
 
 def planted_group(user: str) -> int:
-    """The planted group, from 0, of a user with an id that `user_id` gave."""
+    """The planted group, from 0, of a user whose id came from `user_id`."""
     return int(_groups(np.array([int(user.removeprefix("user-"))]))[0])
 
 
 def _groups(numbers: Integers) -> Integers:
-    # A hash (the finaliser of SplitMix64) instead of drawn values: it needs no seed, and no other user to be drawn
-    # before this one.
+    # A hash (the finaliser of SplitMix64) instead of random draws: a group depends on no seed and on no other user.
     mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -111,7 +110,7 @@ def _groups(numbers: Integers) -> Integers:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some users in a row."""
+    """Some consecutive users."""
 
     users: Sequence[str]
     """Their ids."""
@@ -132,7 +131,7 @@ class Population:
         """All users in order, some thousands at a time."""
         for first in range(1, self.users + 1, _BLOCK_USERS):
             numbers = np.arange(first, min(first + _BLOCK_USERS, self.users + 1))
-            # A row for each user, filled in order: so a user does not depend on how many follow.
+            # One row per user, filled in order, so a user does not depend on how many follow.
             drawn = np.random.default_rng([self.seed, first]).random((len(numbers), _DRAWS))
             groups = _groups(numbers)
             if self.structure is Structure.NOISE:
@@ -153,7 +152,7 @@ def _noise_groups(drawn: Floats) -> list[Integers]:
 
 
 def _profiles(groups: Sequence[Integers], drawn: Floats) -> Columns:
-    """Profiles of users; `groups` says for each column that has groups which one to draw from."""
+    """Profiles of users; `groups` holds, for each column that depends on groups, the group to draw from."""
     column = iter(drawn.T)
     group_of = iter(groups)
     profiles: dict[str, Sequence[Any]] = {}
@@ -169,7 +168,7 @@ def _profiles(groups: Sequence[Integers], drawn: Floats) -> Columns:
 
 
 def rounded(number: Number, values: Floats) -> list[float]:
-    """Values as a user would have them: within the bound, with the number's decimals, whole numbers as integers."""
+    """Values clipped to the bound and rounded to the number's decimals, integers where it has none."""
     within = np.round(np.clip(values, 0, number.bound), number.decimals)
     found: list[float] = (within if number.decimals else within.astype(np.int64)).tolist()
     return found

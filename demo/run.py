@@ -1,4 +1,4 @@
-"""The whole of it, once: broker, history, fit, promotion, worker, a stream of events, and a check that all is right."""
+"""Everything once: broker, history, fit, promotion, worker, a stream of events, and a check of the outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from demo.emit import Emitter
+from demo.emit import Emitter, counted
 from demo.errors import ProgramError
 from demo.history import labels_path, write_history
 from demo.interrupts import Interrupts
@@ -38,7 +38,7 @@ _DRAIN_TIMEOUT_S = 15
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one demo is to do."""
+    """What one run of the demo does."""
 
     events: int
     users: int
@@ -46,7 +46,7 @@ class Plan:
     rate: float
     bad_share: float
     output: Path
-    """Directory for what a person may want to look at afterwards."""
+    """Directory for history, models and logs, which stay."""
 
     @property
     def population(self) -> Population:
@@ -66,31 +66,31 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must be so at the end, with the figures."""
+    """One thing that must hold at the end, with its figures."""
 
     holds: bool
-    says: str
+    text: str
 
 
 def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
-    """Do all of it and tell the console; whether everything was as it must be.
+    """Do all of it and show it on the console; whether all checks hold.
 
-    Raises DemoError when a step fails, KeyboardInterrupt when interrupted; nothing runs any more in any case.
+    Raises DemoError when a step fails, KeyboardInterrupt when interrupted; in either case nothing is left running.
     """
     begun = time.monotonic()
     plan.output.mkdir(parents=True, exist_ok=True)
-    (plan.output / ".gitignore").write_text("*\n")  # whatever lies here was made by a command
+    (plan.output / ".gitignore").write_text("*\n")  # everything in it is generated
     for name in ("trainer.log", "worker.log"):
         (plan.output / name).unlink(missing_ok=True)
     with _step(console, "starting Apache Kafka") as started, running_broker(announce=console.print) as broker:
         _create_topics(broker)
-        started(f"Apache Kafka 4.3.1 at {broker.bootstrap_servers}, in {broker.data_dir}")
+        started(f"Apache Kafka 4.3.1 at {broker.bootstrap_servers}, data in {broker.data_dir}")
         with _step(console, "writing a history") as written:
             write_history(plan.history, plan.population)
-            written(f"{plan.users:,} users with {len(SHARES)} planted groups in {plan.history}")
+            written(f"{counted(plan.users, 'user')} in {len(SHARES)} planted groups, in {plan.history}")
         with _step(console, "fitting segments") as promoted:
             fitted = _fit_and_promote(plan, broker.data_dir)
-            promoted(_told(fitted))
+            promoted(_fit_summary(fitted))
         with _running_worker(plan, broker) as worker:
             checks = _stream(plan, broker, worker, console, interrupts)
     _summarise(plan, fitted, checks, time.monotonic() - begun, console)
@@ -99,7 +99,7 @@ def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
 
 @contextmanager
 def _step(console: Console, doing: str) -> Iterator[Callable[[str], None]]:
-    """Shows that something is being done, until the function it gives is told what was done, or the block ends."""
+    """Show that a step is running, until the function that this gives is called with its result, or the block ends."""
     begun = time.monotonic()
     status = console.status(f"{doing} …")
     status.start()
@@ -138,11 +138,11 @@ def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
         raise ProgramError(f"the trainer's {arguments[0]} ended with status {status}; {last_lines(log)}")
 
 
-def _told(fitted: Manifest) -> str:
+def _fit_summary(fitted: Manifest) -> str:
     left_out = ", ".join(fitted.columns.left_out)
     return (
-        f"{fitted.k} segments fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "
-        f"{fitted.verdict}; left out, unrelated to all others: {left_out or 'nothing'}"
+        f"{counted(fitted.k, 'segment')} fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "
+        f"{fitted.verdict}; columns left out, not associated with any other: {left_out or 'none'}"
     )
 
 
@@ -163,9 +163,9 @@ def _running_worker(plan: Plan, broker: Broker) -> Iterator[GuardedProcess]:
 
 
 def _program(*arguments: str, output: Path, directory: Path) -> GuardedProcess:
-    """One of the project's programs, in a new directory, where no .env lies, and without KAFKA_… or WORKER_… settings.
+    """One of the project's programs, in a new directory without a .env and without KAFKA_… or WORKER_… settings.
 
-    So a demo never reaches a real cluster.
+    So the demo never reaches a real cluster.
     """
     kept = ("PATH", "HOME", "LANG", "TMPDIR")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
@@ -195,31 +195,31 @@ def _stream(
                 if worker.poll() is not None:
                     raise ProgramError(f"the worker ended with status {worker.poll()}; {last_lines(worker.output)}")
         status = worker.stop(_DRAIN_TIMEOUT_S)
-        # Once more to the end: an outcome too many would come now.
+        # Once more to the end: a duplicate outcome would show up now.
         outcomes.add(reader.read_to_end())
         return _checks(emitter, outcomes, cluster.end_offsets(INPUT), status)
 
 
 def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int], status: int) -> tuple[Check, ...]:
-    lost, doubled = outcomes.lost_and_doubled(end_offsets)
+    lost, duplicates = outcomes.lost_and_duplicates(end_offsets)
     inputs = sum(end_offsets.values())
     agreement = adjusted_rand_index(outcomes.together)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(outcomes.reasons.items()))
     return (
         Check(
-            lost == doubled == 0 and inputs == emitter.sent,
-            f"{emitter.sent:,} events sent = {outcomes.assigned:,} assigned + {outcomes.rejected:,} rejected, "
-            f"{lost} lost, {doubled} doubled",
+            lost == duplicates == 0 and inputs == emitter.sent,
+            f"{counted(emitter.sent, 'event')} sent = {outcomes.assigned:,} assigned + {outcomes.rejected:,} rejected; "
+            f"{lost:,} lost, {counted(duplicates, 'duplicate')}",
         ),
         Check(
             outcomes.reasons == emitter.bad,
-            f"{outcomes.rejected:,} of {emitter.bad.total():,} bad events rejected, each for the reason it was made "
-            f"for: {reasons or 'none'}",
+            f"{outcomes.rejected:,} of {counted(emitter.bad.total(), 'invalid event')} rejected, each for the expected "
+            f"reason: {reasons or 'none'}",
         ),
         Check(
             agreement >= LEAST_AGREEMENT,
-            f"segments agree with the planted groups: adjusted Rand index {agreement:.3f} (at least "
-            f"{LEAST_AGREEMENT} expected)",
+            f"segments agree with the planted groups: adjusted Rand index {agreement:.3f} (expected: at least "
+            f"{LEAST_AGREEMENT})",
         ),
         Check(status == 0, f"the worker drained and ended with status {status}"),
     )
@@ -227,17 +227,17 @@ def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int]
 
 def _summarise(plan: Plan, fitted: Manifest, checks: tuple[Check, ...], took_s: float, console: Console) -> None:
     version = plan.store.folder(fitted.id)
-    places = {
+    files = {
         version / "report.html": "the report: are the segments real, and what are they",
-        version / "segmented_users.csv": "the history with segments",
-        labels_path(plan.history): "the planted groups",
-        plan.output / "worker.log": "what the worker logged",
+        version / "segmented_users.csv": "the segment of every user",
+        labels_path(plan.history): "the planted group of every user",
+        plan.output / "worker.log": "the worker's log",
     }
     lines = [
-        *(f"{'[green]✓[/]' if check.holds else '[bold red]✗[/]'} {escape(check.says)}" for check in checks),
+        *(f"{'[green]✓[/]' if check.holds else '[bold red]✗[/]'} {escape(check.text)}" for check in checks),
         f"took {took_s:.1f} s",
         "",
         "to look at:",
-        *(f"  {escape(str(path))}  [dim]{what}[/]" for path, what in places.items()),
+        *(f"  {escape(str(path))}  [dim]{what}[/]" for path, what in files.items()),
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

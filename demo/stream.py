@@ -1,4 +1,4 @@
-"""Events on their way in and outcomes on their way out, in turns, with a picture after each."""
+"""Sends events and reads outcomes, in turns, with a picture after each turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAG_EVERY_S = 0.5
 
 @dataclass
 class Lag:
-    """How many input records the worker has still to commit, asked for now and then."""
+    """How many input records the worker has yet to commit, asked for twice a second."""
 
     cluster: Cluster
     group_id: str
@@ -29,11 +29,11 @@ class Lag:
     _next_at: float = 0
 
     def now(self) -> int:
-        """The lag of this moment."""
+        """The lag at this moment."""
         return self.cluster.lag(self.group_id, self.topic)
 
     def at(self, now: float) -> int:
-        """The lag, as it was at most half a second ago."""
+        """The lag, at most half a second old."""
         if now >= self._next_at:
             self._known, self._next_at = self.now(), now + _LAG_EVERY_S
         return self._known
@@ -41,7 +41,7 @@ class Lag:
 
 @dataclass
 class _Speed:
-    """Events sent and done a second, over the last seconds."""
+    """Events sent and processed per second, over the last seconds."""
 
     _passed: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -62,10 +62,10 @@ def flow(
     to_send: int,
     stopped: Callable[[], bool],
 ) -> Iterator[Picture]:
-    """Send what is due and count what comes out, in turns, until all events are sent or `stopped()`, and all
-    are done and committed.
+    """Send what is due and count the outcomes, in turns, until all events are sent or `stopped()`, and all that were
+    sent are processed and committed.
 
-    Raises ClusterError, and StreamStalledError when nothing has come out for a minute.
+    Raises ClusterError, and StreamStalledError when there was no outcome for a minute.
     """
     begun = progressed_at = time.monotonic()
     speed = _Speed()
@@ -87,8 +87,8 @@ def flow(
             return
         if now - progressed_at > _STALL_S:
             raise StreamStalledError(
-                f"nothing has come out of the worker for {_STALL_S} s; "
-                f"{outcomes.total:,} of {emitter.sent:,} events are done, {to_commit:,} not committed"
+                f"no outcome from the worker for {_STALL_S} s; "
+                f"{outcomes.total:,} of {emitter.sent:,} events processed, {to_commit:,} not committed"
             )
         time.sleep(max(0.0, turn_ends - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""The demo as a person would run it: small, to its end, and interrupted in the middle."""
+"""The demo as a user would run it: small, to its end, and interrupted in the middle."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_the_demo_ends_well_and_leaves_what_it_made(programs: Programs, tmp_path
     ended = programs.run(*SMALL)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "500 events sent = 475 assigned + 25 rejected, 0 lost, 0 doubled" in ended.stdout
-    assert "25 of 25 bad events rejected, each for the reason it was made for" in ended.stdout
+    assert "500 events sent = 475 assigned + 25 rejected; 0 lost, 0 duplicates" in ended.stdout
+    assert "25 of 25 invalid events rejected, each for the expected reason" in ended.stdout
     assert "the worker drained and ended with status 0" in ended.stdout
     assert float(re.search(r"adjusted Rand index ([\d.]+)", ended.stdout)[1]) > 0.9  # type: ignore[index]  # else None
     output = tmp_path / "demo-output"
@@ -63,7 +63,7 @@ def test_ctrl_c_while_the_broker_starts_ends_everything(programs: Programs) -> N
     demo.send(signal.SIGINT)
 
     assert demo.wait() == 130
-    assert "interrupted; nothing is left running" in demo.log
+    assert "interrupted; nothing was left running" in demo.log
     assert "Traceback" not in demo.log
     assert running_below(demo, seen) == set()
 
@@ -77,7 +77,7 @@ def test_ctrl_c_while_events_flow_finishes_those_already_sent(programs: Programs
     demo.send(signal.SIGINT)
 
     assert demo.wait() == 0, demo.log
-    assert "0 lost, 0 doubled" in demo.log
+    assert "0 lost, 0 duplicates" in demo.log
     assert "20,000 events sent" not in demo.log
     assert running_below(demo, seen) == set()
 
@@ -107,7 +107,7 @@ def test_the_parts_of_the_demo_work_by_themselves(programs: Programs) -> None:
     )
 
     assert emitted.returncode == 0, emitted.stderr
-    assert "300 events sent to events: 270 good; bad on purpose: empty 4," in emitted.stderr
+    assert "300 events sent to events: 270 valid, 30 invalid on purpose (empty 4," in emitted.stderr
     records = read_committed(f"127.0.0.1:{port}", "events")
     rejected = [
         record
@@ -131,7 +131,7 @@ def test_ctrl_c_ends_an_emitter_without_a_count(programs: Programs, broker: Test
     assert f"{sent:,} events sent to {topic}" in emitter.log
 
 
-def test_a_missing_topic_and_a_missing_cluster_are_told_in_one_line(programs: Programs, broker: TestBroker) -> None:
+def test_a_missing_topic_and_a_missing_cluster_are_reported_in_one_line(programs: Programs, broker: TestBroker) -> None:
     (nobody,) = free_ports(1)
     for servers in (broker.bootstrap_servers, f"127.0.0.1:{nobody}"):
         ended = programs.run("demo", "emit", "--bootstrap-servers", servers, "--topic", "missing")

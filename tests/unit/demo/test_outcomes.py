@@ -12,25 +12,25 @@ from schemas.rejected import RejectReason
 from tests.support.outcomes import assigned, outcomes, rejected
 
 
-def test_each_input_with_one_outcome_is_neither_lost_nor_doubled() -> None:
+def test_an_input_with_one_outcome_is_neither_lost_nor_duplicated() -> None:
     found = outcomes(assigned("user-1", 0, 0, 0), rejected("empty", 0, 1), assigned("user-2", 1, 1, 0))
 
-    assert found.lost_and_doubled({0: 2, 1: 1, 2: 0}) == (0, 0)
+    assert found.lost_and_duplicates({0: 2, 1: 1, 2: 0}) == (0, 0)
     assert (found.assigned, found.rejected, found.total) == (2, 1, 3)
 
 
 def test_an_input_without_an_outcome_is_lost() -> None:
-    assert outcomes(assigned("user-1", 0, 0, 0)).lost_and_doubled({0: 3}) == (2, 0)
+    assert outcomes(assigned("user-1", 0, 0, 0)).lost_and_duplicates({0: 3}) == (2, 0)
 
 
-def test_a_second_outcome_of_an_input_is_doubled_even_where_another_is_lost() -> None:
+def test_a_second_outcome_of_an_input_is_a_duplicate_even_if_another_input_is_lost() -> None:
     found = outcomes(assigned("user-1", 0, 0, 0), rejected("empty", 0, 0))
 
-    assert found.lost_and_doubled({0: 2}) == (1, 1)
+    assert found.lost_and_duplicates({0: 2}) == (1, 1)
 
 
 def test_an_outcome_of_an_input_that_nobody_sent_is_one_too_many() -> None:
-    assert outcomes(assigned("user-1", 0, 5, 9)).lost_and_doubled({}) == (0, 1)
+    assert outcomes(assigned("user-1", 0, 5, 9)).lost_and_duplicates({}) == (0, 1)
 
 
 def test_segments_reasons_and_the_last_assignments_are_counted() -> None:
