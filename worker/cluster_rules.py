@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, LostPlace, TopicFacts
+from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, TopicFacts
+from worker.kafka.lost_offsets import LostOffset
 from worker.settings import Settings
 
 # Clocks of brokers and workers differ by less, or else something is wrong with them.
@@ -208,22 +209,19 @@ def _instance_ids(group: GroupFacts) -> Iterator[str | None]:
     return (each.instance_id for each in (() if isinstance(group.members, Absent) else group.members))
 
 
-def judge_places(lost: Iterable[LostPlace], settings: Settings) -> Iterator[Finding]:
-    """A finding for each committed offset that `run` would not go on from."""
+def judge_offsets(lost: Iterable[LostOffset], settings: Settings) -> Iterator[Finding]:
+    """A finding for each committed offset that `run` could not resume from."""
     for each in lost:
         where = f"group {settings.worker_group_id}"
-        what = (
-            f"its committed offset {each.offset} for topic {settings.worker_input_topic}, partition {each.partition} "
-            f"is no place to go on from, the log goes from {each.start} to {each.end}: {each.because}"
-        )
-        by_hand = "say where to go on with kafka-consumer-groups --reset-offsets"
+        what = f"topic {settings.worker_input_topic}, partition {each.partition}: {each.description}"
+        by_hand = "choose an offset with kafka-consumer-groups --reset-offsets"
         if each.only_by_hand:
-            yield Finding(Weight.PROBLEM, where, what, f"{by_hand}; WORKER_ON_EXPIRED_OFFSETS does not help there")
-        elif settings.worker_on_expired_offsets == "stop":
-            remedy = f"{by_hand}, or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {each.start}"
+            yield Finding(Weight.PROBLEM, where, what, f"{by_hand}; WORKER_ON_OFFSET_OUT_OF_RANGE does not help here")
+        elif settings.worker_on_offset_out_of_range == "stop":
+            remedy = f"{by_hand}, or set WORKER_ON_OFFSET_OUT_OF_RANGE=earliest to continue at offset {each.log_start}"
             yield Finding(Weight.PROBLEM, where, what, remedy)
         else:
-            remedy = f"WORKER_ON_EXPIRED_OFFSETS=earliest: it will go on at offset {each.start}"
+            remedy = f"WORKER_ON_OFFSET_OUT_OF_RANGE=earliest: it will continue at offset {each.log_start}"
             yield Finding(Weight.ADVICE, where, what, remedy)
 
 

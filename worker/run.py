@@ -100,7 +100,7 @@ def _work(
         if facts is None:
             return ExitStatus.DONE
         _require_usable(facts, settings)
-        transport = open_transport(settings, connection, deadline, stop)
+        transport = open_transport(settings, connection, deadline, stop, metrics.batch_dropped)
         if transport is None:
             return ExitStatus.DONE
         promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)

@@ -169,9 +169,9 @@ class Settings(BaseSettings):
     )
     worker_start_at: Annotated[Literal["earliest", "latest"], Flag("--start-at")] = Field(
         "earliest",
-        description="Where a partition without a committed offset begins, also one that is added later.",
+        description="Where a new group starts; a partition that is added later starts at its earliest record.",
     )
-    worker_on_expired_offsets: Annotated[Literal["stop", "earliest"], Flag("--on-expired-offsets")] = Field(
+    worker_on_offset_out_of_range: Annotated[Literal["stop", "earliest"], Flag("--on-offset-out-of-range")] = Field(
         "stop",
         description="What to do if a committed offset is out of range. It is when retention or a recreated topic "
         "removed the records there: stop with exit status 2, or continue at the earliest offset.",

@@ -26,6 +26,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.client import connected
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import TopicFacts
+from worker.kafka.lost_offsets import LossReason
 from worker.settings import Settings
 
 
@@ -148,28 +149,25 @@ def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site
             producer.send(site.input, b"{", partition=partition).get(timeout=PATIENCE_S)
     consumer: Any = connected(KafkaConsumer, bootstrap_servers=site.bootstrap_servers, group_id=site.name)
     first, second = (TopicPartition(site.input, number) for number in (0, 1))
-    # As the start of the one log and the end of the other: each is a place to go on from.
+    # As the start of the one log and the end of the other: a worker can resume from either.
     consumer.commit({first: OffsetAndMetadata(0, "", -1), second: OffsetAndMetadata(1, "", -1)})
     assert problems(checked(site, 0)) == {}
     admin: Any = KafkaAdminClient(bootstrap_servers=site.bootstrap_servers)
     admin.delete_records({first: 2})
-    said = "its committed offset 0 for topic {}, partition 0 is no place to go on from, the log goes from 2 to 3: "
+    lost = f"topic {site.input}, partition 0: cannot resume from committed offset 0: the log now spans 2–3; "
     ended = site.run("check")
     assert ended.returncode == 2
-    assert f"group {site.name}: {said.format(site.input)}retention removed" in ended.stdout
-    assert "or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset 2\n" in ended.stdout
-    findings = checked(site, 0, WORKER_ON_EXPIRED_OFFSETS="earliest")
-    assert [each["what"].partition(": ")[0] for each in findings if each["weight"] == "advice"] == [
-        said.format(site.input).partition(": ")[0]
-    ]
-    # Beyond its end, with the id of the topic beside it: a worker does not go on there by itself.
+    assert f"group {site.name}: {lost}{LossReason.OUT_OF_RANGE}" in ended.stdout
+    assert "or set WORKER_ON_OFFSET_OUT_OF_RANGE=earliest to continue at offset 2\n" in ended.stdout
+    findings = checked(site, 0, WORKER_ON_OFFSET_OUT_OF_RANGE="earliest")
+    assert [each["what"] for each in findings if each["weight"] == "advice"] == [lost + LossReason.OUT_OF_RANGE]
+    # Beyond its end, with the id of the topic beside it: a worker does not continue there by itself.
     topic_id = str(admin.describe_topics([site.input])[0]["topic_id"])
     consumer.commit({first: OffsetAndMetadata(2, "", -1), second: OffsetAndMetadata(9, topic_id, -1)})
-    found = problems(checked(site, 2, WORKER_ON_EXPIRED_OFFSETS="earliest"))[f"group {site.name}"]
-    assert "offset 9 for topic" in found
-    assert "partition 1 is no place to go on from, the log goes from 0 to 1: the log lost records" in found
+    found = problems(checked(site, 2, WORKER_ON_OFFSET_OUT_OF_RANGE="earliest"))[f"group {site.name}"]
+    assert f"partition 1: cannot resume from committed offset 9: the log now spans 0–1; {LossReason.TRUNCATED}" in found
     consumer.commit({second: OffsetAndMetadata(1, "00000000-0000-0000-0000-000000000001", -1)})
-    assert "made anew" in problems(checked(site, 2))[f"group {site.name}"]
+    assert LossReason.RECREATED in problems(checked(site, 2))[f"group {site.name}"]
     consumer.close()
     admin.close()
 

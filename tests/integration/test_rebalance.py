@@ -16,7 +16,7 @@ from tests.support.kafka_world import KafkaWorld, echo, looping
 from tests.support.transport_contract import PATIENCE_S, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import consumer as kafka_consumer
-from worker.kafka import offsets as kafka_positions
+from worker.kafka import offsets as kafka_offsets
 from worker.kafka.transport import KafkaTransport
 from worker.operations.health import HealthWatch
 from worker.stream.records import Batch
@@ -69,7 +69,7 @@ def in_order_for_each_user(kafka: KafkaWorld) -> bool:
 def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     # One poll waits for more while a second worker takes half of the partitions whose records it holds already; for as
     # long as that may take on a slow machine, which is longer than the settings allow.
-    monkeypatch.setattr(kafka_positions, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
+    monkeypatch.setattr(kafka_offsets, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
     first = kafka.open(worker_batch_max_events=5)
     patient = {"worker_batch_max_wait_ms": 1000 * PATIENCE_S}
     monkeypatch.setattr(first._reader, "_settings", first._reader._settings.model_copy(update=patient))
@@ -77,6 +77,7 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     for partition in range(4):
         kafka.send(b"%d" % partition, partition=partition)
     got: list[Batch | None] = []
+    dropped_before = kafka.batches_dropped
     gathering = threading.Thread(target=lambda: got.append(first.poll()))
     gathering.start()
     subscription = first._reader._consumer._subscription
@@ -88,6 +89,7 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     kafka.send(b"4", b"5", b"6", partition=kept)
     gathering.join()
     assert got == [None]
+    assert kafka.batches_dropped > dropped_before
     work_off(first, 5)
     assert sorted(kafka.values(kafka.output)) == [b"0", b"1", b"2", b"3", b"4", b"5", b"6"]
 
@@ -113,8 +115,10 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
     kafka.expel_members()
     until(lambda: not first.joined or None)
     until(lambda: first.poll() or first.joined or None)
+    before = kafka.batches_dropped
     with pytest.raises(RetryBatchError):
         first.commit(stale, echo(stale.records))
+    assert kafka.batches_dropped == before + 1
     first.rewind()
     work_off(first, 1)
     assert kafka.values(kafka.output) == [b"a"]
@@ -122,7 +126,7 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
 
 def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_same(kafka: KafkaWorld) -> None:
     # A group that was deleted counts its generations anew.
-    first = kafka.open(worker_on_expired_offsets="earliest")
+    first = kafka.open(worker_on_offset_out_of_range="earliest")
     kafka.send(b"a", partition=0)
     stale = next_batch(first)
     kafka.expel_members()
@@ -229,7 +233,7 @@ def test_a_join_that_outlasts_a_poll_is_finished_by_a_later_one(
 def test_a_successor_waits_for_the_offsets_its_predecessor_has_in_an_open_transaction(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_positions, "ANSWER_MS", 500)
+    monkeypatch.setattr(kafka_offsets, "ANSWER_MS", 500)
     work_off_start(kafka)
     kafka.send(b"done by the predecessor", partition=0)
     predecessor: Any = KafkaConsumer(

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 from kafka.structs import TopicPartition
@@ -14,7 +14,8 @@ from demo.kafka.ports import free_ports
 from tests.support.brokers import STOP_S, TestBroker
 from tests.support.kafka_world import KafkaWorld, echo
 from tests.support.transport_contract import next_batch, until, values, work_off
-from worker.errors import ExitStatus, StopProcessError
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka import consumer as kafka_consumer
 from worker.kafka.config import connection_arguments
 from worker.kafka.transport import KafkaTransport, open_transport
 from worker.lifecycle import Deadline
@@ -55,6 +56,56 @@ def test_a_new_group_told_so_starts_after_the_latest_record_and_commits_that_fir
     assert values(next_batch(transport)) == [b"new"]
 
 
+def owned(transport: KafkaTransport) -> set[int]:
+    return {partition.partition for partition in transport._reader._consumer.assignment()}
+
+
+def polled_once(transport: KafkaTransport) -> bool:
+    with suppress(RetryBatchError):
+        assert transport.poll() is None
+    return True
+
+
+def test_a_partition_added_to_a_group_that_started_at_the_latest_starts_at_its_earliest_record(
+    kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "METADATA_MAX_AGE_MS", 500)
+    kafka.send(b"old", partition=0)
+    transport = kafka.open(worker_start_at="latest")
+    join(transport, kafka)
+    kafka.add_partitions(6)
+    for partition in range(6):
+        kafka.send(b"new %d" % partition, partition=partition)
+    work_off(transport, 6)
+    assert sorted(kafka.values(kafka.output)) == [b"new %d" % n for n in range(6)]
+    transport.close()
+    # And where it is found only by a later member of the group.
+    kafka.add_partitions(7)
+    kafka.send(b"new 6", partition=6)
+    assert values(next_batch(kafka.open(worker_start_at="latest"))) == [b"new 6"]
+
+
+def test_members_that_start_together_at_the_latest_wait_for_the_one_that_has_partition_0(kafka: KafkaWorld) -> None:
+    for partition in range(4):
+        kafka.send(b"old", partition=partition)
+    workers = [kafka.open(worker_start_at="latest") for _ in range(2)]
+    # Neither starts before both have their partitions.
+    for worker in workers:
+        vars(worker)["_begin"] = lambda _: None
+    until(lambda: ([polled_once(worker) for worker in workers] and all(map(owned, workers))) or None)
+    first, second = sorted(workers, key=lambda worker: 0 not in owned(worker))
+    for worker in workers:
+        del vars(worker)["_begin"]
+    with pytest.raises(RetryBatchError):
+        second.poll()
+    assert kafka.committed() == {}
+    until(lambda: (polled_once(first) and kafka.committed()) or None)
+    assert kafka.committed() == {0: 1, 1: 1, 2: 1, 3: 1}
+    kept = max(owned(second))
+    kafka.send(b"new", partition=kept)
+    assert values(next_batch(second)) == [b"new"]
+
+
 def test_a_worker_that_ends_before_its_first_batch_loses_nothing_of_what_came_meanwhile(kafka: KafkaWorld) -> None:
     first = kafka.open(worker_start_at="latest")
     join(first, kafka)
@@ -85,30 +136,21 @@ def test_an_offset_that_retention_removed_is_a_loud_error(kafka: KafkaWorld) -> 
     with pytest.raises(StopProcessError) as caught:
         next_batch(second)
     assert caught.value.exit_status == ExitStatus.ACT_FIRST
-    assert "committed offset 2" in str(caught.value)
-    assert f"topic {kafka.input}, partition 3" in str(caught.value)
-    assert "from 5 to 9" in str(caught.value)
+    assert f"topic {kafka.input}, partition 3: cannot resume from committed offset 2" in str(caught.value)
+    assert "5–9" in str(caught.value)
     assert kafka.values(kafka.output) == [b"0", b"1"]
 
 
-def test_a_missing_topic_is_named_and_not_created(
+def test_a_topic_deleted_under_a_worker_is_not_created_again(
     broker_with: Callable[..., AbstractContextManager[Broker]],
 ) -> None:
     with (
         broker_with(config={"auto.create.topics.enable": "true"}) as eager,
         KafkaWorld(eager.bootstrap_servers) as kafka,
     ):
-        for missing in ("input", "output", "rejected"):
-            topic = f"{kafka.name}-no-{missing}"
-            with pytest.raises(StopProcessError) as caught:
-                kafka.open(**{f"worker_{missing}_topic": topic})
-            assert caught.value.exit_status == ExitStatus.ACT_FIRST
-            assert topic in str(caught.value)
-            assert "--create-topics" in str(caught.value)
-            assert topic not in kafka.admin.list_topics()
         transport = kafka.open()
         join(transport, kafka)
-        # Where it was, it has looked up: the offsets go with the topic.
+        # From here on the committed offsets are known to belong to this topic.
         assert transport.poll() is None
         kafka.admin.delete_topics([kafka.input])
         until(lambda: kafka.input not in kafka.admin.list_topics() or None)
@@ -117,9 +159,15 @@ def test_a_missing_topic_is_named_and_not_created(
         assert kafka.input not in kafka.admin.list_topics()
 
 
+def test_a_worker_asks_for_the_metadata_of_its_own_topics_only(kafka: KafkaWorld) -> None:
+    transport = kafka.open()
+    join(transport, kafka)
+    assert transport._reader._consumer._cluster.topics() == {kafka.input}
+
+
 def opened(settings: Settings, stop: threading.Event) -> KafkaTransport | None:
     with Deadline(stop, drain_s=60) as deadline:
-        transport = open_transport(settings, connection_arguments(settings), deadline, stop)
+        transport = open_transport(settings, connection_arguments(settings), deadline, stop, lambda: None)
         if transport is not None:
             transport.close()
         return transport

@@ -69,7 +69,7 @@ def main(given: str, name: str, place: str | None = None) -> int:
         return Outcome(results=tuple(Message(record.key, (record.value or b"") + mark) for record in batch.records))
 
     with Deadline(stop) as deadline:
-        transport = open_transport(settings, connection_arguments(settings), deadline, stop)
+        transport = open_transport(settings, connection_arguments(settings), deadline, stop, lambda: None)
         if transport is None:
             return 0
         try:

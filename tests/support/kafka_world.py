@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.admin import MemberToRemove, NewTopic
+from kafka.admin import MemberToRemove, NewTopic, OffsetSpec
 from kafka.errors import RetriableError
 from kafka.structs import TopicPartition
 
-from tests.support.transport_contract import PATIENCE_S
+from tests.support.transport_contract import PATIENCE_S, until
 from worker.errors import RetryBatchError
 from worker.kafka.client import connected
 from worker.kafka.config import connection_arguments
@@ -36,6 +36,8 @@ class KafkaWorld:
     input_configs: dict[str, str] = field(default_factory=dict)
     output_configs: dict[str, str] = field(default_factory=dict)
     name: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:12]}")
+    batches_dropped: int = 0
+    """By all of its transports, because the group rebalanced."""
 
     def __enter__(self) -> Self:
         self._closing = ExitStack()
@@ -99,10 +101,13 @@ class KafkaWorld:
         settings = self.settings(**changed)
         stop = threading.Event()
         deadline = self._closing.enter_context(Deadline(stop))
-        transport = open_transport(settings, connection_arguments(settings), deadline, stop)
+        transport = open_transport(settings, connection_arguments(settings), deadline, stop, self._batch_dropped)
         assert transport is not None
         self._closing.callback(transport.close)
         return transport
+
+    def _batch_dropped(self) -> None:
+        self.batches_dropped += 1
 
     def send(self, *values: bytes, partition: int | None = None, key: bytes | None = None, headers: Any = None) -> None:
         """Append records to the input and wait until they are there; those of one partition have one key."""
@@ -148,6 +153,21 @@ class KafkaWorld:
         except RetriableError:  # a broker that just started does not know yet
             return {}
         return {at.partition: there.offset for at, there in offsets.items() if at.topic == self.input}
+
+    def add_partitions(self, total: int) -> None:
+        """Let the input have this many partitions, and the producer know it."""
+        self.admin.create_partitions({self.input: total})
+
+        def known() -> bool | None:
+            self._producer._metadata.request_update()
+            return len(self._producer.partitions_for(self.input)) == total or None
+
+        until(known)
+
+    def end_offset(self, partition: int = 0) -> int:
+        """The end of the input's log, transaction markers included."""
+        at = TopicPartition(self.input, partition)
+        return int(self.admin.list_partition_offsets({at: OffsetSpec.LATEST})[at].offset)
 
     def expel_members(self) -> None:
         """Throw every member out of the group, as an administrator can."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,10 +12,9 @@ from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
 
-from worker.errors import ExitStatus, StopProcessError
 from worker.kafka.client import CONNECT_MS, connected, refusal_of
 from worker.kafka.errors import fault
-from worker.kafka.offsets import STEP_LONGEST_S, Positions, step
+from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets, step
 from worker.kafka.patches.decompression import OversizedBatch
 from worker.lifecycle import Deadline
 from worker.settings import Settings
@@ -28,6 +27,9 @@ METADATA_MAX_AGE_MS = 60_000
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024
 NO_GENERATION = -1
+# How often, at most, an idle worker commits offsets that no record belongs to. Each time costs a transaction, so not
+# after each marker of a quick upstream. Brokers apply retention every 5 minutes, and KEDA asks for the lag every 30 s.
+MARKERS_EVERY_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -35,12 +37,20 @@ _log = structlog.get_logger()
 class GroupReader:
     """The input topic, read as one member of the group.
 
-    All but `joined` and `positions.progress` belong to one thread.
+    All but `joined` and `offsets.progress` belong to one thread.
     """
 
-    def __init__(self, settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connection: Mapping[str, Any],
+        deadline: Deadline,
+        on_batch_dropped: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._deadline = deadline
+        self._on_batch_dropped = on_batch_dropped
+        self._markers_not_before_s = 0.0
         # Of the last step; before the first one, the worst.
         self._largest_bytes = settings.worker_event_max_bytes
         # Under which membership the positions were set, and which partitions the input topic had then.
@@ -66,23 +76,18 @@ class GroupReader:
             reconnect_backoff_max_ms=1_000,
             metrics_enabled=False,
         )
-        self.positions = Positions(settings, self._consumer, deadline)
-
-    def require_topics(self) -> None:
-        """Raise StopProcessError when one of the topics is missing or may not be seen."""
-        with self._step("asking for the topics"):
-            there = self._consumer.topics()
-        missing = [topic for topic in self._settings.topics if topic not in there]
-        if missing:
-            raise StopProcessError(
-                f"{self._settings.kafka_bootstrap_servers} has no topic {', '.join(missing)}, or this user may not "
-                "DESCRIBE it; create it, start with --create-topics, or grant that right",
-                ExitStatus.ACT_FIRST,
-            )
+        self.offsets = InputOffsets(settings, self._consumer, deadline)
 
     def subscribe(self) -> None:
-        """Begin to be a member of the group; the next polls join it."""
-        self._consumer.subscribe([self._settings.worker_input_topic])
+        """Ask to become a member of the group; the next polls join it."""
+        consumer = self._consumer
+        consumer.subscribe([self._settings.worker_input_topic])
+        # A leader that joins without the topic's metadata assigns nothing, and the group rebalances again once it has
+        # them. Asked twice, because the first answer may be to a question from before the subscription.
+        with self._step("asking for the input topic"):
+            for _ in range(2):
+                answer = consumer._cluster.request_update()  # noqa: SLF001  # topics() would ask for all of the cluster
+                consumer._net.run(consumer._manager.wait_for, answer, ANSWER_MS)  # noqa: SLF001  # see above
 
     def membership(self) -> Membership | None:
         """Who this process is in the group now, or None when it is no member."""
@@ -114,34 +119,46 @@ class GroupReader:
     def poll(self, max_events: int) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 
-        Raises NowhereToBegin when a partition has no offset to go on from, and WorkerError.
+        A batch without records has offsets to commit all the same: of transaction markers and aborted records. Raises
+        NoStartOffset when a partition has no offset to resume from, and WorkerError.
         """
-        self.positions.settle()
+        self.offsets.follow_assignment()
         self._finish_join()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
         # records of partitions that are gone still come back, and the broker checks the generation only.
         before = self.settled_membership()
         if before is not None:
-            # Of a member only: to become one, this poll has to go on.
-            self.positions.require_topic()
+            # Only as a member: to become one, this poll must continue.
+            self.offsets.require_topic()
         if before is not None and before != self._positioned_under:
             # A partition kept through a membership that was lost keeps a position that others may have passed.
-            self.positions.rewind()
+            self.offsets.rewind()
             self._positioned_under, self._partitions_then = before, self._partitions()
         elif self._settings.worker_instance_id is not None and self._partitions() != self._partitions_then:
-            # A static leader that restarted is not told that it leads, and nobody would share out added partitions.
+            # A static leader that restarted does not learn that it leads, and nobody would share out added partitions.
             self._partitions_then = self._partitions()
-            self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client knows no public way
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client has no public way
         with self._step("polling"):
             records = self._gather(max_events)
         self._require_instance_id()
-        if not records:
-            return None
+        ahead = self.offsets.ahead()
         if before is None or self.membership() != before:
-            _log.info("batch_dropped", because="the group rebalanced while it was read", records=len(records))
-            self.positions.rewind()
+            if records:
+                self.report_dropped(len(records))
+                self.offsets.rewind()
             return None
-        return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, before)
+        if not records:
+            self.offsets.note_no_records(ahead)
+            if not ahead or time.monotonic() < self._markers_not_before_s:
+                return None
+            self._markers_not_before_s = time.monotonic() + MARKERS_EVERY_S
+        next_offsets = {(r.topic, r.partition): r.offset + 1 for r in records}
+        return Batch(tuple(records), {**next_offsets, **ahead}, before)
+
+    def report_dropped(self, records: int) -> None:
+        """Log and count a batch that was read, and is read again because the group rebalanced meanwhile."""
+        _log.info("batch_dropped", because="the group rebalanced", records=records)
+        self._on_batch_dropped()
 
     def close(self) -> None:
         """Leave the group (a static member only goes silent) and release the connections."""

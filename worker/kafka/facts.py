@@ -66,17 +66,3 @@ class ClusterFacts:
     also where the brokers are too old to say, before Kafka 3.0."""
     broker_configs: Mapping[str, str]
     """Of one broker; empty where this worker may not read them."""
-
-
-@dataclass(frozen=True, slots=True)
-class LostPlace:
-    """A committed offset of the input topic that is no place to go on from."""
-
-    partition: int
-    offset: int
-    start: int
-    """The first offset of the log."""
-    end: int
-    because: str
-    only_by_hand: bool
-    """Whether the worker stops there whatever WORKER_ON_EXPIRED_OFFSETS says."""

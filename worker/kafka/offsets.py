@@ -1,20 +1,26 @@
-"""Where reading goes on: at the committed offsets; and what becomes of a partition whose log does not hold its own."""
+"""From which offset each assigned partition is read, and what to do where that offset cannot be read any more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 import structlog
 from kafka.errors import KafkaError, LeaderNotAvailableError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
-from worker.errors import ExitStatus, StopProcessError
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.errors import fault
+from worker.kafka.lost_offsets import (
+    CommittedOffset,
+    LossReason,
+    LostOffset,
+    is_other_topic,
+    loss_reason,
+    topic_id_in,
+)
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.ports import PartitionProgress
@@ -25,236 +31,284 @@ PROGRESS_ANSWER_MS = 2_000
 _log = structlog.get_logger()
 
 
-class NowhereToBegin(Exception):
+class NoStartOffset(Exception):
     """An assigned partition has no committed offset, or one that its log does not hold."""
 
     def __init__(self, out_of_range: Mapping[TopicPartition, int] | None = None) -> None:
         super().__init__()
         self.out_of_range = out_of_range or {}
-        """What the broker refused to read from."""
-
-
-class Because(StrEnum):
-    """Why the group's place in a partition is gone."""
-
-    MADE_ANEW = "the topic was deleted and made anew"
-    DELETED = "the offset was deleted while this worker ran"
-    EXPIRED = "retention removed records, or markers of transactions, before they were worked on"
-    # Not expired: from the beginning all that is left of the log would be worked on again.
-    TRUNCATED = "the log lost records that were worked on already, as after an unclean leader election"
-    UNKNOWN = "the topic was made anew, or lost records that were worked on"
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The group's place in a partition is gone."""
-
-    because: Because
-    before: int | None
-    """The offset that is no place any more; None where it is not known."""
+        """The offsets that the broker refused to read from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Where to begin each partition that has no offset to go on from, and which of them had one."""
+    """Where to start each partition that has no offset to resume from."""
 
-    offsets: Mapping[tuple[str, int], int]
-    losses: Mapping[tuple[str, int], Loss]
+    new: Mapping[tuple[str, int], int]
+    """Partitions that the group has never committed."""
+    new_at: str
+    """Which end of the log those offsets are: earliest or latest."""
+    lost: Mapping[tuple[str, int], LostOffset]
+    """Partitions whose committed offset is lost; they start at the beginning of the log."""
     topic_id: str
-    """The topic whose offsets these are."""
+    """The topic that the offsets belong to."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Committed:
-    offset: int
-    topic_id: str
-    """Which topic of that name it was; empty where it was set by hand."""
+    @property
+    def offsets(self) -> Mapping[tuple[str, int], int]:
+        """All of them, to be committed."""
+        return {**self.new, **{at: lost.log_start for at, lost in self.lost.items()}}
 
 
 @contextmanager
 def step(doing: str, settings: Settings, deadline: Deadline) -> Iterator[None]:
-    """One call of the consumer: over in time, its errors in the worker's terms.
+    """One call of the consumer: bounded in time, with the client's errors translated.
 
-    Raises NowhereToBegin and WorkerError.
+    Raises NoStartOffset and WorkerError.
     """
     try:
         with deadline.within(STEP_LONGEST_S, doing):
             yield
     except NoOffsetForPartitionError as error:
-        raise NowhereToBegin from error
+        raise NoStartOffset from error
     except OffsetOutOfRangeError as error:
-        raise NowhereToBegin(error.args[0]) from error
+        raise NoStartOffset(error.args[0]) from error
     except KafkaError as error:
         raise fault([error], doing, settings) from error
 
 
-class Positions:
-    """The places of one consumer in the input topic. All but `progress` belong to one thread.
+class InputOffsets:
+    """The committed and the read offsets of one consumer of the input topic.
 
-    A topic that is deleted and made anew has the same name and other records; whoever went on at the old offset would
-    pass over as many of them. So each offset is committed with the id of its topic.
+    All but `progress` belong to one thread. A topic that is deleted and recreated keeps its name and gets other
+    records; resuming at the old offset would skip as many of them. So each offset is committed with its topic's id.
     """
 
     def __init__(self, settings: Settings, consumer: Any, deadline: Deadline) -> None:
         self._settings = settings
         self._consumer = consumer
         self._deadline = deadline
-        # Swapped whole: progress() reads it from another thread.
-        self._settled: dict[TopicPartition, int | None] = {}
+        # Of each assigned partition, None until known. Replaced as a whole: progress() reads it from another thread.
+        self._committed: Mapping[TopicPartition, int | None] = {}
+        # From the committed offset on, offsets that this process has read and that held no record.
+        self._without_records: Mapping[TopicPartition, range] = {}
         self._topic_id = ""
 
     @property
     def topic_id(self) -> str:
-        """The id of the topic that is read; empty where the brokers are too old to know one."""
+        """The id of the topic that is read; empty where the brokers are too old to have one."""
         return self._topic_id
 
     def require_topic(self) -> None:
-        """Raise NowhereToBegin when the topic that was read is gone, and another one has its name.
+        """Raise NoStartOffset when the topic that was read is gone and another one has its name.
 
-        Not while nothing is assigned: no place in the new topic is known then, and that it is new would be forgotten.
+        Not while nothing is assigned: no offset in the new topic is known then, and that it is new would be forgotten.
         """
-        if self._consumer.assignment() and self._made_anew(self._topic_id):
-            raise NowhereToBegin
+        if self._consumer.assignment() and self._is_recreated(self._topic_id):
+            raise NoStartOffset
 
-    def settle(self) -> None:
-        """Take the positions for settled: nothing is in hand, what was polled has been committed or rewound."""
-        # The client's position is ahead of the last record by the markers of transactions: nothing to work on.
-        subscription = self._consumer._subscription  # noqa: SLF001  # position() asks the broker when one is missing
-        positions = {partition: subscription.position(partition) for partition in self._consumer.assignment()}
-        self._settled = {p: None if position is None else position.offset for p, position in positions.items()}
+    def follow_assignment(self) -> None:
+        """Forget the partitions that are no longer assigned."""
+        self._committed = {partition: self._committed.get(partition) for partition in self._consumer.assignment()}
+
+    def ahead(self) -> Mapping[tuple[str, int], int]:
+        """How far each assigned partition has been read where that is beyond its committed offset.
+
+        The next offset to be read, not the last record's plus one: transaction markers and aborted records take offsets
+        too. A group that never commits those has a lag for ever, and its offset is out of range once retention has
+        deleted them (KAFKA-6607, KAFKA-10683).
+        """
+        states = self._consumer._subscription.assignment  # noqa: SLF001  # position() asks the broker when one is missing
+        found = {}
+        for partition, committed in self._committed.items():
+            state = states.get(partition)
+            position = None if state is None else state.position
+            if committed is not None and position is not None and position.offset > committed:
+                found[partition.topic, partition.partition] = position.offset
+        return found
+
+    def note_no_records(self, ahead: Mapping[tuple[str, int], int]) -> None:
+        """Everything between the committed offsets and these was read, and held no record."""
+        self._without_records = {
+            partition: range(committed, ahead[partition.topic, partition.partition])
+            for partition, committed in self._committed.items()
+            if committed is not None and (partition.topic, partition.partition) in ahead
+        }
+
+    def note_committed(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """These offsets were committed."""
+        self._committed = {**self._committed, **{TopicPartition(*at): offset for at, offset in offsets.items()}}
 
     def rewind(self) -> None:
-        """Go back to the committed offset of every assigned partition, asked anew and stable.
+        """Go back to the committed offset of every assigned partition, asked again and stable.
 
-        Asked anew, because a partition can leave, advance elsewhere and come back. Raises NowhereToBegin where an
+        Asked again, because a partition can leave, advance elsewhere and come back. Raises NoStartOffset where an
         offset is gone that was there, or belongs to another topic.
         """
-        committed = self._committed()
+        found = self._ask_committed(self._consumer.assignment())
         self.require_topic()
-        for partition, place in committed.items():
-            gone = place is None and self._settled.get(partition) is not None
-            if gone or (place is not None and self._made_anew(place.topic_id)):
-                raise NowhereToBegin
-        for partition, place in committed.items():
-            if place is not None:
-                self._consumer.seek(partition, place.offset)
-        self._settled = {partition: None if place is None else place.offset for partition, place in committed.items()}
+        for partition, committed in found.items():
+            gone = committed is None and self._committed.get(partition) is not None
+            if gone or (committed is not None and self._is_recreated(committed.topic_id)):
+                raise NoStartOffset
+        for partition, committed in found.items():
+            if committed is not None:
+                self._consumer.seek(partition, self._resume_at(partition, committed.offset))
+        self._committed = {partition: each.offset if each else None for partition, each in found.items()}
         self._topic_id = self._topic_id or self._current_topic_id()
 
     def starts(self, out_of_range: Mapping[TopicPartition, int]) -> Starts:
-        """Where those assigned partitions are to begin that have no offset to go on from.
+        """Where to start those assigned partitions that have no offset to resume from.
 
-        Where there never was one, WORKER_START_AT says it. Raises StopProcessError where one is lost, unless
-        WORKER_ON_EXPIRED_OFFSETS says to go on.
+        Raises StopProcessError where one is lost, unless WORKER_ON_OFFSET_OUT_OF_RANGE says to continue, and
+        RetryBatchError when another member has to commit first.
         """
-        committed = self._committed()
+        found = self._ask_committed(self._consumer.assignment())
         topic_id = self._current_topic_id()
-        with step("asking for the offsets to start at", self._settings, self._deadline):
-            self._require_leaders(committed)
-            first = self._consumer.beginning_offsets(list(committed), timeout_ms=ANSWER_MS)
-            # read_committed: the last stable offset, so that no open transaction is passed over.
-            end = self._consumer.end_offsets(list(committed), timeout_ms=ANSWER_MS)
-        offsets: dict[tuple[str, int], int] = {}
-        losses: dict[tuple[str, int], Loss] = {}
-        for partition, place in committed.items():
-            at = (partition.topic, partition.partition)
-            because = self._why_lost(partition, place, out_of_range, first[partition])
-            if because is not None:
-                loss = Loss(because, self._settled.get(partition) if place is None else place.offset)
-                if because is Because.TRUNCATED or self._settings.worker_on_expired_offsets == "stop":
-                    raise self._stop(partition, loss, first[partition], end[partition])
-                offsets[at], losses[at] = first[partition], loss
-            elif place is None:
-                offsets[at] = (first if self._settings.worker_start_at == "earliest" else end)[partition]
-        return Starts(offsets, losses, topic_id)
+        first, end = self._log_ends(found)
+        lost: dict[tuple[str, int], LostOffset] = {}
+        new: list[TopicPartition] = []
+        for partition, committed in found.items():
+            reason = self._loss_reason(partition, committed, out_of_range, first[partition])
+            if reason is not None:
+                offset = committed.offset if committed else self._committed.get(partition)
+                loss = LostOffset(partition.partition, offset, first[partition], end[partition], reason)
+                if loss.only_by_hand or self._settings.worker_on_offset_out_of_range == "stop":
+                    raise self._stop(loss)
+                lost[partition.topic, partition.partition] = loss
+            elif committed is None:
+                new.append(partition)
+        new_at = "earliest"
+        if new and self._settings.worker_start_at == "latest" and not self._has_begun():
+            new_at = "latest"
+            # The whole topic's, not only the assigned ones: see _has_begun.
+            _, end = self._log_ends(new := self._partitions())
+        offsets = {(each.topic, each.partition): (first if new_at == "earliest" else end)[each] for each in new}
+        return Starts(offsets, new_at, lost, topic_id)
 
     def begin(self, starts: Starts) -> None:
-        """Go on from these, which are committed by now."""
-        self._settled = {}
-        self._topic_id = starts.topic_id
+        """Continue from these offsets, which are committed by now."""
+        self._committed = {}
+        if starts.topic_id != self._topic_id:
+            self._topic_id, self._without_records = starts.topic_id, {}
         self.rewind()
 
     def progress(self) -> tuple[PartitionProgress, ...]:
         """Each assigned partition's progress; from any thread, within 2 s, never raises."""
-        settled = self._settled
+        committed = self._committed
         ends: dict[TopicPartition, int] = {}
         # A partition without a leader has no answer, and would take that of all others with it.
-        led = [partition for partition in settled if self._has_leader(partition)]
+        led = [partition for partition in committed if self._has_leader(partition)]
         if led:
             try:
                 ends = self._consumer.end_offsets(led, timeout_ms=PROGRESS_ANSWER_MS)
             except Exception as error:  # noqa: BLE001  # whatever went wrong, no broker answered
                 _log.debug("no_last_stable_offset", error=repr(error))
         return tuple(
-            PartitionProgress(partition.topic, partition.partition, position, ends.get(partition))
-            for partition, position in sorted(settled.items())
+            PartitionProgress(partition.topic, partition.partition, offset, ends.get(partition))
+            for partition, offset in sorted(committed.items())
         )
 
-    def _why_lost(
+    def _resume_at(self, partition: TopicPartition, committed: int) -> int:
+        # Retention may delete markers that were read and not committed yet. Only what this process has read itself is
+        # known to have held no record: of offsets that are gone nobody else can say whether they did.
+        without_records = self._without_records.get(partition, range(0))
+        return without_records.stop if without_records and without_records.start == committed else committed
+
+    def _has_begun(self) -> bool:
+        """Whether the group has a beginning, so that a partition without a committed offset was added after it.
+
+        WORKER_START_AT=latest says where a *group* begins. Events of partitions that were added later came after that,
+        so these partitions start at their earliest record. Two members that start at the same time share out the
+        partitions, and each must not take the other's first commit for a group that began long ago. So the member that
+        has partition 0 commits the beginning of all partitions that it knows, in one transaction, and the others wait
+        for it. The broker refuses the transaction of a member that has lost partition 0 to another one, and tells
+        nobody the offsets of a transaction that is not over yet. Hence: partition 0 has a committed offset if, and only
+        if, the group has begun, and whatever has none then was not known then. That also holds for a partition that was
+        added between the join and the first commit: its earliest record is not older than the group.
+
+        Whoever has partition 0 looks at all partitions: where any has an offset, only that of partition 0 was deleted.
+        After the offsets of all partitions were deleted or have expired, the group begins again. Every doubt is decided
+        for the earliest record, which loses nothing. Raises RetryBatchError when this member has to wait.
+        """
+        if any(offset is not None for offset in self._committed.values()):
+            return True
+        partition_0 = TopicPartition(self._settings.worker_input_topic, 0)
+        begins = partition_0 in self._consumer.assignment()
+        # Others ask for one partition only, because the answer waits for every open transaction of what they ask for.
+        found = self._ask_committed(self._partitions() if begins else [partition_0])
+        if any(found.values()):
+            return True
+        if not begins:
+            raise RetryBatchError("waiting for the member with partition 0 to commit where the group begins")
+        return False
+
+    def _loss_reason(
         self,
         partition: TopicPartition,
-        place: _Committed | None,
+        committed: CommittedOffset | None,
         out_of_range: Mapping[TopicPartition, int],
-        first: int,
-    ) -> Because | None:
-        # What stands beside an offset decides, not which topic this worker knew: in the new one, others may have
+        log_start: int,
+    ) -> LossReason | None:
+        # The topic id beside an offset decides, not the topic that this worker knew: in the new one, others may have
         # committed already.
-        if self._made_anew(place.topic_id if place is not None and place.topic_id else self._topic_id):
-            return Because.MADE_ANEW
-        if place is None:
-            return None if self._settled.get(partition) is None else Because.DELETED
-        # Another one was read at a position that is past, or moved by hand since.
-        if out_of_range.get(partition) != place.offset:
-            return None
-        if place.offset < first:
-            return Because.EXPIRED
-        # Beyond the end when it was refused, whatever has been written since.
-        return Because.TRUNCATED if place.topic_id else Because.UNKNOWN
+        if committed is None or not committed.topic_id:
+            if self._is_recreated(self._topic_id):
+                return LossReason.RECREATED
+            if committed is None:
+                return None if self._committed.get(partition) is None else LossReason.DELETED
+        offset = self._resume_at(partition, committed.offset)
+        return loss_reason(
+            CommittedOffset(offset, committed.topic_id),
+            self._current_topic_id(),
+            log_start,
+            # When it was refused, whatever has been written since.
+            beyond_end=out_of_range.get(partition) == offset,
+        )
 
-    def _stop(self, partition: TopicPartition, loss: Loss, first: int, end: int) -> StopProcessError:
-        offset = "" if loss.before is None else f" {loss.before}"
-        setting = f", or set WORKER_ON_EXPIRED_OFFSETS=earliest to go on at offset {first}"
+    def _stop(self, lost: LostOffset) -> StopProcessError:
+        settings = self._settings
+        setting = f", or set WORKER_ON_OFFSET_OUT_OF_RANGE=earliest to continue at offset {lost.log_start}"
         return StopProcessError(
-            f"the committed offset{offset} of group {self._settings.worker_group_id} for topic {partition.topic}, "
-            f"partition {partition.partition} is no place to go on from, its log goes from {first} to {end}: "
-            f"{loss.because}; say where to go on with kafka-consumer-groups "
-            f"--reset-offsets{'' if loss.because is Because.TRUNCATED else setting}, then start again",
+            f"group {settings.worker_group_id}, topic {settings.worker_input_topic}, partition {lost.partition}: "
+            f"{lost.description}; choose an offset with kafka-consumer-groups --reset-offsets"
+            f"{'' if lost.only_by_hand else setting}, then restart",
             ExitStatus.ACT_FIRST,
         )
 
-    def _committed(self) -> dict[TopicPartition, _Committed | None]:
+    def _ask_committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, CommittedOffset | None]:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
-        assigned = self._consumer.assignment()
+        wanted = set(partitions)
         with step("asking for the committed offsets", self._settings, self._deadline):
             # An answer that came after its question was given up is kept there for whoever asks next: it may be old.
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
-            found = coordinator.fetch_committed_offsets(assigned, timeout_ms=ANSWER_MS)
-        places = {
-            partition: _Committed(each.offset, topic_id_in(each.metadata or "")) for partition, each in found.items()
-        }
-        return {partition: places.get(partition) for partition in assigned}
+            found = coordinator.fetch_committed_offsets(wanted, timeout_ms=ANSWER_MS)
+        committed = {at: CommittedOffset(each.offset, topic_id_in(each.metadata or "")) for at, each in found.items()}
+        return {partition: committed.get(partition) for partition in wanted}
+
+    def _log_ends(
+        self, partitions: Iterable[TopicPartition]
+    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
+        wanted = list(partitions)
+        with step("asking for the ends of the log", self._settings, self._deadline):
+            leaderless = [f"{each.topic}/{each.partition}" for each in wanted if not self._has_leader(each)]
+            if leaderless:
+                raise LeaderNotAvailableError(", ".join(leaderless))
+            first = self._consumer.beginning_offsets(wanted, timeout_ms=ANSWER_MS)
+            # read_committed: the last stable offset, so that no open transaction is skipped.
+            return first, self._consumer.end_offsets(wanted, timeout_ms=ANSWER_MS)
+
+    def _partitions(self) -> list[TopicPartition]:
+        topic = self._settings.worker_input_topic
+        known = self._consumer._cluster.partitions_for_topic(topic)  # noqa: SLF001  # cached
+        return [TopicPartition(topic, number) for number in known or ()]
 
     def _current_topic_id(self) -> str:
         known = self._consumer._cluster.topic_id(self._settings.worker_input_topic)  # noqa: SLF001  # cached
         return str(known) if known is not None and known.int else ""
 
-    def _made_anew(self, topic_id: str) -> bool:
-        current = self._current_topic_id()
-        return bool(current and topic_id) and topic_id != current
+    def _is_recreated(self, topic_id: str) -> bool:
+        return is_other_topic(topic_id, self._current_topic_id())
 
     def _has_leader(self, partition: TopicPartition) -> bool:
         leader = self._consumer._cluster.leader_for_partition(partition)  # noqa: SLF001  # cached
         return leader is not None and leader >= 0
-
-    def _require_leaders(self, partitions: Iterable[TopicPartition]) -> None:
-        headless = [f"{each.topic}/{each.partition}" for each in partitions if not self._has_leader(each)]
-        if headless:
-            raise LeaderNotAvailableError(", ".join(headless))
-
-
-def topic_id_in(note: str) -> str:
-    """The id of a topic that stands beside a committed offset; empty where something else does, or nothing."""
-    try:
-        return str(UUID(note))
-    except ValueError:
-        return ""

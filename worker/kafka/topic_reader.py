@@ -1,4 +1,4 @@
-"""Reading topics as one who belongs to no group: from here to there, read_committed, and nothing is ever written."""
+"""Reading ranges of topics as a read_committed reader outside of any group; nothing is ever written."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka.client import CONNECT_MS, connected
+from worker.kafka.consumer import FETCH_BYTES, PARTITION_FETCH_BYTES
 from worker.kafka.errors import fault
-from worker.kafka.facts import LostPlace
-from worker.kafka.offsets import Because, topic_id_in
+from worker.kafka.lost_offsets import CommittedOffset, LostOffset, loss_reason, topic_id_in
 from worker.settings import Settings
 from worker.stream.records import Record
 
@@ -29,9 +29,7 @@ Partition = tuple[str, int]
 _POLL_MS: Final = 500
 _POLL_RECORDS: Final = 5_000
 _ANSWER_MS: Final = 10_000
-_FETCH_BYTES: Final = 8 * 1024 * 1024
-_PARTITION_FETCH_BYTES: Final = 1024 * 1024
-# On top of the longest transaction: the broker looks for those that are too old every 10 s.
+# In addition to the longest transaction: the broker looks for those that are too old every 10 s.
 _PATIENCE_S: Final = 30.0
 
 
@@ -42,13 +40,13 @@ class Log:
     start: int
     end: int
     first_time_ms: int | None
-    """The time of its first record; None where it holds none."""
+    """The time of its first record; None where it is empty."""
 
 
-class Onlooker:
-    """A connection that reads and never joins, commits or writes: it disturbs nobody.
+class TopicReader:
+    """A connection that only reads: it never joins a group, commits or writes.
 
-    Its rights: READ on the topics, DESCRIBE on the group. Every method raises StopProcessError; a context manager.
+    It needs READ on the topics and DESCRIBE on the group. Every method raises StopProcessError; a context manager.
     """
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], group_id: str) -> None:
@@ -64,14 +62,14 @@ class Onlooker:
             self._consumer = connected(
                 KafkaConsumer,
                 **connection,
-                # Only to ask for its offsets: partitions that are assigned by hand make no member.
+                # Only to ask for its offsets: assigning partitions by hand does not join it.
                 group_id=group_id,
-                # Also waits for offsets that a transaction has in hand, which others would see too late.
+                # Also waits for offsets of open transactions, which others would see too late.
                 isolation_level="read_committed",
                 enable_auto_commit=False,
                 auto_offset_reset="none",
-                fetch_max_bytes=_FETCH_BYTES,
-                max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
+                fetch_max_bytes=FETCH_BYTES,
+                max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
                 bootstrap_timeout_ms=CONNECT_MS,
                 metrics_enabled=False,
             )
@@ -86,31 +84,33 @@ class Onlooker:
         self._admin.close()
 
     def committed(self, topic: str, partitions: int) -> Mapping[int, int]:
-        """The group's committed offset of each partition that has one, after all transactions in hand are over."""
+        """The group's committed offset of each partition that has one, after all open transactions are over."""
         return {number: offset for number, (offset, _) in self.committed_with_notes(topic, partitions).items()}
 
     def committed_with_notes(self, topic: str, partitions: int) -> Mapping[int, tuple[int, str]]:
-        """The same, each with what was noted beside it."""
+        """The same, each with the note that was committed beside it."""
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers("asking for the committed offsets"):
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=int(self._longest_wait_s * 1000))
-        return {at.partition: (there.offset, there.metadata or "") for at, there in found.items() if there.offset >= 0}
+        return {at.partition: (each.offset, each.metadata or "") for at, each in found.items() if each.offset >= 0}
 
-    def lost_places(self, topic: str, partitions: int) -> Iterator[LostPlace]:
-        """The group's committed offsets, as they are now, that a worker could not go on from."""
+    def lost_offsets(self, topic: str, partitions: int) -> Iterator[LostOffset]:
+        """The group's committed offsets, as they are now, that a worker could not resume from."""
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers("asking for the committed offsets"):
-            # Before the logs, so that a worker that goes on meanwhile is never ahead of what they hold.
+            # Before the logs, so that a worker that continues meanwhile is never ahead of what they hold.
             found = self._admin.list_group_offsets({self._group_id: wanted})[self._group_id]
             current_id = UUID(self._admin.describe_topics([topic])[0]["topic_id"])
         logs = self.logs(topic, partitions)
-        for at, place in sorted(found.items()):
+        for at, each in sorted(found.items()):
             log = logs[topic, at.partition]
-            because = _why_lost(place.offset, topic_id_in(place.metadata or ""), log, current_id)
-            if place.offset >= 0 and because is not None:
-                by_hand = because is Because.TRUNCATED
-                yield LostPlace(at.partition, place.offset, log.start, log.end, because, by_hand)
+            committed = CommittedOffset(each.offset, topic_id_in(each.metadata or ""))
+            # Brokers that are too old to have topic ids answer zero.
+            current = str(current_id) if current_id.int else ""
+            reason = loss_reason(committed, current, log.start, beyond_end=each.offset > log.end)
+            if each.offset >= 0 and reason is not None:
+                yield LostOffset(at.partition, each.offset, log.start, log.end, reason)
 
     def logs(self, topic: str, partitions: int) -> Mapping[Partition, Log]:
         """What each partition of the topic holds now."""
@@ -130,17 +130,17 @@ class Onlooker:
         }
 
     def offsets_at(self, topic: str, partitions: int, time_ms: int) -> Mapping[int, int]:
-        """Of each partition the first offset of this time or later; partitions without one are left out."""
+        """Each partition's first offset of this time or later; partitions without one are left out."""
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers(f"asking for the offsets of topic {topic}"):
             found = self._admin.list_partition_offsets(dict.fromkeys(wanted, max(0, time_ms)))
-        return {at.partition: there.offset for at, there in found.items() if there.offset >= 0}
+        return {at.partition: each.offset for at, each in found.items() if each.offset >= 0}
 
     def read(self, spans: Mapping[Partition, range]) -> Iterator[tuple[Partition, int, list[Record]]]:
-        """All records in these ranges of offsets that a read_committed reader receives, some of a partition at a time.
+        """All records in these ranges of offsets that a read_committed reader receives, in parts of one partition each.
 
-        Each time with the offset that was reached in that partition: markers and aborted records are passed over. Waits
-        for transactions that are open within a range. What is held in memory depends on the number of partitions only.
+        Each part comes with the next offset to be read there, which is also beyond transaction markers and aborted
+        records. Waits for open transactions within a range. Memory depends on the number of partitions only.
         """
         left = {TopicPartition(*at): span for at, span in spans.items() if span}
         moved_s = time.monotonic()
@@ -181,7 +181,7 @@ class Onlooker:
     def _stuck(self, at: TopicPartition, reached: Mapping[TopicPartition, int]) -> WorkerError:
         return StopProcessError(
             f"topic {at.topic}, partition {at.partition} could not be read beyond offset {reached[at]} for "
-            f"{self._longest_wait_s:g} s: its broker does not answer, or a transaction is open there; look for it with "
+            f"{self._longest_wait_s:g} s: its broker does not answer, or a transaction is open there; find it with "
             "kafka-transactions find-hanging, then run this again",
             ExitStatus.RESTART,
         )
@@ -192,11 +192,11 @@ class Onlooker:
             yield
         except OffsetOutOfRangeError as error:
             raise StopProcessError(
-                f"retention removed records while they were read ({error}); run this again", ExitStatus.RESTART
+                f"retention deleted records while they were read ({error}); run this again", ExitStatus.RESTART
             ) from error
         except GroupAuthorizationFailedError as error:
             raise StopProcessError(
-                f"no right to use group {self._group_id}; grant DESCRIBE on it to see its offsets, READ to commit them",
+                f"no right to use group {self._group_id}; grant DESCRIBE on it to see offsets, READ to commit them",
                 ExitStatus.ACT_FIRST,
             ) from error
         except KafkaError as error:
@@ -207,14 +207,3 @@ class Onlooker:
                 f"{self._settings.kafka_bootstrap_servers} did not answer ({failure}); run this again",
                 ExitStatus.RESTART,
             ) from error
-
-
-def _why_lost(offset: int, of_topic_id: str, log: Log, current_id: UUID) -> Because | None:
-    # Brokers that are too old to know one say zero.
-    if of_topic_id and current_id.int and of_topic_id != str(current_id):
-        return Because.MADE_ANEW
-    if offset < log.start:
-        return Because.EXPIRED
-    if offset > log.end:
-        return Because.TRUNCATED if of_topic_id else Because.UNKNOWN
-    return None

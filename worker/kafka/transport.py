@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,13 +15,13 @@ from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.batch_limit import BatchLimit
 from worker.kafka.consumer import GroupReader
 from worker.kafka.errors import fault
-from worker.kafka.offsets import NowhereToBegin, Starts
+from worker.kafka.offsets import NoStartOffset, Starts
 from worker.kafka.producer import Transactions
 from worker.kafka.waiting import wait_for_brokers
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.ports import PartitionProgress, StopSignal
-from worker.stream.records import Batch, Membership, Outcome
+from worker.stream.records import Batch, Membership, Message, Outcome
 
 _log = structlog.get_logger()
 
@@ -40,12 +40,16 @@ class KafkaTransport:
     def poll(self) -> Batch | None:
         """The next batch, or None when nothing came within a short wait."""
         try:
-            return self._reader.poll(self._batch_limit.events)
-        except NowhereToBegin as error:
+            batch = self._reader.poll(self._batch_limit.events)
+        except NoStartOffset as error:
             self._begin(error.out_of_range)
             return None
         finally:
             self._polled_at_s = time.monotonic()
+        if batch is not None and not batch.records:
+            self._commit(batch, {})
+            return None
+        return batch
 
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
@@ -55,16 +59,21 @@ class KafkaTransport:
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
-        notes = dict.fromkeys(batch.next_offsets, self._reader.positions.topic_id)
         begun_at_s = time.monotonic()
         try:
             if self._reader.membership() != batch.membership:
+                self._reader.report_dropped(len(batch.records))
                 raise RetryBatchError("the group rebalanced while the batch was in hand")
-            self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
+            self._commit(batch, messages)
         finally:
             # Also when it failed, which is what a batch that takes too long does.
             now_s = time.monotonic()
             self._batch_limit.took(len(batch.records), now_s - self._polled_at_s, now_s - begun_at_s)
+
+    def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> None:
+        notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
+        self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
+        self._reader.offsets.note_committed(batch.next_offsets)
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
@@ -72,8 +81,8 @@ class KafkaTransport:
         # not known, here or to whoever has the partitions now, and readers wait.
         self._transactions.open()
         try:
-            self._reader.positions.rewind()
-        except NowhereToBegin as error:
+            self._reader.offsets.rewind()
+        except NoStartOffset as error:
             if self._reader.settled_membership() is not None:
                 self._begin(error.out_of_range)
             else:
@@ -91,7 +100,7 @@ class KafkaTransport:
 
     def progress(self) -> tuple[PartitionProgress, ...]:
         """Each assigned partition's progress, asked of the brokers now; from any thread, within 2 s, never raises."""
-        return self._reader.positions.progress()
+        return self._reader.offsets.progress()
 
     @property
     def joined(self) -> bool:
@@ -104,50 +113,58 @@ class KafkaTransport:
         return self._reader.membership()
 
     def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
-        # Seen first: were it seen after, the broker would take offsets for partitions that are gone.
-        membership = self._reader.membership()
-        starts = self._reader.positions.starts(out_of_range)
+        # Before the offsets are asked for, or the broker would take them for partitions that are gone; and settled, or
+        # the assignment would still be that of the generation before.
+        membership = self._reader.settled_membership()
         if membership is None:
-            raise RetryBatchError("the group was lost before its first offsets were committed")
+            raise RetryBatchError("the group rebalances, so the offsets to start at are not committed yet")
+        starts = self._reader.offsets.starts(out_of_range)
         if out_of_range and not starts.offsets:
             raise RetryBatchError(f"could not read at {dict(out_of_range)}, which is not the committed offset")
         if starts.offsets:
-            # Committed before anything is read: otherwise a restart before the first commit would begin somewhere else.
+            # Committed before anything is read: otherwise a restart before the first commit would start elsewhere.
             notes = dict.fromkeys(starts.offsets, starts.topic_id)
             self._transactions.commit({}, starts.offsets, membership, notes)
-            _tell(starts, self._settings.worker_start_at)
+            _report(starts)
         try:
-            self._reader.positions.begin(starts)
-        except NowhereToBegin as error:
+            self._reader.offsets.begin(starts)
+        except NoStartOffset as error:
             raise RetryBatchError("the offsets to start at are gone again") from error
 
 
-def _tell(starts: Starts, start_at: str) -> None:
-    new = {f"{topic}/{n}": offset for (topic, n), offset in starts.offsets.items() if (topic, n) not in starts.losses}
-    if new:
-        _log.info("started_without_committed_offsets", at=start_at, offsets=new)
-    for (topic, number), loss in starts.losses.items():
+def _report(starts: Starts) -> None:
+    if starts.new:
+        offsets = {f"{topic}/{number}": offset for (topic, number), offset in starts.new.items()}
+        _log.info("started_without_committed_offsets", at=starts.new_at, offsets=offsets)
+    for (topic, number), lost in starts.lost.items():
         _log.error(
-            "expired_offset_passed_over",
+            "lost_offset_skipped",
             partition=f"{topic}/{number}",
-            because=loss.because,
-            committed=loss.before,
-            goes_on_at=starts.offsets[topic, number],
-            by="WORKER_ON_EXPIRED_OFFSETS=earliest",
+            because=lost.reason,
+            committed=lost.offset,
+            continues_at=lost.log_start,
+            by="WORKER_ON_OFFSET_OUT_OF_RANGE=earliest",
         )
 
 
 def open_transport(
-    settings: Settings, connection: Mapping[str, Any], deadline: Deadline, stop: StopSignal
+    settings: Settings,
+    connection: Mapping[str, Any],
+    deadline: Deadline,
+    stop: StopSignal,
+    on_batch_dropped: Callable[[], None],
 ) -> KafkaTransport | None:
-    """The transport, its topics there and its transactional id taken over; None when told to stop before that.
+    """The transport, with its transactional id taken over; None when stopped before that.
 
-    `connection` is what worker.kafka.config makes of the settings. Waits WORKER_BROKER_WAIT_S for brokers that are not
-    there yet. Raises StopProcessError.
+    `connection` is what worker.kafka.config makes of the settings; `on_batch_dropped` is called for each batch that is
+    dropped because the group rebalanced. Waits WORKER_BROKER_WAIT_S for brokers that are not there yet. Raises
+    StopProcessError.
     """
     servers, at_most_s = settings.kafka_bootstrap_servers, settings.worker_broker_wait_s
     try:
-        return wait_for_brokers(lambda: _attempt(settings, connection, deadline), servers, at_most_s, stop)
+        return wait_for_brokers(
+            lambda: _attempt(settings, connection, deadline, on_batch_dropped), servers, at_most_s, stop
+        )
     except RetryBatchError as error:
         raise StopProcessError(
             f"no start at {servers} within {at_most_s:g} s ({error}); check that the brokers run and that "
@@ -156,14 +173,15 @@ def open_transport(
         ) from error
 
 
-def _attempt(settings: Settings, connection: Mapping[str, Any], deadline: Deadline) -> KafkaTransport:
+def _attempt(
+    settings: Settings, connection: Mapping[str, Any], deadline: Deadline, on_batch_dropped: Callable[[], None]
+) -> KafkaTransport:
     try:
-        reader = GroupReader(settings, connection, deadline)
+        reader = GroupReader(settings, connection, deadline, on_batch_dropped)
     except KafkaError as error:
         raise fault([error], "connecting", settings) from error
     transactions = Transactions(settings, connection, settings.transactional_id(uuid.uuid4().hex), deadline)
     try:
-        reader.require_topics()
         transactions.open()
         reader.subscribe()
     except BaseException:

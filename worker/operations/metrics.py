@@ -61,6 +61,11 @@ class Metrics:
             "Failed polls, commits and rewinds, after which reading restarted at the committed offsets.",
             registry=registry,
         )
+        self._batches_dropped = Counter(
+            "segment_worker_batches_dropped_total",
+            "Batches read and not committed because the group rebalanced; their records are read again.",
+            registry=registry,
+        )
         self._batch_events = Histogram(
             "segment_worker_batch_events", "Input records in one committed batch.", buckets=_EVENTS, registry=registry
         )
@@ -84,7 +89,7 @@ class Metrics:
         )
         self._lag = Gauge(
             "segment_worker_lag_events",
-            "Lag of an assigned partition: offsets between the position and the last stable offset.",
+            "Lag of an assigned partition: offsets between the committed and the last stable offset.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -182,6 +187,10 @@ class Metrics:
     def batch_retried(self) -> None:
         """Count a batch that will be read again."""
         self._retries.inc()
+
+    def batch_dropped(self) -> None:
+        """Count a batch that was dropped because the group rebalanced."""
+        self._batches_dropped.inc()
 
     def reject_limit_reached(self) -> None:
         """Show that the reject limit has stopped the worker."""

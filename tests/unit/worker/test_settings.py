@@ -32,7 +32,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (settings.worker_http_host, settings.worker_http_port) == ("127.0.0.1", 8080)
     assert (settings.worker_group_id, settings.worker_instance_id) == ("segment-worker", None)
     assert (settings.worker_start_at, settings.worker_hold_on_stop) == ("earliest", False)
-    assert settings.worker_on_expired_offsets == "stop"
+    assert settings.worker_on_offset_out_of_range == "stop"
 
 
 def test_a_flag_goes_before_the_environment_and_that_before_the_file(
@@ -81,7 +81,7 @@ def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pyte
         ("worker_http_port", "65536", "an integer from 0 to 65535"),
         ("worker_broker_wait_s", "nan", "a number from 0 to 86400"),
         ("worker_start_at", "newest", "one of earliest, latest"),
-        ("worker_on_expired_offsets", "latest", "one of stop, earliest"),
+        ("worker_on_offset_out_of_range", "latest", "one of stop, earliest"),
         ("worker_hold_on_stop", "perhaps", "true or false"),
         ("kafka_security_protocol", "TLS", "one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ("kafka_bootstrap_servers", "kafka", "host:port, several separated by commas"),

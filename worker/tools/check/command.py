@@ -9,13 +9,13 @@ from typing import Final
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
-from worker.cluster_rules import Finding, Weight, judge_cluster, judge_places, problems
+from worker.cluster_rules import Finding, Weight, judge_cluster, judge_offsets, problems
 from worker.errors import ExitStatus, PortUnusable, SettingsError, WorkerError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
-from worker.kafka.topic_reader import Onlooker
+from worker.kafka.topic_reader import TopicReader
 from worker.operations.probes import require_free_port, worker_answers
 from worker.served_model import advice as model_advice
 from worker.served_model import load_model
@@ -111,10 +111,10 @@ def _cluster(settings: Settings) -> Iterator[Finding]:
         yield Finding(Weight.PROBLEM, "brokers", str(error))
         return
     yield from judge_cluster(facts, settings)
-    yield from _places(facts, settings)
+    yield from _offsets(facts, settings)
 
 
-def _places(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
+def _offsets(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
     topic, group = facts.topics[settings.worker_input_topic], facts.group
     if not isinstance(topic, TopicFacts) or topic.leaderless or not isinstance(group, GroupFacts):
         # That is a finding already.
@@ -122,10 +122,10 @@ def _places(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
     if "READ" not in topic.operations or "READ" not in group.operations:
         return
     try:
-        with Onlooker(settings, connection_arguments(settings), settings.worker_group_id) as onlooker:
-            lost = tuple(onlooker.lost_places(settings.worker_input_topic, topic.partitions))
+        with TopicReader(settings, connection_arguments(settings), settings.worker_group_id) as reader:
+            lost = tuple(reader.lost_offsets(settings.worker_input_topic, topic.partitions))
     except WorkerError as error:
-        what = f"whether its committed offsets are still there: {error}"
+        what = f"whether workers can resume from its committed offsets: {error}"
         yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
         return
-    yield from judge_places(lost, settings)
+    yield from judge_offsets(lost, settings)

@@ -11,10 +11,11 @@ from worker.errors import ClusterUnusable, ExitStatus, ProducerFenced, RetryBatc
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
+from worker.kafka.consumer import NO_GENERATION
 from worker.kafka.facts import Absent, ClusterFacts
 from worker.kafka.patches.null_fields import SendsNulls, null_if_absent
 from worker.kafka.producer import Transactions
-from worker.kafka.topic_reader import Onlooker, Partition
+from worker.kafka.topic_reader import Partition, TopicReader
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.settings_loading import load_settings, misspelt_settings
@@ -25,8 +26,6 @@ from worker.tools.progress import Telling
 from worker.tools.replay.selection import Counts, Progress, Restored, Selection, as_text, restored, spans_to_send
 
 _CONNECT_S: Final = 5.0
-# A member of nothing: what a transactional id protects needs no membership.
-_NO_GENERATION: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,10 @@ def count(replay: Replay, tell: Callable[[str], None]) -> Counts:
     connection = connection_arguments(settings)
     partitions = _partitions(replay, connection, {settings.worker_rejected_topic: "READ"})
     counts = Counts()
-    with Onlooker(settings, connection, replay.group_id) as onlooker:
-        spans = _spans(replay, onlooker, partitions)
+    with TopicReader(settings, connection, replay.group_id) as reader:
+        spans = _spans(replay, reader, partitions)
         telling = Telling(spans, tell)
-        for at, position, records in onlooker.read(spans):
+        for at, position, records in reader.read(spans):
             for record in records:
                 counts.add(restored(record, replay.selection, settings.worker_input_topic, replay.max_hops))
             telling.reached(at, position)
@@ -104,13 +103,13 @@ def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Count
     connection = connection_arguments(settings)
     needed = {settings.worker_rejected_topic: "READ", settings.worker_input_topic: "WRITE"}
     partitions = _partitions(replay, connection, needed)
-    with Deadline(stop) as deadline, Onlooker(settings, connection, replay.group_id) as onlooker:
+    with Deadline(stop) as deadline, TopicReader(settings, connection, replay.group_id) as reader:
         producing = {**connection, "key_serializer": SendsNulls()}
         transactions = Transactions(settings, producing, replay.transactional_id, deadline)
         try:
             # First, because it ends another run and what that one has in hand; then the progress is known.
             transactions.open()
-            return _send(replay, onlooker, transactions, _spans(replay, onlooker, partitions), stop, tell)
+            return _send(replay, reader, transactions, _spans(replay, reader, partitions), stop, tell)
         except RetryBatchError as error:
             raise _given_up(replay, error) from error
         finally:
@@ -119,7 +118,7 @@ def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Count
 
 def _send(
     replay: Replay,
-    onlooker: Onlooker,
+    reader: TopicReader,
     transactions: Transactions,
     spans: Mapping[Partition, range],
     stop: StopSignal,
@@ -127,12 +126,13 @@ def _send(
 ) -> Counts:
     counts, telling = Counts(), Telling(spans, tell)
     input_topic = replay.settings.worker_input_topic
-    nobody = Membership(replay.group_id, "", _NO_GENERATION, None)
+    # Not a member: the transactional id is protection enough.
+    nobody = Membership(replay.group_id, "", NO_GENERATION, None)
     ends = {at: str(span.stop) for at, span in spans.items() if span}
     # Before the first event, so that a run that is begun again ends where this one would have.
     if ends:
         transactions.commit({}, {at: spans[at].start for at in ends}, nobody, ends)
-    for at, position, records in onlooker.read(spans):
+    for at, position, records in reader.read(spans):
         if stop.is_set():
             tell("stopped before the end; the same command goes on from here")
             break
@@ -152,16 +152,16 @@ def _message(event: Restored) -> Message:
     return Message(key, event.value, headers)
 
 
-def _spans(replay: Replay, onlooker: Onlooker, partitions: int) -> Mapping[Partition, range]:
+def _spans(replay: Replay, reader: TopicReader, partitions: int) -> Mapping[Partition, range]:
     topic, bounds = replay.settings.worker_rejected_topic, replay.selection.bounds
     since, until = (
-        None if time_ms is None else onlooker.offsets_at(topic, partitions, time_ms)
+        None if time_ms is None else reader.offsets_at(topic, partitions, time_ms)
         for time_ms in (bounds.since_ms, bounds.until_ms)
     )
     found = {}
-    for (_, number), log in onlooker.logs(topic, partitions).items():
+    for (_, number), log in reader.logs(topic, partitions).items():
         found[number] = bounds.within(number, range(log.start, log.end), since, until)
-    kept = onlooker.committed_with_notes(topic, partitions)
+    kept = reader.committed_with_notes(topic, partitions)
     progress = {
         number: Progress(offset, int(note) if note.isdecimal() else None) for number, (offset, note) in kept.items()
     }

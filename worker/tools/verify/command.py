@@ -12,7 +12,7 @@ from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
-from worker.kafka.topic_reader import Log, Onlooker, Partition
+from worker.kafka.topic_reader import Log, Partition, TopicReader
 from worker.settings import Settings
 from worker.settings_loading import load_settings, misspelt_settings
 from worker.tools.bounds import Bounds, require_partitions
@@ -50,22 +50,22 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
         topics = readable(cluster.facts(), settings)
     partitions = topics[settings.worker_input_topic].partitions
     require_partitions(settings.worker_input_topic, partitions, bounds.partitions, "--from-offset and --to-offset")
-    with Onlooker(settings, connection, settings.worker_group_id) as onlooker:
+    with TopicReader(settings, connection, settings.worker_group_id) as reader:
         # In this order: whatever is committed now has its outcomes below the ends that are asked for afterwards. Those
         # are ends of the log, not of what is visible: a transaction may end there later than among the offsets.
-        committed = _committed(onlooker, topics, settings)
+        committed = _committed(reader, topics, settings)
         outcome_logs = {
             at: log
             for topic in (settings.worker_output_topic, settings.worker_rejected_topic)
-            for at, log in onlooker.logs(topic, topics[topic].partitions).items()
+            for at, log in reader.logs(topic, topics[topic].partitions).items()
         }
-        scope = _scope(onlooker, topics, committed, outcome_logs, bounds, settings)
+        scope = _scope(reader, topics, committed, outcome_logs, bounds, settings)
         reading = {(scope.input_topic, number): span for number, span in scope.spans.items()}
-        reading |= _outcome_spans(onlooker, topics, outcome_logs, bounds)
+        reading |= _outcome_spans(reader, topics, outcome_logs, bounds)
         found = Audit(scope)
-        _read(onlooker, reading, found, settings, tell)
+        _read(reader, reading, found, settings, tell)
         # Once more: an outcome that was visible by now has its offset committed by now, or never.
-        return found.verification(onlooker.committed(scope.input_topic, partitions))
+        return found.verification(reader.committed(scope.input_topic, partitions))
 
 
 def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
@@ -137,9 +137,9 @@ def _compacted(topic: TopicFacts) -> bool:
     return "compact" in topic.configs.get("cleanup.policy", "")
 
 
-def _committed(onlooker: Onlooker, topics: Mapping[str, TopicFacts], settings: Settings) -> Mapping[int, int]:
+def _committed(reader: TopicReader, topics: Mapping[str, TopicFacts], settings: Settings) -> Mapping[int, int]:
     topic = settings.worker_input_topic
-    committed = onlooker.committed(topic, topics[topic].partitions)
+    committed = reader.committed(topic, topics[topic].partitions)
     if not committed:
         raise StopProcessError(
             f"group {settings.worker_group_id} has no committed offset of topic {topic}: there is nothing to verify; "
@@ -150,7 +150,7 @@ def _committed(onlooker: Onlooker, topics: Mapping[str, TopicFacts], settings: S
 
 
 def _scope(
-    onlooker: Onlooker,
+    reader: TopicReader,
     topics: Mapping[str, TopicFacts],
     committed: Mapping[int, int],
     outcome_logs: Mapping[Partition, Log],
@@ -160,12 +160,12 @@ def _scope(
     topic = settings.worker_input_topic
     partitions = topics[topic].partitions
     since, until = (
-        None if time_ms is None else onlooker.offsets_at(topic, partitions, time_ms)
+        None if time_ms is None else reader.offsets_at(topic, partitions, time_ms)
         for time_ms in (bounds.since_ms, bounds.until_ms)
     )
     now_ms = int(time.time() * 1000)
     lost_before_ms = lost_before(outcome_logs, topics, now_ms)
-    logs = onlooker.logs(topic, partitions)
+    logs = reader.logs(topic, partitions)
     gone = {
         number: log.start
         for (_, number), log in logs.items()
@@ -195,26 +195,26 @@ def _outcomes_since_ms(bounds: Bounds) -> int | None:
 
 
 def _outcome_spans(
-    onlooker: Onlooker, topics: Mapping[str, TopicFacts], logs: Mapping[Partition, Log], bounds: Bounds
+    reader: TopicReader, topics: Mapping[str, TopicFacts], logs: Mapping[Partition, Log], bounds: Bounds
 ) -> Mapping[Partition, range]:
     first_ms = _outcomes_since_ms(bounds)
     if first_ms is None:
         return {at: range(log.start, log.end) for at, log in logs.items()}
-    starts = {topic: onlooker.offsets_at(topic, topics[topic].partitions, first_ms) for topic, _ in logs}
+    starts = {topic: reader.offsets_at(topic, topics[topic].partitions, first_ms) for topic, _ in logs}
     return {
         (topic, number): range(starts[topic].get(number, log.end), log.end) for (topic, number), log in logs.items()
     }
 
 
 def _read(
-    onlooker: Onlooker,
+    reader: TopicReader,
     reading: Mapping[Partition, range],
     found: Audit,
     settings: Settings,
     tell: Callable[[str], None],
 ) -> None:
     telling = Telling(reading, tell)
-    for at, position, records in onlooker.read(reading):
+    for at, position, records in reader.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:
             found.add_inputs(number, [record.offset for record in records])

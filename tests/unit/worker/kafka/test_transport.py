@@ -1,21 +1,27 @@
-"""What the transport asks of its reader and its producer, told by stand-ins for these two and not for Kafka."""
+"""What the transport asks of its reader and its producer, with stand-ins for these two instead of Kafka."""
 
 from typing import Any, cast
 
-from worker.kafka.offsets import NowhereToBegin
+import pytest
+
+from worker.errors import RetryBatchError
+from worker.kafka.offsets import NoStartOffset
 from worker.kafka.transport import KafkaTransport
 from worker.settings import Settings
 
 
 class Reader:
-    """One whose committed offsets are gone while its group shares out the partitions anew."""
+    """One whose committed offsets are gone while its group rebalances."""
 
     def __init__(self) -> None:
-        self.positions = self
+        self.offsets = self
         self.forgot = False
 
+    def poll(self, _: int) -> None:
+        raise NoStartOffset({})
+
     def rewind(self) -> None:
-        raise NowhereToBegin({})
+        raise NoStartOffset({})
 
     def settled_membership(self) -> None:
         return None
@@ -29,7 +35,17 @@ class Transactions:
         pass
 
 
+def transport(reader: Reader) -> KafkaTransport:
+    return KafkaTransport(Settings(), cast(Any, reader), cast(Any, Transactions()))
+
+
 def test_a_rewind_that_has_to_wait_for_the_group_is_made_by_the_next_poll_whoever_the_member_is_then() -> None:
     reader = Reader()
-    KafkaTransport(Settings(), cast(Any, reader), cast(Any, Transactions())).rewind()
+    transport(reader).rewind()
     assert reader.forgot
+
+
+def test_the_offsets_to_start_at_are_not_committed_while_the_group_rebalances() -> None:
+    # Neither asked for nor committed: the stand-ins have nothing for either.
+    with pytest.raises(RetryBatchError):
+        transport(Reader()).poll()
