@@ -50,6 +50,15 @@ fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image
 	TEST_BROKER=container $(PYTHON) -m pytest $(PARALLEL) -ra tests/integration
 
+# The oldest Kafka that works, and the last of 3.x: what the worker does with a broker, without what needs a special one.
+OLD_BROKERS := 2.5.1 3.9.2
+OLD_BROKER_TESTS := $(addprefix tests/integration/test_,transport_contract.py fencing.py exactly_once.py check.py replay.py verify.py)
+
+.PHONY: test-oldest
+test-oldest: $(VENV)/installed-test  ## a short run of the integration tests on the oldest Kafka that works, and on 3.9
+	@for version in $(OLD_BROKERS); do echo "Kafka $$version"; \
+		TEST_BROKER_VERSION=$$version $(PYTHON) -m pytest $(PARALLEL) -q -ra $(OLD_BROKER_TESTS) || exit; done
+
 .PHONY: test-compose
 test-compose: $(VENV)/installed-test engine  ## docker-compose.yml: build, start, use and remove it
 	$(PYTHON) -m pytest -ra -m compose tests/compose

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,7 @@ from pathlib import Path
 
 from demo.errors import JarsUnavailableError
 
-# Resolved apart: together, jgo lets log4j's parent choose Kafka's own version (kafka-clients 3.9.1).
-ROOTS = (
-    "org.apache.kafka:kafka_2.13:jar:4.3.1:compile",
-    "org.apache.logging.log4j:log4j-slf4j-impl:jar:2.25.4:compile",
-)
+VERSION = "4.3.1"
 LOCK = Path(__file__).with_name("kafka_jars.txt")
 _DOWNLOADS_AT_ONCE = 6
 
@@ -34,9 +31,9 @@ class Jar:
         return "-".join(self.coordinate.split(":")[1:]) + ".jar"
 
 
-def locked_jars() -> tuple[Jar, ...]:
-    """The jars that make the embedded broker, as kafka_jars.txt lists them."""
-    pairs = (line.split() for line in LOCK.read_text().splitlines())
+def locked_jars(lock: Path = LOCK) -> tuple[Jar, ...]:
+    """The jars that make an embedded broker, as a lock file lists them."""
+    pairs = (line.split() for line in lock.read_text().splitlines())
     return tuple(Jar(coordinate, sha256) for sha256, coordinate in pairs)
 
 
@@ -46,13 +43,13 @@ def default_cache_dir() -> Path:
     return Path(base) / "stream-segmentation" / "kafka"
 
 
-def class_path(cache_dir: Path, announce: Callable[[str], None]) -> tuple[Path, ...]:
-    """The paths of all locked jars; what is not in the cache is downloaded from Maven Central and its SHA-256 checked.
+def class_path(cache_dir: Path, announce: Callable[[str], None], lock: Path = LOCK) -> tuple[Path, ...]:
+    """The paths of all locked jars; missing ones are downloaded from Maven Central, and their SHA-256 checked.
 
-    `announce` is told one line before a download begins; with all jars there nothing is said and no network is used.
+    `announce` gets one line before a download begins; without a download there is no line and no network is used.
     Raises JarsUnavailableError.
     """
-    jars = locked_jars()
+    jars = locked_jars(lock)
     missing = [jar for jar in jars if not (cache_dir / jar.file_name).is_file()]
     if missing:
         announce(f"downloading Apache Kafka from Maven Central, once: {len(missing)} jars into {cache_dir}")
@@ -95,15 +92,18 @@ def _downloaded(jar: Jar, directory: Path) -> Path:
     return MavenContext(repo_cache=directory).project(group, artifact).at_version(version).artifact().resolve()
 
 
-def _resolved() -> Iterable[Jar]:
-    """What the roots need at run time, resolved anew: the content of kafka_jars.txt."""
+def _resolved(version: str) -> Iterable[Jar]:
+    """What this version of Kafka needs at run time, and a log binding: the content of its lock file."""
     from jgo.maven import Artifact, MavenContext  # noqa: PLC0415 - see _downloaded
     from jgo.parse import Coordinate  # noqa: PLC0415 - see _downloaded
 
     with tempfile.TemporaryDirectory() as repository:
         context = MavenContext(repo_cache=Path(repository))
         found: dict[tuple[str, str], Artifact] = {}
-        for root in ROOTS:
+        # Apart: together, jgo lets the log binding's parent choose Kafka's own version (kafka-clients 3.9.1).
+        log4j2, log4j1 = "org.apache.logging.log4j:log4j-slf4j-impl:jar:2.25.4", "org.slf4j:slf4j-reload4j:jar:1.7.36"
+        binding = log4j1 if version < "4" else log4j2
+        for root in (f"org.apache.kafka:kafka_2.13:jar:{version}:compile", f"{binding}:compile"):
             inputs, transitive = context.resolver.resolve([context.create_dependency(Coordinate.parse(root))])
             for dependency in [*inputs, *transitive]:
                 if dependency.scope in {"compile", "runtime"}:
@@ -113,6 +113,6 @@ def _resolved() -> Iterable[Jar]:
             yield Jar(f"{group}:{name}:{artifact.version}", sha256)
 
 
-if __name__ == "__main__":  # python -m demo.kafka.jars >demo/kafka/kafka_jars.txt
-    for resolved in _resolved():
+if __name__ == "__main__":  # python -m demo.kafka.jars >demo/kafka/kafka_jars.txt, or … VERSION >tests/support/…
+    for resolved in _resolved(sys.argv[1] if sys.argv[1:] else VERSION):
         print(resolved.sha256, resolved.coordinate)

@@ -21,6 +21,7 @@ from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster, NewRecord, Sender, StoredRecord, read_committed
 from demo.kafka.ports import free_ports
 from demo.kafka.processes import GuardedProcess
+from tests.support.old_broker import LOCKS, old_broker
 from tests.support.transport_contract import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +67,17 @@ class TestBroker:
 
 @contextmanager
 def chosen_broker(choice: str) -> Iterator[TestBroker]:
-    """The broker that TEST_BROKER names: `embedded`, `container`, or one that runs already, `host:port`."""
-    if choice == "embedded":
+    """The broker that TEST_BROKER names: `embedded`, `container`, or one that runs already, `host:port`.
+
+    TEST_BROKER_VERSION makes the embedded one an older Kafka, one of `old_broker.LOCKS`.
+    """
+    version = os.environ.get("TEST_BROKER_VERSION")
+    if choice == "embedded" and version:
+        if version not in LOCKS:
+            pytest.exit(f"TEST_BROKER_VERSION={version}: expected one of {', '.join(sorted(LOCKS))}", returncode=4)
+        with old_broker(version) as bootstrap_servers:
+            yield TestBroker(bootstrap_servers)
+    elif choice == "embedded":
         with running_broker(announce=print) as broker:
             yield TestBroker(broker.bootstrap_servers)
     elif choice == "container":
@@ -76,7 +86,7 @@ def chosen_broker(choice: str) -> Iterator[TestBroker]:
     elif re.fullmatch(r"[^\s:]+:\d+", choice):
         yield TestBroker(choice)
     else:
-        pytest.exit(f"TEST_BROKER={choice} is none of: embedded, container, host:port", returncode=4)
+        pytest.exit(f"TEST_BROKER={choice}: expected embedded, container or host:port", returncode=4)
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import pytest
 
 from demo.errors import JarsUnavailableError
 from demo.kafka import jars
-from demo.kafka.jars import Jar, class_path, locked_jars
+from demo.kafka.jars import VERSION, Jar, class_path, locked_jars
+from tests.support.old_broker import LOCKS
 
 
 def test_all_jars_of_kafka_itself_have_one_version() -> None:
     versions = {jar.coordinate.split(":")[2] for jar in locked_jars() if jar.coordinate.startswith("org.apache.kafka:")}
 
-    assert versions == {"4.3.1"}
+    assert versions == {VERSION}
 
 
 def test_the_lock_names_each_jar_once_with_its_sha256_and_a_log_binding_among_them() -> None:
@@ -24,6 +25,16 @@ def test_the_lock_names_each_jar_once_with_its_sha256_and_a_log_binding_among_th
     assert all(len(bytes.fromhex(jar.sha256)) == 32 for jar in locked)
     assert {"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar"} < {jar.file_name for jar in locked}
     assert any(jar.file_name.startswith("log4j-slf4j-impl-") for jar in locked)
+
+
+@pytest.mark.parametrize("version", LOCKS)
+def test_an_older_kafka_is_locked_with_the_zookeeper_that_it_needs(version: str) -> None:
+    locked = locked_jars(LOCKS[version])
+
+    assert len({jar.file_name for jar in locked}) == len(locked)
+    assert all(len(bytes.fromhex(jar.sha256)) == 32 for jar in locked)
+    assert {f"kafka_2.13-{version}.jar", f"kafka-clients-{version}.jar"} < {jar.file_name for jar in locked}
+    assert any(jar.file_name.startswith("zookeeper-") for jar in locked)
 
 
 def test_with_all_jars_there_nothing_is_said_and_nothing_is_resolved(
