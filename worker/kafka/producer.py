@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError, UnknownTopicOrPartitionError, for_code
+from kafka.serializer import Serializer
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-from worker.errors import ExitStatus, ProducerFenced, StopProcessError
+from worker.errors import ExitStatus, ProducerFenced, RetryBatchError, StopProcessError
 from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault, is_fencing
 from worker.lifecycle import Deadline
@@ -41,12 +42,18 @@ class Transactions:
     """
 
     def __init__(
-        self, settings: Settings, connection: Mapping[str, Any], transactional_id: str, deadline: Deadline
+        self,
+        settings: Settings,
+        connection: Mapping[str, Any],
+        transactional_id: str,
+        deadline: Deadline,
+        key_serializer: Serializer | None = None,
     ) -> None:
         self._settings = settings
         self._connection = connection
         self._transactional_id = transactional_id
         self._deadline = deadline
+        self._key_serializer = key_serializer
         self._producer: Any = None
         self._left_open = False
         self._not_ended_since_s: float | None = None
@@ -77,6 +84,7 @@ class Transactions:
                 self._producer = connected(
                     KafkaProducer,
                     **self._connection,
+                    key_serializer=self._key_serializer,
                     transactional_id=self._transactional_id,
                     transaction_timeout_ms=timeout_ms,
                     bootstrap_timeout_ms=CONNECT_MS,
@@ -138,7 +146,7 @@ class Transactions:
                 producer.commit_transaction()
                 self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:
-            raise self._failed(error, futures, "committing a batch") from error
+            raise self._failed(error, futures, "committing a batch", messages) from error
         except BaseException:
             self.discard()
             raise
@@ -176,9 +184,14 @@ class Transactions:
             ExitStatus.RESTART,
         )
 
-    def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str) -> Exception:
+    def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str, topics: Iterable[str] = ()) -> Exception:
         causes = tuple(_causes(error, self._producer, futures))
         self.discard()
+        if topics and isinstance(error, KafkaTimeoutError) and (missing := self._missing(topics)):
+            return RetryBatchError(
+                f"{doing}: topic {', '.join(missing)} does not exist any more; create it again, with as many "
+                "partitions as before, and the worker continues without a loss; or give another topic and restart"
+            )
         failure = fault(causes, doing, self._settings)
         # Past its timeout the coordinator itself fences a transaction: then nobody else has the id.
         in_time = time.monotonic() - self._begun_at_s < self._settings.worker_transaction_timeout_ms / 1000
@@ -193,6 +206,25 @@ class Transactions:
             f"{self._transactional_id}, and stop it or give this worker another WORKER_INSTANCE_ID or WORKER_GROUP_ID",
             ExitStatus.ACT_FIRST,
         )
+
+    def _missing(self, topics: Iterable[str]) -> list[str]:
+        # A topic that was deleted shows as a timeout: the producer waits for it to come back. Asked over a connection
+        # of its own, because the producer keeps what it knew about the topic.
+        try:
+            with self._deadline.within(self.longest_s, "asking for the topics"):
+                admin = connected(
+                    KafkaAdminClient,
+                    **self._connection,
+                    bootstrap_timeout_ms=CONNECT_MS,
+                    request_timeout_ms=CONNECT_MS,
+                )
+                try:
+                    described = admin.describe_topics(list(topics))
+                finally:
+                    admin.close()
+        except KafkaError:
+            return []  # the brokers do not answer, which is then the reason
+        return [each["name"] for each in described if for_code(each["error_code"]) is UnknownTopicOrPartitionError]
 
 
 def _flush(producer: Any, timeout_s: float) -> None:

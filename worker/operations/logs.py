@@ -12,14 +12,16 @@ from typing import TextIO
 
 import orjson
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger
+from structlog.typing import EventDict
+
+from worker.operations.client_log import ClientLog
 
 
 def configure_logs(stream: TextIO, level: str) -> None:
     """From now on every logger writes to the stream, pretty when that is a terminal; `level` is the least one to write.
 
-    kafka-python's own warnings and errors come along as warnings: whether something is an error, the worker decides.
-    A line that cannot be written is lost, and stops nobody.
+    kafka-python's warnings and errors come along, at most two lines for each thing that fails. A line that cannot be
+    written is lost, and does not stop the worker.
     """
     lines = _Lines(stream)
     structlog.configure(
@@ -34,24 +36,9 @@ def configure_logs(stream: TextIO, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     kafka = logging.getLogger("kafka")
-    kafka.handlers = [_Forward(structlog.get_logger())]
+    kafka.handlers = [ClientLog(structlog.get_logger())]
     kafka.propagate = False
     kafka.setLevel(logging.WARNING)
-
-
-class _Forward(logging.Handler):
-    def __init__(self, log: FilteringBoundLogger) -> None:
-        super().__init__(logging.WARNING)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        message = record.getMessage()
-        if "UnstableOffsetCommitError" in message:
-            # Of a transaction that is not over: the client asks again, as it should, and says so as if it had failed.
-            self._log.debug("kafka_client", logger=record.name, message=message)
-        else:
-            self._log.warning("kafka_client", logger=record.name, message=message, exc_info=error)
 
 
 class _Lines:

@@ -104,8 +104,7 @@ def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Count
     needed = {settings.worker_rejected_topic: "READ", settings.worker_input_topic: "WRITE"}
     partitions = _partitions(replay, connection, needed)
     with Deadline(stop) as deadline, TopicReader(settings, connection, replay.group_id) as reader:
-        producing = {**connection, "key_serializer": SendsNulls()}
-        transactions = Transactions(settings, producing, replay.transactional_id, deadline)
+        transactions = Transactions(settings, connection, replay.transactional_id, deadline, SendsNulls())
         try:
             # First, because it ends another run and what that one has in hand; then the progress is known.
             transactions.open()

@@ -86,15 +86,6 @@ def test_a_name_that_is_no_text_does_not_keep_a_line_from_being_written() -> Non
     assert os.fsencode(line["path"]) == b"/srv/caf\xe9"
 
 
-def test_what_the_client_asks_for_again_as_it_should_is_no_warning() -> None:
-    message = "Unknown error fetching offsets for %s: [Error 88] UnstableOffsetCommitError"
-    for level, told in (("info", []), ("debug", ["debug"])):
-        stream = io.StringIO()
-        configure_logs(stream, level)
-        logging.getLogger("kafka.coordinator").error(message, "in/0")
-        assert [line["level"] for line in lines(stream)] == told
-
-
 def test_a_log_that_cannot_be_written_stops_nobody() -> None:
     class Full(io.StringIO):
         def write(self, _: str) -> int:
