@@ -172,7 +172,7 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
         remedy = "grant READ on the group, or check WORKER_GROUP_ID"
         yield Finding(Weight.PROBLEM, where, "this worker may not READ with it", remedy)
     elif foreign := foreign_members(group):
-        yield Finding(Weight.PROBLEM, where, _foreign(foreign), "stop what is not one, or set another WORKER_GROUP_ID")
+        yield Finding(Weight.PROBLEM, where, *_foreign(foreign))
     elif settings.worker_instance_id is not None and settings.worker_instance_id in _instance_ids(group):
         what = f"a member with the instance id {settings.worker_instance_id} is in it now"
         remedy = "stop that one first, unless it is this worker's predecessor; two with one id stop each other"
@@ -190,19 +190,21 @@ def foreign_members(group: GroupFacts) -> tuple[str, ...]:
     """
     if isinstance(group.members, Absent):
         # Workers read the input topic only, and that one may be described.
-        return ("client id and host unknown, because it reads a topic that this worker may not DESCRIBE",)
+        return ("client id and host are hidden, because it reads a topic that this worker may not DESCRIBE",)
     others = (each for each in group.members if each.client_id != CLIENT_ID)
     return tuple(sorted(f"client id {each.client_id} on host {each.host}" for each in others))
 
 
-def _foreign(members: Sequence[str]) -> str:
+def _foreign(members: Sequence[str]) -> tuple[str, str]:
     distinct = list(dict.fromkeys(members))
     named = ", ".join(distinct[:_MOST_NAMED]) + (
         f" and {more} more" if (more := len(distinct) - _MOST_NAMED) > 0 else ""
     )
     if len(members) == 1:
-        return f"1 member is not a segment worker and takes events, which then have no outcome: {named}"
-    return f"{len(members)} members are not segment workers and take events, which then have no outcome: {named}"
+        what = f"1 member is not a segment worker ({named}), and the events that it takes get no outcome"
+        return what, "stop it, or set another WORKER_GROUP_ID"
+    what = f"{len(members)} members are not segment workers ({named}), and the events that they take get no outcome"
+    return what, "stop them, or set another WORKER_GROUP_ID"
 
 
 def _instance_ids(group: GroupFacts) -> Iterator[str | None]:

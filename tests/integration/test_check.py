@@ -1,5 +1,6 @@
 """`segment-worker check` on a real broker: every problem at once, and nothing touched."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import (
     ACLOperation,
@@ -19,7 +21,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from demo.kafka.broker import Broker
 from demo.kafka.client import NewRecord
 from tests.support.acls import LOGIN, USER, allow
-from tests.support.brokers import Programs, TestBroker
+from tests.support.brokers import Programs, TestBroker, wait_until
 from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import WorkerSite, worker_site
 from worker.kafka.admin import Cluster
@@ -67,11 +69,11 @@ def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: W
 
 def test_check_beside_a_running_worker_disturbs_it_not(site: WorkerSite) -> None:
     site.create_topics()
-    site.publish_model()
+    version = site.publish_model()
     worker = site.start_ready(WORKER_INSTANCE_ID="one")
     findings = checked(site, 0, WORKER_INSTANCE_ID="one")
     advice = {each["where"]: each["what"] for each in findings if each["weight"] == "advice"}
-    assert advice["http"] == f"a segment worker answers at 127.0.0.1:{site.http_port} already"
+    assert f"127.0.0.1:{site.http_port} and serves version {version}" in advice["http"]
     assert advice[f"group {site.name}"] == "a member with the instance id one is in it now"
     assert site.asked("/readyz") == 200
     assert worker.stop() == 0
@@ -231,3 +233,14 @@ def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
         assert {each["weight"] for each in findings} == {"fine", "unknown"}
         worker = site.start_ready(**login)
         assert worker.stop() == 0
+
+        # READ on the group shows its members, unless one of them reads a topic that this user may not see.
+        others = dataclasses.replace(site, name=f"{site.name}-others")
+        others.create_topics(1)
+        consumer: Any = Consumer(
+            {"bootstrap.servers": site.bootstrap_servers, "group.id": site.name, "group.protocol": "consumer"}
+        )
+        consumer.subscribe([site.input, others.input])
+        wait_until(lambda: consumer.poll(0.1) is not None or bool(consumer.assignment()), "a foreign member")
+        assert problems(checked(site, 2, **login)).keys() == {f"group {site.name}"}
+        consumer.close()

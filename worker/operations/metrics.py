@@ -13,6 +13,9 @@ from worker.stream.ports import PartitionProgress
 from worker.stream.records import Batch, Outcome
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# Those that `segment-worker check` reads of a running worker.
+MODEL_INFO = "segment_worker_model_info"
+PROMOTION_REFUSED = "segment_worker_promotion_refused"
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -110,13 +113,13 @@ class Metrics:
         )
         self._start_time.set(time.time())
         self._model = Gauge(
-            "segment_worker_model_info",
+            MODEL_INFO,
             "Always 1; the labels name the model that is loaded.",
             ["version", "digest"],
             registry=registry,
         )
         self._promotion_refused = Gauge(
-            "segment_worker_promotion_refused",
+            PROMOTION_REFUSED,
             "1 while a promotion is refused and the worker keeps its current model, else 0.",
             registry=registry,
         )

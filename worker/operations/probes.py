@@ -1,15 +1,17 @@
-"""The answers of /livez, /readyz and /metrics."""
+"""The answers of /livez, /readyz and /metrics, and what a running worker answers there."""
 
 from __future__ import annotations
 
 import http.client
+from dataclasses import dataclass
 
 import orjson
+from prometheus_client.parser import text_string_to_metric_families
 
 from worker.errors import PortUnusable
 from worker.operations.health import Health, HealthWatch
 from worker.operations.http_server import SERVER_NAME, Answer, HttpServer, Routes
-from worker.operations.metrics import CONTENT_TYPE, Metrics
+from worker.operations.metrics import CONTENT_TYPE, MODEL_INFO, PROMOTION_REFUSED, Metrics
 from worker.settings import Settings
 
 
@@ -37,16 +39,31 @@ def require_free_port(settings: Settings) -> None:
         _listen(settings, {}).close()
 
 
-def worker_answers(settings: Settings) -> bool:
-    """Whether a segment worker serves WORKER_HTTP_PORT now."""
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """What a running segment worker reports of its model."""
+
+    version: str | None
+    """None: it has loaded none yet."""
+    refuses_promotion: bool
+
+
+def running_worker(settings: Settings) -> RunningWorker | None:
+    """The segment worker that serves WORKER_HTTP_PORT now; None where another program does, or none."""
     connection = http.client.HTTPConnection(settings.worker_http_host, settings.worker_http_port, timeout=1)
     try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().headers.get("Server") == SERVER_NAME
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    except (OSError, http.client.HTTPException, UnicodeDecodeError):
+        return None
     finally:
         connection.close()
+    if answer.headers.get("Server") != SERVER_NAME:
+        return None
+    samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
+    model, refused = samples.get(MODEL_INFO), samples[PROMOTION_REFUSED]
+    return RunningWorker(None if model is None else model.labels["version"], refuses_promotion=refused.value == 1)
 
 
 def _listen(settings: Settings, routes: Routes) -> HttpServer:

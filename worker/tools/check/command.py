@@ -16,7 +16,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import TopicReader
-from worker.operations.probes import require_free_port, worker_answers
+from worker.operations.probes import RunningWorker, require_free_port, running_worker
 from worker.served_model import advice as model_advice
 from worker.served_model import load_model
 from worker.settings import Settings
@@ -89,14 +89,22 @@ def _port(settings: Settings) -> Iterator[Finding]:
     try:
         require_free_port(settings)
     except PortUnusable as error:
-        if worker_answers(settings):
-            # Asked from inside a running worker's container, say.
-            what = f"a segment worker answers at {settings.worker_http_host}:{port} already"
-            yield Finding(Weight.ADVICE, "http", what, "stop it before another one starts there")
+        if (running := running_worker(settings)) is not None:
+            yield from _running(running, f"{settings.worker_http_host}:{port}")
         else:
             yield Finding(Weight.PROBLEM, "http", str(error))
     else:
         yield Finding(Weight.FINE, "http", f"port {port} is free" if port else "off")
+
+
+def _running(worker: RunningWorker, address: str) -> Iterator[Finding]:
+    # As when `check` is called inside a running worker's container.
+    model = "no model yet" if worker.version is None else f"version {worker.version}"
+    what = f"a running segment worker already listens on {address} and serves {model}"
+    yield Finding(Weight.ADVICE, "http", what, "stop it before you start another one there")
+    if worker.refuses_promotion:
+        what = f"the worker on {address} refuses what the model store says now, and keeps its model"
+        yield Finding(Weight.ADVICE, "http", what, "see promotion_refused in its log for the reason")
 
 
 def _cluster(settings: Settings) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from tests.support.transport_contract import PATIENCE_S
 from worker.errors import PortUnusable
 from worker.operations.health import HealthWatch
 from worker.operations.metrics import Metrics
-from worker.operations.probes import require_free_port, serve_probes, worker_answers
+from worker.operations.probes import RunningWorker, require_free_port, running_worker, serve_probes
 from worker.settings import Settings
 
 
@@ -84,11 +84,19 @@ def test_a_port_in_use_is_an_error_that_names_the_settings_to_change(port: int, 
     assert f"127.0.0.1:{port}" in str(caught.value)
 
 
-def test_a_worker_at_the_port_is_known_from_another_program(port: int, health: HealthWatch) -> None:
-    assert worker_answers(settings(port))
+def test_a_worker_at_the_port_says_what_it_serves_and_another_program_is_known_from_it() -> None:
+    (port,) = free_ports(1)
+    metrics = Metrics()
+    server = serve_probes(settings(port), HealthWatch(60, threading.Event(), metrics.progressed), metrics)
+    assert server is not None
+    assert running_worker(settings(port)) == RunningWorker(None, refuses_promotion=False)
+    metrics.model_loaded("2026-11-28-1", "digest", [0], ["age"])
+    metrics.store_checked(refused=True)
+    assert running_worker(settings(port)) == RunningWorker("2026-11-28-1", refuses_promotion=True)
+    server.close()
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
         thread = threading.Thread(target=other.handle_request)
         thread.start()
-        assert not worker_answers(settings(other.server_port))
+        assert running_worker(settings(other.server_port)) is None
         thread.join()
-    assert not worker_answers(settings(other.server_port))
+    assert running_worker(settings(other.server_port)) is None
