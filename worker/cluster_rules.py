@@ -1,4 +1,4 @@
-"""What a cluster must be like for this worker, judged from facts: a list of findings, for people or for machines."""
+"""What this worker needs of a cluster: facts and settings in, findings out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, Topi
 from worker.kafka.lost_offsets import LostOffset
 from worker.settings import Settings
 
-# Clocks of brokers and workers differ by less, or else something is wrong with them.
+# The clocks of brokers and workers differ by less, unless one of them is wrong.
 _CLOCK_DIFFERENCE_MS = 60_000
-# Another application may have a hundred consumers; a few show which one it is.
+# Another application may have a hundred consumers; a few of them identify it.
 _MOST_NAMED = 5
 
 
@@ -20,20 +20,20 @@ class Weight(StrEnum):
     """What a finding means for the worker."""
 
     FINE = "fine"
-    """As it must be."""
+    """As required."""
     ADVICE = "advice"
-    """It works, and could work better."""
+    """It works, but could work better."""
     UNKNOWN = "unknown"
-    """It could not be looked at."""
+    """It could not be checked."""
     OUTAGE = "outage"
-    """It does not work now and may by itself in a while."""
+    """It does not work now, and may recover without help."""
     PROBLEM = "problem"
-    """It does not work until a person changes something."""
+    """It does not work until somebody changes something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: where, what it is like, and what to do about it."""
+    """The result of one check: where, what was found, and what to do about it."""
 
     weight: Weight
     where: str
@@ -42,17 +42,17 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """For people, without its weight."""
+        """One line for people, without the weight."""
         return f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that keep the worker from running, now or until someone acts."""
+    """The findings that keep a worker from running: problems and outages."""
     return tuple(each for each in findings if each.weight in {Weight.PROBLEM, Weight.OUTAGE})
 
 
 def judge_cluster(facts: ClusterFacts, settings: Settings) -> tuple[Finding, ...]:
-    """Every finding about brokers, topics, rights and group; the worst is not first, the order is the reader's."""
+    """Every finding about brokers, topics, group and rights, in that order, whatever their weight."""
     return (
         Finding(Weight.FINE, "brokers", f"{_counted(facts.brokers, 'broker')}, cluster id {facts.cluster_id}"),
         *_topics(facts, settings),
@@ -71,16 +71,16 @@ def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         where = f"topic {name}"
         topic = facts.topics[name]
         if topic is Absent.MISSING:
-            remedy = f"create it, set {setting} to the right one, or start once with `run --create-topics`"
+            remedy = f"create it, correct {setting}, or start once with `run --create-topics`"
             yield Finding(Weight.PROBLEM, where, "does not exist", remedy)
         elif isinstance(topic, Absent):
-            what = "does not exist, or this worker may not see it"
+            what = "does not exist, or is not visible to this worker"
             yield Finding(Weight.PROBLEM, where, what, f"grant {operation} on it, or check {setting}")
         else:
             found = [*_usable(where, topic, operation), *_configured(where, topic, operation, facts, settings)]
             if not problems(found):
-                replicas = f"{_counted(topic.replicas, 'replica')} of each"
-                what = f"{_counted(topic.partitions, 'partition')}, {replicas}, {operation} allowed"
+                size = f"{_counted(topic.partitions, 'partition')} with {_counted(topic.replicas, 'replica')}"
+                what = f"{size}{' each' if topic.partitions > 1 else ''}, {operation} allowed"
                 yield Finding(Weight.FINE, where, what)
             yield from found
     yield from _partitions(facts, settings)
@@ -88,37 +88,39 @@ def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
 
 def _usable(where: str, topic: TopicFacts, operation: str) -> Iterator[Finding]:
     if operation not in topic.operations:
-        remedy = f"grant {operation} on it to the user that the worker signs in as"
-        yield Finding(Weight.PROBLEM, where, f"this worker may not {operation}", remedy)
+        remedy = f"grant {operation} on it to the user of this worker"
+        yield Finding(Weight.PROBLEM, where, f"{operation} is not allowed", remedy)
     if topic.leaderless:
-        numbers = ", ".join(map(str, topic.leaderless))
-        yield Finding(Weight.OUTAGE, where, f"no broker leads partition {numbers}", "start the brokers that hold it")
+        what = (
+            f"{_counted(len(topic.leaderless), 'partition')} without a leader: {', '.join(map(str, topic.leaderless))}"
+        )
+        yield Finding(Weight.OUTAGE, where, what, "start the brokers that hold their replicas")
 
 
 def _configured(
     where: str, topic: TopicFacts, operation: str, facts: ClusterFacts, settings: Settings
 ) -> Iterator[Finding]:
     if not topic.configs:
-        remedy = "grant DESCRIBE_CONFIGS on it to have them checked"
-        yield Finding(Weight.UNKNOWN, where, "this worker may not read its settings", remedy)
+        remedy = "grant DESCRIBE_CONFIGS on it to have it checked"
+        yield Finding(Weight.UNKNOWN, where, "its configuration was not checked", remedy)
         return
     if operation == "READ":
         return
     in_sync = int(topic.configs.get("min.insync.replicas", "1"))
     if in_sync > topic.replicas:
-        # Since Kafka 3.7 the number of copies is its limit (apache/kafka#14594).
-        what = (
-            f"min.insync.replicas is {in_sync}, more than its copies ({topic.replicas}): an old broker refuses writes"
-        )
-        yield Finding(Weight.ADVICE, where, what, "add copies, or lower min.insync.replicas")
+        # Since Kafka 3.7 the number of replicas is its limit (apache/kafka#14594).
+        replicas = _counted(topic.replicas, "replica")
+        what = f"min.insync.replicas is {in_sync}, but the topic has {replicas}: brokers before Kafka 3.7 refuse writes"
+        yield Finding(Weight.ADVICE, where, what, "add replicas, or lower min.insync.replicas")
     elif in_sync == topic.replicas > 1:
-        what = f"min.insync.replicas equals its {topic.replicas} copies: one broker away stops every write"
-        yield Finding(Weight.ADVICE, where, what, "add a copy, or lower min.insync.replicas by one")
+        what = f"min.insync.replicas equals its {topic.replicas} replicas: with one broker down, writes fail"
+        yield Finding(Weight.ADVICE, where, what, "add a replica, or lower min.insync.replicas by one")
     if topic.replicas == 1 and facts.brokers > 1:
-        yield Finding(Weight.ADVICE, where, "has one copy: a lost disk loses results", "add copies on other brokers")
+        what = "has 1 replica: a lost disk loses results"
+        yield Finding(Weight.ADVICE, where, what, "add replicas on other brokers")
     tolerance_ms = int(topic.configs.get("message.timestamp.after.max.ms", _CLOCK_DIFFERENCE_MS))
     if tolerance_ms < _CLOCK_DIFFERENCE_MS and topic.configs.get("message.timestamp.type") != "LogAppendTime":
-        what = f"message.timestamp.after.max.ms is {tolerance_ms}: a small difference of clocks refuses results"
+        what = f"message.timestamp.after.max.ms is {tolerance_ms}: if clocks differ by more, brokers refuse results"
         yield Finding(Weight.ADVICE, where, what, f"raise it to {_CLOCK_DIFFERENCE_MS} or more")
     yield from _compaction(where, topic, settings)
     yield from _sizes(where, topic, settings)
@@ -128,11 +130,11 @@ def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[F
     if "compact" not in topic.configs.get("cleanup.policy", ""):
         return
     if where == f"topic {settings.worker_rejected_topic}":
-        what = "is compacted: a rejected event without a key is refused, and one with the key of a later one is lost"
+        what = "is compacted: brokers refuse events without a key, and keep only the last one of each key"
         yield Finding(Weight.PROBLEM, where, what, "set its cleanup.policy to delete")
     else:
-        what = "is compacted: of each user only the last assignment stays, and the others can no longer be counted"
-        yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to delete unless that is wanted")
+        what = "is compacted: it keeps only the last assignment of each user, and `verify` cannot count the others"
+        yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to delete, unless you want that")
 
 
 def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
@@ -143,7 +145,7 @@ def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Findin
         settings.rejected_max_bytes,
     )
     if taken < needed:
-        what = f"max.message.bytes is {taken}, and an event of WORKER_EVENT_MAX_BYTES with its headers needs {needed}"
+        what = f"max.message.bytes is {taken}, but an event of WORKER_EVENT_MAX_BYTES with its headers needs {needed}"
         yield Finding(Weight.PROBLEM, where, what, f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES")
 
 
@@ -152,8 +154,8 @@ def _partitions(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
     if not isinstance(read, TopicFacts):
         return
     if read.partitions == 1:
-        what = "has 1 partition, so no second worker can share the load"
-        remedy = "recreate it with more while it is empty; partitions that are added later move users to other ones"
+        what = "has 1 partition, so a second worker cannot share the load"
+        remedy = "recreate it with more before it is used: adding partitions later moves users to other partitions"
         yield Finding(Weight.ADVICE, f"topic {settings.worker_input_topic}", what, remedy)
     if isinstance(written, TopicFacts) and read.partitions != written.partitions:
         what = (
@@ -170,26 +172,26 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
         yield Finding(Weight.OUTAGE, where, "its coordinator is not available", "look at the brokers' logs")
     elif isinstance(group, Absent) or "READ" not in group.operations:
         remedy = "grant READ on the group, or check WORKER_GROUP_ID"
-        yield Finding(Weight.PROBLEM, where, "this worker may not READ with it", remedy)
+        yield Finding(Weight.PROBLEM, where, "READ is not allowed", remedy)
     elif foreign := foreign_members(group):
         yield Finding(Weight.PROBLEM, where, *_foreign(foreign))
     elif settings.worker_instance_id is not None and settings.worker_instance_id in _instance_ids(group):
         what = f"a member with the instance id {settings.worker_instance_id} is in it now"
-        remedy = "stop that one first, unless it is this worker's predecessor; two with one id stop each other"
+        remedy = "stop it first, unless this worker is to replace it: two members with one id fence each other"
         yield Finding(Weight.ADVICE, where, what, remedy)
     else:
         yield Finding(Weight.FINE, where, "READ allowed")
 
 
 def foreign_members(group: GroupFacts) -> tuple[str, ...]:
-    """Who is in the group and is not a segment worker: client id and host of each member, in alphabetical order.
+    """Client id and host of each member that is not a segment worker, in alphabetical order.
 
-    The client id decides: it is the one thing that brokers show of every member, in both group protocols and during a
-    rebalance, and every version of the worker has the same. A subscription, which could carry a mark of ours, is shown
-    of stable classic groups only.
+    The client id decides, because brokers show it for every member, in both group protocols and during a rebalance, and
+    because it is the same in every version of the worker. Subscriptions could carry a marker, but brokers show them for
+    stable classic groups only.
     """
     if isinstance(group.members, Absent):
-        # Workers read the input topic only, and that one may be described.
+        # So it is not a worker: those read the input topic only.
         return ("client id and host are hidden, because it reads a topic that this worker may not DESCRIBE",)
     others = (each for each in group.members if each.client_id != CLIENT_ID)
     return tuple(sorted(f"client id {each.client_id} on host {each.host}" for each in others))
@@ -232,16 +234,16 @@ def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Findi
     if facts.transactional_id_visible is None:
         yield Finding(Weight.OUTAGE, where, "its coordinator is not available", "look at the brokers' logs")
     elif facts.transactional_id_visible:
-        yield Finding(Weight.FINE, where, "DESCRIBE allowed; whether WRITE is too, only the first transaction shows")
+        yield Finding(Weight.FINE, where, "DESCRIBE allowed; only the first transaction shows whether WRITE is")
     else:
         remedy = f"grant WRITE on the transactional ids that begin with {settings.worker_group_id}:"
-        yield Finding(Weight.PROBLEM, where, "this worker may not use it", remedy)
+        yield Finding(Weight.PROBLEM, where, "WRITE is not allowed", remedy)
 
 
 def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     if not configs:
-        what, remedy = "this worker may not read their settings", "grant DESCRIBE_CONFIGS on the cluster"
-        yield Finding(Weight.UNKNOWN, "brokers", what, f"{remedy} to have the timeouts checked")
+        remedy = "grant DESCRIBE_CONFIGS on the cluster to have them checked"
+        yield Finding(Weight.UNKNOWN, "brokers", "their limits of timeouts were not checked", remedy)
         return
     for name, variable, given, is_longest in (
         ("transaction.max.timeout.ms", "WORKER_TRANSACTION_TIMEOUT_MS", settings.worker_transaction_timeout_ms, True),
@@ -250,7 +252,7 @@ def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Findin
     ):
         allowed = int(configs.get(name, given))
         if given > allowed if is_longest else given < allowed:
-            what = f"{name} is {allowed}, and {variable} is {given}"
+            what = f"{name} is {allowed}, but {variable} is {given}"
             yield Finding(
                 Weight.PROBLEM, "brokers", what, f"{'lower' if is_longest else 'raise'} {variable} to {allowed}"
             )

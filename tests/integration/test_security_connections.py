@@ -189,7 +189,7 @@ WRONG = [
     Wrong("password", "SCRAM", "KAFKA_SASL_PASSWORD", changed={"KAFKA_SASL_PASSWORD": "hunter2"}),
     Wrong("mechanism", "SCRAM", "KAFKA_SASL_MECHANISM=PLAIN", changed={"KAFKA_SASL_MECHANISM": "PLAIN"}),
     Wrong("no TLS where it is", "PLAINTEXT", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is PLAINTEXT", "TLS"),
-    Wrong("TLS where it is not", "TLS", "speaks PLAINTEXT, and KAFKA_SECURITY_PROTOCOL is SSL", "PLAINTEXT"),
+    Wrong("TLS where it is not", "TLS", "speaks PLAINTEXT, but KAFKA_SECURITY_PROTOCOL is SSL", "PLAINTEXT"),
     Wrong("no sign-in where it is", "TLS", "speaks SASL_SSL, and KAFKA_SECURITY_PROTOCOL is SSL", "SCRAM"),
     Wrong("sign-in where there is none", "SCRAM", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is SASL_SSL", "TLS"),
     Wrong(

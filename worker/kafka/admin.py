@@ -1,4 +1,4 @@
-"""The cluster as an administrator sees it: reached or not, what it is like, and the topics it lacks."""
+"""The cluster through an admin client: its facts, and the creation of missing topics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from worker.settings import Settings
 
 _T = TypeVar("_T")
 
-# Kafka's own default for max.message.bytes; a topic needs the setting only to take more.
+# Kafka's default for max.message.bytes; a topic only needs the setting for larger records.
 _MESSAGE_MAX_BYTES_DEFAULT: Final = 1_048_588
 _TOPIC_SETTINGS: Final = (
     "cleanup.policy",
@@ -39,23 +39,23 @@ _BROKER_SETTINGS: Final = (
     "group.min.session.timeout.ms",
     "transaction.max.timeout.ms",
 )
-# A coordinator is not there yet while its internal topic is being made, on the first use of a new cluster.
+# On the first use of a new cluster, coordinators are not available until their internal topics are created.
 _COORDINATOR_WAIT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 10_000
-# For each of five steps of one; with the time to connect before, less than a drain may take.
+# For each of five steps per listener; with the time to connect before, less than a drain may take.
 _LISTENER_WAIT_S: Final = 0.5
 _PROBE_AGAIN_S: Final = 10.0
 
 
 class ListenerProbe:
-    """Asks the bootstrap servers what they speak, at most once in ten seconds: it costs each of them connections."""
+    """Asks the bootstrap servers for their protocol, at most every ten seconds, because it costs them connections."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._not_before_s = 0.0
 
     def other_protocol(self) -> StopProcessError | None:
-        """What to stop with when one speaks another protocol than the worker; None also when it is too soon to ask."""
+        """The error to stop with if a server speaks another protocol than the worker; None if asked too recently."""
         now_s = time.monotonic()
         if now_s < self._not_before_s:
             return None
@@ -63,30 +63,30 @@ class ListenerProbe:
         given = self._settings.kafka_security_protocol
         until_s = now_s + _LISTENER_WAIT_S
         for server in self._settings.bootstrap_servers:
-            # One more only while the others were quick to say nothing: it is a port where nobody listens.
+            # Another one only if those before failed at once, as ports without a listener do.
             listener = listener_at(server, _LISTENER_WAIT_S) if time.monotonic() < until_s else None
             if listener is not None and not listener.takes(given):
                 return StopProcessError(
-                    f"{server} speaks {listener.protocol}, and KAFKA_SECURITY_PROTOCOL is {given}; set it to "
-                    f"{listener.protocol}, or give the address of another listener in KAFKA_BOOTSTRAP_SERVERS",
+                    f"{server} speaks {listener.protocol}, but KAFKA_SECURITY_PROTOCOL is {given}; set it to "
+                    f"{listener.protocol}, or set KAFKA_BOOTSTRAP_SERVERS to the address of another listener",
                     ExitStatus.ACT_FIRST,
                 )
         return None
 
 
 class Cluster:
-    """A connection that asks and never reads or writes a record, joins no group and opens no transaction."""
+    """An admin connection: it never reads or writes records, joins a group or opens a transaction."""
 
     def __init__(
         self, settings: Settings, arguments: Mapping[str, Any], wait_s: float, probe: ListenerProbe | None = None
     ) -> None:
-        """Connect, waiting up to `wait_s` for a broker; whoever tries again and again gives the same `probe` each time.
+        """Connect, waiting up to `wait_s` for a broker; callers that retry pass the same `probe` each time.
 
-        Raises BrokersUnreachable when none answered, StopProcessError when one refuses to sign this worker in or is not
-        to be trusted: waiting longer does not help.
+        Raises BrokersUnreachable if no broker answered, and StopProcessError if authentication or TLS failed, where
+        waiting longer would not help.
         """
         self._settings = settings
-        with _unheard():
+        with _client_log_muted():
             try:
                 self._admin: GroupAdmin = connected(
                     _Admin,
@@ -98,7 +98,7 @@ class Cluster:
             except kafka_errors.KafkaError as error:
                 found = _not_connected(settings, error)
                 if not isinstance(error, Refusal):
-                    # Kafka hangs up on whoever speaks another protocol, and that looks like a broker that goes away.
+                    # Kafka closes connections that speak another protocol, which looks like a broker that goes away.
                     found = (probe or ListenerProbe(settings)).other_protocol() or found
                 raise found from error
 
@@ -111,14 +111,14 @@ class Cluster:
         self._admin.close()
 
     def facts(self) -> ClusterFacts:
-        """What the cluster says now. Raises BrokersUnreachable when it stops answering in the middle."""
+        """The facts now. Raises BrokersUnreachable if brokers stop answering meanwhile."""
         settings = self._settings
         with self._answers():
             cluster = self._admin.describe_cluster()
             living = [broker["broker_id"] for broker in cluster["brokers"]]
             if not living:
                 raise BrokersUnreachable(
-                    f"the cluster at {settings.kafka_bootstrap_servers} has no broker in service; look at their logs"
+                    f"the cluster at {settings.kafka_bootstrap_servers} has no active broker; see the brokers' logs"
                 )
             described = {topic["name"]: topic for topic in self._admin.describe_topics(list(settings.topics))}
             configs = self._configs(living[0])
@@ -135,7 +135,7 @@ class Cluster:
             )
 
     def group(self) -> GroupFacts | Absent | None:
-        """The group alone; None where its coordinator is not available. Raises BrokersUnreachable as `facts` does."""
+        """The group only; None if its coordinator is not available. Raises BrokersUnreachable."""
         with self._answers():
             try:
                 return _of_coordinator(lambda: self._admin.group_facts(self._settings.worker_group_id))
@@ -145,10 +145,10 @@ class Cluster:
                 return None
 
     def create_missing_topics(self, partitions: int) -> Mapping[str, int]:
-        """Create those of the worker's topics that do not exist; the number of partitions of each topic created.
+        """Create the missing ones of the three topics, and return the number of partitions of each one created.
 
-        The input topic is created with `partitions`; the other two get as many as the input topic has. Raises
-        TopicNotCreated with the reason, BrokersUnreachable when no broker answers.
+        A missing input topic gets `partitions`; the other two get as many as the input topic has. Raises
+        TopicNotCreated with the reason, and BrokersUnreachable.
         """
         settings = self._settings
         created: list[str] = []
@@ -181,10 +181,10 @@ class Cluster:
             return ()
         if issubclass(kind, kafka_errors.AuthorizationError):
             raise TopicNotCreated(
-                f"topic {name} does not exist, and this worker may not create it; grant CREATE on it, or create it"
+                f"topic {name} does not exist, and CREATE is not allowed; grant CREATE on it, or create it yourself"
             )
         raise TopicNotCreated(
-            f"topic {name} was not created ({topic.get('error_message') or kind.__name__}); create it by hand"
+            f"topic {name} could not be created ({topic.get('error_message') or kind.__name__}); create it yourself"
         )
 
     def _configs(self, broker_id: int) -> dict[str, dict[str, Any]]:
@@ -196,7 +196,7 @@ class Cluster:
         return found
 
     def _transactional_id_visible(self) -> bool | None:
-        # Described, never used: with a dynamic member's, any id of the prefix stands for the one that is made up later.
+        # Described, never used. A dynamic member picks its id later; any id with the prefix has the same rights.
         name = self._settings.transactional_id("check")
         try:
             _of_coordinator(lambda: self._admin.describe_transactions([name]))
@@ -207,15 +207,15 @@ class Cluster:
         except _NO_COORDINATOR:
             return None
         except kafka_errors.IncompatibleBrokerVersion:
-            # Brokers before Kafka 3.0 cannot describe one; the first transaction shows whether it may be used.
+            # Brokers before Kafka 3.0 cannot describe it; the first transaction shows whether it may be used.
             return True
         return True
 
 
 class _Admin(GroupAdmin):
     async def _describe_cluster(self) -> Any:
-        # kafka-python 3.0.12 removes a field from the answer that Kafka 2.8 to 3.6 does not send, and fails; what is
-        # asked of topics has the same facts, of brokers in service only.
+        # kafka-python 3.0.12 removes a field from the answer that Kafka 2.8 to 3.6 does not send, and fails. A metadata
+        # answer has the same facts, for active brokers only.
         metadata = await self._get_cluster_metadata([])
         return {**metadata, "brokers": [{**each, "broker_id": each["node_id"]} for each in metadata["brokers"]]}
 
@@ -259,8 +259,8 @@ def _values(configs: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Drop what kafka-python logs meanwhile: a broker that is not there yet makes several lines in each second."""
+def _client_log_muted() -> Iterator[None]:
+    """Drop kafka-python's log lines meanwhile: for a broker that is not up yet, it writes several per second."""
     log = logging.getLogger("kafka")
     before = log.handlers, log.propagate
     log.handlers, log.propagate = [logging.NullHandler()], False
@@ -277,8 +277,8 @@ def _not_connected(settings: Settings, error: Exception) -> WorkerError:
     servers = settings.kafka_bootstrap_servers
     if isinstance(error, TokenEndpointAway):
         return BrokersUnreachable(
-            f"no sign-in at {servers} without a token: {_reason(error)}; check KAFKA_SASL_OAUTH_TOKEN_URL, and that it "
-            "answers from here"
+            f"cannot authenticate at {servers} without a token: {_reason(error)}; check KAFKA_SASL_OAUTH_TOKEN_URL, "
+            "and that it answers from here"
         )
     return BrokersUnreachable(
         f"no broker answers at {servers} ({_reason(error)}); "

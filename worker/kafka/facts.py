@@ -1,4 +1,4 @@
-"""What a cluster is like, as its brokers describe it to this worker."""
+"""A cluster as its brokers describe it to this worker."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Final
 
 CLIENT_ID: Final = "segment-worker"
-"""What every Kafka client of this program calls itself. Another member of the group is a worker if it has this one."""
+"""The client id of every Kafka client of this program; by it, workers recognise each other in the group."""
 
 
 class Absent(StrEnum):
-    """Why nothing is known about a topic."""
+    """Why nothing is known about a topic or a group."""
 
     MISSING = "missing"
     HIDDEN = "hidden"
@@ -24,13 +24,13 @@ class TopicFacts:
 
     partitions: int
     leaderless: tuple[int, ...]
-    """Partitions without a leader now."""
+    """Partitions that have no leader now."""
     replicas: int
-    """The smallest number of copies of any partition."""
+    """The smallest number of replicas of any partition."""
     operations: frozenset[str]
-    """What this worker may do with it; READ, WRITE, …"""
+    """What this worker may do with the topic: READ, WRITE, …"""
     configs: Mapping[str, str]
-    """Its settings; empty where this worker may not read them."""
+    """The topic's configuration; empty where this worker may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Member:
     client_id: str
     host: str
     instance_id: str | None
-    """Of a static member only."""
+    """None for a dynamic member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class GroupFacts:
 
     operations: frozenset[str]
     members: tuple[Member, ...] | Absent
-    """HIDDEN: at least one of them reads a topic that this worker may not describe."""
+    """HIDDEN: at least one member reads a topic that this worker may not describe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class ClusterFacts:
     brokers: int
     topics: Mapping[str, TopicFacts | Absent]
     group: GroupFacts | Absent | None
-    """None where its coordinator was not available."""
+    """None where the group's coordinator is not available."""
     transactional_id_visible: bool | None
-    """False: not even to be described, so not to be written with; None where its coordinator was not available. True
-    also where the brokers are too old to say, before Kafka 3.0."""
+    """False: this worker may not describe it, so it may not write with it. None where its coordinator is not available.
+    Brokers before Kafka 3.0 cannot tell: True."""
     broker_configs: Mapping[str, str]
-    """Of one broker; empty where this worker may not read them."""
+    """The configuration of one broker; empty where this worker may not read it."""

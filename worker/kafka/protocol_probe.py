@@ -1,4 +1,4 @@
-"""What a listener of a broker speaks: with TLS or without, with a sign-in or without."""
+"""Which security protocol a broker's listener speaks: with or without TLS, with or without SASL."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-# SaslHandshake, the one request that a listener answers before and without a sign-in and that shows whether it has one:
-# key, version, correlation id, no client id, and a mechanism that nobody has.
+# SaslHandshake: the one request that every listener answers before authentication, and whose answer shows whether the
+# listener uses SASL. Key, version, correlation id, no client id, and a mechanism that does not exist.
 _BODY: Final = struct.pack(">hhih", 17, 1, 7, -1) + struct.pack(">h", 1) + b"?"
 _REQUEST: Final = struct.pack(">i", len(_BODY)) + _BODY
 _REPLY: Final = struct.Struct(">iih")
@@ -20,28 +20,28 @@ _TLS_ALERT: Final = b"\x15\x03"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What is known of one."""
+    """What is known about a listener."""
 
     encrypts: bool
     signs_in: bool | None
-    """None: it wants a client certificate before it says so."""
+    """None: unknown, because it demands a client certificate first."""
 
     @property
     def protocol(self) -> str:
-        """As KAFKA_SECURITY_PROTOCOL names it; both names when only one half is known."""
+        """As KAFKA_SECURITY_PROTOCOL names it; both names where SASL is unknown."""
         if self.signs_in is None:
             return "SSL or SASL_SSL"
         return ("SASL_" if self.signs_in else "") + ("SSL" if self.encrypts else "PLAINTEXT")
 
     def takes(self, protocol: str) -> bool:
-        """Whether a client with this KAFKA_SECURITY_PROTOCOL comes through."""
+        """Whether a client with this KAFKA_SECURITY_PROTOCOL can connect."""
         return protocol in self.protocol.split(" or ")
 
 
 def listener_at(server: str, timeout_s: float) -> Listener | None:
-    """What the listener at host:port speaks, or None when it does not say, each step within the timeout.
+    """The listener at host:port, or None where it does not answer; the timeout is for each step.
 
-    Nothing secret is sent, and no certificate is checked: the answer is for a message only.
+    No secret is sent and no certificate is checked: the answer is only used in a message.
     """
     host, _, port = server.rpartition(":")
     address = host.strip("[]"), int(port)

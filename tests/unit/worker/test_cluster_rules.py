@@ -1,4 +1,4 @@
-"""check: what follows from the facts about a cluster, and how it is told."""
+"""check: findings from the facts about a cluster, and how they are printed."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def with_config(name: str, **changed: str) -> ClusterFacts:
 
 
 def findings(facts: ClusterFacts, settings: Settings = SETTINGS) -> list[Finding]:
-    """All but the fine ones."""
+    """All findings except the fine ones."""
     return [each for each in judge_cluster(facts, settings) if each.weight is not Weight.FINE]
 
 
@@ -54,7 +54,7 @@ def only(facts: ClusterFacts, settings: Settings = SETTINGS) -> tuple[Weight, st
     return finding.weight, finding.line
 
 
-def test_a_cluster_as_it_must_be_is_fine_in_every_line() -> None:
+def test_a_cluster_with_everything_as_required_is_fine_in_every_line() -> None:
     judged = judge_cluster(GOOD, SETTINGS)
     assert {each.weight for each in judged} == {Weight.FINE}
     assert [each.where for each in judged] == [
@@ -75,17 +75,16 @@ def test_a_missing_topic_is_a_problem_that_names_its_setting(name: str, setting:
     facts = dataclasses.replace(GOOD, topics={**GOOD.topics, name: Absent.MISSING})
     weight, line = only(facts)
     assert weight is Weight.PROBLEM
-    assert line == (
-        f"topic {name}: does not exist; create it, set {setting} to the right one, "
-        "or start once with `run --create-topics`"
-    )
+    assert line.startswith(f"topic {name}: does not exist;")
+    assert setting in line
+    assert "--create-topics" in line
 
 
-def test_a_topic_that_may_not_be_seen_may_be_missing_or_forbidden() -> None:
+def test_a_hidden_topic_may_be_missing_or_forbidden() -> None:
     facts = dataclasses.replace(GOOD, topics={**GOOD.topics, OUTPUT: Absent.HIDDEN})
     weight, line = only(facts)
     assert weight is Weight.PROBLEM
-    assert "or this worker may not see it; grant WRITE on it" in line
+    assert "grant WRITE on it" in line
 
 
 @pytest.mark.parametrize(("name", "needed"), [(INPUT, "READ"), (OUTPUT, "WRITE"), (REJECTED, "WRITE")])
@@ -93,13 +92,13 @@ def test_each_topic_needs_its_own_right(name: str, needed: str) -> None:
     facts = with_topic(name, operations=frozenset({"READ", "WRITE", "DESCRIBE"} - {needed}))
     weight, line = only(facts)
     assert weight is Weight.PROBLEM
-    assert f"topic {name}: this worker may not {needed}; grant {needed} on it" in line
+    assert line.startswith(f"topic {name}: {needed} is not allowed; grant {needed} on it")
 
 
 def test_a_partition_without_a_leader_is_an_outage() -> None:
     weight, line = only(with_topic(INPUT, leaderless=(1, 3)))
     assert weight is Weight.OUTAGE
-    assert "no broker leads partition 1, 3" in line
+    assert "2 partitions without a leader: 1, 3" in line
 
 
 def test_the_rejected_topic_must_take_the_largest_event_and_64_kib_more() -> None:
@@ -122,23 +121,24 @@ def test_a_compacted_rejected_topic_is_a_problem_and_a_compacted_output_topic_is
     assert findings(with_config(INPUT, cleanup_policy="compact")) == []
 
 
-def test_more_copies_in_sync_than_there_are_is_worth_a_word() -> None:
+def test_more_replicas_in_sync_than_there_are_is_advice() -> None:
     weight, line = only(with_config(OUTPUT, min_insync_replicas="4"))
     assert weight is Weight.ADVICE
-    assert "min.insync.replicas is 4, more than its copies (3)" in line
+    assert "min.insync.replicas is 4" in line
+    assert "3 replicas" in line
 
 
-def test_as_many_copies_in_sync_as_there_are_stops_with_one_broker() -> None:
+def test_as_many_replicas_in_sync_as_there_are_is_advice() -> None:
     assert only(with_config(OUTPUT, min_insync_replicas="3"))[0] is Weight.ADVICE
 
 
-def test_one_copy_is_worth_a_word_where_there_are_several_brokers() -> None:
-    one_copy = with_topic(OUTPUT, replicas=1, configs=CONFIGS | {"min.insync.replicas": "1"})
-    assert only(one_copy)[0] is Weight.ADVICE
-    assert findings(dataclasses.replace(one_copy, brokers=1)) == []
+def test_one_replica_is_advice_if_there_are_several_brokers() -> None:
+    one_replica = with_topic(OUTPUT, replicas=1, configs=CONFIGS | {"min.insync.replicas": "1"})
+    assert only(one_replica)[0] is Weight.ADVICE
+    assert findings(dataclasses.replace(one_replica, brokers=1)) == []
 
 
-def test_a_topic_that_refuses_small_differences_of_clocks_is_worth_a_word() -> None:
+def test_a_topic_that_refuses_small_clock_differences_is_advice() -> None:
     strict = with_config(OUTPUT, message_timestamp_after_max_ms="1000")
     assert only(strict)[0] is Weight.ADVICE
     assert (
@@ -147,22 +147,22 @@ def test_a_topic_that_refuses_small_differences_of_clocks_is_worth_a_word() -> N
     )
 
 
-def test_another_number_of_partitions_than_the_input_is_worth_a_word() -> None:
+def test_another_number_of_partitions_than_the_input_is_advice() -> None:
     weight, line = only(with_topic(OUTPUT, partitions=3))
     assert weight is Weight.ADVICE
     assert f"has 3 partitions, topic {INPUT} has 4" in line
 
 
-def test_one_partition_is_worth_a_word() -> None:
+def test_one_partition_is_advice() -> None:
     one = dataclasses.replace(GOOD, topics=dict.fromkeys(GOOD.topics, dataclasses.replace(TOPIC, partitions=1)))
     weight, line = only(one)
     assert weight is Weight.ADVICE
     assert line.startswith(f"topic {INPUT}: has 1 partition,")
     written = next(each for each in judge_cluster(one, SETTINGS) if each.where == f"topic {OUTPUT}")
-    assert written.what == "1 partition, 3 replicas of each, WRITE allowed"
+    assert written.what == "1 partition with 3 replicas, WRITE allowed"
 
 
-def test_settings_that_may_not_be_read_are_unknown_and_no_problem() -> None:
+def test_a_configuration_that_may_not_be_read_is_unknown_and_not_a_problem() -> None:
     facts = dataclasses.replace(with_topic(OUTPUT, configs={}), broker_configs={})
     assert [each.weight for each in findings(facts)] == [Weight.UNKNOWN, Weight.UNKNOWN]
 
@@ -171,7 +171,7 @@ def test_settings_that_may_not_be_read_are_unknown_and_no_problem() -> None:
 def test_the_group_needs_read(group: GroupFacts | Absent) -> None:
     weight, line = only(dataclasses.replace(GOOD, group=group))
     assert weight is Weight.PROBLEM
-    assert "may not READ with it; grant READ on the group" in line
+    assert "grant READ on the group" in line
 
 
 def with_members(*members: Member) -> ClusterFacts:
@@ -211,7 +211,7 @@ def test_a_group_of_other_workers_can_be_joined() -> None:
     assert findings(with_members(worker(), worker("one"))) == []
 
 
-def test_an_instance_id_in_use_is_worth_a_word() -> None:
+def test_an_instance_id_in_use_is_advice() -> None:
     facts = with_members(worker("one"), worker())
     assert only(facts, Settings(worker_instance_id="one"))[0] is Weight.ADVICE
     assert findings(facts, Settings(worker_instance_id="two")) == []
@@ -224,7 +224,7 @@ def test_the_transactional_id_needs_a_grant_on_its_prefix() -> None:
     assert "grant WRITE on the transactional ids that begin with segment-worker:" in line
 
 
-def test_a_coordinator_that_is_away_is_an_outage() -> None:
+def test_an_unavailable_coordinator_is_an_outage() -> None:
     facts = dataclasses.replace(GOOD, group=None, transactional_id_visible=None)
     assert [each.weight for each in findings(facts)] == [Weight.OUTAGE, Weight.OUTAGE]
 
@@ -236,7 +236,7 @@ def test_a_coordinator_that_is_away_is_an_outage() -> None:
             "worker_transaction_timeout_ms",
             900_000,
             (
-                "transaction.max.timeout.ms is 60000, and WORKER_TRANSACTION_TIMEOUT_MS is 900000; "
+                "transaction.max.timeout.ms is 60000, but WORKER_TRANSACTION_TIMEOUT_MS is 900000; "
                 "lower WORKER_TRANSACTION_TIMEOUT_MS to 60000"
             ),
         ),
@@ -244,7 +244,7 @@ def test_a_coordinator_that_is_away_is_an_outage() -> None:
             "worker_session_timeout_ms",
             5_000,
             (
-                "group.min.session.timeout.ms is 6000, and WORKER_SESSION_TIMEOUT_MS is 5000; "
+                "group.min.session.timeout.ms is 6000, but WORKER_SESSION_TIMEOUT_MS is 5000; "
                 "raise WORKER_SESSION_TIMEOUT_MS to 6000"
             ),
         ),
@@ -252,7 +252,7 @@ def test_a_coordinator_that_is_away_is_an_outage() -> None:
             "worker_session_timeout_ms",
             60_000,
             (
-                "group.max.session.timeout.ms is 30000, and WORKER_SESSION_TIMEOUT_MS is 60000; "
+                "group.max.session.timeout.ms is 30000, but WORKER_SESSION_TIMEOUT_MS is 60000; "
                 "lower WORKER_SESSION_TIMEOUT_MS to 30000"
             ),
         ),
@@ -271,23 +271,23 @@ def test_timeouts_stay_within_what_the_brokers_allow(field: str, given: int, lin
 
 FOUND = (
     Finding(Weight.FINE, "brokers", "3 brokers answer"),
-    Finding(Weight.ADVICE, "topic a", "has one copy", "add copies"),
+    Finding(Weight.ADVICE, "topic a", "has 1 replica", "add replicas"),
     Finding(Weight.PROBLEM, "topic b", "does not exist", "create it"),
 )
 
 
-def test_people_read_a_line_for_each_finding_and_a_sum() -> None:
+def test_text_has_one_line_per_finding_and_a_conclusion() -> None:
     assert as_text(FOUND) == (
         "fine     brokers: 3 brokers answer\n"
-        "advice   topic a: has one copy; add copies\n"
+        "advice   topic a: has 1 replica; add replicas\n"
         "problem  topic b: does not exist; create it\n"
-        "1 problem to solve first\n"
+        "1 problem to fix first\n"
     )
     assert as_text(FOUND[:2]).endswith("\nready to run\n")
-    assert as_text(FOUND[2:] * 2).endswith("\n2 problems to solve first\n")
+    assert as_text(FOUND[2:] * 2).endswith("\n2 problems to fix first\n")
 
 
-def test_machines_read_whether_it_is_well_and_each_finding() -> None:
+def test_json_has_the_conclusion_and_each_finding() -> None:
     document = json.loads(as_json(FOUND))
     assert document["ok"] is False
     assert document["findings"][2] == {

@@ -1,4 +1,4 @@
-"""`segment-worker check`: everything that `run` needs, looked at in one go, without being a member of anything."""
+"""`segment-worker check`: checks everything that `run` needs at once, and never joins the group."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ _CLUSTER_SETTINGS: Final = frozenset(
 
 
 def run(flags: Mapping[str, str], *, as_json: bool) -> ExitStatus:
-    """Print every finding; exit status 2 if one of them keeps a worker from running."""
+    """Print every finding; exit status 2 if any of them keeps a worker from running."""
     findings = preflight(flags)
     sys.stdout.write(json_of(findings) if as_json else as_text(findings))
     return ExitStatus.ACT_FIRST if problems(findings) else ExitStatus.DONE
 
 
 def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Every finding about settings, model, port and cluster; what a wrong setting decides is not looked at."""
+    """Every finding about settings, model, port and cluster; checks that need a wrong setting are left out."""
     settings, wrong = read_settings(flags)
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
     findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings()]
     findings += [Finding(Weight.ADVICE, "settings", line) for line in limit_warnings(settings)]
-    findings = findings or [Finding(Weight.FINE, "settings", "as they must be")]
+    findings = findings or [Finding(Weight.FINE, "settings", "all valid")]
     for where, decisive, look in (
         ("model", _MODEL_SETTINGS, _model),
         ("http", _PORT_SETTINGS, _port),
@@ -62,7 +62,7 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
         if wrong is None or wrong.fields.isdisjoint(decisive):
             findings += look(settings)
         else:
-            findings.append(Finding(Weight.UNKNOWN, where, "not looked at", "mend the settings first"))
+            findings.append(Finding(Weight.UNKNOWN, where, "not checked", "correct the settings first"))
     return tuple(findings)
 
 
@@ -94,7 +94,7 @@ def _port(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding(Weight.PROBLEM, "http", str(error))
     else:
-        yield Finding(Weight.FINE, "http", f"port {port} is free" if port else "off")
+        yield Finding(Weight.FINE, "http", f"port {port} is free" if port else "off, because WORKER_HTTP_PORT is 0")
 
 
 def _running(worker: RunningWorker, address: str) -> Iterator[Finding]:

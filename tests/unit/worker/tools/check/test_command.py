@@ -1,4 +1,4 @@
-"""check without a broker: what wrong settings decide is not looked at, all else is; what it says of signatures."""
+"""check without a broker: it checks all that does not need a wrong setting; signatures."""
 
 import socket
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.signed import NOON, new_key, published, signed_store
 from worker.cluster_rules import Finding, Weight
 from worker.tools.check.command import preflight
 
-NOT_LOOKED_AT = ("not looked at", "mend the settings first")
+NOT_CHECKED = ("not checked", "correct the settings first")
 # Nobody listens there, and nothing waits for it.
 NOWHERE = {"kafka_bootstrap_servers": "127.0.0.1:1", "worker_broker_wait_s": "0.2"}
 
@@ -59,7 +59,7 @@ def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
 )
 def test_what_a_wrong_setting_decides_is_not_looked_at_and_all_else_is(wrong: dict[str, str], where: str) -> None:
     found = by_where({**NOWHERE, "worker_http_port": "0", **wrong})
-    assert {each: [(f.what, f.remedy) == NOT_LOOKED_AT for f in findings] for each, findings in found.items()} == {
+    assert {each: [(f.what, f.remedy) == NOT_CHECKED for f in findings] for each, findings in found.items()} == {
         "settings": [False],
         "model": [where == "model"],
         "http": [where == "http"],
