@@ -188,10 +188,11 @@ class Encoder:
         # Transposed, so that a column is written in one run; the row after the last takes what has no place.
         matrix = np.zeros((self.width + 1, rows))
         strange: list[str] = []
-        if every_number := (*plan.numbers, *plan.numbers_left_out):
-            numbers = _packed("d", rows, [columns[name] for name in every_number])
-            if not np.isfinite(numbers).all():
-                raise ValueError("a number is not finite")
+        # Those that do not count in the distance, too: what an event may hold must not depend on the model.
+        numbers = _packed("d", rows, [columns[name] for name in (*plan.numbers, *plan.numbers_left_out)])
+        if not np.isfinite(numbers).all():
+            raise ValueError("a number is not finite")
+        if plan.numbers:
             numbers = numbers[: len(plan.numbers)]
             # A number near the greatest there is, in a small unit, is infinite for a moment, then clipped as any other.
             with np.errstate(over="ignore"):

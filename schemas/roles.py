@@ -6,14 +6,15 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, PydanticUserError, Strict
 from pydantic.fields import FieldInfo
 
 from schemas.errors import ProfileClassError
@@ -76,8 +77,11 @@ class ProfileField:
 def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
     """Every field of the class with its role, in the order in which the class lists them.
 
-    Raises ProfileClassError for a field that carries no role, or several.
+    Raises ProfileClassError for a class without fields, for a field without a role, with several, or with a type that
+    its role cannot have.
     """
+    if not profile_class.model_fields:
+        raise ProfileClassError(f"{profile_class.__name__} has no field: add one, with a role from schemas.roles")
     return tuple(_field(profile_class, name, info) for name, info in profile_class.model_fields.items())
 
 
@@ -91,6 +95,8 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
     (role,) = roles
     _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, info.annotation)
     config = profile_class.model_config
+    if role.kind is Kind.SEVERAL_OF:
+        _require_json_arrays(f"field {name!r} of {profile_class.__name__}", info, config)
     if info.alias and not (config.get("validate_by_name") and config.get("validate_by_alias") is False):
         raise ProfileClassError(
             f"field {name!r} of {profile_class.__name__} has an alias, the header in a history, and events would need "
@@ -100,18 +106,35 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
 
 
 def _require_type(field: str, kind: Kind, annotation: Any) -> None:
-    """Raise ProfileClassError for a type that the encoding of this kind cannot take: null is one such value."""
-    labels = annotation is str or (
-        get_origin(annotation) is Literal and all(isinstance(one, str) for one in get_args(annotation))
-    )
+    """Raise ProfileClassError for a type that the encoding of this kind cannot take; optional fields are such."""
+    items = [item for item in get_args(annotation) if item is not Ellipsis]
+    several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
         Kind.NUMBER: (annotation in {int, float}, "float or int"),
-        Kind.ORDERED: (labels, "str or a Literal of strings"),
-        Kind.CATEGORY: (labels, "str or a Literal of strings"),
-        Kind.SEVERAL_OF: (get_origin(annotation) in {tuple, list, set, frozenset}, "a tuple, list or set of str"),
+        Kind.ORDERED: (_is_label(annotation), "str or a Literal of strings"),
+        Kind.CATEGORY: (_is_label(annotation), "str or a Literal of strings"),
+        Kind.SEVERAL_OF: (several, "tuple[str, ...], or a list or set of str"),
     }[kind]
     if not fits:
         raise ProfileClassError(f"{field} is a {kind} of type {annotation}: give it the type {wanted}")
+
+
+def _is_label(annotation: Any) -> bool:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation is str or (
+        get_origin(annotation) is Literal and all(isinstance(one, str) for one in get_args(annotation))
+    )
+
+
+def _require_json_arrays(field: str, info: FieldInfo, config: ConfigDict) -> None:
+    """Raise ProfileClassError for a strict tuple or set: JSON has arrays only, so no event could have one."""
+    strict = next((mark.strict for mark in reversed(info.metadata) if isinstance(mark, Strict)), config.get("strict"))
+    if strict and get_origin(info.annotation) is not list:
+        raise ProfileClassError(
+            f"{field} is strict, and takes no array of an event for {info.annotation}: give it the type list[str], or "
+            "Field(strict=False)"
+        )
 
 
 def history_id_column(profile_class: type[BaseModel]) -> str:
@@ -146,32 +169,44 @@ def _bounds(info: FieldInfo) -> list[str]:
 
 
 def load_profile_class(reference: str) -> type[BaseModel]:
-    """The profile class that `package.module:Class` or `path/to/file.py:Class` names, its roles checked.
+    """The profile class that `package.module:Class` or `path/to/file.py:Class` names, its fields checked.
 
-    Raises ProfileClassError, naming the reference, when there is no such file, module or class, when importing it
-    fails, or when a field has no role.
+    Modules are looked for in the working directory, too. Raises ProfileClassError, naming the reference, when there is
+    no such file, module or class, when importing it fails, or when a field cannot be used.
     """
     where, separator, class_name = reference.rpartition(":")
     if not separator or not where or not class_name:
         raise ProfileClassError(
-            f"{reference!r} is no profile class: write package.module:Class or path/to/file.py:Class"
+            f"{reference!r} is not a profile class: write package.module:Class or path/to/file.py:Class"
         )
     module = _file_module(where) if where.endswith(".py") else _named_module(where)
     found = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, BaseModel):
-        raise ProfileClassError(f"{where} has no pydantic class named {class_name}: check the name after the colon")
+        raise ProfileClassError(
+            f"{where} has no pydantic class named {class_name}: check the name after the colon{_collision(where)}"
+        )
+    try:
+        found.model_rebuild(_types_namespace=vars(module))
+    except (NameError, PydanticUserError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ProfileClassError(f"{reference} is not complete ({reason}): define what its annotations name") from error
     profile_fields(found)
     history_id_column(found)
     return found
 
 
 def _named_module(name: str) -> ModuleType:
+    before = sys.path
+    # Last, so that a file there hides no installed package.
+    sys.path = [*before, str(Path.cwd())]
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a user's own module raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever a user's own module raises while it is imported
         raise ProfileClassError(
-            f"module {name} cannot be imported ({error}): check the name before the colon"
+            f"module {name} cannot be imported ({error}): check the name before the colon{_collided(error)}"
         ) from error
+    finally:
+        sys.path = before
 
 
 def _file_module(path: str) -> ModuleType:
@@ -179,10 +214,28 @@ def _file_module(path: str) -> ModuleType:
         raise ProfileClassError(f"there is no file {path}: check the path before the colon")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     if spec is None or spec.loader is None:
-        raise ProfileClassError(f"{path} is no Python module")
+        raise ProfileClassError(f"{path} is not a Python module")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's own file raises while it is run
-        raise ProfileClassError(f"{path} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a user's own file raises while it is run
+        raise ProfileClassError(f"{path} cannot be imported: {error}{_collided(error)}") from error
     return module
+
+
+def _collided(error: BaseException) -> str:
+    """What to add where an import may have found a package of this program instead of the user's module."""
+    if isinstance(error, ImportError):
+        return _collision(error.name or "")
+    owner = error.obj if isinstance(error, AttributeError) else None
+    return _collision(owner.__name__) if isinstance(owner, ModuleType) else ""
+
+
+def _collision(module: str) -> str:
+    package = module.partition(".")[0]
+    if package not in _OWN_PACKAGES:
+        return ""
+    return f" ({package} is a package of this program: if you meant a module of yours, give it another name)"
+
+
+_OWN_PACKAGES = frozenset({"schemas", "models", "trainer", "worker", "demo"})

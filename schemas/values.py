@@ -51,7 +51,8 @@ def _number(value: Any) -> float:
     if isinstance(value, str | bytes | bytearray):
         raise _Unusable("input should be a finite number")
     try:
-        number = float(value)
+        # As the model reads it: the number itself, where it is one of a subclass.
+        number = float.__float__(value) if isinstance(value, float) else float(value)
     except (TypeError, ValueError, OverflowError) as error:  # OverflowError: an integer above the largest float
         raise _Unusable("input should be a finite number") from error
     if not isfinite(number):

@@ -32,6 +32,7 @@ from worker.served_model import ServedModel, load_model
 from worker.settings import Settings
 from worker.settings_loading import misspelt_settings, read_settings
 from worker.stream import loop
+from worker.stream.internal_errors import InternalErrorGuard
 from worker.stream.ports import StopSignal
 from worker.stream.processor import Scoring
 from worker.stream.records import Batch, Outcome
@@ -106,12 +107,19 @@ def _work(
         promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)
         group = GroupWatch(settings, connection, lambda: transport.membership, metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
-        observer = LoopObserver(metrics, health, also_committed=guard.committed)
+        internal_errors = InternalErrorGuard()
+
+        def committed(outcome: Outcome) -> None:
+            guard.committed(outcome)
+            internal_errors.committed(outcome)
+
+        observer = LoopObserver(metrics, health, also_committed=committed)
         health.running(transport.progress, lambda: transport.joined)
         _log.info("started", group=settings.worker_group_id, topics=settings.topics, model_poll_s=settings.model_poll_s)
 
         def process(batch: Batch) -> Outcome:
             outcome = promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
+            internal_errors.require_scoring(outcome)
             guard.require_below(outcome)
             return outcome
 

@@ -280,3 +280,14 @@ def _noise(draw: random.Random) -> bytes:
 
 
 _HUGE: Final = (_text, _text, _list, _list, _names, _digits, _missing, _wrong, _noise)
+
+
+def own_class_mutant(seed: int, number: int) -> Record:
+    """An event of a class with a number `x`, a `label` and `tags`, most of them not what they should be."""
+    draw = random.Random(f"own/{seed}/{number}")
+    pool = (*_NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*_NUMBERS, *_TEXTS)))
+    x = draw.choice((b"1.5", draw.choice(pool)))
+    label = draw.choice((b'"a"', draw.choice(pool)))
+    tags = draw.choice((b'["a","b"]', b"[%s]" % draw.choice(pool), draw.choice(pool)))
+    data = b'{"x":%s,"label":%s,"tags":%s}' % (x, label, tags)
+    return Record(TOPIC, 3, number, 0, b"k", event_bytes(data=0).replace(b'"data":0', b'"data":' + data))

@@ -11,8 +11,10 @@ import pytest
 
 from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
-from tests.fuzz.mutants import mutant
-from tests.fuzz.properties import Violated, scoring
+from tests.fuzz.mutants import mutant, own_class_mutant
+from tests.fuzz.properties import Violated, check, processed, scoring
+from tests.support.nasty_classes import NASTY, Nasty
+from tests.support.nasty_classes import scoring as of_own_class
 from worker.stream.processor import Scoring
 from worker.stream.records import Message, Outcome, Record
 
@@ -32,6 +34,16 @@ def test_whatever_bytes_come_each_record_has_one_outcome_at_a_bounded_cost_and_n
         "invalid_profile",
     }
     assert 1 < figures.ratio <= MAX_RATIO
+
+
+@pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
+def test_whatever_a_class_does_with_any_values_each_record_has_one_outcome(nasty: Nasty) -> None:
+    by = of_own_class(nasty.of)
+    for start in range(0, 200, 50):
+        records = [own_class_mutant(1, number) for number in range(start, start + 50)]
+        together = check(records, processed(by, records))
+        assert together == {each.offset: check([each], processed(by, [each]))[each.offset] for each in records}
+        assert all(b'"distance":null' not in (message.value or b"") for message in together.values())
 
 
 def test_the_same_seed_and_number_give_the_same_record() -> None:

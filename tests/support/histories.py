@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from models.encoding import Columns
 from schemas import UserProfile
@@ -86,9 +87,9 @@ def write(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def read(path: Path) -> History:
+def read(path: Path, profile_class: type[BaseModel] = UserProfile) -> History:
     """The history in a file, with nobody watching; its temporary files are closed when the tests end."""
-    return _OPEN.enter_context(read_history(path, UserProfile, lambda _done, _total: None))
+    return _OPEN.enter_context(read_history(path, profile_class, lambda _done, _total: None))
 
 
 def table(history: History) -> pd.DataFrame:

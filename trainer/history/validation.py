@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from operator import itemgetter
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
 from schemas.roles import Kind
+from schemas.values import NOT_THE_EVENTS_FAULT, BadValue, failed_on_it, plain_values
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
@@ -81,20 +82,40 @@ class Check:
             profiles = self._rule.validate_python(inputs)
         except ValidationError as error:
             return [_problem(each) for each in error.errors(include_url=False, include_input=False)], ()
-        problems: list[_Problem] = []
-        columns: list[Values] = []
-        fields_of = [*map(vars, profiles)]
-        for field in self._layout.fields:
-            values = [*map(itemgetter(field.name), fields_of)]
-            if field.kind is not Kind.NUMBER:
-                columns.append(values)
-                continue
-            numbers = _floats(values)
-            # A class may have left it open: no event can hold one, and a mean with one in it is none.
-            infinite = np.flatnonzero(~np.isfinite(numbers)).tolist()
-            problems += [(i, (field.name,), "Input should be a finite number") for i in infinite]
-            columns.append(numbers)
-        return problems, tuple(columns)
+        except NOT_THE_EVENTS_FAULT:
+            raise
+        except BaseException:
+            # Not the whole history fails with a row on which the class's own code does.
+            if found := [problem for i, one in enumerate(inputs) for problem in self._raised(i, one)]:
+                return found, ()
+            raise
+        try:
+            columns = [_column(field.kind, [*map(attrgetter(field.name), profiles)]) for field in self._layout.fields]
+        except NOT_THE_EVENTS_FAULT:
+            raise
+        except BaseException:  # noqa: BLE001  # a class may return anything; the exact way says which row and field
+            return self._exactly(profiles)
+        return [], tuple(columns)
+
+    def _raised(self, row: int, one: dict[str, Any]) -> Iterator[_Problem]:
+        try:
+            self._rule.validate_python([one])
+        except NOT_THE_EVENTS_FAULT:
+            raise
+        except ValidationError:
+            pass  # found by the next try, when the rows that raise are gone
+        except BaseException as error:  # noqa: BLE001  # as for an event: whatever the class's own code raises
+            yield row, (), failed_on_it(error)
+
+    def _exactly(self, profiles: Sequence[object]) -> tuple[list[_Problem], tuple[Values, ...]]:
+        rows = [plain_values(profile, self._layout.fields) for profile in profiles]
+        problems: list[_Problem] = [
+            (i, (row.field,), f"{row.rule[:1].upper()}{row.rule[1:]}")
+            for i, row in enumerate(rows)
+            if isinstance(row, BadValue)
+        ]
+        right = [row for row in rows if not isinstance(row, BadValue)]
+        return problems, tuple(_column(field.kind, [row[field.name] for row in right]) for field in self._layout.fields)
 
     def _described(self, message: str, where: Sequence[int | str], rows: Rows, i: int) -> str:
         if not where or where[0] not in self._at:
@@ -118,14 +139,19 @@ def _problem(error: ErrorDetails) -> _Problem:
     return int(row), tuple(where), error["msg"]
 
 
-def _floats(values: Sequence[float]) -> Floats:
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:  # an integer above the largest float
-        return np.array([value if abs(value) < _TOO_LARGE else np.inf for value in values], dtype=np.float64)
-
-
-_TOO_LARGE = 2**1024
+def _column(kind: Kind, values: Sequence[Any]) -> Values:
+    """The values as they are where all are plain; raises TypeError, ValueError or OverflowError otherwise."""
+    if kind is Kind.SEVERAL_OF and not set(map(type, values)) <= {tuple, list, set, frozenset}:
+        raise TypeError(kind)
+    types = set(map(type, chain.from_iterable(values) if kind is Kind.SEVERAL_OF else values))
+    if not types <= ({int, float} if kind is Kind.NUMBER else {str}):
+        raise TypeError(types)
+    if kind is not Kind.NUMBER:
+        return values
+    numbers = np.array(values, dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(kind)
+    return numbers
 
 
 def shown(value: str) -> str:

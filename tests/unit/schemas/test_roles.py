@@ -1,5 +1,6 @@
+import sys
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from pydantic import BaseModel, Field
@@ -70,7 +71,7 @@ def test_a_field_without_a_role_is_named() -> None:
         (Annotated[bool, number("play")], "float or int"),
         (Annotated[float, category("play")], "str or a Literal"),
         (Annotated[str | None, category("play")], "str or a Literal"),
-        (Annotated[str, several_of("play")], "a tuple, list or set"),
+        (Annotated[str, several_of("play")], "tuple"),
     ],
     ids=["nullable number", "text number", "boolean number", "number label", "nullable label", "text list"],
 )
@@ -106,7 +107,7 @@ def test_a_profile_class_is_found_in_a_module_and_in_a_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("UserProfile", "is no profile class: write"),
+        ("UserProfile", "UserProfile"),
         ("no_such_module:X", "module no_such_module cannot be imported"),
         ("schemas:Missing", "schemas has no pydantic class named Missing"),
         ("schemas.events:OBSERVED_TYPE", "has no pydantic class"),
@@ -124,3 +125,69 @@ def test_a_file_that_fails_when_it_is_run_is_named(tmp_path: Path) -> None:
     file.write_text("1 / 0\n")
     with pytest.raises(ProfileClassError, match=r"broken.py cannot be imported: division by zero"):
         load_profile_class(f"{file}:X")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [list[dict[str, str] | str], tuple[int, ...], list, set[str | None], frozenset[float]],
+    ids=str,
+)
+def test_items_that_are_not_strings_are_refused_with_the_field(annotation: object) -> None:
+    with pytest.raises(ProfileClassError, match="field 'level' of Player"):
+        digest_of(Annotated[annotation, several_of("play")])
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [list[str], set[Literal["a", "b"]], tuple[Annotated[str, Field(min_length=1)], ...], frozenset[str]],
+    ids=str,
+)
+def test_items_that_are_strings_are_taken(annotation: object) -> None:
+    assert len(digest_of(Annotated[annotation, several_of("play")])) == 64
+
+
+def test_a_strict_tuple_which_no_array_of_an_event_fits_is_refused() -> None:
+    with pytest.raises(ProfileClassError, match="field 'level'"):
+        digest_of(Annotated[tuple[str, ...], Field(strict=True), several_of("play")])
+    assert digest_of(Annotated[list[str], Field(strict=True), several_of("play")])
+
+
+def written(folder: Path, name: str, head: str = "") -> Path:
+    file = folder / name
+    file.write_text(
+        f"{head}\nfrom typing import Annotated, ClassVar\nfrom pydantic import BaseModel\n"
+        "from schemas.roles import number\n"
+        'class Mine(BaseModel):\n    history_id_column: ClassVar[str] = "id"\n    x: Annotated[float, number("g")]\n'
+    )
+    return file
+
+
+def test_a_module_is_found_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "only_here.py")
+    monkeypatch.chdir(tmp_path)
+    before = [*sys.path]
+    assert load_profile_class("only_here:Mine").__name__ == "Mine"
+    assert sys.path == before
+
+
+@pytest.mark.parametrize("head", ["from models import Shop", "import models.shop", "import models\nmodels.Shop"])
+def test_an_import_that_met_a_package_of_this_program_says_so(tmp_path: Path, head: str) -> None:
+    file = written(tmp_path, "mine.py", head)
+    with pytest.raises(ProfileClassError, match="models is a package of this program"):
+        load_profile_class(f"{file}:Mine")
+    with pytest.raises(ProfileClassError, match="models is a package of this program"):
+        load_profile_class("models:Mine")
+
+
+def test_a_class_without_fields_or_with_names_that_nothing_defines_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "mine.py")
+    file.write_text(
+        file.read_text()
+        + '\nclass Empty(BaseModel):\n    history_id_column: ClassVar[str] = "id"\n'
+        + '\nclass Open(BaseModel):\n    history_id_column: ClassVar[str] = "id"\n'
+        + '    x: "Annotated[Nowhere, number(1)]"\n'
+    )
+    with pytest.raises(ProfileClassError, match="Empty has no field"):
+        load_profile_class(f"{file}:Empty")
+    with pytest.raises(ProfileClassError, match="Nowhere"):
+        load_profile_class(f"{file}:Open")
