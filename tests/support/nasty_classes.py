@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    create_model,
     model_validator,
 )
 
@@ -32,16 +31,16 @@ class Base(BaseModel):
     history_id_column: ClassVar[str] = "id"
 
 
-def profile_class(x: Any = float, label: Any = str, tags: Any = tuple[str, ...], base: Any = Base) -> type[BaseModel]:
+def profile_class(
+    x: object = float, label: object = str, tags: object = tuple[str, ...], base: type[BaseModel] = Base
+) -> type[BaseModel]:
     """A class of three fields of these types, nothing of it strict or bounded."""
-    made: type[BaseModel] = create_model(
-        "Nasty",
-        __base__=base,
-        x=(Annotated[x, number("g")], ...),
-        label=(Annotated[label, category("g")], ...),
-        tags=(Annotated[tags, several_of("g")], ...),
-    )
-    return made
+    fields = {
+        "x": Annotated[x, number("g")],
+        "label": Annotated[label, category("g")],
+        "tags": Annotated[tags, several_of("g")],
+    }
+    return type("Nasty", (base,), {"__module__": __name__, "__annotations__": fields})
 
 
 def scoring(of: type[BaseModel], weight: float = 1.0) -> Scoring:
@@ -176,14 +175,6 @@ NASTY: Mapping[str, Nasty] = {
     "a profile that is spoilt": _with(profile_class(base=Spoils), "label"),
     "a profile that hides a field": _with(profile_class(base=Hides), "x"),
     "a default that is none": Nasty(
-        create_model(
-            "Nasty",
-            __base__=Base,
-            x=(Annotated[float, number("g")], Field(default=None)),
-            label=(Annotated[str, category("g")], ...),
-            tags=(Annotated[list[str], several_of("g")], ...),
-        ),
-        {"label": "a", "tags": []},
-        "x",
+        profile_class(x=Annotated[float, Field(default=None)]), {"label": "a", "tags": []}, "x"
     ),
 }

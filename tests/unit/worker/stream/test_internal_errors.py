@@ -11,7 +11,7 @@ SECRET = "user-1042"
 
 def raised() -> Exception:
     with pytest.raises(KeyError) as caught:
-        {}[SECRET]
+        dict[str, int]()[SECRET]
     return caught.value
 
 
