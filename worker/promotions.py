@@ -15,7 +15,7 @@ from models.errors import AliasNotFound, ModelError
 from models.version_folder import Signature
 from schemas.roles import profile_fields
 from worker.operations.metrics import Metrics
-from worker.served_model import ServedModel, advice, model_store
+from worker.served_model import ServedModel, model_store, signature_warnings
 from worker.settings import Settings
 from worker.stream.processor import Scoring
 from worker.stream.records import Membership
@@ -42,7 +42,7 @@ def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, befo
         # The highest MODEL_MIN_SEQUENCE that this history satisfies; None without signatures.
         sequence=model.stored.sequence,
     )
-    for line in advice(model, settings):
+    for line in signature_warnings(model, settings):
         _log.warning("signatures_not_checked", finding=line)
 
 

@@ -1,4 +1,4 @@
-"""The model a worker serves: the one that its alias names, and only if it was fitted for the profiles that come."""
+"""The model that a worker serves: the version that its alias names, if it was fitted for the worker's profile class."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ServedModel:
     stored: StoredModel
     profile_class: type[BaseModel]
     keys: Keyring
-    """As they were at the start: another key takes another start."""
+    """As they were at the start: a new key needs a restart."""
     signatures: Signature
-    """Of the store: whether they were checked, and if not, whether there are any."""
+    """Of the store: whether they were checked, and if not, whether it has any."""
 
     @property
     def version(self) -> str:
@@ -37,8 +37,8 @@ class ServedModel:
 def load_model(settings: Settings) -> ServedModel:
     """The version that MODEL_ALIAS names now, with the class PROFILE_CLASS that it was fitted for.
 
-    Raises ModelError when there is none, it is damaged, of another format or fitted for another class, or is not what
-    the owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
+    Raises ModelError when it is missing, damaged, of another format or fitted for another class, or is not what the
+    owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
@@ -51,7 +51,7 @@ def load_model(settings: Settings) -> ServedModel:
 
 @contextmanager
 def model_store(settings: Settings, keys: Keyring) -> Iterator[ModelStore]:
-    """MODELS_DIR; raises ModelError when it is not there, or cannot be read while it is in use."""
+    """The store in MODELS_DIR; raises ModelError when it is missing, or cannot be read while it is used."""
     try:
         _require_store(settings.models_dir)
         yield ModelStore(settings.models_dir, keys)
@@ -72,10 +72,10 @@ def _require_store(folder: Path) -> None:
         ) from error
 
 
-def advice(model: ServedModel, settings: Settings) -> Iterator[str]:
+def signature_warnings(model: ServedModel, settings: Settings) -> Iterator[str]:
     """What works and is hardly meant, one line each."""
     if model.signatures is Signature.UNCHECKED:
         yield (
-            f"the model store {settings.models_dir} is signed and nothing checks it, so whatever is put there is "
-            "loaded; set MODEL_PUBLIC_KEY, or see why it is empty here"
+            f"the model store {settings.models_dir} is signed, but its signatures are not checked: anything put there "
+            "is loaded; set MODEL_PUBLIC_KEY, or find out why it is empty here"
         )

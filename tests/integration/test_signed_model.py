@@ -88,7 +88,7 @@ def test_a_worker_without_its_key_says_that_nothing_checks_a_signed_store(
     assert logged["model_loaded"]["signature"] == "not checked"
     warning = logged["signatures_not_checked"]
     assert warning["level"] == "warning"
-    assert f"the model store {site.store} is signed and nothing checks it" in warning["finding"]
+    assert f"the model store {site.store} is signed, but its signatures are not checked" in warning["finding"]
     assert "set MODEL_PUBLIC_KEY" in warning["finding"]
 
 

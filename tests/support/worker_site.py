@@ -111,7 +111,7 @@ class WorkerSite:
             return cluster.committed_offsets(self.name, self.input)
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body of what the worker answers. Raises OSError where nobody listens."""
+        """Status and body of what the worker answers. Raises OSError if nothing listens."""
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE_S)
         try:
             connection.request("GET", path)
@@ -121,7 +121,7 @@ class WorkerSite:
             connection.close()
 
     def asked(self, path: str) -> int | None:
-        """The status, or None where nobody listens."""
+        """The status, or None if nothing listens."""
         try:
             return self.get(path)[0]
         except (OSError, http.client.HTTPException):

@@ -180,7 +180,7 @@ class HealthWatch:
             self._sampled(partitions)
             self._watch = watched(self._watch, partitions, self._clock_s())
             self._log_stall()
-        # A worker that left the group has no partitions, and their last figures would stay for ever.
+        # A worker that left the group has no partitions, and their last figures would stay forever.
         self._sampled(())
 
     def _log_stall(self) -> None:

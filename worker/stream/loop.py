@@ -30,7 +30,7 @@ def run(
     stop: StopSignal,
     retry_delay_s: Callable[[int], float] = backoff_s,
 ) -> None:
-    """Work until stopped, then finish the batch in hand and leave the group.
+    """Work until stopped, then finish the current batch and leave the group.
 
     Raises StopProcessError, after leaving the group, when the process must end for another reason.
     """

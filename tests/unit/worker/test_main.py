@@ -1,4 +1,4 @@
-"""The command line: what it offers, what it refuses, and what it says."""
+"""The command line: what it offers, what it refuses, and what it prints."""
 
 import json
 import re

@@ -15,7 +15,7 @@ from schemas.errors import ProfileClassError
 from schemas.roles import number
 from tests.support.fitted import fit, publish, segmentation
 from tests.support.signed import new_key, pem, published, secret_of, signed_store
-from worker.served_model import advice, load_model
+from worker.served_model import load_model, signature_warnings
 from worker.settings import Settings
 
 
@@ -86,7 +86,7 @@ def test_a_signature_that_nothing_checks_is_found_wherever_it_is(store: ModelSto
     key = new_key()
     settings = Settings(models_dir=store.root)
     assert load_model(settings).signatures is Signature.NONE
-    assert [*advice(load_model(settings), settings)] == []
+    assert [*signature_warnings(load_model(settings), settings)] == []
 
     history = store.root / "aliases.jsonl"
     unsigned, signed = history.read_bytes(), signed_store(tmp_path / "signed", key)
@@ -97,12 +97,12 @@ def test_a_signature_that_nothing_checks_is_found_wherever_it_is(store: ModelSto
     (store.folder(published(store, 60).id) / "manifest.sig").write_bytes(b"of an old key")
     model = load_model(settings)
     assert model.signatures is Signature.UNCHECKED, "another version than the one that is served"
-    (line,) = advice(model, settings)
-    assert f"{store.root} is signed and nothing checks it" in line
+    (line,) = signature_warnings(model, settings)
+    assert f"{store.root} is signed, but its signatures are not checked" in line
 
     checked = Settings(models_dir=signed.root, model_public_key=key.one_line)
     assert load_model(checked).signatures is Signature.VERIFIED
-    assert [*advice(load_model(checked), checked)] == []
+    assert [*signature_warnings(load_model(checked), checked)] == []
 
 
 def test_what_the_owner_of_the_key_did_not_promote_last_is_refused(store: ModelStore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which are refused, and what is said of them."""
+"""Settings: where they come from, which are refused, and how problems are reported."""
 
 from pathlib import Path
 
@@ -224,7 +224,7 @@ def test_oauthbearer_names_each_part_it_lacks() -> None:
     ]
 
 
-def test_a_conflict_with_a_wrong_setting_is_not_told_besides() -> None:
+def test_a_conflict_with_a_wrong_setting_is_not_reported_too() -> None:
     (line,) = problems({"kafka_security_protocol": "wrong", "kafka_sasl_username": "u"})
     assert line.startswith("KAFKA_SECURITY_PROTOCOL (from --security-protocol)")
 
@@ -267,7 +267,7 @@ def test_no_secret_is_in_the_settings_shown() -> None:
     assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
-def test_whoever_reads_on_gets_defaults_for_the_wrong_ones_and_the_rest_as_given() -> None:
+def test_a_reader_that_continues_gets_defaults_for_the_wrong_ones_and_the_rest_as_given() -> None:
     settings, wrong = read_settings({"worker_http_port": "x", "worker_group_id": "mine"})
     assert (settings.worker_http_port, settings.worker_group_id) == (8080, "mine")
     assert wrong is not None

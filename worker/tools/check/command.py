@@ -17,8 +17,7 @@ from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import TopicReader
 from worker.operations.probes import RunningWorker, require_free_port, running_worker
-from worker.served_model import advice as model_advice
-from worker.served_model import load_model
+from worker.served_model import load_model, signature_warnings
 from worker.settings import Settings
 from worker.settings_loading import misspelt_settings, read_settings
 from worker.stream.reject_limit import limit_warnings
@@ -81,7 +80,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
     if model.stored.beginning is not None:
         what += f"; the history of promotions {model.stored.beginning}"
     yield Finding(Weight.FINE, "model", what)
-    yield from (Finding(Weight.ADVICE, "model", line) for line in model_advice(model, settings))
+    yield from (Finding(Weight.ADVICE, "model", line) for line in signature_warnings(model, settings))
 
 
 def _port(settings: Settings) -> Iterator[Finding]:

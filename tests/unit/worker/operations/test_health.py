@@ -142,14 +142,14 @@ class Clock:
 class Progress:
     """The progress that the transport reports, and what was sampled of it."""
 
-    says: tuple[PartitionProgress, ...] = ()
+    now: tuple[PartitionProgress, ...] = ()
     joined: bool = False
     sampled: list[tuple[PartitionProgress, ...]] = field(default_factory=list)
     looked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def __call__(self) -> tuple[PartitionProgress, ...]:
         self.looked.release()
-        return self.says
+        return self.now
 
     def wait_for_looks(self, count: int) -> None:
         for _ in range(count):
@@ -238,7 +238,7 @@ def test_a_stall_is_logged_once_with_its_partition_and_the_stacks_and_again_afte
             health.turned()
             look_three_times()
             assert len(shown) == stall
-            progress.says = (partition(5 + stall, 9, 3),)
+            progress.now = (partition(5 + stall, 9, 3),)
             look_three_times()
         health.not_ready("held")
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "stalled")] * 2

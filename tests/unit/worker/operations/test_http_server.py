@@ -154,7 +154,7 @@ def test_answers_that_are_stuck_take_no_more_threads_than_that_either(unhurried:
 
 
 def answered(server: HttpServer) -> bytes | None:
-    """What it says, or None while it lets nobody in."""
+    """Its answer, or None while it refuses clients."""
     try:
         return get(server, "/good")[2]
     except (http.client.HTTPException, ConnectionError):

@@ -40,7 +40,7 @@ def stop() -> Event:
 
 @pytest.fixture
 def transport(stop: Event) -> FakeTransport:
-    """Five records; the loop is told to stop at the first poll that finds nothing, or when it goes round in circles."""
+    """Five records; the loop is stopped at the first poll that finds nothing, or when it goes round in circles."""
     transport = FakeTransport()
     for n in range(5):
         transport.send(n % 2, b"%d" % n)

@@ -81,8 +81,8 @@ def outcome(*verdicts: RejectReason | None) -> Outcome:
 
 
 def test_a_batch_that_was_not_committed_does_not_count() -> None:
-    told: list[None] = []
-    guard = RejectGuard(THREE, lambda: told.append(None))
+    reached_calls: list[None] = []
+    guard = RejectGuard(THREE, lambda: reached_calls.append(None))
     for _ in range(5):
         guard.require_below(outcome(BAD, BAD))
     guard.committed(outcome(BAD, BAD))
@@ -94,7 +94,7 @@ def test_a_batch_that_was_not_committed_does_not_count() -> None:
         "WORKER_REJECT_LIMIT_CONSECUTIVE is 3; nothing of this batch was committed; "
     )
     assert [(log["event"], log["rejected"]) for log in logs] == [("reject_limit_reached", 3)]
-    assert told == [None]
+    assert reached_calls == [None]
 
 
 def test_a_guard_remembers_no_more_than_decides() -> None:
@@ -105,7 +105,7 @@ def test_a_guard_remembers_no_more_than_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         ({}, []),
         ({"worker_reject_limit_ratio": 0.2, "worker_reject_limit_window": 500}, []),
@@ -118,7 +118,7 @@ def test_a_guard_remembers_no_more_than_decides() -> None:
         ),
     ],
 )
-def test_settings_that_are_hardly_meant_are_named(given: dict[str, float], said: list[str]) -> None:
+def test_settings_that_are_hardly_meant_are_named(given: dict[str, float], expected: list[str]) -> None:
     lines = limit_warnings(Settings(_env_file=None, **given))  # type: ignore[arg-type]  # names and values of several fields
-    assert len(lines) == len(said)
-    assert all(line.startswith(start) for line, start in zip(lines, said, strict=True))
+    assert len(lines) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
