@@ -239,8 +239,10 @@ def test_a_store_that_does_not_answer_holds_up_a_new_assignment_for_a_moment_onl
     monkeypatch.setattr(promotions, "ASSIGNMENT_CHECK_S", 0.05)
     monkeypatch.setattr(ModelStore, "history_content", lambda _: answered.wait(PATIENCE_S) and b"")
     site.watch.start()
+    began_s = time.monotonic()
     with capture_logs() as logs:
         assert site.watch.scoring_for(Membership("g", "m", 1, None)).model.manifest.id == site.served
+    assert time.monotonic() - began_s < 5
     assert [entry["event"] for entry in logs] == ["promotion_check_slow"]
     answered.set()
     site.watch.close()
