@@ -57,5 +57,5 @@ def test_a_new_profile_class_is_promoted_first_and_workers_follow_one_by_one(tmp
     store.rollback("production", NOON)
     with capture_logs() as logs:
         watch.check()
-    assert [entry["event"] for entry in logs] == ["promotions_followed_again"]
+    assert [entry["event"] for entry in logs] == ["promotions_resumed"]
     assert load_model(old_worker).version == first.id
