@@ -1,5 +1,5 @@
-# Two images: `worker`, the base install alone, and `trainer`, which also fits. In both the locked
-# packages are one layer and the project is another, so that a change of code ships a few hundred kilobytes.
+# Two images: `worker`, with the base install only, and `trainer`. In both, the locked packages are one layer and the
+# project is another, so that a change of code ships a few hundred kilobytes.
 
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -7,7 +7,7 @@ WORKDIR /build
 COPY requirements/build.txt requirements/
 RUN pip install --require-hashes -r requirements/build.txt
 COPY . .
-# Hatchling dates every file in the wheel alike: same code, same wheel.
+# Hatchling gives every file in the wheel the same date: same code, same wheel.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 FROM python:3.12-slim AS worker-packages
@@ -21,9 +21,9 @@ COPY requirements/trainer.txt requirements/
 RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/trainer.txt
 
 FROM python:3.12-slim AS runtime
-# HOME: a number has no home directory of its own, and /tmp is what a read-only container can write to.
+# HOME: a numeric user has no home directory, and /tmp is the only place that a read-only container can write to.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp MODELS_DIR=/models
-# A new volume takes over this folder's owner; the user is a number so that an orchestrator can see that it is not root.
+# A new volume inherits this folder's owner. The user is a number, so that an orchestrator can see that it is not root.
 RUN install -d -o 10001 -g 10001 /models
 WORKDIR /tmp
 USER 10001:10001
@@ -37,7 +37,7 @@ USER 10001:10001
 ENTRYPOINT ["segment-trainer"]
 CMD ["--help"]
 
-# Last, so that `docker build .` makes it.
+# Last, so that `docker build .` builds it.
 FROM runtime AS worker
 COPY --from=worker-packages /opt/venv /opt/venv
 USER 0

@@ -19,7 +19,7 @@ def test_the_services_that_run_this_project_are_known() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_of_this_project_writes_nowhere_but_to_tmp_and_its_volume_and_gains_no_right(name: str) -> None:
+def test_a_service_writes_to_tmp_and_its_volume_only_and_gains_no_rights(name: str) -> None:
     service = SERVICES[name]
     assert (service["read_only"], service["tmpfs"]) == (True, ["/tmp"])  # the container's own
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
@@ -34,7 +34,7 @@ def test_a_port_is_published_on_loopback_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
-def test_what_an_image_starts_and_asks_is_a_program_and_no_line_for_a_shell() -> None:
+def test_an_image_starts_programs_and_needs_no_shell() -> None:
     started = re.findall(r"^(?:ENTRYPOINT|CMD|    CMD) (.*)$", DOCKERFILE, re.MULTILINE)
     assert len(started) == 5  # of trainer and of worker, and the health check of the latter
     programs = [json.loads(line)[0] for line in started]
@@ -42,5 +42,5 @@ def test_what_an_image_starts_and_asks_is_a_program_and_no_line_for_a_shell() ->
     assert "SHELL" not in DOCKERFILE
 
 
-def test_no_image_is_given_a_secret_when_it_is_built() -> None:
+def test_no_secret_is_given_to_an_image_when_it_is_built() -> None:
     assert not re.search(r"^(?:ARG|ENV) .*(?:PASSWORD|SECRET|SIGNING|TOKEN)", DOCKERFILE, re.MULTILINE)

