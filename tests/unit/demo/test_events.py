@@ -13,9 +13,10 @@ from schemas import UserProfile
 from schemas.events import UserEvent
 from schemas.parsing import parse_event
 from schemas.rejected import Rejection, RejectReason
+from worker.settings import Settings
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_999, UTC)
-EVENT_MAX_BYTES = 900_000  # the worker's default
+EVENT_MAX_BYTES: int = Settings.model_fields["worker_event_max_bytes"].default
 TOPIC_MAX_BYTES = 1_048_588  # Kafka's default
 
 
