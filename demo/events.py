@@ -13,12 +13,13 @@ import orjson
 
 from demo.kafka.client import NewRecord
 from demo.population import NUMBERS, Population, rounded
-from schemas.events import OBSERVED_TYPE
+from schemas.events import CONTENT_TYPE, OBSERVED_TYPE
 from schemas.rejected import RejectReason
 
 # How much an observation differs from the user's history (standard deviation of the logarithm).
 _OBSERVATION_SPREAD = 0.08
 _BLOCK_EVENTS = 1_000
+_HEADERS = {"content-type": CONTENT_TYPE.encode()}
 
 Event = Mapping[str, Any]
 
@@ -56,10 +57,10 @@ def emitted(
         }
         bad_before = _bad_among(position, bad_share)
         if _bad_among(position + 1, bad_share) == bad_before:
-            yield Emitted(NewRecord(user.encode(), orjson.dumps(event)))
+            yield Emitted(NewRecord(user.encode(), orjson.dumps(event), _HEADERS))
         else:
             kind = BAD_KINDS[bad_before % len(BAD_KINDS)]
-            yield Emitted(NewRecord(user.encode(), kind.spoil(event)), kind.reason)
+            yield Emitted(NewRecord(user.encode(), kind.spoil(event), _HEADERS), kind.reason)
 
 
 def _bad_among(events: int, bad_share: float) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.events import ASSIGNED_TYPE, OBSERVED_TYPE, SegmentAssigned, UserEvent
+from schemas.events import ASSIGNED_TYPE, CONTENT_TYPE, OBSERVED_TYPE, SegmentAssigned, UserEvent
 from schemas.rejected import RejectedHeader, RejectReason
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -31,40 +31,50 @@ def asyncapi_document(
             "or one rejected record, visible to read_committed consumers.",
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": "application/cloudevents+json",
+        "defaultContentType": CONTENT_TYPE,
         "channels": {
-            "input": _channel(input_topic, "Profiles as upstream applications observed them.", "observed"),
+            "input": _channel(input_topic, "User profiles as upstream applications observed them.", "observed"),
             "output": _channel(output_topic, "One assignment for each accepted event.", "assigned"),
-            "rejected": _channel(rejected_topic, "Events that are none, byte for byte, with the reason.", "rejected"),
+            "rejected": _channel(
+                rejected_topic, "Dead letters: invalid events, byte for byte, with the reason.", "rejected"
+            ),
         },
         "operations": {
-            "readEvents": _operation("receive", "input", "Read, validate and assign."),
-            "publishAssignments": _operation("send", "output", "In input order within each partition."),
-            "publishRejected": _operation("send", "rejected", "In one transaction with results and offsets."),
+            "readEvents": _operation("receive", "input", "Read, validate and assign events."),
+            "publishAssignments": _operation("send", "output", "Results, in input order within each partition."),
+            "publishRejected": _operation(
+                "send", "rejected", "Rejected records, in one transaction with results and offsets."
+            ),
         },
         "components": {
             "messages": {
                 "observed": {
                     "name": OBSERVED_TYPE,
                     "title": "A user's profile was observed",
-                    "contentType": "application/cloudevents+json",
+                    "contentType": CONTENT_TYPE,
+                    "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
                     "payload": names[(event_class, "validation")],
                     "bindings": {"kafka": {"key": user_id}},
                 },
                 "assigned": {
                     "name": ASSIGNED_TYPE,
                     "title": "A user was assigned to a segment",
-                    "contentType": "application/cloudevents+json",
+                    "contentType": CONTENT_TYPE,
+                    "headers": {
+                        "type": "object",
+                        "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE}, **_TRACE_CONTEXT},
+                        "required": ["content-type"],
+                    },
                     "payload": names[(SegmentAssigned, "serialization")],
                     "bindings": {"kafka": {"key": user_id}},
                 },
                 "rejected": {
                     "name": "user.event.rejected",
                     "title": "An event was rejected",
-                    "summary": "The original key, value and headers, and the headers below.",
+                    "summary": "The original key, value and headers, trace context included, and the headers below.",
                     "contentType": "application/octet-stream",
                     "headers": _rejected_headers(),
-                    "payload": {"description": "The original value, whatever it was."},
+                    "payload": {"description": "The original value, any bytes."},
                 },
             },
             "schemas": definitions["$defs"],
@@ -84,19 +94,25 @@ def _operation(action: str, channel: str, summary: str) -> dict[str, Any]:
     return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
 
 
+_TRACE_CONTEXT = {
+    "traceparent": {"type": "string", "description": "W3C Trace Context: the same in an event and in its result."},
+    "tracestate": {"type": "string", "description": "W3C Trace Context; up to 512 bytes are carried over."},
+}
+
+
 def _rejected_headers() -> dict[str, Any]:
     meanings = {
-        RejectedHeader.REASON: "Why; the first reason that applies.",
-        RejectedHeader.DETAIL: "Which field breaks which rule, never the value; 1,000 bytes at most.",
+        RejectedHeader.REASON: "Why it was rejected: the first reason that applies.",
+        RejectedHeader.DETAIL: "Which field breaks which rule, never the value; at most 1,000 bytes.",
         RejectedHeader.TOPIC: "The topic the event was read from.",
         RejectedHeader.PARTITION: "The partition it was read from, a decimal number.",
         RejectedHeader.OFFSET: "The offset it was read at, a decimal number.",
         RejectedHeader.TIMESTAMP: "The original record's timestamp, milliseconds since 1970.",
         RejectedHeader.AT: "When it was rejected, RFC 3339.",
         RejectedHeader.BY: "Which worker rejected it.",
-        RejectedHeader.NULLS: "What was null and is now empty bytes: key, value, header:PLACE (from 0); by commas.",
+        RejectedHeader.NULLS: "What was null and is now empty: key, value, header:INDEX (from 0); comma-separated.",
         RejectedHeader.TRUNCATED: "1 when parts were left out because the record was too large for the topic.",
-        RejectedHeader.LEFT_OUT: "Which parts: value, headers, key; separated by commas.",
+        RejectedHeader.LEFT_OUT: "Which parts: value, headers, key; comma-separated.",
         RejectedHeader.SHA256: "SHA-256 of the original value, when it was left out.",
     }
     always = [header for header in meanings if header not in _ONLY_SOMETIMES]

@@ -36,6 +36,7 @@ def test_a_good_event_is_accepted_and_keyed_by_its_user() -> None:
         found = parsed(event)
         assert isinstance(found, UserEvent)
         assert event.record.key == found.subject.encode()
+        assert event.record.headers == {"content-type": b"application/cloudevents+json"}
         assert event.reason is None
 
 

@@ -23,6 +23,16 @@ def payload_problem(message: str, payload: object) -> str | None:
     return None if problem is None else str(problem.message)
 
 
+def test_results_have_the_content_type_of_cloudevents_and_the_trace_context_of_their_input() -> None:
+    messages = DOCUMENT["components"]["messages"]
+    headers = messages["assigned"]["headers"]
+    assert headers["required"] == ["content-type"]
+    assert headers["properties"]["content-type"]["const"] == "application/cloudevents+json"
+    assert {"traceparent", "tracestate"} <= headers["properties"].keys() & messages["observed"]["headers"][
+        "properties"
+    ].keys()
+
+
 def test_the_document_is_asyncapi_3() -> None:
     jsonschema.Draft7Validator(PUBLISHED).validate(DOCUMENT)
 
