@@ -93,7 +93,7 @@ def _say(line: str) -> None:
 _COLUMNS: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("inputs", lambda result: result.verdict.inputs),
     ("missing", lambda result: result.verdict.missing),
-    ("doubled", lambda result: result.verdict.doubled),
+    ("duplicates", lambda result: result.verdict.duplicates),
     ("out of order", lambda result: result.verdict.out_of_order),
     ("recovery s", lambda result: "–" if (s := result.verdict.recovery_s) is None else f"{s:.1f}"),
     ("violations", lambda result: len(result.verdict.violations)),

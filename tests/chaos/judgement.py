@@ -87,7 +87,7 @@ class Verdict:
 
     inputs: int
     missing: int
-    doubled: int
+    duplicates: int
     out_of_order: int
     recovery_s: float | None
     violations: tuple[Violation, ...]
@@ -108,20 +108,20 @@ class Verdict:
             yield from (f"    {where}" for where in places)
 
 
-_DAMAGE: Final = frozenset({"missing", "doubled", "out of order", "outcome of no input", "committed offset moved back"})
+_DAMAGE: Final = frozenset({"missing", "duplicates", "out of order", "orphans", "committed offset moved back"})
 
 
 def judge(seen: Evidence) -> Verdict:
     """Everything that was promised, looked at."""
     answers = {(answer.input_partition, answer.input_offset): answer for answer in reversed(seen.answers)}
     missing = [one for one in seen.inputs if (one.partition, one.offset) not in answers]
-    doubled = list(_doubled(seen.answers))
+    duplicates = list(_duplicates(seen.answers))
     late = list(_out_of_order(seen.answers))
     violations = (
         *_without_outcome(missing, seen.committed),
-        *(Violation("doubled", line) for line in doubled),
+        *(Violation("duplicates", line) for line in duplicates),
         *(Violation("out of order", line) for line in late),
-        *_strangers(seen.inputs, seen.answers),
+        *_orphans(seen.inputs, seen.answers),
         *_wrong_outcomes(seen.inputs, answers),
         *_readers_differ(seen.answers, seen.answers_meanwhile),
         *_offsets_moved_back(seen.commits),
@@ -132,7 +132,7 @@ def judge(seen: Evidence) -> Verdict:
         *(Violation(NOT_COME_ABOUT, line) for line in seen.not_come_about),
         *(Violation(CRASH, line) for line in seen.crashes),
     )
-    return Verdict(len(seen.inputs), len(missing), len(doubled), len(late), seen.recovery_s, violations)
+    return Verdict(len(seen.inputs), len(missing), len(duplicates), len(late), seen.recovery_s, violations)
 
 
 def _without_outcome(inputs: Iterable[Input], committed: dict[int, int]) -> Iterator[Violation]:
@@ -145,7 +145,7 @@ def _place(answer: Answer) -> str:
     return f"{answer.topic} {answer.partition}/{answer.offset}"
 
 
-def _doubled(answers: Iterable[Answer]) -> Iterator[str]:
+def _duplicates(answers: Iterable[Answer]) -> Iterator[str]:
     places: dict[tuple[int, int], list[str]] = defaultdict(list)
     for answer in answers:
         places[answer.input_partition, answer.input_offset].append(_place(answer))
@@ -157,7 +157,7 @@ def _doubled(answers: Iterable[Answer]) -> Iterator[str]:
 def _out_of_order(answers: Iterable[Answer]) -> Iterator[str]:
     """For each user, and for each pair of input and outcome partition, which holds more: users share partitions.
 
-    A second outcome of the same input is counted as doubled, and says nothing about order.
+    A second outcome of the same input is counted as a duplicate, and says nothing about order.
     """
     last_of_log: dict[tuple[str, int, int], Answer] = {}
     last_of_user: dict[tuple[str, bytes | None], Answer] = {}
@@ -181,12 +181,12 @@ def _line(answer: Answer) -> str:
     return f"{_place(answer)}, of input {answer.input_partition}/{answer.input_offset},"
 
 
-def _strangers(inputs: Iterable[Input], answers: Iterable[Answer]) -> Iterator[Violation]:
+def _orphans(inputs: Iterable[Input], answers: Iterable[Answer]) -> Iterator[Violation]:
     there = {(one.partition, one.offset) for one in inputs}
     for answer in answers:
         if (answer.input_partition, answer.input_offset) not in there:
             at = f"{answer.input_partition}/{answer.input_offset}"
-            yield Violation("outcome of no input", f"{_place(answer)} answers input {at}")
+            yield Violation("orphans", f"{_place(answer)} answers input {at}")
 
 
 def _wrong_outcomes(inputs: Iterable[Input], answers: dict[tuple[int, int], Answer]) -> Iterator[Violation]:

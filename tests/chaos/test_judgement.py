@@ -52,7 +52,7 @@ def swapped() -> tuple[Answer, ...]:
 def test_a_run_without_damage_is_clean() -> None:
     verdict = judge(CLEAN)
     assert verdict.violations == ()
-    assert (verdict.inputs, verdict.missing, verdict.doubled, verdict.out_of_order) == (20, 0, 0, 0)
+    assert (verdict.inputs, verdict.missing, verdict.duplicates, verdict.out_of_order) == (20, 0, 0, 0)
     assert not verdict.damaged
 
 
@@ -75,11 +75,11 @@ def test_what_is_missing_because_workers_crash_is_no_damage_that_a_mutation_did(
     assert not judge(replace(evidence, crashes=["worker-0.log"])).damaged
 
 
-def test_a_second_outcome_is_doubled_also_as_rejected() -> None:
+def test_a_second_outcome_is_a_duplicate_also_as_rejected() -> None:
     second = ANSWERS[3]._replace(topic="rejected", offset=9)
     verdict = judge(changed((*ANSWERS, second)))
-    assert verdict.doubled == 1
-    assert verdict.violations == (("doubled", "input 0/3 has 2 outcomes: out 0/9, rejected 0/9"),)
+    assert verdict.duplicates == 1
+    assert verdict.violations == (("duplicates", "input 0/3 has 2 outcomes: out 0/9, rejected 0/9"),)
 
 
 def test_results_of_a_partition_that_changed_places_are_out_of_order() -> None:
@@ -101,7 +101,7 @@ def test_what_a_late_second_outcome_says_about_order_is_nothing() -> None:
 BROKEN = {
     "an outcome of an input that is not there": (
         changed((*ANSWERS, ANSWERS[0]._replace(offset=99, input_offset=77))),
-        "outcome of no input",
+        "orphans",
     ),
     "a bad event with a result": (
         replace(CLEAN, inputs=(INPUTS[0]._replace(expected="not_json"), *INPUTS[1:])),

@@ -47,12 +47,12 @@ def test_runs_that_keep_every_promise_end_in_a_table_and_with_status_0(
 def test_a_violation_is_told_with_where_the_logs_are_and_how_to_repeat_it(
     runs: list[Result], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs += [result(), result(("doubled", "input 0/3 has 2 outcomes"))]
+    runs += [result(), result(("duplicates", "input 0/3 has 2 outcomes"))]
     assert command.main(["--events", "50", "7", "8"]) == 1
     out = capsys.readouterr().out
-    assert "doubled: 1\n      input 0/3 has 2 outcomes\n" in out
+    assert "duplicates: 1\n      input 0/3 has 2 outcomes\n" in out
     (kept,) = (line.rpartition(" ")[2] for line in out.splitlines() if "logs of broker and workers:" in line)
-    assert (Path(kept) / "violations.txt").read_text() == "doubled: 1\n    input 0/3 has 2 outcomes\n"
+    assert (Path(kept) / "violations.txt").read_text() == "duplicates: 1\n    input 0/3 has 2 outcomes\n"
     assert "again: python -m tests.chaos 8 --events 50\n" in out
     assert out.endswith("failed: 8\n")
 
@@ -60,10 +60,10 @@ def test_a_violation_is_told_with_where_the_logs_are_and_how_to_repeat_it(
 @pytest.mark.parametrize(
     ("came_to", "status"),
     [
-        pytest.param(result(("doubled", "input 0/3"), mutants=1), 0, id="damage"),
+        pytest.param(result(("duplicates", "input 0/3"), mutants=1), 0, id="damage"),
         pytest.param(result(mutants=1), 1, id="no damage"),
         pytest.param(result(("recovery", "slow"), mutants=1), 1, id="something that is no damage"),
-        pytest.param(result(("doubled", "input 0/3")), 1, id="damage that the mutation did not do"),
+        pytest.param(result(("duplicates", "input 0/3")), 1, id="damage that the mutation did not do"),
         pytest.param(result(("missing", "input 0/3"), (CRASH, "worker-0.log"), mutants=1), 1, id="a crash"),
     ],
 )

@@ -25,7 +25,7 @@ from tests.support.worker_site import WorkerSite, worker_site
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka.client import connected
 from worker.tools.bounds import Bounds
-from worker.tools.verify.audit import Verification
+from worker.tools.verify.audit import Result, Verification
 from worker.tools.verify.command import audit
 
 DAY_MS = 86_400_000
@@ -86,8 +86,8 @@ def verified(kafka: KafkaWorld, bounds: Bounds | None = None, **changed: Any) ->
 def damage(found: Verification) -> dict[str, tuple[int, ...]]:
     """The offsets of each kind of damage in partition 0; the other partition has none."""
     first, second = found.partitions
-    assert second.clean
-    assert found.clean == (first.clean and found.nameless == 0)
+    assert not second.damaged
+    assert (found.result is Result.DAMAGED) == (first.damaged or found.unparseable > 0)
     return {kind: offsets for kind, offsets in first.examples.items() if offsets}
 
 
@@ -101,12 +101,12 @@ def ten_inputs(kafka: KafkaWorld) -> None:
     [
         ([0, 1, 2, 3, 5, 6, 7, 8, 9], [4], {}),
         ([0, 1, 2, 3, 5, 6, 7, 9], [4], {"missing": (8,)}),
-        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3], [], {"doubled": (3,)}),
-        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [4], {"doubled": (4,)}),
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3], [], {"duplicates": (3,)}),
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [4], {"duplicates": (4,)}),
         ([0, 1, 2, 4, 3, 5, 6, 7, 8, 9], [], {"out_of_order": (3,)}),
-        ([1, 2, 3, 4, 0, 4, 5, 6, 8, 9], [], {"missing": (7,), "doubled": (4,), "out_of_order": (0,)}),
+        ([1, 2, 3, 4, 0, 4, 5, 6, 8, 9], [], {"missing": (7,), "duplicates": (4,), "out_of_order": (0,)}),
     ],
-    ids=["none", "missing", "doubled", "doubled over both topics", "out of order", "several"],
+    ids=["none", "missing", "duplicates", "duplicates over both topics", "out of order", "several"],
 )
 def test_planted_damage_is_seen_and_named(
     kafka: KafkaWorld, results: list[int], rejected: list[int], expected: dict[str, tuple[int, ...]]
@@ -117,11 +117,11 @@ def test_planted_damage_is_seen_and_named(
         plant_rejected(kafka, offset)
     found = verified(kafka)
     assert damage(found) == expected
-    assert found.clean == (not expected)
+    assert (found.result is Result.CLEAN) == (not expected)
     assert (found.partitions[0].inputs, found.partitions[0].outcomes) == (10, len(results) + len(rejected))
 
 
-def test_markers_and_aborted_records_are_no_inputs_and_their_outcomes_strangers(kafka: KafkaWorld) -> None:
+def test_markers_and_aborted_records_are_no_inputs_and_their_outcomes_orphans(kafka: KafkaWorld) -> None:
     kafka.send(b"0", b"1", partition=0)
     with transaction(kafka) as producer:
         producer.send(kafka.input, b"aborted", partition=0)  # offset 2, and 3 is the marker
@@ -136,7 +136,7 @@ def test_markers_and_aborted_records_are_no_inputs_and_their_outcomes_strangers(
     assert (damage(found), found.partitions[0].inputs) == ({}, 3)
     for offset in (2, 3):
         plant_rejected(kafka, offset)
-    assert damage(verified(kafka)) == {"strangers": (2, 3)}
+    assert damage(verified(kafka)) == {"orphans": (2, 3)}
 
 
 def test_an_outcome_of_an_aborted_transaction_is_none(kafka: KafkaWorld) -> None:
@@ -170,7 +170,7 @@ def test_a_visible_outcome_that_the_group_has_not_committed_is_damage(kafka: Kaf
     plant(kafka, *range(10))
     commit(kafka, 9)
     found = verified(kafka)
-    assert (found.clean, found.partitions[0].uncommitted) == (False, 9)
+    assert (found.result, found.partitions[0].uncommitted) == (Result.DAMAGED, 9)
 
 
 def test_an_outcome_that_names_no_record_is_damage(kafka: KafkaWorld) -> None:
@@ -178,7 +178,7 @@ def test_an_outcome_that_names_no_record_is_damage(kafka: KafkaWorld) -> None:
     plant(kafka, *range(10))
     kafka._producer.send(kafka.output, b"hello", partition=1).get(timeout=PATIENCE_S)
     found = verified(kafka)
-    assert (found.clean, found.nameless, damage(found)) == (False, 1, {})
+    assert (found.result, found.unparseable, damage(found)) == (Result.DAMAGED, 1, {})
 
 
 def test_outcomes_that_retention_removed_are_not_missing_and_those_after_them_are(kafka: KafkaWorld) -> None:
@@ -191,7 +191,7 @@ def test_outcomes_that_retention_removed_are_not_missing_and_those_after_them_ar
     (report, _) = found.partitions
     assert (report.not_checkable, report.examples["missing"]) == (3, (8,))
     plant(kafka, 8)
-    assert not verified(kafka, Bounds(from_offsets={0: 2})).clean, "what was asked for could not be checked"
+    assert verified(kafka, Bounds(from_offsets={0: 2})).result is Result.UNPROVEN
     assert damage(verified(kafka, Bounds(from_offsets={0: 4}))) == {"out_of_order": (8,)}
 
 
@@ -214,16 +214,13 @@ def test_where_nothing_is_to_be_verified_it_is_said_and_a_bound_that_holds_nothi
     kafka: KafkaWorld,
 ) -> None:
     commit(kafka, 0)
-    assert (verified(kafka).clean, verified(kafka).nothing) == (True, True)
+    assert verified(kafka).result is Result.NOTHING
     ten_inputs(kafka)
     plant(kafka, *range(10))
     tomorrow = Bounds(since_ms=int(time.time() * 1000) + DAY_MS)
     for bounds in (tomorrow, Bounds(from_offsets={0: 10}), Bounds(to_offsets={0: 0})):
-        found = verified(kafka, bounds)
-        assert (found.clean, found.damaged, found.nothing) == (False, False, True)
-    with pytest.raises(
-        StopProcessError, match="has 2 partitions, and none with number 7; check --from-offset"
-    ) as wrong:
+        assert verified(kafka, bounds).result is Result.NOTHING
+    with pytest.raises(StopProcessError, match="--from-offset") as wrong:
         verified(kafka, Bounds(from_offsets={7: 1}))
     assert wrong.value.exit_status is ExitStatus.ACT_FIRST
 
@@ -235,22 +232,40 @@ def test_what_waits_and_what_is_gone_is_counted_and_only_what_was_asked_for_is_u
     kafka.admin.delete_records({TopicPartition(kafka.input, 0): 4})
     found = verified(kafka)
     report, other = found.partitions
-    assert (found.clean, report.inputs, report.waiting, report.gone_before) == (True, 6, 3, 4)
+    assert (found.result, report.inputs, report.waiting, report.gone_before) == (Result.CLEAN, 6, 3, 4)
     assert (other.waiting, other.gone_before) == (0, None)
-    assert not verified(kafka, Bounds(from_offsets={0: 3})).clean
+    assert verified(kafka, Bounds(from_offsets={0: 3})).result is Result.UNPROVEN
     behind = verified(kafka, Bounds(from_offsets={0: 4}))
-    assert (behind.clean, behind.partitions[0].gone_before) == (True, None)
+    assert (behind.result, behind.partitions[0].gone_before) == (Result.CLEAN, None)
+
+
+def test_markers_after_the_committed_offset_do_not_wait_and_committed_ones_are_not_missing(kafka: KafkaWorld) -> None:
+    ten_inputs(kafka)
+    plant(kafka, *range(10))
+    with transaction(kafka) as producer:
+        producer.send(kafka.input, b"aborted", partition=0)
+        producer.flush()
+        producer.abort_transaction()
+    wait_until(lambda: kafka.end_offset() == 12, "the marker")
+    found = verified(kafka)
+    assert (found.result, found.partitions[0].waiting) == (Result.CLEAN, 0)
+    commit(kafka, 12)
+    found = verified(kafka)
+    assert (found.result, found.partitions[0].inputs, damage(found)) == (Result.CLEAN, 10, {})
+    kafka.admin.delete_records({TopicPartition(kafka.input, 0): 12})
+    found = verified(kafka)
+    assert (found.result, damage(found)) == (Result.NOTHING, {})
 
 
 def test_a_group_that_began_at_the_latest_owes_nothing_before(kafka: KafkaWorld) -> None:
     ten_inputs(kafka)
     plant(kafka, 6, 7, 8, 9)
     found = verified(kafka, worker_start_at="latest")
-    assert (found.clean, found.partitions[0].not_checkable) == (True, 6)
+    assert (found.result, found.partitions[0].not_checkable) == (Result.CLEAN, 6)
     assert len(damage(verified(kafka))["missing"]) == 6
 
 
-def test_a_group_without_offsets_and_a_topic_made_anew_cannot_be_verified(kafka: KafkaWorld) -> None:
+def test_a_group_without_offsets_and_a_recreated_topic_cannot_be_verified(kafka: KafkaWorld) -> None:
     with pytest.raises(StopProcessError, match=f"group {kafka.group} has no committed offset of topic {kafka.input}"):
         verified(kafka)
     commit(kafka, 3)
@@ -293,7 +308,7 @@ def test_what_a_worker_did_is_clean_while_it_runs_and_after_it_was_killed(
         producer.send(site.output, orjson.dumps(stranger), partition=0).get(timeout=PATIENCE_S)
     ended = site.run("verify")
     assert ended.returncode == 1
-    assert "partition 0: doubled: offset 0\n" in ended.stdout
+    assert "partition 0: duplicates: offset 0\n" in ended.stdout
 
 
 def test_verify_says_in_one_line_what_keeps_it_from_looking(
@@ -335,4 +350,4 @@ def test_reading_the_topics_and_describing_the_group_is_all_that_verify_needs(
         for topic in (kafka.input, kafka.output, kafka.rejected):
             allow(site, ResourceType.TOPIC, topic, ACLOperation.READ)
         allow(site, ResourceType.GROUP, kafka.group, ACLOperation.DESCRIBE)
-        assert verified(kafka, **login).clean
+        assert verified(kafka, **login).result is Result.CLEAN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -128,6 +128,12 @@ class TopicReader:
             )
             for at in wanted
         }
+
+    def stable_ends(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """The last stable offset of each partition: where a read_committed reader ends now."""
+        with self._answers("asking for the ends of the log"):
+            found = self._consumer.end_offsets([TopicPartition(*at) for at in partitions], timeout_ms=_ANSWER_MS)
+        return {(at.topic, at.partition): offset for at, offset in found.items()}
 
     def offsets_at(self, topic: str, partitions: int, time_ms: int) -> Mapping[int, int]:
         """Each partition's first offset of this time or later; partitions without one are left out."""

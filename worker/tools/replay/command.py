@@ -22,7 +22,7 @@ from worker.settings_loading import load_settings, misspelt_settings
 from worker.stream.ports import StopSignal
 from worker.stream.records import Membership, Message
 from worker.tools.bounds import require_partitions
-from worker.tools.progress import Telling
+from worker.tools.progress import ReadingProgress
 from worker.tools.replay.selection import Counts, Progress, Restored, Selection, as_text, restored, spans_to_send
 
 _CONNECT_S: Final = 5.0
@@ -76,7 +76,7 @@ def run(
     return ExitStatus.DONE
 
 
-def count(replay: Replay, tell: Callable[[str], None]) -> Counts:
+def count(replay: Replay, report: Callable[[str], None]) -> Counts:
     """What `send` would do now; nothing is written. Raises WorkerError."""
     settings = replay.settings
     patches.apply(settings.worker_event_max_bytes)
@@ -85,15 +85,15 @@ def count(replay: Replay, tell: Callable[[str], None]) -> Counts:
     counts = Counts()
     with TopicReader(settings, connection, replay.group_id) as reader:
         spans = _spans(replay, reader, partitions)
-        telling = Telling(spans, tell)
+        progress = ReadingProgress(spans, report)
         for at, position, records in reader.read(spans):
             for record in records:
                 counts.add(restored(record, replay.selection, settings.worker_input_topic, replay.max_hops))
-            telling.reached(at, position)
+            progress.reached(at, position)
     return counts
 
 
-def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Counts:
+def send(replay: Replay, stop: StopSignal, report: Callable[[str], None]) -> Counts:
     """Send back what is left, up to what is there now, or was there when an unfinished run of the selection began.
 
     Ends early when told to stop. Raises WorkerError; what was sent by then is not sent again by the next run.
@@ -108,7 +108,7 @@ def send(replay: Replay, stop: StopSignal, tell: Callable[[str], None]) -> Count
         try:
             # First, because it ends another run and what that one has in hand; then the progress is known.
             transactions.open()
-            return _send(replay, reader, transactions, _spans(replay, reader, partitions), stop, tell)
+            return _send(replay, reader, transactions, _spans(replay, reader, partitions), stop, report)
         except RetryBatchError as error:
             raise _given_up(replay, error) from error
         finally:
@@ -121,9 +121,9 @@ def _send(
     transactions: Transactions,
     spans: Mapping[Partition, range],
     stop: StopSignal,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Counts:
-    counts, telling = Counts(), Telling(spans, tell)
+    counts, progress = Counts(), ReadingProgress(spans, report)
     input_topic = replay.settings.worker_input_topic
     # Not a member: the transactional id is protection enough.
     nobody = Membership(replay.group_id, "", NO_GENERATION, None)
@@ -133,14 +133,14 @@ def _send(
         transactions.commit({}, {at: spans[at].start for at in ends}, nobody, ends)
     for at, position, records in reader.read(spans):
         if stop.is_set():
-            tell("stopped before the end; the same command goes on from here")
+            report("stopped before the end; the same command goes on from here")
             break
         events = [restored(record, replay.selection, input_topic, replay.max_hops) for record in records]
         messages = [_message(event) for event in events if isinstance(event, Restored)]
         transactions.commit({input_topic: messages}, {at: position}, nobody, ends)
         for event in events:
             counts.add(event)
-        telling.reached(at, position)
+        progress.reached(at, position)
     return counts
 
 

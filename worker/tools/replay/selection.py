@@ -14,6 +14,7 @@ import orjson
 from schemas.rejected import RejectedHeader
 from worker.stream.records import Record
 from worker.tools.bounds import Bounds
+from worker.tools.counting import counted
 
 HOPS_HEADER: Final = "replay.hops"
 _OWN_NAMES: Final = frozenset(map(str, RejectedHeader))
@@ -60,7 +61,7 @@ class Restored(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...]
     """Those that it came with, and how often it was sent back."""
     again: bool
-    """Whether it was sent back before, and rejected anew."""
+    """Whether it was sent back before, and rejected again."""
 
 
 def restored(record: Record, selection: Selection, input_topic: str, max_hops: int) -> Restored | LeftOut:
@@ -143,7 +144,7 @@ class Counts:
     sent: Counter[str] = field(default_factory=Counter)
     """By the reason of the rejection."""
     again: int = 0
-    """How many of those were sent back before, and rejected anew."""
+    """How many of those were sent back before, and rejected again."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
 
     def add(self, event: Restored | LeftOut) -> None:
@@ -158,8 +159,8 @@ class Counts:
 def as_text(counts: Counts, verb: str, input_topic: str) -> str:
     """One line for what was sent, by reason, and one for each kind of what was not; `verb` says whether it was."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.sent.items()))
-    again = f"; sent back before and rejected anew: {counts.again}" if counts.again else ""
+    again = f"; sent back before and rejected again: {counts.again}" if counts.again else ""
     by_reason = f": {reasons}" if reasons else ""
-    lines = [f"{verb} {counts.sent.total()} events back to topic {input_topic}{by_reason}{again}"]
+    lines = [f"{verb} {counted(counts.sent.total(), 'event')} back to topic {input_topic}{by_reason}{again}"]
     lines += [f"left out {counts.left_out[why]} {why}" for why in LeftOut if counts.left_out[why]]
     return "\n".join(lines) + "\n"

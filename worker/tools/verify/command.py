@@ -1,4 +1,4 @@
-"""`segment-worker verify`: what is asked of the cluster, in which order, and what is made of it."""
+"""`segment-worker verify`: what is read from the cluster, and in which order."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from worker.kafka.topic_reader import Log, Partition, TopicReader
 from worker.settings import Settings
 from worker.settings_loading import load_settings, misspelt_settings
 from worker.tools.bounds import Bounds, require_partitions
-from worker.tools.progress import Telling
-from worker.tools.verify.audit import Audit, Scope, Verification, as_text
-from worker.tools.verify.audit import as_json as json_of
+from worker.tools.progress import ReadingProgress
+from worker.tools.verify import output
+from worker.tools.verify.audit import Audit, Result, Scope, Verification
 from worker.tools.verify.references import answered_by_rejected, answered_by_result
 
 _CONNECT_S: Final = 5.0
@@ -30,19 +30,19 @@ _OUTCOME_LATE_MS: Final = 60_000
 
 
 def run(flags: Mapping[str, str], bounds: Bounds, report: Callable[[str], None], *, as_json: bool) -> ExitStatus:
-    """Print what was found; exit status 0 only if it is clean. Raises WorkerError."""
+    """Print the findings; exit status 0 only if the result is clean. Raises WorkerError."""
     for misspelt in misspelt_settings():
         report(misspelt.line)
     found = audit(load_settings(flags), bounds, report)
-    sys.stdout.write(json_of(found) if as_json else as_text(found))
-    return ExitStatus.DONE if found.clean else ExitStatus.RESTART
+    sys.stdout.write(output.as_json(found) if as_json else output.as_text(found))
+    return ExitStatus.DONE if found.result is Result.CLEAN else ExitStatus.RESTART
 
 
-def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Verification:
-    """Read the topics and say whether each committed input record has exactly one outcome.
+def audit(settings: Settings, bounds: Bounds, report: Callable[[str], None]) -> Verification:
+    """Read the topics and find out whether each committed input record has exactly one outcome.
 
-    `tell` is given a line about the progress every 10 s. Nothing is written, committed or joined. Raises WorkerError
-    when that cannot be found out.
+    `report` gets a line about the progress every 10 s. Nothing is written, committed or joined. Raises WorkerError when
+    the topics or the group cannot be read.
     """
     patches.apply(settings.worker_event_max_bytes)
     connection = connection_arguments(settings)
@@ -51,8 +51,8 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
     partitions = topics[settings.worker_input_topic].partitions
     require_partitions(settings.worker_input_topic, partitions, bounds.partitions, "--from-offset and --to-offset")
     with TopicReader(settings, connection, settings.worker_group_id) as reader:
-        # In this order: whatever is committed now has its outcomes below the ends that are asked for afterwards. Those
-        # are ends of the log, not of what is visible: a transaction may end there later than among the offsets.
+        # In this order: what is committed now has its outcomes below the ends that are asked for afterwards. These are
+        # ends of the log, not of what is visible: a transaction may end there later than among the offsets.
         committed = _committed(reader, topics, settings)
         outcome_logs = {
             at: log
@@ -63,13 +63,13 @@ def audit(settings: Settings, bounds: Bounds, tell: Callable[[str], None]) -> Ve
         reading = {(scope.input_topic, number): span for number, span in scope.spans.items()}
         reading |= _outcome_spans(reader, topics, outcome_logs, bounds)
         found = Audit(scope)
-        _read(reader, reading, found, settings, tell)
+        _read(reader, reading, found, settings, report)
         # Once more: an outcome that was visible by now has its offset committed by now, or never.
         return found.verification(reader.committed(scope.input_topic, partitions))
 
 
 def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
-    """The three topics, all there and to be read, as well as the group. Raises ClusterUnusable, StopProcessError."""
+    """The three topics; all of them, and the group, exist and may be read. Raises ClusterUnusable, StopProcessError."""
     problems: list[str] = []
     topics: dict[str, TopicFacts] = {}
     for name in settings.topics:
@@ -115,7 +115,7 @@ def input_spans(
     since: Mapping[int, int] | None,
     until: Mapping[int, int] | None,
 ) -> Mapping[int, range]:
-    """Of each partition the offsets that must have an outcome: committed, still there, and within the bounds.
+    """For each partition the offsets that must have an outcome: committed, still there, and within the bounds.
 
     `since` and `until` have the first offset of that time or later, None without such a bound. Raises StopProcessError
     when the group has committed more than there is.
@@ -126,7 +126,7 @@ def input_spans(
         if end > log.end:
             raise StopProcessError(
                 f"offset {end} of topic {topic}, partition {number} is committed, and the partition ends at {log.end}: "
-                "the topic was made anew, or lost records; what was committed before that cannot be verified",
+                "the topic was recreated, or lost records; what was committed before that cannot be verified",
                 ExitStatus.RESTART,
             )
         spans[number] = bounds.within(number, range(log.start, max(log.start, end)), since, until)
@@ -186,8 +186,15 @@ def _scope(
         bounded=bounds.given,
         gone_before=gone,
         gone_asked_for=frozenset(n for n in gone if bounds.since_ms is not None or n in bounds.from_offsets),
-        waiting={n: log.end - max(log.start, committed.get(n, 0)) for (_, n), log in logs.items()},
+        waiting=_waiting(reader, logs, committed),
     )
+
+
+def _waiting(reader: TopicReader, logs: Mapping[Partition, Log], committed: Mapping[int, int]) -> Mapping[int, int]:
+    stable = reader.stable_ends(logs)
+    spans = {at: range(max(log.start, committed.get(at[1], 0)), stable[at]) for at, log in logs.items()}
+    # Transaction markers and aborted records take offsets too, and do not wait for anything.
+    return {at[1]: len(span) for at, span in spans.items() if any(rows for *_, rows in reader.read({at: span}))}
 
 
 def _outcomes_since_ms(bounds: Bounds) -> int | None:
@@ -211,9 +218,9 @@ def _read(
     reading: Mapping[Partition, range],
     found: Audit,
     settings: Settings,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    telling = Telling(reading, tell)
+    progress = ReadingProgress(reading, report)
     for at, position, records in reader.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:
@@ -221,4 +228,4 @@ def _read(
         else:
             answered = answered_by_result if topic == settings.worker_output_topic else answered_by_rejected
             found.add_outcomes(topic, number, [(answered(record), record.timestamp_ms) for record in records])
-        telling.reached(at, position)
+        progress.reached(at, position)

@@ -1,4 +1,4 @@
-"""Which input record a result or a rejected event answers."""
+"""Which input record a result or a rejected event belongs to."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from worker.stream.records import Record
 _NUMBER: Final = re.compile(rb"[0-9]{1,19}")
 
 
-class Place(NamedTuple):
-    """Where a record is."""
+class RecordReference(NamedTuple):
+    """One record of a topic."""
 
     topic: str
     partition: int
     offset: int
 
 
-def answered_by_result(record: Record) -> Place | None:
-    """The input record that a record of the output topic names, or None when it names none."""
+def answered_by_result(record: Record) -> RecordReference | None:
+    """The input record that a record of the output topic names, or None when it does not name one."""
     # The one field, not the whole event: a check of millions of records has to be quick.
     try:
-        place = orjson.loads(record.value or b"")["data"]["input"]
-        topic, partition, offset = place["topic"], place["partition"], place["offset"]
+        given = orjson.loads(record.value or b"")["data"]["input"]
+        topic, partition, offset = given["topic"], given["partition"], given["offset"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     if not isinstance(topic, str) or type(partition) is not int or type(offset) is not int:
         return None
-    return _place(topic, partition, offset)
+    return _reference(topic, partition, offset)
 
 
-def answered_by_rejected(record: Record) -> Place | None:
-    """The input record that a record of the rejected topic names, or None when it names none."""
+def answered_by_rejected(record: Record) -> RecordReference | None:
+    """The input record that a record of the dead-letter topic names, or None when it does not name one."""
     headers = {name: content or b"" for name, content in record.headers}
     topic = headers.get(RejectedHeader.TOPIC, b"")
     partition = headers.get(RejectedHeader.PARTITION, b"")
     offset = headers.get(RejectedHeader.OFFSET, b"")
     if not (topic and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)):
         return None
-    return _place(topic.decode(errors="replace"), int(partition), int(offset))
+    return _reference(topic.decode(errors="replace"), int(partition), int(offset))
 
 
-def _place(topic: str, partition: int, offset: int) -> Place | None:
-    # What no broker counts to would not fit into an array either.
+def _reference(topic: str, partition: int, offset: int) -> RecordReference | None:
+    # Larger numbers than brokers have would not fit into an array either.
     if not (0 <= partition < 2**31 and 0 <= offset < 2**63):
         return None
-    return Place(topic, partition, offset)
+    return RecordReference(topic, partition, offset)

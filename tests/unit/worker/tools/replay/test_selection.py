@@ -147,7 +147,7 @@ def test_how_many_had_been_sent_back_before_is_told() -> None:
     for hops in ((), (("replay.hops", b"1"),), (("replay.hops", b"0"),)):
         counts.add(came_back(event(b"{", b"key", *hops)))
     assert as_text(counts, "sent", INPUT) == (
-        "sent 3 events back to topic user-activity: 3 not_json; sent back before and rejected anew: 1\n"
+        "sent 3 events back to topic user-activity: 3 not_json; sent back before and rejected again: 1\n"
     )
 
 
