@@ -191,7 +191,7 @@ def test_outcomes_that_retention_removed_are_not_missing_and_those_after_them_ar
     (report, _) = found.partitions
     assert (report.not_checkable, report.examples["missing"]) == (3, (8,))
     plant(kafka, 8)
-    assert verified(kafka, Bounds(from_offsets={0: 2})).result is Result.UNPROVEN
+    assert verified(kafka, Bounds(from_offsets={0: 2}, to_offsets={0: 8})).result is Result.UNPROVEN
     assert damage(verified(kafka, Bounds(from_offsets={0: 4}))) == {"out_of_order": (8,)}
 
 
