@@ -1,4 +1,4 @@
-"""A running worker notices other programs in its group: they take partitions, and those events have no outcome."""
+"""Other programs in the group of a running worker: they take partitions, and their events get no outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.operations.metrics import Metrics
 from worker.settings import Settings
 from worker.stream.records import Membership
 
-_LOOK_EVERY_S: Final = 2.0
+_CHECK_EVERY_S: Final = 2.0
 _CONNECT_S: Final = 2.0
 _CLOSE_S: Final = 1.0
 
@@ -23,11 +23,11 @@ _log = structlog.get_logger()
 
 
 class GroupWatch:
-    """Asks the coordinator who is in the group, on a thread of its own, each time this worker's generation changes.
+    """Asks the coordinator for the members of the group, on its own thread, whenever this worker's generation changes.
 
-    Whoever joins or leaves starts a rebalance, which gives every member a new generation, with both group protocols. So
-    a group that stays as it is costs nothing. The leader's assignor would not do: it sees neither client id nor host,
-    and a group with the consumer group protocol (KIP-848) has no leader.
+    A member that joins or leaves starts a rebalance, and every rebalance changes the generation, in both group
+    protocols; a stable group costs nothing. The assignor could not do this: the leader sees neither client ids nor
+    hosts, and a group with the consumer group protocol (KIP-848) has no leader.
     """
 
     def __init__(
@@ -48,28 +48,28 @@ class GroupWatch:
         self._thread = threading.Thread(target=self._watch, name="group", daemon=True)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start to watch."""
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more; a look that waits for a broker that does not answer is left behind."""
+        """Stop; a request that still waits for a broker is left behind."""
         self._closed.set()
         self._thread.join(_CLOSE_S)
-        # A worker that left the group does not know who is in it.
+        # A worker that has left the group no longer knows its members.
         self._metrics.group_described(0)
 
     def _watch(self) -> None:
-        while not self._closed.wait(_LOOK_EVERY_S):
-            # Taken first: a rebalance during the look makes the next one look again.
+        while not self._closed.wait(_CHECK_EVERY_S):
+            # Read first: after a rebalance during the request, the next turn asks again.
             membership = self._membership()
-            if membership is not None and membership != self._described_under and self._look():
+            if membership is not None and membership != self._described_under and self._describe():
                 self._described_under = membership
 
-    def _look(self) -> bool:
+    def _describe(self) -> bool:
         try:
             with Cluster(self._settings, self._connection, _CONNECT_S) as cluster:
                 group = cluster.group()
-        except Exception as error:  # noqa: BLE001  # whatever it was, the next look may succeed
+        except Exception as error:  # noqa: BLE001  # whatever it was, the next request may succeed
             if not self._failing:
                 _log.warning("group_not_described", group=self._settings.worker_group_id, because=str(error))
             self._failing = True

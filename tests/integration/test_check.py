@@ -1,4 +1,4 @@
-"""`segment-worker check` on a real broker: every problem at once, and nothing touched."""
+"""`segment-worker check` on a real broker: it names every problem at once, and changes nothing."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def site(broker: TestBroker, programs: Programs, tmp_path: Path) -> WorkerSite:
 
 
 def checked(site: WorkerSite, status: int, **changed: str) -> list[dict[str, str]]:
-    """The findings, after a look at the exit status."""
+    """The findings; the exit status is asserted."""
     ended = site.run("check", "--json", **changed)
     assert (ended.returncode, ended.stderr) == (status, ""), ended.stdout + ended.stderr
     document: dict[str, Any] = json.loads(ended.stdout)
@@ -48,11 +48,11 @@ def checked(site: WorkerSite, status: int, **changed: str) -> list[dict[str, str
 
 
 def problems(findings: list[dict[str, str]]) -> dict[str, str]:
-    """What is wrong, by where."""
+    """The problems and outages, by where they are."""
     return {each["where"]: each["what"] for each in findings if each["weight"] in {"problem", "outage"}}
 
 
-def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: WorkerSite) -> None:
+def test_with_everything_as_required_check_is_content_and_leaves_no_trace(site: WorkerSite) -> None:
     site.create_topics()
     version = site.publish_model()
     ended = site.run("check", WORKER_INSTANCE_ID="one")
@@ -67,7 +67,7 @@ def test_a_place_as_it_must_be_is_ready_to_run_and_check_leaves_no_trace(site: W
     admin.close()
 
 
-def test_check_beside_a_running_worker_disturbs_it_not(site: WorkerSite) -> None:
+def test_check_does_not_disturb_a_running_worker(site: WorkerSite) -> None:
     site.create_topics()
     version = site.publish_model()
     worker = site.start_ready(WORKER_INSTANCE_ID="one")
@@ -89,8 +89,8 @@ def test_every_problem_is_named_in_one_run(site: WorkerSite, broker: TestBroker)
     ended = site.run("check", WORKER_BROKER_WAIT_S="soon")
     assert ended.returncode == 2
     first, second, *_ = ended.stdout.splitlines()
-    assert first.startswith("problem  settings: WORKER_BROKER_WAIT_S (from the environment): 'soon' is not allowed; ")
-    assert second.startswith(f"problem  model: {model} is not what was published")
+    assert first.startswith("problem  settings: WORKER_BROKER_WAIT_S (from the environment): ")
+    assert second.startswith(f"problem  model: {model} ")
     findings = checked(site, 2)
     assert {each["where"] for each in findings if each["weight"] == "problem"} == {
         "model",
@@ -118,15 +118,15 @@ def test_timeouts_beyond_what_the_brokers_allow_are_named(site: WorkerSite) -> N
     assert found == {"brokers": "group.min.session.timeout.ms is 6000, but WORKER_SESSION_TIMEOUT_MS is 2000"}
 
 
-def test_a_program_that_is_in_the_group_already_is_named_by_check_and_by_run(site: WorkerSite) -> None:
+def test_another_program_in_the_group_is_named_by_check_and_stops_a_start(site: WorkerSite) -> None:
     site.create_topics()
     site.publish_model()
     site.send([NewRecord(b"key", b"value")])
     other: Any = KafkaConsumer(
         site.input, bootstrap_servers=site.bootstrap_servers, group_id=site.name, auto_offset_reset="earliest"
     )
-    # One poll that lasts until it has joined: kafka-python forgets a join that outlasts a poll. What it reads proves
-    # that it is a member.
+    # One poll until it has joined, because kafka-python forgets a join that outlasts a poll. A record proves that it is
+    # a member.
     assert other.poll(timeout_ms=1000 * PATIENCE_S)
     found = problems(checked(site, 2))
     named = f"client id {other.config['client_id']} on host 127.0.0.1"

@@ -96,7 +96,7 @@ class Cluster:
                     request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 )
             except kafka_errors.KafkaError as error:
-                found = _not_connected(settings, error)
+                found = _unreachable(settings, error)
                 if not isinstance(error, Refusal):
                     # Kafka closes connections that speak another protocol, which looks like a broker that goes away.
                     found = (probe or ListenerProbe(settings)).other_protocol() or found
@@ -115,16 +115,16 @@ class Cluster:
         settings = self._settings
         with self._answers():
             cluster = self._admin.describe_cluster()
-            living = [broker["broker_id"] for broker in cluster["brokers"]]
-            if not living:
+            active = [broker["broker_id"] for broker in cluster["brokers"]]
+            if not active:
                 raise BrokersUnreachable(
                     f"the cluster at {settings.kafka_bootstrap_servers} has no active broker; see the brokers' logs"
                 )
             described = {topic["name"]: topic for topic in self._admin.describe_topics(list(settings.topics))}
-            configs = self._configs(living[0])
+            configs = self._configs(active[0])
             return ClusterFacts(
                 cluster_id=str(cluster["cluster_id"]),
-                brokers=len(living),
+                brokers=len(active),
                 topics={
                     name: _topic_facts(described[name], configs.get("topic", {}).get(name, {}))
                     for name in settings.topics
@@ -138,7 +138,7 @@ class Cluster:
         """The group only; None if its coordinator is not available. Raises BrokersUnreachable."""
         with self._answers():
             try:
-                return _of_coordinator(lambda: self._admin.group_facts(self._settings.worker_group_id))
+                return _retried(lambda: self._admin.group_facts(self._settings.worker_group_id))
             except kafka_errors.GroupAuthorizationFailedError:
                 return Absent.HIDDEN
             except _NO_COORDINATOR:
@@ -169,7 +169,7 @@ class Cluster:
         try:
             yield
         except kafka_errors.KafkaError as error:
-            raise _not_connected(self._settings, refusal_of(self._admin) or error) from error
+            raise _unreachable(self._settings, refusal_of(self._admin) or error) from error
 
     def _create(self, name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
         reply = self._admin.create_topics({name: options}, raise_errors=False)
@@ -199,7 +199,7 @@ class Cluster:
         # Described, never used. A dynamic member picks its id later; any id with the prefix has the same rights.
         name = self._settings.transactional_id("check")
         try:
-            _of_coordinator(lambda: self._admin.describe_transactions([name]))
+            _retried(lambda: self._admin.describe_transactions([name]))
         except kafka_errors.TransactionalIdAuthorizationFailedError:
             return False
         except kafka_errors.TransactionalIdNotFoundError:
@@ -227,7 +227,7 @@ _NO_COORDINATOR: Final = (
 )
 
 
-def _of_coordinator(ask: Callable[[], _T]) -> _T:
+def _retried(ask: Callable[[], _T]) -> _T:
     until_s = time.monotonic() + _COORDINATOR_WAIT_S
     while True:
         try:
@@ -270,10 +270,10 @@ def _client_log_muted() -> Iterator[None]:
         log.handlers, log.propagate = before
 
 
-def _not_connected(settings: Settings, error: Exception) -> WorkerError:
-    answer = fault([error], "connecting", settings)
-    if isinstance(answer, StopProcessError):
-        return answer
+def _unreachable(settings: Settings, error: Exception) -> WorkerError:
+    found = fault([error], "connecting", settings)
+    if isinstance(found, StopProcessError):
+        return found
     servers = settings.kafka_bootstrap_servers
     if isinstance(error, TokenEndpointAway):
         return BrokersUnreachable(

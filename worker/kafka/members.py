@@ -1,4 +1,4 @@
-"""Who is in a consumer group, whichever of Kafka's two group protocols its members use."""
+"""The members of a consumer group, in either of Kafka's two group protocols."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from worker.kafka.messages import ConsumerGroupDescribeRequest
 class GroupAdmin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships no types
     """An admin client that also sees the members of a group with the consumer group protocol (KIP-848).
 
-    One member that uses that protocol turns the whole group over to it. DescribeGroups, the only request of the kind in
-    kafka-python 3.0, then calls the group dead, as if it did not exist.
+    One member that uses this protocol converts the whole group to it. DescribeGroups, the only such request in
+    kafka-python 3.0, then reports the group as dead, as if it did not exist.
     """
 
     def group_facts(self, group_id: str) -> GroupFacts:
-        """The group as its coordinator describes it; without members where it does not exist. Raises KafkaError."""
+        """The group as its coordinator describes it; a group that does not exist has no members. Raises KafkaError."""
         group = self.describe_groups([group_id])[group_id]
         members: tuple[Member, ...] | Absent = _members(group["members"], "group_instance_id")
         if group["group_state"] == "Dead":
@@ -32,7 +32,7 @@ class GroupAdmin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships 
         try:
             described = self._manager.run(self._describe_consumer_group, group_id)
         except (GroupIdNotFoundError, IncompatibleBrokerVersion):
-            # Brokers before 3.7 know neither the request nor the protocol.
+            # No such group, or brokers before 3.7, which have neither the request nor the protocol.
             return ()
         except TopicAuthorizationFailedError:
             return Absent.HIDDEN
@@ -47,18 +47,18 @@ class GroupAdmin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships 
         return described
 
     def _describe_groups_request(self, group_ids: Sequence[str]) -> Any:
-        # A later version says of a group without members only that it does not exist, and not what may be done with it.
+        # Later versions report a group without members as missing, and not which operations are allowed.
         return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
 
     def _describe_groups_process_response(self, response: Any) -> Any:
-        # kafka-python turns the error into a text, and whether to ask again depends on its class.
+        # kafka-python turns the error into text, but its class decides whether to ask again.
         for group in response.groups:
             _raise_for(group)
         return super()._describe_groups_process_response(response)
 
 
 def _members(described: Iterable[Mapping[str, Any]], instance_id: str) -> tuple[Member, ...]:
-    # A broker writes a host as Java does, "name/address", mostly with an empty name.
+    # Brokers write a host as Java does, "name/address", usually with an empty name.
     return tuple(
         Member(each["client_id"], each["client_host"].removeprefix("/"), each[instance_id]) for each in described
     )

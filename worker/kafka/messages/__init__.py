@@ -1,4 +1,4 @@
-"""Protocol messages that kafka-python 3.0 lacks; the JSON files beside this one are Apache Kafka's own schemas."""
+"""Protocol messages that kafka-python 3.0 lacks, from Apache Kafka's own schemas in the JSON files beside this one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from kafka.protocol.api_message import ApiMessage
 
 
 class ConsumerGroupDescribeRequest(ApiMessage, load_json=__name__):  # type: ignore[misc,call-arg]  # kafka-python ships no types
-    """Asks for the members of a group with the consumer group protocol (KIP-848)."""
+    """Describes a group with the consumer group protocol (KIP-848)."""
 
 
 class ConsumerGroupDescribeResponse(ApiMessage, load_json=__name__):  # type: ignore[misc,call-arg]  # kafka-python ships no types
-    """Every member, those that use the classic protocol too."""
+    """Lists every member, including those with the classic protocol."""

@@ -11,7 +11,7 @@ from worker.cluster_rules import Finding, Weight
 from worker.tools.check.command import preflight
 
 NOT_CHECKED = ("not checked", "correct the settings first")
-# Nobody listens there, and nothing waits for it.
+# Nothing listens there, and the wait for it is short.
 NOWHERE = {"kafka_bootstrap_servers": "127.0.0.1:1", "worker_broker_wait_s": "0.2"}
 
 
@@ -22,7 +22,7 @@ def by_where(flags: dict[str, str]) -> dict[str, list[Finding]]:
     return found
 
 
-def test_everything_that_is_wrong_without_a_broker_is_named_in_one_go(tmp_path: Path) -> None:
+def test_every_problem_that_needs_no_broker_is_named_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         found = by_where({**NOWHERE, "worker_http_port": port, "worker_log_level": "loud"})
@@ -34,14 +34,14 @@ def test_everything_that_is_wrong_without_a_broker_is_named_in_one_go(tmp_path: 
     }
 
 
-def test_a_setting_that_is_nearly_one_is_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_setting_is_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKER_GROUPID", "mine")
     (finding,) = by_where({**NOWHERE, "worker_http_port": "0"})["settings"]
     assert finding.weight is Weight.ADVICE
     assert finding.line == "settings: WORKER_GROUPID is not a known setting; did you mean WORKER_GROUP_ID?"
 
 
-def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
+def test_a_reject_limit_of_one_event_is_advice() -> None:
     (finding,) = by_where({**NOWHERE, "worker_http_port": "0", "worker_reject_limit_consecutive": "1"})["settings"]
     assert finding.weight is Weight.ADVICE
     assert "WORKER_REJECT_LIMIT_CONSECUTIVE is 1" in finding.line
@@ -57,7 +57,9 @@ def test_a_reject_limit_that_is_hardly_meant_is_advice() -> None:
         ({"kafka_sasl_username": "u"}, "brokers"),
     ],
 )
-def test_what_a_wrong_setting_decides_is_not_looked_at_and_all_else_is(wrong: dict[str, str], where: str) -> None:
+def test_checks_that_need_a_wrong_setting_are_left_out_and_the_others_are_made(
+    wrong: dict[str, str], where: str
+) -> None:
     found = by_where({**NOWHERE, "worker_http_port": "0", **wrong})
     assert {each: [(f.what, f.remedy) == NOT_CHECKED for f in findings] for each, findings in found.items()} == {
         "settings": [False],
@@ -81,9 +83,11 @@ def of_model(root: Path, **flags: str) -> list[Finding]:
     return by_where({**NOWHERE, "worker_http_port": "0", "models_dir": str(root), **flags})["model"]
 
 
-def test_a_signed_store_that_nothing_checks_is_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signed_store_whose_signatures_are_not_checked_is_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     signed_store(tmp_path, new_key())
-    monkeypatch.setenv("MODEL_PUBLIC_KEY", "")  # as a Secret gives it whose value got lost
+    monkeypatch.setenv("MODEL_PUBLIC_KEY", "")  # as from a Secret that lost its value
     fine, unchecked = of_model(tmp_path)
     assert (fine.weight, unchecked.weight) == (Weight.FINE, Weight.ADVICE)
     assert fine.what.endswith(", signature not checked")
@@ -91,7 +95,7 @@ def test_a_signed_store_that_nothing_checks_is_advice(tmp_path: Path, monkeypatc
     assert "MODEL_PUBLIC_KEY" in unchecked.line
 
 
-def test_a_store_without_signatures_is_no_advice_and_is_not_called_checked(tmp_path: Path) -> None:
+def test_a_store_without_signatures_is_fine_and_not_called_checked(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     store.promote(published(store).id, "production", NOON)
     (fine,) = of_model(tmp_path)
@@ -106,7 +110,7 @@ def test_a_checked_store_is_called_signed(tmp_path: Path) -> None:
     assert fine.what.endswith(", signed, sequence 2")
 
 
-def test_where_the_history_begins_is_said_when_its_beginning_was_cut_off(tmp_path: Path) -> None:
+def test_a_history_whose_beginning_was_cut_off_names_where_it_begins(tmp_path: Path) -> None:
     key = new_key()
     signed_store(tmp_path, key, versions=3)
     path = tmp_path / "aliases.jsonl"
@@ -118,7 +122,7 @@ def test_where_the_history_begins_is_said_when_its_beginning_was_cut_off(tmp_pat
     )
 
 
-def test_a_least_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
+def test_a_minimum_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
     signed_store(tmp_path, new_key())
     (problem,) = of_model(tmp_path, model_min_sequence="1")
     assert problem.weight is Weight.PROBLEM
