@@ -39,10 +39,9 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
 
-EVENTS := 1000000
-SEED := 1
-
 .PHONY: fuzz
+fuzz: EVENTS := 1000000
+fuzz: SEED := 1
 fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's processing; set EVENTS= and SEED=
 	$(PYTHON) -m tests.fuzz --events $(EVENTS) --seed $(SEED)
 
@@ -64,10 +63,10 @@ test-compose: $(VENV)/installed-test engine  ## docker-compose.yml: build, start
 	$(PYTHON) -m pytest -ra -m compose tests/compose
 
 SEEDS := 1 2 3 4 5 6 7 8 9 10
-EVENTS := 100000
 MUTANTS := read_uncommitted bare_group_id snapshot_after_poll producer_used_again
 
 .PHONY: chaos
+chaos: EVENTS := 100000
 chaos: $(VENV)/installed-test  ## an hour of kills and cut connections; shorter: SEEDS="1 2" EVENTS=10000 MUTANTS=
 	$(PYTHON) -m tests.chaos --directed $(MUTANTS:%=--mutant %) --events $(EVENTS) $(SEEDS)
 

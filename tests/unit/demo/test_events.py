@@ -87,7 +87,7 @@ def test_the_same_population_sends_the_same_observations() -> None:
     assert values != [event.record.value for event in events(50, population=Population(40, seed=4))]
 
 
-def test_an_observation_stays_near_what_the_history_says_of_the_user() -> None:
+def test_an_observation_stays_near_the_history_of_its_user() -> None:
     population = Population(users=50)
     (block,) = population.blocks()
     known = dict(zip(block.users, block.profiles["weekday_hours_online"], strict=True))

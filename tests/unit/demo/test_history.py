@@ -42,7 +42,7 @@ def test_every_row_is_a_valid_profile(history: Path) -> None:
         UserProfile.model_validate({**row, **numbers, "Top Interests": items}, by_alias=True, by_name=False)
 
 
-def test_the_true_labels_lie_beside_and_follow_from_the_user_ids(history: Path) -> None:
+def test_the_true_labels_are_beside_it_and_follow_from_the_user_ids(history: Path) -> None:
     labels = read(labels_path(history))
 
     assert labels_path(history).name == "users.labels.csv"
@@ -66,7 +66,7 @@ def test_the_sample_is_what_the_command_writes(tmp_path: Path) -> None:
     assert labels_path(written).read_bytes() == labels_path(SAMPLE).read_bytes()
 
 
-def test_a_history_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_history_leaves_no_file(tmp_path: Path) -> None:
     class Interrupted(Population):
         def blocks(self) -> Iterator[Block]:
             yield from Population(users=100).blocks()
@@ -94,7 +94,7 @@ def test_a_user_is_the_same_in_a_larger_population() -> None:
     assert rest.users == ["user-10001"]
 
 
-def test_noise_has_the_values_of_planted_groups_and_none_of_their_relations() -> None:
+def test_noise_has_the_values_of_planted_groups_without_their_relations() -> None:
     planted, noise = (
         next(Population(users=10_000, structure=structure).blocks())
         for structure in (Structure.PLANTED, Structure.NOISE)

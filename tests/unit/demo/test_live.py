@@ -43,15 +43,15 @@ def test_the_picture_fits_a_terminal_of_80_columns_and_24_lines() -> None:
     assert max(map(len, lines)) == 80
 
 
-def test_the_picture_tells_throughput_lag_shares_rejects_and_the_last_assignments() -> None:
+def test_the_picture_shows_throughput_lag_shares_rejects_and_the_last_assignments() -> None:
     text = StringIO()
     terminal(text).print(rendered(picture()))
 
-    for told in ("8,000 of 20,000", "1,487/s", "1,000 events", "75.0%", "invalid_profile", "user-19", "█"):
-        assert told in text.getvalue()
+    for shown in ("8,000 of 20,000", "1,487/s", "1,000 events", "75.0%", "invalid_profile", "user-19", "█"):
+        assert shown in text.getvalue()
 
 
-def test_a_name_that_is_too_long_gives_way_and_the_figures_beside_it_do_not() -> None:
+def test_a_long_name_is_shortened_and_the_figures_beside_it_are_not() -> None:
     text = StringIO()
     terminal(text).print(rendered(picture()))
 
@@ -93,7 +93,7 @@ def test_the_picture_before_the_first_outcome_is_complete_too() -> None:
     assert line(nothing).startswith("  0.1 s  sent 0")
 
 
-def test_without_a_terminal_a_line_comes_now_and_then_and_one_at_the_end() -> None:
+def test_without_a_terminal_there_is_a_line_every_two_seconds_and_one_at_the_end() -> None:
     text = StringIO()
 
     with view(Console(file=text, width=20)) as shown:
@@ -106,7 +106,7 @@ def test_without_a_terminal_a_line_comes_now_and_then_and_one_at_the_end() -> No
     assert "assigned 19,940  rejected 60  1,487/s  lag 0  segments 0: 75%, 1: 25%" in lines[-1]
 
 
-def test_on_a_terminal_a_picture_takes_the_place_of_the_one_before() -> None:
+def test_on_a_terminal_a_picture_replaces_the_one_before() -> None:
     text = StringIO()
 
     with view(terminal(text)) as shown:

