@@ -196,7 +196,7 @@ def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(
 
         ended = site.run("run", **login | {"KAFKA_SASL_PASSWORD": "wrong-secret"})
         assert ended.returncode == 2
-        assert "refused to sign this worker in" in ended.stderr
+        assert "refused the login" in ended.stderr
         assert "Authentication failed: Invalid username or password" in ended.stderr
         assert "wrong-secret" not in ended.stdout + ended.stderr
 

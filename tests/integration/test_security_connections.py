@@ -306,7 +306,7 @@ def test_a_credential_taken_away_from_a_running_worker_stops_it(site: WorkerSite
     worker = site.start_ready(**connection)
     world.secure.lock_out("for-a-while")
     assert worker.wait() == 2, worker.log
-    assert "refused to sign this worker in" in worker.log
+    assert "refused the login" in worker.log
     assert "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in worker.log
 
 

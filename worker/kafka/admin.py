@@ -13,11 +13,11 @@ from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError, TopicNotCreated, WorkerError
-from worker.kafka.client import connected, refusal_of
-from worker.kafka.errors import Refusal, fault
+from worker.kafka.client import authentication_failure, connected
+from worker.kafka.errors import AuthenticationFailed, fault
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.members import GroupAdmin
-from worker.kafka.oauth import TokenEndpointAway
+from worker.kafka.oauth import TokenEndpointUnavailable
 from worker.kafka.protocol_probe import listener_at
 from worker.settings import Settings
 
@@ -97,7 +97,7 @@ class Cluster:
                 )
             except kafka_errors.KafkaError as error:
                 found = _unreachable(settings, error)
-                if not isinstance(error, Refusal):
+                if not isinstance(error, AuthenticationFailed):
                     # Kafka closes connections that speak another protocol, which looks like a broker that goes away.
                     found = (probe or ListenerProbe(settings)).other_protocol() or found
                 raise found from error
@@ -169,7 +169,7 @@ class Cluster:
         try:
             yield
         except kafka_errors.KafkaError as error:
-            raise _unreachable(self._settings, refusal_of(self._admin) or error) from error
+            raise _unreachable(self._settings, authentication_failure(self._admin) or error) from error
 
     def _create(self, name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
         reply = self._admin.create_topics({name: options}, raise_errors=False)
@@ -275,7 +275,7 @@ def _unreachable(settings: Settings, error: Exception) -> WorkerError:
     if isinstance(found, StopProcessError):
         return found
     servers = settings.kafka_bootstrap_servers
-    if isinstance(error, TokenEndpointAway):
+    if isinstance(error, TokenEndpointUnavailable):
         return BrokersUnreachable(
             f"cannot authenticate at {servers} without a token: {_reason(error)}; check KAFKA_SASL_OAUTH_TOKEN_URL, "
             "and that it answers from here"

@@ -18,7 +18,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
-from worker.kafka.errors import tls_refusal
+from worker.kafka.errors import tls_failure
 
 # Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
 CONNECT_MS = 3_000
@@ -31,10 +31,10 @@ _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, Illeg
 def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     """The client, connected to the cluster; it never creates a topic.
 
-    Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and at once when all were asked and some
-    refuse to sign this worker in or are not to be trusted; the error is the reason of the last attempt rather than
-    kafka-python's timeout. The connections and thread of a failed attempt are gone then. Of a refusal later on that
-    lasts a producer's calls raise the reason; of other clients `refusal_of` tells it.
+    Raises KafkaError when no broker answered within `bootstrap_timeout_ms`, and at once when every broker was tried and
+    authentication failed at some; the error is the reason of the last attempt rather than kafka-python's timeout. The
+    connections and thread of a failed attempt are closed then. When authentication fails later on, and keeps failing,
+    a producer's calls raise the reason; for other clients `authentication_failure` returns it.
     """
     opened: list[Any] = []
 
@@ -56,13 +56,13 @@ def connected(client: Callable[..., Any], **arguments: Any) -> Any:
     transactions = getattr(made, "_transaction_manager", None)
     if transactions is not None:
         for one in opened:
-            # Whoever waits for an answer of a coordinator has no other end.
+            # A call that waits for a coordinator would wait for ever.
             one._manager.at_refusal = transactions.transition_to_fatal_error  # noqa: SLF001  # there is no public way
     return made
 
 
-def refusal_of(client: Any) -> Exception | None:
-    """Why a client made by `connected` is let in no more, while it goes on trying; None: it is, as far as it knows."""
+def authentication_failure(client: Any) -> Exception | None:
+    """Why a client made by `connected` cannot log in any more, although it keeps trying; None as long as it can."""
     found: Exception | None = client._client._manager.refusal  # noqa: SLF001  # see _Connections
     return found
 
@@ -70,23 +70,23 @@ def refusal_of(client: Any) -> Exception | None:
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python ships no types
     """Remembers why a connection failed, and gives up where waiting does not help.
 
-    kafka-python 3.0.12 means to do the latter (its `_auth_failures`), and never sets what it looks at. Once connected
-    that is as well: its threads would take turns in raising it, as fast as they can.
+    kafka-python 3.0.12 is meant to give up (its `_auth_failures`), but never sets what it checks. After the first
+    connection that is just as well: its threads would raise the error in turn, as fast as they can.
 
-    One server of several, or one for a moment, is no reason to give up. Until a broker lets this client in, a refusal
-    counts when all that can be asked were asked and none did; afterwards, when it lasts.
+    One server of several, or a short outage, is not a reason to give up. Until a broker accepts this client, a refusal
+    is final when all servers were tried and none accepted it; afterwards, when it lasts.
     """
 
     reason: Exception | None = None
-    """Of the last connection that failed; a refusal that counts stays."""
+    """Of the last connection that failed; a final refusal stays."""
     refusal: Exception | None = None
-    """The first that counts."""
+    """The first final one."""
     at_refusal: Callable[[Exception], None] | None = None
-    """Told of it."""
+    """Called with it."""
 
     def __init__(self, net: Any, **settings: Any) -> None:
         super().__init__(net, **settings)
-        self._let_in = False
+        self._accepted = False
         # Nodes, since their last connection that succeeded.
         self._failed: set[Any] = set()
         self._refused: dict[Any, tuple[float, Exception]] = {}
@@ -97,7 +97,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         await super()._connect(node, conn, **options)
         if conn.connected:
             self._note_success(node.node_id)
-        elif self.refusal is not None and not self._let_in and not self.bootstrapped:
+        elif self.refusal is not None and not self._accepted and not self.bootstrapped:
             # What ends the attempt to bootstrap; not before, because kafka-python clears it itself.
             self._auth_failures |= dict.fromkeys(self._others(node.node_id), self.refusal)
 
@@ -106,43 +106,43 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         for each in self._others(node_id) if bootstrap else [node_id]:
             self._failed.discard(each)
             self._refused.pop(each, None)
-        self._let_in = self._let_in or not bootstrap
+        self._accepted = self._accepted or not bootstrap
 
     def _judged(self, node: Any, conn: Any, error: Exception | None) -> Exception | None:
-        """The error to hand on: one after which kafka-python tries again, unless it is a refusal that counts."""
+        """The error to hand on: one after which kafka-python tries again, unless it is a final refusal."""
         if error is None or conn.closed or self.closed:
             return error
-        refusal = tls_refusal(error, f"{node.host}:{node.port}") or (error if isinstance(error, _REFUSALS) else None)
+        refusal = tls_failure(error, f"{node.host}:{node.port}") or (error if isinstance(error, _REFUSALS) else None)
         passing = KafkaConnectionError(*error.args) if isinstance(error, _REFUSALS) else error
-        # That time is up says nothing.
-        says_nothing = isinstance(error, KafkaTimeoutError) and self.reason is not None
-        if self.refusal is None and not says_nothing:
+        # A timeout explains nothing.
+        explains_nothing = isinstance(error, KafkaTimeoutError) and self.reason is not None
+        if self.refusal is None and not explains_nothing:
             self.reason = passing
         self._failed.add(node.node_id)
         if refusal is not None:
             self._refused.setdefault(node.node_id, (time.monotonic(), refusal))
-        counts = self._counts(node.node_id)
-        if counts is None:
+        final = self._final_refusal(node.node_id)
+        if final is None:
             return passing
         if self.refusal is None:
-            self.reason = self.refusal = counts
+            self.reason = self.refusal = final
             if self.at_refusal is not None:
-                self.at_refusal(counts)
+                self.at_refusal(final)
         return error
 
-    def _counts(self, node_id: Any) -> Exception | None:
+    def _final_refusal(self, node_id: Any) -> Exception | None:
         others = self._others(node_id)
-        if not self._let_in:
+        if not self._accepted:
             refusals = [self._refused[each][1] for each in others if each in self._refused]
             return refusals[0] if refusals and self._failed.issuperset(others) else None
-        # Any server of the bootstrap will do; a broker that has a partition or a group, no other one replaces.
+        # Any bootstrap server will do; a broker that leads a partition or a group cannot be replaced by another.
         needed = others if self.cluster.is_bootstrap(node_id) else [node_id]
         latest = [self._refused[each] for each in needed if each in self._refused]
         lasts = all(time.monotonic() - since_s >= REFUSAL_LASTS_S for since_s, _ in latest)
         return latest[0][1] if len(latest) == len(needed) and lasts else None
 
     def _others(self, node_id: Any) -> list[Any]:
-        """The nodes that may be asked in this one's place, and itself."""
+        """The nodes that may be asked instead of this one, and itself."""
         cluster = self.cluster
         nodes = cluster.bootstrap_brokers() if cluster.is_bootstrap(node_id) else cluster.brokers()
         return [node.node_id for node in nodes]

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
 
-from worker.kafka.client import CONNECT_MS, connected, refusal_of
+from worker.kafka.client import CONNECT_MS, authentication_failure, connected
 from worker.kafka.errors import fault
 from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets, step
 from worker.kafka.patches.decompression import OversizedBatch
@@ -224,6 +224,6 @@ class GroupReader:
 
     def _step(self, doing: str) -> AbstractContextManager[None]:
         # kafka-python goes on trying to connect, and polling brings nothing, for ever.
-        if (refusal := refusal_of(self._consumer)) is not None:
+        if (refusal := authentication_failure(self._consumer)) is not None:
             raise fault([refusal], doing, self._settings)
         return step(doing, self._settings, self._deadline)

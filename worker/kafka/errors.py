@@ -1,4 +1,8 @@
-"""What each of kafka-python's errors means for the worker: try again, or stop and say what to do."""
+"""What each of kafka-python's errors means for the worker: retry, or stop and say what to do.
+
+The one place that translates the client's errors: `fault` for any of them, `tls_failure` for what stands behind a
+connection that failed.
+"""
 
 from __future__ import annotations
 
@@ -19,54 +23,55 @@ _OTHER_HOST: Final = frozenset({62, 64})
 _UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
 
 
-class Refusal(errors.SaslAuthenticationFailedError):  # type: ignore[misc]  # kafka-python ships no types
-    """A connection that no waiting mends; `line` says what, where and what to do.
+class AuthenticationFailed(errors.SaslAuthenticationFailedError):  # type: ignore[misc]  # kafka-python ships no types
+    """Broker and worker do not trust each other, and waiting cannot fix it; `line` says what, where and what to do.
 
-    The one class of errors that kafka-python gives up for: with any other it tries to connect for ever.
+    A subclass of the one error for which kafka-python gives up: with any other it tries to connect for ever.
     """
 
     @property
     def line(self) -> str:
-        """For people, without kafka-python's number in front."""
+        """The message without the error number that kafka-python puts in front."""
         return str(self.args[0])
 
 
-def tls_refusal(error: Exception, address: str) -> Refusal | None:
-    """What stands behind a failed connection, when one side did not accept the other's certificate."""
+def tls_failure(error: Exception, address: str) -> AuthenticationFailed | None:
+    """Why a connection to this address failed, where one side did not accept the other's certificate; else None."""
     for cause in (error, error.__context__, *error.args):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Refusal(_not_trusted(cause, address))
+            return AuthenticationFailed(_not_trusted(cause, address))
         if isinstance(cause, ssl.SSLError) and ("CERTIFICATE" in (alert := _alert(cause)) or alert == "UNKNOWN_CA"):
-            return Refusal(
-                f"{address} wants a client certificate that it trusts, and got none or another ({alert}); check "
-                "KAFKA_SSL_CERTFILE: that it is given, has not ended, and is of an authority that the brokers trust"
+            return AuthenticationFailed(
+                f"{address} requires a client certificate that it trusts ({alert}); check that KAFKA_SSL_CERTFILE is "
+                "set, has not expired, and was issued by an authority that the brokers trust"
             )
     return None
 
 
 def _alert(error: ssl.SSLError) -> str:
-    # TLSV13_ALERT_CERTIFICATE_REQUIRED, SSLV3_ALERT_BAD_CERTIFICATE: what the other side said before it hung up.
+    # TLSV13_ALERT_CERTIFICATE_REQUIRED, SSLV3_ALERT_BAD_CERTIFICATE: what the other side sent before it hung up.
     return (error.reason or "").partition("ALERT_")[2]
 
 
 def _not_trusted(error: ssl.SSLCertVerificationError, address: str) -> str:
     if error.verify_code == _EXPIRED:
         return (
-            f"the certificate of {address} has expired; renew what that broker has in ssl.keystore.location, or set "
-            "this machine's clock if it is wrong; no setting here lets it pass"
+            f"the certificate of {address} has expired; renew the one in that broker's ssl.keystore.location, or "
+            "correct this machine's clock if it is wrong"
         )
     if error.verify_code == _NOT_YET_VALID:
-        return f"the certificate of {address} is not valid yet; set this machine's clock, or that of who made it"
+        return f"the certificate of {address} is not valid yet; correct this machine's clock, or that of its issuer"
     if error.verify_code in _OTHER_HOST:
         return (
-            f"the certificate of {address} is for another host ({error.verify_message.rstrip('.')}); use a name that "
-            "it holds in KAFKA_BOOTSTRAP_SERVERS and in the brokers' advertised.listeners, or give the check up with "
+            f"the certificate of {address} is for another host ({error.verify_message.rstrip('.')}); use a name "
+            "from it in KAFKA_BOOTSTRAP_SERVERS and in the brokers' advertised.listeners, or disable the check with "
             "KAFKA_SSL_CHECK_HOSTNAME=false"
         )
     if error.verify_code in _UNKNOWN_AUTHORITY:
         return (
-            f"the certificate of {address} is of an authority that is not trusted here ({error.verify_message}); check "
-            "KAFKA_SSL_CAFILE: it must hold the authority that signed the brokers' certificates"
+            f"the certificate of {address} was issued by an authority that is not trusted here "
+            f"({error.verify_message}); check that KAFKA_SSL_CAFILE holds the authority that signed the brokers' "
+            "certificates"
         )
     return f"the certificate of {address} is not trusted ({error.verify_message}); check it and KAFKA_SSL_CAFILE"
 
@@ -81,20 +86,20 @@ def _topics(error: Exception, settings: Settings) -> str:
 
 
 def _group(error: Exception, settings: Settings) -> str:
-    # Not every one of them says which; another than the worker's own keeps the progress of a replay.
+    # Not every error names it. A group other than the worker's own keeps the progress of a replay.
     named = error.args[0] if error.args else None
     return named if isinstance(named, str) else settings.worker_group_id
 
 
-def _not_signed_in(error: Exception, settings: Settings) -> str:
+def _login_refused(error: Exception, settings: Settings) -> str:
     credentials = (
-        "KAFKA_SASL_OAUTH_CLIENT_ID and KAFKA_SASL_OAUTH_SCOPE: the brokers do not accept the token that they led to"
+        "KAFKA_SASL_OAUTH_CLIENT_ID and KAFKA_SASL_OAUTH_SCOPE: the brokers do not accept the token issued for them"
         if settings.kafka_sasl_mechanism == "OAUTHBEARER"
         else "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
     )
-    # What the broker said has the name of the error in front, put there by kafka-python.
-    said = str(error.args[0]).removeprefix(f"{type(error).__name__}: ") if error.args else "it did not say why"
-    return f"{settings.kafka_bootstrap_servers} refused to sign this worker in ({said}); check {credentials}"
+    # kafka-python puts the name of the error in front of the broker's reason.
+    reason = str(error.args[0]).removeprefix(f"{type(error).__name__}: ") if error.args else "no reason given"
+    return f"{settings.kafka_bootstrap_servers} refused the login ({reason}); check {credentials}"
 
 
 def _oversized(error: OversizedBatch, settings: Settings) -> str:
@@ -110,78 +115,80 @@ def _oversized(error: OversizedBatch, settings: Settings) -> str:
     )
 
 
-# First match counts: a subclass stands before its class.
+# The first match decides, so a subclass stands before its class.
 _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ...] = (
     (
         errors.FencedInstanceIdError,
         lambda _, s: (
             f"instance id {s.worker_instance_id} of group {s.worker_group_id} is used by another worker, which "
-            "took this one's place; give each worker its own WORKER_INSTANCE_ID"
+            "replaced this one; give each worker its own WORKER_INSTANCE_ID"
         ),
     ),
     (
         errors.TopicAuthorizationFailedError,
         lambda e, s: (
             f"no right to use topic {_topics(e, s)}; grant READ and DESCRIBE on {s.worker_input_topic}, WRITE "
-            f"and DESCRIBE on {s.worker_output_topic} and {s.worker_rejected_topic}, then start again"
+            f"and DESCRIBE on {s.worker_output_topic} and {s.worker_rejected_topic}, then restart"
         ),
     ),
     (
         errors.GroupAuthorizationFailedError,
-        lambda e, s: f"no right to use group {_group(e, s)}; grant READ on it, then start again",
+        lambda e, s: f"no right to use group {_group(e, s)}; grant READ on it, then restart",
     ),
     (
         errors.TransactionalIdAuthorizationFailedError,
         lambda _, s: (
             f"no right to use transactional ids that begin with {s.worker_group_id}:; grant WRITE and "
-            "DESCRIBE on that prefix, then start again"
+            "DESCRIBE on that prefix, then restart"
         ),
     ),
     (
         errors.AuthorizationError,
-        lambda e, _: f"no right at the cluster ({e}); `segment-worker check` lists what is missing",
+        lambda e, _: f"no right on the cluster ({e}); `segment-worker check` lists the missing ones",
     ),
-    (Refusal, lambda e, _: str(e.args[0])),
+    (AuthenticationFailed, lambda e, _: str(e.line)),
     (OversizedBatch, _oversized),
-    (errors.SaslAuthenticationFailedError, _not_signed_in),
+    (errors.SaslAuthenticationFailedError, _login_refused),
     (
         errors.UnsupportedSaslMechanismError,
         lambda _, s: (
-            f"{s.kafka_bootstrap_servers} does not sign in with KAFKA_SASL_MECHANISM={s.kafka_sasl_mechanism}; give "
-            "one that is in its sasl.enabled.mechanisms"
+            f"{s.kafka_bootstrap_servers} does not support KAFKA_SASL_MECHANISM={s.kafka_sasl_mechanism}; use one of "
+            "its sasl.enabled.mechanisms"
         ),
     ),
     (
         errors.IllegalSaslStateError,
         lambda _, s: (
-            f"{s.kafka_bootstrap_servers} signs nobody in; set KAFKA_SECURITY_PROTOCOL to "
+            f"{s.kafka_bootstrap_servers} does not use SASL; set KAFKA_SECURITY_PROTOCOL to "
             f"{s.kafka_security_protocol.removeprefix('SASL_')}, or give the address of a listener that does"
         ),
     ),
     (
         (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
         lambda e, s: (
-            f"a record is too large to be sent ({e}); give topics {s.worker_output_topic} and "
-            f"{s.worker_rejected_topic} a max.message.bytes of WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) and "
-            "64 KiB more, or lower that setting"
+            f"a record is too large to be sent ({e}); set max.message.bytes of topics {s.worker_output_topic} and "
+            f"{s.worker_rejected_topic} to WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) plus 64 KiB, or lower "
+            "that setting"
         ),
     ),
     (
         errors.InvalidTimestampError,
-        lambda e, s: f"{s.kafka_bootstrap_servers} refused the time of a record ({e}); set this machine's clock",
+        lambda e, s: (
+            f"{s.kafka_bootstrap_servers} refused the timestamp of a record ({e}); correct this machine's clock"
+        ),
     ),
     (
         errors.InvalidRecordError,
         lambda e, s: (
             f"topic {s.worker_output_topic} or {s.worker_rejected_topic} refused a record ({e}); a topic with "
-            "cleanup.policy=compact takes no record without a key: set it to delete"
+            "cleanup.policy=compact accepts no record without a key: set it to delete"
         ),
     ),
     (
         errors.UnsupportedCodecError,
         lambda e, s: (
-            f"topic {s.worker_input_topic} holds records compressed in a way that cannot be read here ({e}); "
-            "upgrade the worker, or let upstream use gzip, snappy, lz4 or zstd"
+            f"topic {s.worker_input_topic} has records in a compression format that is not supported here "
+            f"({e}); upgrade the worker, or have upstream use gzip, snappy, lz4 or zstd"
         ),
     ),
     (
@@ -202,8 +209,8 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
     (
         errors.InconsistentGroupProtocolError,
         lambda _, s: (
-            f"group {s.worker_group_id} has members that are no segment workers (they share out partitions in "
-            "another way); stop them, or give WORKER_GROUP_ID another value"
+            f"group {s.worker_group_id} has members that are not segment workers (they assign partitions by "
+            "another protocol); stop them, or change WORKER_GROUP_ID"
         ),
     ),
     (
@@ -227,7 +234,7 @@ def is_fencing(causes: Iterable[Exception]) -> bool:
 def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> WorkerError:
     """The one error to raise for what kafka-python reported while doing something.
 
-    `causes` holds at least one error; the first that a person or a restart must answer decides, otherwise the batch is
+    `causes` holds at least one error; the first one that needs a person or a restart decides, otherwise the batch is
     to be retried.
     """
     causes = tuple(causes)
@@ -242,10 +249,10 @@ def fault(causes: Iterable[Exception], doing: str, settings: Settings) -> Worker
             if isinstance(cause, kind):
                 return StopProcessError(explain(cause, settings), ExitStatus.ACT_FIRST)
         if isinstance(cause, errors.CorruptRecordError):
-            # On its way or on the disk? Reading it anew tells, and kafka-python 3.0.12 cannot go on after it.
+            # Damaged on its way or on disk? Reading it again decides, and kafka-python 3.0.12 cannot continue after it.
             return StopProcessError(
-                f"a record of topic {settings.worker_input_topic} is corrupt ({cause}); start again, and if it comes "
-                "back at the same offset, restore that partition from a replica",
+                f"a record of topic {settings.worker_input_topic} is corrupt ({cause}); restart, and if it fails "
+                "again at the same offset, restore that partition from a replica",
                 ExitStatus.RESTART,
             )
     return RetryBatchError(f"{doing}: {causes[0]}")

@@ -18,26 +18,26 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from worker.kafka.errors import Refusal
+from worker.kafka.errors import AuthenticationFailed
 
 # The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
 TOKEN_TIMEOUT_S = 4.0
 _TOKEN_REPLY_MAX_BYTES = 256 * 1024
-# A token is renewed when this share of its life is left, so that a few failed attempts do no harm.
+# A token is renewed when this share of its lifetime is left, so that a few failed attempts do no harm.
 _RENEW_SHARE = 0.2
 _RETRY_AFTER_S = 10.0
 # RFC 6749 lets a server leave the lifetime out.
-_LIFETIME_UNSAID_S = 300.0
-# Of those below 500 the ones that pass: request timeout, too early, too many requests.
+_DEFAULT_LIFETIME_S = 300.0
+# The temporary ones below 500: request timeout, too early, too many requests.
 _LATER = frozenset({408, 425, 429})
 
 
-class NoTokenEndpoint(Refusal):
-    """What answers there does not do so as a token endpoint does; one that gave tokens before is being replaced."""
+class NotATokenEndpoint(AuthenticationFailed):
+    """Something else than a token endpoint answers there; after it issued a token before, it is being replaced."""
 
 
-class TokenEndpointAway(KafkaConnectionError):  # type: ignore[misc]  # kafka-python ships no types
-    """The token endpoint cannot answer now; later it may."""
+class TokenEndpointUnavailable(KafkaConnectionError):  # type: ignore[misc]  # kafka-python ships no types
+    """The token endpoint does not answer now, but may later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Token:
 
 
 class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python ships no types
-    """The current OAUTHBEARER token, renewed when four fifths of its life have passed; for several clients at once.
+    """The current OAUTHBEARER token, renewed after four fifths of its lifetime; shared by several clients.
 
-    A renewal that fails while the old token still lives changes nothing and is tried again after 10 s; without a
-    living token it raises what `fetch` raised; an endpoint that gave a token before and is none now is away.
+    A renewal that fails while the old token is still valid changes nothing and is retried after 10 s; without a valid
+    token the error of `fetch` is raised. An endpoint that issued a token before is unavailable, whatever it answers.
     """
 
     def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,7 +68,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
         self._not_again_before_s = 0.0
 
     def token(self) -> str:
-        """The token to sign in with now."""
+        """The token to log in with now."""
         with self._lock:
             now_s = self._clock()
             held = self._token
@@ -83,8 +83,8 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
                 self._not_again_before_s = self._clock() + _RETRY_AFTER_S
                 if held is not None and self._fetched_at_s + held.lifetime_s > self._clock():
                     return held.value
-                if held is not None and isinstance(error, NoTokenEndpoint):
-                    raise TokenEndpointAway(error.line) from error
+                if held is not None and isinstance(error, NotATokenEndpoint):
+                    raise TokenEndpointUnavailable(error.line) from error
                 raise
             # Counted from before the request: the server's clock started at some moment after it.
             self._token, self._fetched_at_s = renewed, now_s
@@ -93,7 +93,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """Fetches a token with the client credentials grant (RFC 6749, 4.4), the client named by HTTP Basic."""
+    """Fetches a token with the client credentials grant (RFC 6749, 4.4); the client authenticates by HTTP Basic."""
 
     url: str
     client_id: str
@@ -106,8 +106,8 @@ class ClientCredentials:
     def __call__(self) -> Token:
         """A new token.
 
-        Raises Refusal when the endpoint does not give one to this client, TokenEndpointAway when it cannot answer now;
-        both name the endpoint, the reason and the setting, never a secret.
+        Raises AuthenticationFailed when the endpoint refuses this client, TokenEndpointUnavailable when it does not
+        answer now; both name the endpoint, the reason and the setting, never a secret.
         """
         pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret, safe='')}"
         form = {"grant_type": "client_credentials"} | ({} if self.scope is None else {"scope": self.scope})
@@ -124,42 +124,42 @@ class ClientCredentials:
             with build_opener(_NoRedirect).open(request, timeout=TOKEN_TIMEOUT_S) as reply:
                 body: object = json.loads(reply.read(_TOKEN_REPLY_MAX_BYTES))
         except HTTPError as error:
-            error.close()  # it is the answer, too, with its connection
+            error.close()  # the error is the response, too, with its connection
             raise self._answered(error.code) from error
         except (OSError, HTTPException) as error:
             raise self._not_reached(error.reason if isinstance(error, URLError) else error) from error
         except ValueError as error:
-            raise self._no_endpoint("did not answer with JSON") from error
+            raise self._not_an_endpoint("did not answer with JSON") from error
         return self._parse(body)
 
     def _parse(self, body: object) -> Token:
         value = body.get("access_token") if isinstance(body, dict) else None
-        lifetime_s = body.get("expires_in", _LIFETIME_UNSAID_S) if isinstance(body, dict) else None
+        lifetime_s = body.get("expires_in", _DEFAULT_LIFETIME_S) if isinstance(body, dict) else None
         with contextlib.suppress(TypeError, ValueError):
             lifetime_s = float(str(lifetime_s))
         if not isinstance(value, str) or not value or not isinstance(lifetime_s, float) or not lifetime_s > 0:
-            raise self._no_endpoint("answered without a usable access_token and expires_in")
+            raise self._not_an_endpoint("answered without a usable access_token and expires_in")
         return Token(value, lifetime_s)
 
     def _answered(self, code: int) -> KafkaError:
         if code >= 500 or code in _LATER:
-            return TokenEndpointAway(f"the token endpoint {self.url} answered {code}")
-        # RFC 6749, 5.2: 401 for a wrong client or secret, 400 also for that and for a scope that it does not give.
+            return TokenEndpointUnavailable(f"the token endpoint {self.url} answered {code}")
+        # RFC 6749, 5.2: 401 for a wrong client or secret, 400 also for that and for a scope that it does not grant.
         if code in {400, 401, 403}:
             settings = "KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET and KAFKA_SASL_OAUTH_SCOPE"
-            return Refusal(f"the token endpoint {self.url} answered {code}; check {settings}")
-        return self._no_endpoint(f"answered {code}")
+            return AuthenticationFailed(f"the token endpoint {self.url} answered {code}; check {settings}")
+        return self._not_an_endpoint(f"answered {code}")
 
     def _not_reached(self, reason: object) -> KafkaError:
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return Refusal(
+            return AuthenticationFailed(
                 f"the certificate of the token endpoint {self.url} is not trusted ({reason.verify_message}); check "
                 "KAFKA_SASL_OAUTH_TOKEN_URL, or name a PEM file of the authorities to trust in SSL_CERT_FILE"
             )
-        return TokenEndpointAway(f"the token endpoint {self.url} cannot be reached ({reason})")
+        return TokenEndpointUnavailable(f"the token endpoint {self.url} cannot be reached ({reason})")
 
-    def _no_endpoint(self, what: str) -> NoTokenEndpoint:
-        return NoTokenEndpoint(f"the token endpoint {self.url} {what}; check KAFKA_SASL_OAUTH_TOKEN_URL")
+    def _not_an_endpoint(self, what: str) -> NotATokenEndpoint:
+        return NotATokenEndpoint(f"the token endpoint {self.url} {what}; check KAFKA_SASL_OAUTH_TOKEN_URL")
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from kafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailedError
 
-from worker.kafka.oauth import ClientCredentials, Token, TokenEndpointAway, TokenProvider
+from worker.kafka.oauth import ClientCredentials, Token, TokenEndpointUnavailable, TokenProvider
 
 
 @dataclass
@@ -196,7 +196,7 @@ def test_an_endpoint_that_gave_a_token_before_and_is_none_for_now_is_away(endpoi
         assert provider.token() == "abc"
         clock.now_s += 61
         endpoint.status, endpoint.body = status, body
-        with pytest.raises(TokenEndpointAway, match="check KAFKA_SASL_OAUTH_TOKEN_URL"):
+        with pytest.raises(TokenEndpointUnavailable, match="check KAFKA_SASL_OAUTH_TOKEN_URL"):
             provider.token()
 
 
