@@ -170,7 +170,7 @@ class Broker:
         return BrokerStartError(f"{what}; {last_lines(self._output_file, self.log_file)}")
 
 
-def _say_nothing(_line: str) -> None:
+def _no_announcement(_line: str) -> None:
     """The default: a download is not announced."""
 
 
@@ -181,14 +181,14 @@ def running_broker(
     config: Mapping[str, str] | None = None,
     listeners: Mapping[str, str] | None = None,
     port: int | None = None,
-    announce: Callable[[str], None] = _say_nothing,
+    announce: Callable[[str], None] = _no_announcement,
 ) -> Iterator[Broker]:
     """A broker that answers, for as long as the block runs; afterwards nothing of it runs, whatever happened.
 
     `data_dir` is kept; without one a temporary directory is used and removed. `config` is laid over the settings of
     the broker. `listeners` adds listeners, name to security protocol (`{"LOGIN": "SASL_PLAINTEXT"}`), found under
-    `broker.addresses`; the one for clients, PLAINTEXT, is always there, on `port` or a free one. `announce` is told
-    about a download. Raises JarsUnavailableError, PortTakenError,
+    `broker.addresses`; the one for clients, PLAINTEXT, always exists, on `port` or a free one. `announce` is called
+    before a download. Raises JarsUnavailableError, PortTakenError,
     BrokerStartError.
     """
     protocols = {**_PROTOCOLS, **(listeners or {})}

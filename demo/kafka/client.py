@@ -52,7 +52,7 @@ class NewRecord:
 
 
 def answers(bootstrap_servers: str) -> bool:
-    """Whether a broker there answers and counts itself among the living; quick when nobody listens."""
+    """Whether a broker there answers and is in service; quick when nothing listens."""
     host, port = bootstrap_servers.rsplit(":", 1)
     try:
         with socket.create_connection((host, int(port)), timeout=1):
@@ -206,7 +206,7 @@ class Sender:
         """Connect to the cluster; a topic that does not exist is an error at once."""
         with Cluster(bootstrap_servers) as cluster:
             if topic not in cluster.topics():
-                raise ClusterError(f"there is no topic {topic} at {bootstrap_servers}: create it first")
+                raise ClusterError(f"no topic {topic} at {bootstrap_servers}: create it first")
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._unconfirmed: list[Any] = []
@@ -233,7 +233,7 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Whoever leaves in good order has flushed; after an error nobody waits for what is left.
+        # A block that ended well has flushed; after an error the rest is dropped.
         self._producer.close(timeout=1)
 
     def send(self, records: Iterable[NewRecord]) -> None:

@@ -2,7 +2,7 @@
 
 The asker holds the other end of standard input and never writes: its end, however sudden, is the end of that pipe.
 Then the command is asked to stop, and killed if it takes too long. Should this guard itself be killed, Linux kills the
-command. Signals to the guard go on to the command; the exit status is the command's (128 + n after signal n).
+command. The guard forwards signals to the command; the exit status is the command's (128 + n after signal n).
 To DESCRIPTOR goes the command's process id; guard and command keep it open, so that the asker sees when both are
 really gone.
 """

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: exactly the locked ones, downloaded once, afterwards taken from the cache without a network."""
+"""Apache Kafka's jars: exactly the locked ones, downloaded once, then taken from the cache without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback interface that nobody uses."""
+"""Ports of this machine's loopback interface that are free."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens there at this moment."""
+    """Whether the port is free at this moment."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -25,7 +25,7 @@ class GuardedProcess:
     ) -> None:
         """Start the command with exactly this environment; append its standard output and error to `output`.
 
-        Raises FileNotFoundError when there is no such command.
+        Raises FileNotFoundError when the command does not exist.
         """
         self.output = output
         self._gone, kept_open = os.pipe()
@@ -43,11 +43,11 @@ class GuardedProcess:
                 )
         finally:
             os.close(kept_open)
-        told = os.read(self._gone, 20)
-        if not told:
+        pid = os.read(self._gone, 20)
+        if not pid:
             self._close()
             raise FileNotFoundError(f"{command[0]} cannot be started; see {output}")
-        self.pid = int(told)
+        self.pid = int(pid)
 
     def poll(self) -> int | None:
         """The exit status, or None while the command runs."""
@@ -91,7 +91,7 @@ class GuardedProcess:
     def _close(self) -> int:
         if self._guard.stdin is not None and not self._guard.stdin.closed:
             self._guard.stdin.close()
-            os.read(self._gone, 1)  # returns at the end of the pipe: when nobody holds the other end any more
+            os.read(self._gone, 1)  # returns at the end of the pipe: when no process has the other end open any more
             os.close(self._gone)
         return self._guard.wait()
 

@@ -62,7 +62,7 @@ def test_a_record_comes_back_as_it_was_sent(broker: TestBroker) -> None:
     assert {(None, b"without a key"), (b"tombstone", None)} < found.keys()
 
 
-def test_a_topic_that_nobody_created_stays_missing(broker: TestBroker) -> None:
+def test_a_topic_that_was_not_created_stays_missing(broker: TestBroker) -> None:
     missing = broker.fresh_name("missing")
 
     with pytest.raises(ClusterError, match=missing):
@@ -135,7 +135,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
         pytest.fail("a broker with such a setting must not start")
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
+def test_a_port_in_use_is_reported_before_anything_starts() -> None:
     (port,) = free_ports(1)
     with (
         socket.create_server(("127.0.0.1", port)),

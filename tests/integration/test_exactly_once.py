@@ -185,7 +185,7 @@ def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: Ka
 def fence(kafka: KafkaWorld, instance_id: str) -> None:
     """Take over a worker's transactional id, as its coordinator does after a timeout."""
     producer: Any = KafkaProducer(
-        bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"{kafka.group}-{instance_id}"
+        bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"{kafka.group}:{instance_id}"
     )
     producer.init_transactions()
     producer.close()
@@ -227,7 +227,7 @@ def test_an_abort_that_keeps_failing_while_brokers_answer_ends_the_worker(
             transport.rewind()
         error = until(lambda: stopped_by_rewind(transport))
     assert error.exit_status == ExitStatus.RESTART
-    assert f"the last transaction of {kafka.group}-one failed and could not be aborted" in str(error)
+    assert f"the last transaction of {kafka.group}:one failed and could not be aborted" in str(error)
     transport.close()
     work_off(kafka.open(worker_instance_id="one"), 1)
     assert kafka.values(kafka.output) == [b"a"]
@@ -281,7 +281,7 @@ def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, 
 
 
 def transaction_state(kafka: KafkaWorld, instance_id: str) -> str:
-    transactional_id = f"{kafka.group}-{instance_id}"
+    transactional_id = f"{kafka.group}:{instance_id}"
     return str(kafka.admin.describe_transactions([transactional_id])[transactional_id].state.value)
 
 

@@ -202,15 +202,15 @@ def test_each_right_that_replay_lacks_is_named_until_it_has_all(
         allow(site, ResourceType.TOPIC, kafka.rejected, ACLOperation.READ)
         allow(site, ResourceType.TOPIC, kafka.input, ACLOperation.WRITE)
         prefixed = ACLResourcePatternType.PREFIXED
-        allow(site, ResourceType.TRANSACTIONAL_ID, f"{kafka.group}-", ACLOperation.WRITE, prefixed)
+        allow(site, ResourceType.TRANSACTIONAL_ID, f"{kafka.group}:", ACLOperation.WRITE, prefixed)
         group = f"no right to use group {one.group_id}; grant "
         with pytest.raises(StopProcessError, match=group):
             send(one, Never(), silent)
-        allow(site, ResourceType.GROUP, f"{kafka.group}-", ACLOperation.DESCRIBE, prefixed)
+        allow(site, ResourceType.GROUP, f"{kafka.group}:", ACLOperation.DESCRIBE, prefixed)
         assert count(one, silent).sent == {"not_json": 2}
         with pytest.raises(StopProcessError, match=group):
             send(one, Never(), silent)
-        allow(site, ResourceType.GROUP, f"{kafka.group}-", ACLOperation.READ, prefixed)
+        allow(site, ResourceType.GROUP, f"{kafka.group}:", ACLOperation.READ, prefixed)
         assert send(one, Never(), silent).sent == {"not_json": 2}
 
 

@@ -1,4 +1,4 @@
-"""Encrypted and signed-in connections: the right ones work, each wrong one says which setting to mend."""
+"""Encrypted and authenticated connections: the right ones work, each wrong one names the setting to change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class World:
     secure: SecureBroker
     tokens: TokenServer
     other: Authority
-    """Whom nobody trusts."""
+    """An authority that is not trusted."""
     stranger: Certificate
     ended: Certificate
     """Two clients that the broker does not let in."""
@@ -79,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("security")
     (folder / "other").mkdir()
     with secure_broker(folder, {}) as secure, token_server(secure.server) as tokens:
-        secure.let_in(SCRAM_USER, SCRAM_PASSWORD)
+        secure.grant_login(SCRAM_USER, SCRAM_PASSWORD)
         other = Authority(folder / "other")
         stranger = other.issue("worker.example")
         ended = secure.authority.issue("worker.example", days=-1, file_name="ended")
@@ -151,11 +151,11 @@ def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(site: Wor
 
 @dataclass(frozen=True)
 class Wrong:
-    """One thing that is wrong: where the worker connects, what it has wrong, and what is said."""
+    """One wrong setting: where the worker connects, what is wrong, and what the message names."""
 
     name: str
     way: str
-    said: str
+    named: str
     listener: str | None = None
     changed: Mapping[str, str] = field(default_factory=dict)
 
@@ -228,7 +228,7 @@ def checked(
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name.replace(" ", "-"))
-def test_what_is_wrong_is_said_at_once_with_the_setting_to_mend(
+def test_a_wrong_setting_is_reported_at_once_by_name(
     wrong: Wrong,
     world: World,
     site: WorkerSite,
@@ -244,10 +244,10 @@ def test_what_is_wrong_is_said_at_once_with_the_setting_to_mend(
     environment = site.environment(**connection | {"WORKER_BROKER_WAIT_S": LONG_S} | changed)
     worker = site.programs.start("worker", "run", **environment)
     # A broker that hangs up without a word is asked to the end of the time.
-    found = checked(environment, monkeypatch, capsys, 2.0 if "speaks" in wrong.said else PATIENCE_S)
+    found = checked(environment, monkeypatch, capsys, 2.0 if "speaks" in wrong.named else PATIENCE_S)
     assert worker.wait() == 2, worker.log
     for output in (found, worker.log):
-        assert len([line for line in output.splitlines() if wrong.said in line]) == 1, output
+        assert len([line for line in output.splitlines() if wrong.named in line]) == 1, output
         assert "Traceback" not in output
     (tmp_path / "check.log").write_text(found)
 
@@ -283,28 +283,28 @@ def test_one_server_that_is_not_to_be_trusted_beside_a_good_one_is_passed_over(
 def test_a_credential_that_is_refused_for_a_moment_does_not_stop_a_running_worker(
     site: WorkerSite, world: World
 ) -> None:
-    world.secure.let_in("for-a-while", "right-for-a-while")
+    world.secure.grant_login("for-a-while", "right-for-a-while")
     connection = world.connection("SCRAM") | {
         "KAFKA_SASL_USERNAME": "for-a-while",
         "KAFKA_SASL_PASSWORD": "right-for-a-while",
     }
     worker = site.start_ready(**connection)
-    world.secure.lock_out("for-a-while")
+    world.secure.revoke_login("for-a-while")
     worker.wait_for_log("invalid credentials")
-    world.secure.let_in("for-a-while", "right-for-a-while")
+    world.secure.grant_login("for-a-while", "right-for-a-while")
     site.send(EVENTS)
     site.wait_for_outcomes(len(EVENTS))
     assert worker.stop() == 0, worker.log
 
 
 def test_a_credential_taken_away_from_a_running_worker_stops_it(site: WorkerSite, world: World) -> None:
-    world.secure.let_in("for-a-while", "right-for-a-while")
+    world.secure.grant_login("for-a-while", "right-for-a-while")
     connection = world.connection("SCRAM") | {
         "KAFKA_SASL_USERNAME": "for-a-while",
         "KAFKA_SASL_PASSWORD": "right-for-a-while",
     }
     worker = site.start_ready(**connection)
-    world.secure.lock_out("for-a-while")
+    world.secure.revoke_login("for-a-while")
     assert worker.wait() == 2, worker.log
     assert "refused the login" in worker.log
     assert "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in worker.log

@@ -1,4 +1,4 @@
-"""A running worker's HTTP endpoints: on loopback unless told, and no client holds up the loop or fills the process."""
+"""A running worker's HTTP endpoints: on loopback by default, and no client blocks the loop or exhausts the process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def connects(address: str, port: int) -> bool:
         return False
 
 
-def test_it_listens_on_loopback_only_unless_told(site: WorkerSite) -> None:
+def test_it_listens_on_loopback_only_by_default(site: WorkerSite) -> None:
     worker = site.start_ready()
     assert not connects(OTHER_ADDRESS, site.http_port)
     assert worker.stop() == 0

@@ -181,5 +181,5 @@ def test_the_list_is_enough_for_each_command_and_each_entry_of_it_is_needed(secu
         for left_out, program in tried:
             assert program.wait() == 2, (command, left_out, program.log)
             name = place.names(command, user(command, left_out))[left_out.name]
-            told = [line for line in program.log.splitlines() if left_out.operation in line and name in line]
-            assert told, (command, left_out, program.log)
+            lines = [line for line in program.log.splitlines() if left_out.operation in line and name in line]
+            assert lines, (command, left_out, program.log)

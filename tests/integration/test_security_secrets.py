@@ -29,7 +29,7 @@ SIGN_IN = {
 }
 
 
-def told(programs: Programs, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(programs: Programs, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What the program did, after a look for secrets in all that it wrote."""
     ended = programs.run(*arguments, **environment)
     for text in (ended.stdout, ended.stderr):
@@ -67,7 +67,7 @@ def test_settings_that_do_not_fit_are_named_without_their_secrets(
     names = sorted(SECRETS)
     (tmp_path / ".env").write_text("".join(f"{name}={SECRETS[name]}\n" for name in names[::2]))
     environment = {name: SECRETS[name] for name in names[1::2]} | SIGN_IN[protocol]
-    ended = told(programs, "worker", command, KAFKA_SECURITY_PROTOCOL=protocol, **environment)
+    ended = run(programs, "worker", command, KAFKA_SECURITY_PROTOCOL=protocol, **environment)
     assert ended.returncode == 2
     assert "KAFKA_SSL_PASSWORD is given" in ended.stdout + ended.stderr
 
@@ -75,10 +75,10 @@ def test_settings_that_do_not_fit_are_named_without_their_secrets(
 def test_a_secret_in_the_wrong_place_is_not_repeated(programs: Programs) -> None:
     (port,) = free_ports(1)
     servers = f"me:hunter2@127.0.0.1:{port}"
-    ended = told(programs, "worker", "check", KAFKA_BOOTSTRAP_SERVERS=servers, KAFKA_SASL_MECHANISM="hunter2")
+    ended = run(programs, "worker", "check", KAFKA_BOOTSTRAP_SERVERS=servers, KAFKA_SASL_MECHANISM="hunter2")
     assert ended.returncode == 2
     assert ended.stdout.count("the value is not allowed") == 2
-    assert told(programs, "worker", "run", "--bootstrap-servers", servers).returncode == 2
+    assert run(programs, "worker", "run", "--bootstrap-servers", servers).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,6 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(programs: Programs) -> None
 def test_a_signing_key_that_is_none_is_not_repeated(programs: Programs, key: str) -> None:
     history = Path(__file__).parents[2] / "demo" / "sample_history.csv"
     for arguments in (("fit", str(history)), ("promote", "20261124T120000Z-777d1e59")):
-        ended = told(programs, "trainer", *arguments, MODEL_SIGNING_KEY=key)
+        ended = run(programs, "trainer", *arguments, MODEL_SIGNING_KEY=key)
         assert ended.returncode == 2
         assert "MODEL_SIGNING_KEY" in ended.stderr

@@ -26,8 +26,8 @@ from tests.support.transport_contract import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
-# A worker that was told to stop is gone within 5 s by its own clock, or says otherwise in its exit status and its log;
-# what is on top is for a slow machine, to start a signal's way and to take a process down.
+# A worker that was asked to stop ends within 5 s by its own clock, or reports otherwise in its exit status and log; the
+# rest is for a slow machine, to deliver the signal and to end the process.
 STOP_S = 20
 
 
@@ -40,11 +40,11 @@ class TestBroker:
     bootstrap_servers: str
 
     def fresh_name(self, prefix: str) -> str:
-        """A name for a group, topic or transactional id that nobody has used."""
+        """A name for a group, topic or transactional id that no other test uses."""
         return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
     def fresh_topic(self, prefix: str = "topic", partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
-        """Create a topic that nobody has used, and return its name."""
+        """Create a topic that no other test uses, and return its name."""
         name = self.fresh_name(prefix)
         with self.cluster() as cluster:
             cluster.create_topic(name, partitions, config)

@@ -1,4 +1,4 @@
-"""A broker with a listener for each way to connect and to sign in, and certificates for all of them."""
+"""A broker with a listener for each way to connect and to log in, and certificates for all of them."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tests.support.certificates import Authority, Certificate
 
 HOST = "127.0.0.1"
 KEY_PASSWORD = "right-password-of-the-key"
-# Connections that signed in are asked again this often, so that a credential that was withdrawn shows soon.
+# Clients must authenticate again this often, so that a withdrawn credential shows soon.
 REAUTHENTICATE_MS = 3_000
 
 
 @dataclass(frozen=True)
 class SecureBroker:
-    """The broker, and what a client needs to be let in."""
+    """The broker, and what a client needs to log in."""
 
     broker: Broker
     authority: Authority
     server: Certificate
     """What the broker shows at most listeners; good for any other server at 127.0.0.1."""
     client: Certificate
-    """For mutual TLS; the broker calls whoever has it `certified`."""
+    """For mutual TLS; its owner is the broker's user `certified`."""
 
     def address(self, listener: str) -> str:
         """Where this listener is."""
         return self.broker.addresses[listener]
 
-    def let_in(self, user: str, password: str) -> None:
+    def grant_login(self, user: str, password: str) -> None:
         """Give this user a SCRAM credential, in place of an older one."""
         self._change(
             user, UserScramCredentialUpsertion(user=user, mechanism=ScramMechanism.SCRAM_SHA_512, password=password)
         )
 
-    def lock_out(self, user: str) -> None:
+    def revoke_login(self, user: str) -> None:
         """Take the user's SCRAM credential away."""
         self._change(user, UserScramCredentialDeletion(user=user, mechanism=ScramMechanism.SCRAM_SHA_512))
 
@@ -78,7 +78,7 @@ def secure_broker(folder: Path, users: Mapping[str, str]) -> Iterator[SecureBrok
     }
     config = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # Whoever is let in at these listeners may do all; ACLs are for the users of PLAIN.
+        # Users of these listeners may do everything; ACLs are for the users of PLAIN.
         "super.users": "User:ANONYMOUS;User:certified;User:scram;User:for-a-while;User:oauth",
         "sasl.enabled.mechanisms": "SCRAM-SHA-512,OAUTHBEARER,PLAIN",
         "connections.max.reauth.ms": str(REAUTHENTICATE_MS),

@@ -20,7 +20,7 @@ BASIC_CREDENTIALS = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).de
 
 
 class TokenServer(ThreadingHTTPServer):
-    """Gives tokens for the subject `oauth` to whoever knows the client's secret, and remembers them."""
+    """Issues tokens for the subject `oauth` to clients with the right secret, and records them."""
 
     daemon_threads = True
 
@@ -75,7 +75,7 @@ def _unsigned_token(subject: str, lifetime_s: float) -> str:
 
 @contextmanager
 def token_server(certificate: Certificate) -> Iterator[TokenServer]:
-    """A running one."""
+    """A running token server."""
     server = TokenServer(certificate)
     thread = threading.Thread(target=server.serve_forever, args=[0.05])
     thread.start()

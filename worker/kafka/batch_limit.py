@@ -1,4 +1,4 @@
-"""How many events the next batch may hold: fewer after one that used up much of the time that Kafka gives it."""
+"""How many events the next batch may hold: fewer after a batch that used up much of the time that Kafka allows."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import structlog
 
 from worker.settings import Settings
 
-# Of the poll interval or of the transaction timeout. A batch takes a hundredth as a rule; from here on one that takes
-# four times as long as the last one would be lost with its work, and so would each one that follows it.
+# Of the poll interval or of the transaction timeout. A batch usually takes a hundredth of it. From this share on, a
+# batch that takes four times as long as the last one would be lost, and so would every batch after it.
 LARGE_SHARE = 0.25
 
 _log = structlog.get_logger()
 
 
 def next_limit(limit: int, most: int, events: int, share: float) -> int:
-    """The limit after a batch of so many events that used up this share of the time it had.
+    """The limit after a batch of `events` that used up this share of the time it had.
 
-    Half of the batch after one that took long, at least one event; up again by a tenth after each full one that was far
-    from it, to `most`.
+    After a slow batch, half of its size, but at least one event; after each full batch that was far from slow, a tenth
+    more, up to `most`.
     """
     if share > LARGE_SHARE:
         return max(1, min(limit, events) // 2)
@@ -27,10 +27,10 @@ def next_limit(limit: int, most: int, events: int, share: float) -> int:
 
 
 class BatchLimit:
-    """WORKER_BATCH_MAX_EVENTS, lowered for as long as batches take long.
+    """WORKER_BATCH_MAX_EVENTS, lowered as long as batches are slow.
 
-    A batch outlasts the poll interval or its transaction once, not again and again: however slow the machine or the
-    brokers are, a smaller one gets through.
+    A batch exceeds the poll interval or its transaction timeout once, not again and again: however slow the machine or
+    the brokers are, a smaller batch gets through.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,7 +44,7 @@ class BatchLimit:
         return self._limit
 
     def took(self, events: int, worked_s: float, commit_s: float) -> None:
-        """A batch was worked on for this long, its commit included, whether that succeeded or not."""
+        """A batch took `worked_s`, of which `commit_s` to commit, whether it succeeded or not."""
         share = max(worked_s / self._poll_interval_s, commit_s / self._transaction_s)
         before, self._limit = self._limit, next_limit(self._limit, self._most, events, share)
         if self._limit < before:

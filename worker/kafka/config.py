@@ -15,7 +15,7 @@ from worker.settings import Settings
 
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for any kafka-python client: brokers, encryption, sign-in. Build once, give to every client.
+    """Keyword arguments for any kafka-python client: brokers, encryption, login. Build once, give to every client.
 
     The clients then share one OAUTHBEARER token. Raises SettingsError for a certificate or key that cannot be loaded.
     """
@@ -42,7 +42,7 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
     if settings.kafka_ssl_cafile is None:
         context.load_default_certs()
     else:
-        with _named(("kafka_ssl_cafile",), f"KAFKA_SSL_CAFILE: {settings.kafka_ssl_cafile} holds no PEM certificates"):
+        with _named(("kafka_ssl_cafile",), f"KAFKA_SSL_CAFILE: {settings.kafka_ssl_cafile} has no PEM certificates"):
             context.load_verify_locations(settings.kafka_ssl_cafile)
     if settings.kafka_ssl_certfile is not None:
         password = settings.kafka_ssl_password
@@ -87,5 +87,5 @@ def _sasl_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _text(value: str | SecretStr | None) -> str:
-    # None never comes here: load_settings refuses a mechanism without what it needs.
+    # Never None: load_settings refuses a mechanism without its credentials.
     return value.get_secret_value() if isinstance(value, SecretStr) else value or ""

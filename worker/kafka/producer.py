@@ -19,16 +19,16 @@ from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.records import Membership, Message
 
-# Past the transaction's own timeout the coordinator has aborted it; what still waits then waits for nothing.
+# Past its timeout the coordinator has aborted the transaction; a call that still waits then waits for nothing.
 GRACE_S = 5.0
-# The coordinator looks for what is past its timeout every 10 s.
+# The coordinator looks for transactions past their timeout every 10 s.
 ABORT_GRACE_S = 15.0
 CLOSE_S = 1.0
 # Once or twice is a restart that overlaps with the process before it.
 FENCINGS_MOST = 3
-# Sending begins at the flush, so that a transaction is one batch for each partition.
+# Sending begins at the flush, so that a transaction is one batch per partition.
 LINGER_MS = 200
-# Under the brokers' own limit for a batch (1 MiB), or each one would be refused and sent again in halves.
+# Under the brokers' default limit for a batch (1 MiB), or each batch would be refused and sent again in halves.
 BATCH_BYTES = 256 * 1024
 RECORD_OVERHEAD_BYTES = 1024
 REQUEST_BYTES = 1024 * 1024
@@ -37,7 +37,7 @@ REQUEST_BYTES = 1024 * 1024
 class Transactions:
     """Messages and offsets, visible together or not at all.
 
-    After any failure the producer is thrown away: kafka-python keeps the offsets of an aborted transaction and commits
+    After any failure the producer is discarded: kafka-python keeps the offsets of an aborted transaction and commits
     them with the next one, and after a refused record its next commit can succeed without its records.
     """
 
@@ -62,7 +62,7 @@ class Transactions:
 
     @property
     def longest_s(self) -> float:
-        """How long one transaction may take, all waits included, before the process ends."""
+        """How long one transaction may take, including all waits, before the process ends."""
         return self._settings.worker_transaction_timeout_ms / 1000 + GRACE_S
 
     @property
@@ -70,10 +70,10 @@ class Transactions:
         return self._settings.worker_transaction_timeout_ms / 1000 + ABORT_GRACE_S
 
     def open(self) -> None:
-        """Take over the transactional id, unless it is held; an unfinished transaction of before is aborted then.
+        """Take over the transactional id, unless this producer has it; that aborts a transaction left open.
 
-        Raises RetryBatchError, and StopProcessError when brokers answer and a transaction that failed is still not
-        aborted long after its timeout.
+        Raises RetryBatchError, and StopProcessError when brokers answer and a failed transaction is still not aborted
+        long after its timeout.
         """
         if self._producer is not None:
             return
@@ -115,7 +115,7 @@ class Transactions:
     ) -> None:
         """Send the messages of each topic and commit the offsets, in one transaction.
 
-        The broker refuses the offsets when the group has moved on from this membership; it keeps the notes beside them.
+        The broker refuses the offsets when the group has moved on from this membership; it stores the notes with them.
         Raises RetryBatchError when nothing became visible or that is not known yet (the next committed offset decides),
         ProducerFenced when another producer took the transactional id, StopProcessError otherwise, as after the third
         fencing without a commit in between.
@@ -158,10 +158,10 @@ class Transactions:
             return
         # close() alone would first try to send what is left, and give up without closing when that fails.
         producer._sender.force_close()  # noqa: SLF001  # kafka-python has no public way to close at once
-        # Its thread ends all the same; what close() could not send was of a transaction that is given up.
+        # Its thread ends all the same; what close() could not send belonged to the discarded transaction.
         with suppress(KafkaError):
             producer.close(timeout=CLOSE_S)
-        producer._closed = True  # noqa: SLF001  # or the garbage collector would try all of it again
+        producer._closed = True  # noqa: SLF001  # or the garbage collector would close it again
 
     def close(self) -> None:
         """Release the producer; the last transaction is over or counts as aborted."""
@@ -179,8 +179,8 @@ class Transactions:
             return failure
         return StopProcessError(
             f"the last transaction of {self._transactional_id} failed and could not be aborted for "
-            f"{now_s - since_s:.0f} s ({error}); start again, and if that does not help look at what its coordinator "
-            f"says: kafka-transactions describe --transactional-id {self._transactional_id}",
+            f"{now_s - since_s:.0f} s ({error}); restart, and if that does not help ask its coordinator: "
+            f"kafka-transactions describe --transactional-id {self._transactional_id}",
             ExitStatus.RESTART,
         )
 
@@ -193,7 +193,7 @@ class Transactions:
                 "partitions as before, and the worker continues without a loss; or give another topic and restart"
             )
         failure = fault(causes, doing, self._settings)
-        # Past its timeout the coordinator itself fences a transaction: then nobody else has the id.
+        # Past its timeout the coordinator itself fences a transaction: then no other producer is involved.
         in_time = time.monotonic() - self._begun_at_s < self._settings.worker_transaction_timeout_ms / 1000
         if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):
             return failure

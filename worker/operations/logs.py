@@ -71,5 +71,5 @@ def _as_json(_logger: object, _method: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     try:
         return orjson.dumps(first | dict(event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # a name of a file that is no text
+    except TypeError:  # a file name that is not text
         return json.dumps(first | dict(event), default=str)

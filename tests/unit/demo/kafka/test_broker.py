@@ -42,14 +42,14 @@ def broker(directory: Path, code: str) -> Broker:
     return Broker(directory, Script((), (), code), config={}, ports=PORTS, protocols=dict.fromkeys(PORTS, "PLAINTEXT"))
 
 
-def test_a_broker_that_ends_at_its_start_tells_its_last_lines(tmp_path: Path) -> None:
+def test_a_broker_that_ends_at_its_start_shows_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(BrokerStartError, match="the disk is full") as raised:
         broker(tmp_path, "print('the disk is full')").start()
 
     assert str(tmp_path) in str(raised.value)
 
 
-def test_a_data_directory_that_cannot_be_formatted_tells_why(tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_formatted_shows_why(tmp_path: Path) -> None:
     with pytest.raises(BrokerStartError, match=r"formatted.*\n.*not today"):
         broker(tmp_path, "print('not today'); raise SystemExit(1)").format()
 

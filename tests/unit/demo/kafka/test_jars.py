@@ -37,34 +37,34 @@ def test_an_older_kafka_is_locked_with_the_zookeeper_that_it_needs(version: str)
     assert any(jar.file_name.startswith("zookeeper-") for jar in locked)
 
 
-def test_with_all_jars_there_nothing_is_said_and_nothing_is_resolved(
+def test_with_all_jars_cached_nothing_is_announced_and_nothing_is_resolved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jgo", None)
     monkeypatch.setitem(sys.modules, "jgo.maven", None)
     for jar in locked_jars():
         (tmp_path / jar.file_name).touch()
-    said: list[str] = []
+    announced: list[str] = []
 
-    found = class_path(tmp_path, said.append)
+    found = class_path(tmp_path, announced.append)
 
     assert len(found) == len(locked_jars())
     assert all(path.is_file() for path in found)
-    assert said == []
+    assert announced == []
 
 
-def test_a_download_without_a_network_is_told_in_one_line_and_leaves_nothing(
+def test_a_download_without_a_network_is_one_line_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens on the port named discard
-    said: list[str] = []
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens on the port named discard
+    announced: list[str] = []
 
     with pytest.raises(JarsUnavailableError, match="cannot be downloaded from Maven Central") as raised:
-        class_path(tmp_path / "cache", said.append)
+        class_path(tmp_path / "cache", announced.append)
 
     assert "\n" not in str(raised.value)
-    assert len(said) == 1
-    assert "once" in said[0]
+    assert len(announced) == 1
+    assert "once" in announced[0]
     assert [*(tmp_path / "cache").iterdir()] == []
 
 

@@ -93,7 +93,7 @@ def test_a_killed_command_is_gone_when_kill_returns(python: Start) -> None:
     assert not alive(process.pid)
 
 
-def test_a_command_ended_by_a_signal_tells_which(python: Start) -> None:
+def test_a_command_ended_by_a_signal_has_its_status(python: Start) -> None:
     process = python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
 
     assert process.run_to_end(PATIENCE_S) == 128 + signal.SIGSEGV
@@ -130,12 +130,12 @@ def test_a_command_ends_with_its_guard(python: Start) -> None:
     wait_for(lambda: not alive(process.pid))
 
 
-def test_the_last_lines_of_a_log_are_told_with_its_path(tmp_path: Path) -> None:
+def test_the_last_lines_of_a_log_come_with_its_path(tmp_path: Path) -> None:
     log = tmp_path / "some.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
 
-    told = last_lines(tmp_path / "missing.log", log)
+    shown = last_lines(tmp_path / "missing.log", log)
 
-    assert str(log) in told
-    assert told.endswith("line 99")
-    assert "line 80" not in told
+    assert str(log) in shown
+    assert shown.endswith("line 99")
+    assert "line 80" not in shown

@@ -58,7 +58,7 @@ def test_the_time_from_poll_to_commit_counts_against_the_poll_interval_and_the_c
     assert limit.events == 100
 
 
-def test_a_lowered_limit_is_told_with_what_took_long_and_its_end_too() -> None:
+def test_a_lowered_limit_is_logged_with_what_was_slow_and_so_is_its_end() -> None:
     limit = BatchLimit(settings())
     with capture_logs() as logs:
         limit.took(300, worked_s=16.0, commit_s=0.5)

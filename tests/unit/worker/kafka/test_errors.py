@@ -96,7 +96,7 @@ def test_the_cause_that_needs_a_person_decides_whatever_else_was_reported() -> N
         (errors.KafkaTimeoutError(), False),
     ],
 )
-def test_fencing_is_told_apart_from_other_errors(cause: Exception, fenced: bool) -> None:
+def test_fencing_is_distinguished_from_other_errors(cause: Exception, fenced: bool) -> None:
     assert is_fencing([errors.KafkaError("vague"), cause]) is fenced
 
 

@@ -97,7 +97,7 @@ def test_neither_token_nor_secret_is_shown() -> None:
 
 @dataclass
 class Endpoint:
-    """A token endpoint that answers as it is told and remembers what it was asked."""
+    """A token endpoint with given answers that records the requests."""
 
     status: int = 200
     body: bytes = b'{"access_token":"abc","expires_in":60,"token_type":"Bearer"}'

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line where nobody watches, and no values of anything."""
+"""Logs: one JSON object per line unless on a terminal, and never a value."""
 
 import io
 import json
@@ -78,7 +78,7 @@ def test_kafka_pythons_warnings_and_errors_come_along_as_warnings() -> None:
     assert (line["logger"], line["message"]) == ("kafka.net", "lost node 1")
 
 
-def test_a_name_that_is_no_text_does_not_keep_a_line_from_being_written() -> None:
+def test_a_name_that_is_not_text_is_written_all_the_same() -> None:
     stream = io.StringIO()
     configure_logs(stream, "info")
     structlog.get_logger().info("lost", path=os.fsdecode(b"/srv/caf\xe9"))
@@ -86,7 +86,7 @@ def test_a_name_that_is_no_text_does_not_keep_a_line_from_being_written() -> Non
     assert os.fsencode(line["path"]) == b"/srv/caf\xe9"
 
 
-def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+def test_a_log_that_cannot_be_written_does_not_stop_the_worker() -> None:
     class Full(io.StringIO):
         def write(self, _: str) -> int:
             raise BrokenPipeError

@@ -121,7 +121,7 @@ def test_time_and_memory_for_many_pieces_grow_with_their_number_and_no_faster(ki
     assert getattr(default_records, name)(many) == content * 64_000
     took_s = least_cpu_s(name, many)
     assert took_s < 16 * least_cpu_s(name, few)
-    assert took_s < 1.0  # less than 2 MB, of which 1 MB is what a broker takes when nobody told it otherwise
+    assert took_s < 1.0  # less than 2 MB, of which a broker accepts 1 MB by default
     tracemalloc.start()
     try:
         getattr(default_records, name)(many)
@@ -142,20 +142,20 @@ def test_pieces_may_begin_and_end_anywhere() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 8, 9, 20, 30_000])
-def test_a_last_member_that_is_cut_is_told_as_corrupt(cut: int) -> None:
+def test_a_last_member_that_is_truncated_is_corrupt(cut: int) -> None:
     whole = gzip.compress(b"first") + gzip.compress(bytes(random.Random(1).randbytes(100_000)))
     with pytest.raises(CorruptRecordError, match="truncated"):
         default_records.gzip_decode(memoryview(whole[:-cut]))
 
 
 @pytest.mark.parametrize("damage", [b"\x01", b"\x00\x00\x01", b"\x1f\x8b\x00"])
-def test_what_stands_behind_a_member_and_is_none_is_told_as_corrupt(damage: bytes) -> None:
+def test_bytes_after_a_member_that_are_not_a_member_are_corrupt(damage: bytes) -> None:
     with pytest.raises(CorruptRecordError, match="cannot be decompressed"):
         default_records.gzip_decode(memoryview(gzip.compress(b"first") + damage))
 
 
 @pytest.mark.parametrize("length", [-1, -(2**31), -9, 0, 2**31 - 1])
-def test_a_block_with_an_impossible_length_is_told_as_corrupt(length: int) -> None:
+def test_a_block_with_an_impossible_length_is_corrupt(length: int) -> None:
     block = xerial_block(snappy.compress(b"good"))
     with pytest.raises(CorruptRecordError, match="cannot be decompressed"):
         default_records.snappy_decode(XERIAL + block * 1_000 + struct.pack(">i", length) + b"x" * 9)
@@ -205,7 +205,7 @@ class Unforeseen:
         return content
 
 
-def test_an_error_that_nobody_foresaw_is_raised_at_each_reading_too() -> None:
+def test_an_unexpected_error_is_raised_at_each_reading_too() -> None:
     # Read as empty instead, kafka-python asks again without an end, and no deadline of its own ends that.
     stored = placed(batch(1, b"good"), 0) + placed(batch(1, b"odd"), 1) + placed(batch(1, b"behind"), 2)
     at = TopicPartition("user-activity", 3)
@@ -260,7 +260,7 @@ def test_the_memory_for_what_holds_too_much_is_bounded(name: str, bomb: bytes) -
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("damage", ["cut", "noise"])
-def test_what_is_no_compressed_batch_is_told_as_corrupt_with_its_place(codec: str, damage: str) -> None:
+def test_a_damaged_batch_is_corrupt_at_its_offset(codec: str, damage: str) -> None:
     number, encode = CODECS[codec]
     content = bytes(encode(b"".join(b"%d" % number for number in range(1000))))
     damaged = content[: len(content) // 2] if damage == "cut" else b"\x00\x01\x02\x03" * 50
@@ -274,7 +274,7 @@ def test_what_is_no_compressed_batch_is_told_as_corrupt_with_its_place(codec: st
         list(read(batch(0, b"good"), bytes(stored)))
 
 
-def test_a_first_batch_that_is_too_short_to_be_one_is_told_as_corrupt_with_its_place() -> None:
+def test_a_first_batch_that_is_too_short_is_corrupt_at_its_offset() -> None:
     with pytest.raises(CorruptRecordError, match="partition 3, offset 0: "):
         list(read(struct.pack(">qi", 0, 1) + b"x" * 20))
 

@@ -22,7 +22,7 @@ from worker.errors import ExitStatus
 MIB = 1024 * 1024
 
 
-def test_a_bomb_ends_the_worker_with_words_and_memory_to_spare_and_what_it_says_to_do_helps(
+def test_a_decompression_bomb_stops_the_worker_with_a_remedy_that_works_and_memory_to_spare(
     broker: TestBroker, programs: Programs, tmp_path: Path
 ) -> None:
     site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("bomb"), tmp_path)
@@ -40,8 +40,8 @@ def test_a_bomb_ends_the_worker_with_words_and_memory_to_spare_and_what_it_says_
     worker.wait_for_log('"held"')
     reason = site.reason("/readyz")
     assert f"topic {site.input}, partition 0, offset 1: the compressed batch there holds more than" in reason
-    told = f"--group {site.name} --topic {site.input}:0 --reset-offsets --to-offset 2 --execute"
-    assert told in reason
+    remedy = f"--group {site.name} --topic {site.input}:0 --reset-offsets --to-offset 2 --execute"
+    assert remedy in reason
     if sys.platform == "linux":
         status = Path(f"/proc/{worker.pid}/status").read_text()
         (peak_kib,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
@@ -63,7 +63,7 @@ def test_a_bomb_ends_the_worker_with_words_and_memory_to_spare_and_what_it_says_
     assert site.run("verify", "--from-offset", "0:2").returncode == 0
 
 
-def test_a_batch_of_a_member_for_each_byte_is_worked_on_like_any_other(
+def test_a_batch_of_one_gzip_member_per_byte_is_processed_like_any_other(
     broker: TestBroker, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("members"), tmp_path)
@@ -104,7 +104,7 @@ class Unforeseen(Deserializer):  # type: ignore[misc]  # the library has no type
         raise ZeroDivisionError(f"no one thought of this at {topic}")
 
 
-def test_an_error_that_nobody_foresaw_ends_each_poll_and_none_goes_on_without_an_end(broker: TestBroker) -> None:
+def test_an_unexpected_error_is_raised_by_each_poll_and_none_runs_for_ever(broker: TestBroker) -> None:
     topic = broker.fresh_name("unforeseen")
     with Cluster(broker.bootstrap_servers) as cluster:
         cluster.create_topic(topic, partitions=1)
