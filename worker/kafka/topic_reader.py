@@ -101,12 +101,12 @@ class TopicReader:
         with self._answers("asking for the committed offsets"):
             # Before the logs, so that a worker that continues meanwhile is never ahead of what they hold.
             found = self._admin.list_group_offsets({self._group_id: wanted})[self._group_id]
-            current_id = UUID(self._admin.describe_topics([topic])[0]["topic_id"])
+            # Brokers before Kafka 2.8 have no topic ids, and some answer zero.
+            current_id = UUID(self._admin.describe_topics([topic])[0].get("topic_id") or UUID(int=0).hex)
         logs = self.logs(topic, partitions)
         for at, each in sorted(found.items()):
             log = logs[topic, at.partition]
             committed = CommittedOffset(each.offset, topic_id_in(each.metadata or ""))
-            # Brokers that are too old to have topic ids answer zero.
             current = str(current_id) if current_id.int else ""
             reason = loss_reason(committed, current, log.start, beyond_end=each.offset > log.end)
             if each.offset >= 0 and reason is not None:
