@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     )
     worker_start_at: Annotated[Literal["earliest", "latest"], Flag("--start-at")] = Field(
         "earliest",
-        description="Where a new group starts; a partition that is added later starts at its earliest record.",
+        description="Where a new group starts. A partition that is added later starts at its earliest record.",
     )
     worker_on_offset_out_of_range: Annotated[Literal["stop", "earliest"], Flag("--on-offset-out-of-range")] = Field(
         "stop",
