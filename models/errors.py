@@ -10,7 +10,7 @@ class ModelFormatError(ModelError):
 
 
 class VersionNotFound(ModelError):
-    """There is no such version in the store."""
+    """The store has no version of this id."""
 
 
 class VersionDamaged(ModelError):
@@ -42,4 +42,4 @@ class PlayedBack(ModelError):
 
 
 class KeyUnusable(ModelError):
-    """A key is missing, is none, or lies where it must not."""
+    """A key is missing, malformed, or stored in a forbidden place."""

@@ -23,7 +23,7 @@ class Golden(BaseModel):
 
     @classmethod
     def from_json(cls, content: bytes) -> Golden:
-        """The golden rows that these bytes hold; raises ModelFormatError when they are none."""
+        """The golden rows that these bytes hold; raises ModelFormatError when they are not golden rows."""
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:

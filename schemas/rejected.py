@@ -1,4 +1,4 @@
-"""Why a record is rejected, and the headers that say so."""
+"""Why a record goes to the dead-letter topic, and the headers that carry the reason."""
 
 from __future__ import annotations
 
