@@ -26,6 +26,7 @@ from demo.population import SHARES, Population
 from demo.stream import Lag, flow
 from models.manifest import Manifest
 from models.store import ModelStore
+from trainer.publishing.findings_file import FINDINGS_FILE, findings_from_json
 
 INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"
 PARTITIONS = 4
@@ -90,7 +91,7 @@ def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
             written(f"{counted(plan.users, 'user')} in {len(SHARES)} planted groups, in {plan.history}")
         with _step(console, "fitting segments") as promoted:
             fitted = _fit_and_promote(plan, broker.data_dir)
-            promoted(_fit_summary(fitted))
+            promoted(_fit_summary(fitted, plan.store))
         with _running_worker(plan, broker) as worker:
             checks = _stream(plan, broker, worker, console, interrupts)
     _summarise(plan, fitted, checks, time.monotonic() - begun, console)
@@ -138,8 +139,9 @@ def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
         raise ProgramError(f"the trainer's {arguments[0]} ended with status {status}; {last_lines(log)}")
 
 
-def _fit_summary(fitted: Manifest) -> str:
-    left_out = ", ".join(fitted.columns.left_out)
+def _fit_summary(fitted: Manifest, store: ModelStore) -> str:
+    columns = findings_from_json(store.file(fitted.id, FINDINGS_FILE)).quality.columns
+    left_out = ", ".join(column.field for column in columns if column.left_out_because is not None)
     return (
         f"{counted(fitted.k, 'segment')} fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "
         f"{fitted.verdict}; columns left out, not associated with any other: {left_out or 'none'}"

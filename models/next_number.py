@@ -1,4 +1,4 @@
-"""The next number: the least stable number that no segment of any version has or had, in a file of its own."""
+"""The next number: the least number that no segment of a profile class has or had, in one file per class."""
 
 from __future__ import annotations
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import PromotionRefused
-from models.manifest import Churn, Manifest
+from models.manifest import Manifest, Reassigned
 from models.segmentation import Segmentation
 
 
 @dataclass(frozen=True, slots=True)
-class ChurnLimit:
+class ReassignedLimit:
     """How many users may change their segment at a promotion."""
 
     most: float
     """Greatest share, 0 to 1."""
-    measured: Churn | None
+    measured: Reassigned | None
     """Measured for this promotion; None: as the store knows it."""
 
 
@@ -25,18 +25,18 @@ def same_but_names(one: Segmentation, other: Segmentation) -> bool:
     return one.encoder == other.encoder and next(places) == next(places)
 
 
-def check_churn(manifest: Manifest, in_force: str, churn: Churn | None, limit: ChurnLimit) -> None:
+def check_reassigned(manifest: Manifest, in_force: str, found: Reassigned | None, limit: ReassignedLimit) -> None:
     """Raise PromotionRefused when more users would move than the limit allows, or nobody knows how many."""
-    if churn is None or churn.against != in_force:
-        earlier = churn or manifest.lineage
+    if found is None or found.against != in_force:
+        earlier = found or manifest.reassigned
         known = "was never measured" if earlier is None else f"was measured against {earlier.against}"
         raise PromotionRefused(
             f"how many users change their segment when {manifest.id} replaces {in_force}, which is in force, is not "
             f"known (it {known}): name a history to measure it on with --data FILE"
         )
-    if churn.churn > limit.most:
+    if found.share > limit.most:
         raise PromotionRefused(
-            f"{churn.moved:,} of {churn.compared:,} users ({churn.churn:.1%}) would change their segment when "
+            f"{found.users:,} of {found.compared:,} users ({found.share:.1%}) would change their segment when "
             f"{manifest.id} replaces {in_force}, at most {limit.most:.1%} may: see where they go with "
-            f"`segment-trainer compare {in_force} {manifest.id} DATA.csv`, or give a higher --max-churn"
+            f"`segment-trainer compare {in_force} {manifest.id} DATA.csv`, or give a higher --max-reassigned"
         )

@@ -28,15 +28,15 @@ from models.limits import TABLE_MAX_BYTES
 from models.manifest import (
     MANIFEST_FORMAT,
     VERSION_PATTERN,
-    Churn,
     Fit,
     Manifest,
+    Reassigned,
     Verdict,
     version_id,
 )
 from models.next_number import NextNumberFile
 from models.promotion_history import AliasEntry, AliasFile, AliasHistory
-from models.reassigned import ChurnLimit, check_churn, same_but_names
+from models.reassigned import ReassignedLimit, check_reassigned, same_but_names
 from models.segmentation import Segmentation
 from models.signing import Keyring
 from models.version_folder import (
@@ -84,7 +84,6 @@ class ModelStore:
         self.keys = keys
         self._versions = root / "versions"
         self._aliases = AliasFile(root / "aliases.jsonl", keys.trusted, keys.least_sequence)
-        self._next_number = NextNumberFile(root / "next_number")
 
     # Reading
 
@@ -188,19 +187,21 @@ class ModelStore:
         found = self._version(version)
         found.check_files(found.manifest())
 
-    def next_number(self) -> int:
-        """The least number that no segment of any version has or had, for the segments that are new in the next one.
+    def next_number(self, profile: str) -> int:
+        """The least number that no segment of this profile class has or had, for new segments of its next version.
 
-        Over all versions, not only those that led to the one in force: after a rollback, users have met numbers that
-        are not among its ancestors'. It stands in a file of its own, so that no damaged version keeps anybody from
-        fitting; each manifest carries the greatest that was known, for where the file is missing or too low.
+        Over all versions of the class, not only the ancestors of the current one: after a rollback, users have met
+        numbers that those lack. It has its own file, so that a damaged version never prevents a fit; each manifest
+        carries the greatest number known, in case the file is missing or too low.
         """
-        known = self._next_number.read()
+        known = self._next_number(profile).read()
         if known is None:
-            return max((manifest.next_number for manifest in self.versions()), default=0)
+            return max((each.next_number for each in self.versions() if each.profile.name == profile), default=0)
         for version in self.version_ids():
             with suppress(ModelError):
-                known = max(known, self.manifest(version).next_number)
+                manifest = self.manifest(version)
+                if manifest.profile.name == profile:
+                    known = max(known, manifest.next_number)
         return known
 
     def history(self, alias: str) -> tuple[AliasEntry, ...]:
@@ -223,6 +224,9 @@ class ModelStore:
         """The entry that a promotion would replace: the one in force, or None where nothing that is there is signed."""
         return self._aliases.to_continue().current(alias)
 
+    def _next_number(self, profile: str) -> NextNumberFile:
+        return NextNumberFile(self.root / f"next_number.{profile}")
+
     def _load(self, version: str, history: AliasHistory) -> StoredModel:
         found = self._version(version)
         manifest = found.manifest()
@@ -239,21 +243,21 @@ class ModelStore:
             )
         return VersionFolder(folder, self.keys)
 
-    def known_churn(self, version: str, against: str) -> Churn | None:
+    def known_reassigned(self, version: str, against: str) -> Reassigned | None:
         """How many users change their segment when a version replaces another; None where nobody has measured it.
 
         Known from the fit, when the other was in production then, and where the two differ in names only.
         """
         stored = self.load(version)
-        lineage = stored.manifest.lineage
-        if lineage is not None and lineage.against == against:
-            return lineage
+        measured = stored.manifest.reassigned
+        if measured is not None and measured.against == against:
+            return measured
         try:
             other = self.load(against)
         except ModelError:  # a damaged version must not keep anybody from replacing it
             return None
         if same_but_names(stored.segmentation, other.segmentation):
-            return Churn(against=against, churn=0.0, moved=0, compared=stored.manifest.rows)
+            return Reassigned(against=against, share=0.0, users=0, compared=stored.manifest.rows)
         return None
 
     # Writing
@@ -295,7 +299,7 @@ class ModelStore:
                 **dict(fit),
                 format=MANIFEST_FORMAT,
                 id=version_id(fit.created_at, segmentation.digest),
-                next_number=max(self.next_number(), *(number + 1 for number in segmentation.names)),
+                next_number=max(self.next_number(fit.profile.name), *(number + 1 for number in segmentation.names)),
                 files={path.name: files.digest(path, TABLE_MAX_BYTES) for path in sorted(unfinished.iterdir())},
             )
             final = self._versions / manifest.id
@@ -307,7 +311,7 @@ class ModelStore:
                 files.sync(path)
             files.sync(unfinished)
             # Before the version is there: a kill in between leaves a number that nobody uses, never one used twice.
-            self._next_number.write(manifest.next_number)
+            self._next_number(fit.profile.name).write(manifest.next_number)
             # A rename onto a version that exists fails, since no version is empty: the same model in the same second.
             unfinished.rename(final)
             files.sync(self._versions)
@@ -320,8 +324,10 @@ class ModelStore:
         """Raise PublishFailed when another fit has given one of the new numbers away while this one was at work."""
         if fit.parent is None:  # nobody had met a number when it was fitted
             return
-        new = segmentation.names.keys() - self.load(fit.parent).segmentation.names.keys()
-        taken = self.next_number()
+        parent = self.load(fit.parent)
+        known = parent.segmentation.names.keys() if parent.manifest.profile.name == fit.profile.name else frozenset()
+        new = segmentation.names.keys() - known
+        taken = self.next_number(fit.profile.name)
         if new and min(new) < taken:
             raise PublishFailed(
                 f"another version with a segment {min(new)} was published while this one was fitted, nothing was "
@@ -342,7 +348,7 @@ class ModelStore:
         alias: str,
         at: datetime,
         accepting: frozenset[Verdict] = PROMOTABLE,
-        limit: ChurnLimit | None = None,
+        limit: ReassignedLimit | None = None,
     ) -> AliasEntry:
         """Let the alias name this version from now on; the entry in force is returned when it does so already.
 
@@ -370,8 +376,8 @@ class ModelStore:
                     "not continue it: fit the history again, and they will"
                 )
             if before is not None and limit is not None:
-                check_churn(
-                    manifest, before.version, limit.measured or self.known_churn(version, before.version), limit
+                check_reassigned(
+                    manifest, before.version, limit.measured or self.known_reassigned(version, before.version), limit
                 )
             entry = AliasEntry(
                 at=at,

@@ -21,10 +21,6 @@ class OutputError(TrainerError):
     """A result cannot be written where it was asked for."""
 
 
-class ExtraMissing(TrainerError):
-    """The command needs packages that the base install does not have."""
-
-
 class NameRefused(TrainerError):
     """A segment cannot have the name that was given."""
 

@@ -1,4 +1,4 @@
-"""What a fit found out, as plain values: the report draws them, findings.json keeps them, the manifest sums them up.
+"""What a fit found, as plain values: the report draws them, findings.json keeps them, `show` prints them.
 
 Everywhere here a segment is named by its stable number, and a count of users below the least number that may be shown
 is None.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from models.manifest import Fate, Verdict
+from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
 
 # --- how many, and are they real ------------------------------------------------------------------------------------
@@ -186,6 +186,16 @@ class HeatRow:
 # --- the same ones as last time --------------------------------------------------------------------------------------
 
 
+class Fate(StrEnum):
+    """What became of a segment between two versions."""
+
+    KEPT = "kept"
+    SPLIT = "split"
+    MERGED = "merged"
+    NEW = "new"
+    RETIRED = "retired"
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentFate:
     """What became of one segment."""
@@ -203,8 +213,8 @@ class SegmentFate:
 class Lineage:
     """Two versions over the same users: who moves where when the second replaces the first."""
 
-    before: str
-    """Id of the earlier version."""
+    reassigned: Reassigned
+    """How many users change their segment, and the version that is replaced."""
     before_accepted_no_structure: bool
     """Whether the earlier version was promoted although nothing was found in its data."""
     before_segments: tuple[int, ...]
@@ -213,11 +223,6 @@ class Lineage:
     """users[i][j]: in before_segments[i] then, in after_segments[j] now; None: too few to be shown."""
     fates: tuple[SegmentFate, ...]
     """Of every segment after, in their order; then of those before that were not kept: split, merged or retired."""
-    churn: float
-    """Share of the users whose stable number changes."""
-    moved: int
-    compared: int
-    """Users that were compared."""
 
 
 # --- data and origin -------------------------------------------------------------------------------------------------

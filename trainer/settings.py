@@ -1,4 +1,4 @@
-"""What the environment says to the trainer: where models lie, what they are fitted for, whose signatures count."""
+"""The trainer's settings: the model store, the profile class, and the keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.limits import MOST_SEQUENCE
+from models.store_path import StorePath
 
 
 class TrainerSettings(BaseSettings):
@@ -23,7 +24,7 @@ class TrainerSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    models_dir: Path = Path("model-store")
+    models_dir: StorePath = Path("model-store")
     profile_class: str = "schemas:UserProfile"
     model_signing_key: SecretStr | None = None
     model_public_key: str | None = None

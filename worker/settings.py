@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.limits import MOST_SEQUENCE
+from models.store_path import StorePath
 
 ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
@@ -134,7 +135,9 @@ class Settings(BaseSettings):
         None, description="Scope for OAUTHBEARER, if the token endpoint wants one."
     )
 
-    models_dir: Annotated[Path, Flag("--models")] = Field(Path("model-store"), description="Folder of the model store.")
+    models_dir: Annotated[StorePath, Flag("--models")] = Field(
+        Path("model-store"), description="Folder of the model store."
+    )
     model_alias: Annotated[Alias, Flag("--alias")] = Field(
         "production", description="Alias of the version to load. `segment-trainer promote` sets `production`."
     )

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from models.manifest import Fate, Verdict
+from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
 from trainer.findings import (
     Border,
     Card,
     ColumnQuality,
     Effect,
+    Fate,
     FieldTest,
     Findings,
     HeatRow,
@@ -98,7 +99,7 @@ def clear() -> Findings:
         map=_map(numbers, apart=3.2, explained=(0.38, 0.21)),
         heat=_heat(len(cards)),
         lineage=Lineage(
-            before=BEFORE,
+            reassigned=Reassigned(against=BEFORE, share=0.193, users=2_371, compared=12_300),
             before_accepted_no_structure=False,
             before_segments=(0, 1, 2, 3),
             after_segments=numbers,
@@ -116,9 +117,6 @@ def clear() -> Findings:
                 SegmentFate(5, names[4], Fate.SPLIT, 0.39, (3,)),
                 SegmentFate(3, "Follows many", Fate.SPLIT, 0.48, (4, 5)),
             ),
-            churn=0.193,
-            moved=2_371,
-            compared=12_300,
         ),
         quality=_quality(),
         origin=_origin(BEFORE),
@@ -214,15 +212,12 @@ def odd() -> Findings:
     )
     findings = clear()
     lineage = Lineage(
-        before=BEFORE,
+        reassigned=Reassigned(against=BEFORE, share=0.004, users=3, compared=12_345_670),
         before_accepted_no_structure=True,
         before_segments=numbers,
         after_segments=numbers,
         users=tuple(tuple(1_234_567 if i == j else (i * j) % 50 or None for j in numbers) for i in numbers),
         fates=tuple(SegmentFate(number, cards[number].name, Fate.KEPT, 0.9, (number,)) for number in numbers),
-        churn=0.004,
-        moved=3,
-        compared=12_345_670,
     )
     columns = tuple(
         replace(column, header=f"{labels[place % len(labels)]} {place}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.golden import Golden
-from models.manifest import ColumnUse, Fit, JudgementFigures, Manifest, ProfileReference, TrialFigures, Verdict
+from models.manifest import Fit, Manifest, ProfileReference, Verdict
 from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
@@ -80,32 +80,10 @@ def fit(verdict: Verdict = Verdict.CLEAR, at: datetime = datetime(2026, 11, 24, 
         created_at=at,
         parent=None,
         k=4,
-        k_supported=1 if verdict is Verdict.NONE else 4,
         verdict=verdict,
         verdict_reason="made by hand",
-        columns=ColumnUse(kept=("age",), left_out={}),
         silhouette=0.3,
-        judgement=JudgementFigures(
-            effect=0.25,
-            p_value=0.05,
-            draws=19,
-            null_silhouette=0.07,
-            jaccard=dict.fromkeys(range(4), 0.9),
-            border_dip_p=dict.fromkeys(range(4), 0.01),
-            humps=(),
-            runner_up=None,
-            elbow_k=None,
-            sample_rows=40,
-            by_k={4: TrialFigures(silhouette=0.3, null_silhouette=0.07, gap=0.2, stability=0.9)},
-        ),
-        min_segment_users=10,
-        segment_sizes={0: 10, 1: 10, 2: 10, 3: 10},
         rows=40,
-        rows_skipped=0,
-        data_sha256="0" * 64,
-        seed=1,
-        options={},
-        libraries={},
         profile=ProfileReference.of(UserProfile),
     )
 
@@ -120,11 +98,11 @@ def files_of(model: Segmentation) -> Mapping[str, bytes]:
     return {"model.json": model.to_json(), "golden.json": golden.to_json()}
 
 
-def publish(store: ModelStore, model: Segmentation, made: Fit) -> Manifest:
-    """Publish a model with its golden rows."""
+def publish(store: ModelStore, model: Segmentation, made: Fit, others: Mapping[str, bytes] = {}) -> Manifest:
+    """Publish a model with its golden rows, and other files."""
 
     def write(folder: Path) -> None:
-        for name, content in files_of(model).items():
+        for name, content in {**files_of(model), **others}.items():
             (folder / name).write_bytes(content)
 
     return store.publish(made, write)

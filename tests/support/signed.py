@@ -1,6 +1,7 @@
 """Keys and signed stores for tests."""
 
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,11 +43,11 @@ def signing(key: SigningKey, least_sequence: int = 0) -> Keyring:
     return Keyring(key.public, key, least_sequence)
 
 
-def published(store: ModelStore, seconds: int = 0) -> Manifest:
+def published(store: ModelStore, seconds: int = 0, others: Mapping[str, bytes] = {}) -> Manifest:
     """A version of its own centres; all but the first continue the first."""
     parent = next(iter(store.version_ids()), None)
     made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
-    return publish(store, segmentation(seed=seconds), made)
+    return publish(store, segmentation(seed=seconds), made, others)
 
 
 def signed_store(root: Path, key: SigningKey, versions: int = 1) -> ModelStore:

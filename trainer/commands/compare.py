@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,18 +9,17 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models.encoding import Columns
-from models.manifest import Fate
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
 from trainer.atomic_file import whole
 from trainer.errors import OutputError
-from trainer.findings import Lineage, SegmentFate
+from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.history.history import read_history, refuse_bad_rows
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
-from trainer.text.console import print_facts, print_table
-from trainer.text.progress import Watcher
+from trainer.text.console import print_facts, print_json, print_table
+from trainer.text.progress import Watcher, reading
 from trainer.text.summary import marked
-from trainer.text.wording import became, churn, count, percent, title_of
+from trainer.text.wording import became, count, percent, reassigned, title_of
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ def _scored(
 ) -> Overlap:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
-    reading = f"reading {path.name}"
-    watcher.at(reading)
-    with read_history(path, profile_class, lambda done, total: watcher.at(reading, done, total)) as history:
+    with read_history(path, profile_class, reading(watcher, path)) as history:
         refuse_bad_rows(path, history, "correct them")
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
@@ -99,9 +95,9 @@ def print_comparison(comparison: Comparison) -> None:
             *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
         ],
         to_copy=[
-            ("before", marked(found.before, comparison.accepted)),
+            ("before", marked(found.reassigned.against, comparison.accepted)),
             ("after", marked(comparison.after_version, comparison.accepted)),
-            ("churn", churn(found)),
+            ("reassigned", reassigned(found.reassigned)),
         ],
     )
 
@@ -111,7 +107,7 @@ def print_comparison_as_json(comparison: Comparison) -> None:
     found = comparison.lineage
     after, gone = _sides(found)
     document = {
-        "before": found.before,
+        "before": found.reassigned.against,
         "before_accepted_no_structure": found.before_accepted_no_structure,
         "before_segments": [{"segment": n, "name": comparison.before.names[n]} for n in found.before_segments],
         "after": comparison.after_version,
@@ -120,11 +116,9 @@ def print_comparison_as_json(comparison: Comparison) -> None:
         "users": found.users,
         "fates_after": [asdict(fate) for fate in after],
         "fates_before": [asdict(fate) for fate in gone],
-        "churn": found.churn,
-        "moved": found.moved,
-        "compared": found.compared,
+        "reassigned": found.reassigned.model_dump(mode="json", exclude={"against"}),
     }
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    print_json(document)
 
 
 def refuse_plot(plot: Path | None) -> None:

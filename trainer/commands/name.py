@@ -18,7 +18,7 @@ from trainer.lineage.lineage import named
 from trainer.publishing.findings_file import FINDINGS_FILE, findings_from_json, findings_to_json
 from trainer.report.page import report_files
 from trainer.text.console import print_facts
-from trainer.text.summary import marked, next_step
+from trainer.text.summary import by_number, marked, next_step
 
 NAME_MAX_CHARS = 60
 # The files with a column segment_name, after one with the segment's number.
@@ -36,8 +36,6 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
     store.check_files(version)
     given = _checked(name, segment, manifest.id, stored.segmentation)
     segmentation = named(stored.segmentation, {segment: given})
-    if FINDINGS_FILE not in manifest.files:
-        raise NameRefused(f"version {manifest.id} has no {FINDINGS_FILE} to make its report from: fit it again")
     findings = _renamed(findings_from_json(store.file(version, FINDINGS_FILE)), segment, given)
     origin = replace(findings.origin, created_at=at, parent=manifest.id, model_digest=segmentation.digest)
     findings = replace(findings, origin=origin)
@@ -51,7 +49,6 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
             "created_at": at,
             "parent": manifest.id,
             "given_names": {**manifest.given_names, segment: given},
-            "segment_names": segmentation.names,
         }
     )
     return store.publish(fit, _files(store, manifest, made, {str(segment): given}))
@@ -64,7 +61,7 @@ def print_named(manifest: Manifest, store: ModelStore, store_flag: str) -> None:
         [
             ("version", manifest.id),
             ("parent", marked(manifest.parent, accepted) if manifest.parent else "none"),
-            ("named by hand", ", ".join(f"{number}: {name}" for number, name in sorted(manifest.given_names.items()))),
+            ("named by hand", by_number(manifest.given_names)),
         ],
         to_copy=[
             ("files", str(store.folder(manifest.id))),

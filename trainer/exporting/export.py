@@ -20,8 +20,6 @@ from models.store import StoredModel
 from trainer.atomic_file import whole
 from trainer.errors import ExportRefused
 from trainer.exporting.test_data import made_up_rows
-from trainer.text.console import print_facts
-from trainer.text.summary import version_of
 
 # A row that is so near to a border may fall on its other side when sums are made in another order.
 BORDER_MARGIN = 1e-6
@@ -75,18 +73,6 @@ def export(stored: StoredModel, target: Target, path: Path) -> Exported:
         segment, distance = form.assigned(stored.segmentation, unfinished, columns)
         on_border = _refuse_differences(stored, target, columns, segment, distance)
     return Exported(stored, target, len(segment), on_border, path)
-
-
-def print_exported(exported: Exported) -> None:
-    """Print what was written, and on how many rows it was tried."""
-    kept = ", ".join(column.name for column in exported.stored.segmentation.encoder.kept)
-    border = f", {exported.on_border:,} more lie on a border" if exported.on_border else ""
-    facts = [
-        ("form", exported.target.value),
-        ("fields", kept),
-        ("tried", f"{exported.rows - exported.on_border:,} made-up rows, all as the model{border}"),
-    ]
-    print_facts(facts, to_copy=[("version", version_of(exported.stored)), ("file", str(exported.output))])
 
 
 def _form(target: Target) -> Form:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from models.encoding import Columns, Encoder, Floats, NumberColumn, SeveralOfColumn
-from models.manifest import Fate
+from models.manifest import Reassigned
 from models.segmentation import Segmentation
-from trainer.findings import Lineage, SegmentFate
+from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.fitting.scikit import one_thread
 from trainer.privacy import shown
 
@@ -42,7 +42,7 @@ class Overlap:
         return shared
 
     @property
-    def moved(self) -> int:
+    def reassigned(self) -> int:
         """Users whose number changes."""
         same = np.equal.outer(np.array(self.before, dtype=np.int64), np.array(self.after, dtype=np.int64))
         return int(self.users[~same].sum())
@@ -271,15 +271,17 @@ def lineage(found: Overlap, before: Earlier, names_after: Mapping[int, str]) -> 
         if became.fate is not Fate.KEPT
     ]
     return Lineage(
-        before=before.version,
+        reassigned=Reassigned(
+            against=before.version,
+            share=found.reassigned / found.compared,
+            users=found.reassigned,
+            compared=found.compared,
+        ),
         before_accepted_no_structure=before.accepted_no_structure,
         before_segments=found.before,
         after_segments=found.after,
         users=tuple(tuple(shown(count) for count in row) for row in found.users.tolist()),
         fates=(*after, *gone),
-        churn=found.moved / found.compared,
-        moved=found.moved,
-        compared=found.compared,
     )
 
 

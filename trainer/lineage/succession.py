@@ -74,7 +74,7 @@ def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Befo
         model=stored.segmentation if same else None,
         accepted_no_structure=stored.accepted_no_structure,
         given_names=manifest.given_names if same else {},
-        next_number=store.next_number(),
+        next_number=store.next_number(profile.name),
     )
 
 

@@ -1,4 +1,4 @@
-"""A fit as a version of the store: its files, and what its manifest says."""
+"""A fit as a version of the store: its files, its findings, and its part of the manifest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
-from models.manifest import ColumnUse, Fit, ProfileReference, Verdict
+from models.manifest import Fit, ProfileReference
 from trainer import findings
 from trainer.findings import ColumnQuality, Findings, Quality
 from trainer.fitting.golden import golden_rows
@@ -17,7 +17,6 @@ from trainer.fitting.scikit import kmeans_file, scaler_file
 from trainer.history.history import History
 from trainer.pipeline import FitOptions, Fitted
 from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
-from trainer.publishing.manifest_figures import judgement_figures, lineage_figures
 from trainer.publishing.tables import write_segment_profiles, write_segmented_users
 from trainer.report.page import report_files
 
@@ -44,36 +43,24 @@ class Origin:
     profile: ProfileReference
 
 
-def describe(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Fit:
-    """What the manifest will say, before the store adds the id and the digests."""
-    judgement = fitted.judgement
+def fit_of(fitted: Fitted, history: History, origin: Origin) -> Fit:
+    """The fit's part of the manifest."""
     return Fit(
         created_at=origin.created_at,
         parent=origin.parent,
         k=fitted.segmentation.k,
-        k_supported=1 if judgement.verdict is Verdict.NONE else fitted.segmentation.k,
-        verdict=judgement.verdict,
-        verdict_reason=judgement.reason,
-        columns=ColumnUse(kept=fitted.columns.kept, left_out=fitted.columns.left_out),
-        silhouette=judgement.silhouette,
-        judgement=judgement_figures(judgement),
-        lineage=None if fitted.lineage is None else lineage_figures(fitted.lineage),
-        given_names=fitted.given_names,
-        segment_names=fitted.segmentation.names,
-        min_segment_users=options.min_segment_users,
-        segment_sizes=fitted.placed.sizes,
+        verdict=fitted.judgement.verdict,
+        verdict_reason=fitted.judgement.reason,
+        silhouette=fitted.judgement.silhouette,
         rows=history.rows,
-        rows_skipped=history.bad_rows.count,
-        data_sha256=history.digest,
-        seed=options.seed,
-        options=_in_words(options),
-        libraries=_libraries(),
+        reassigned=None if fitted.lineage is None else fitted.lineage.reassigned,
+        given_names=fitted.given_names,
         profile=origin.profile,
     )
 
 
 def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: Origin) -> Findings:
-    """All that the report tells of the version."""
+    """What findings.json keeps and the report shows."""
     return Findings(
         judgement=fitted.judgement,
         tests=fitted.explained.tests,

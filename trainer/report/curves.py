@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from trainer.findings import Judgement, Trial
 from trainer.judging.judge import CLEAR_JACCARD, WEAK_JACCARD
 from trainer.report.drawing import BAND, INK, LINE, QUIET, WIDTH, Drawing, axes_within, empty_figure
+from trainer.report.labels import BACKGROUND, Align, Label, Spot, around, place_labels
 from trainer.text.wording import decimal, percent
 
 
@@ -37,45 +38,28 @@ def _silhouette(judgement: Judgement) -> Drawing:
         axes.fill_between(ks, [n[0] for _, n in nulls], [n[2] for _, n in nulls], color=BAND, linewidth=0)
         axes.plot(ks, [n[1] for _, n in nulls], color=QUIET, linewidth=1.2, linestyle=(0, (4, 3)))
     _points(axes, judgement, [(trial, trial.silhouette) for trial in trials])
-    for trial in trials:
-        if trial.k == judgement.runner_up:
-            axes.annotate(
-                "runner-up",
-                (trial.k, trial.silhouette),
-                (5, -6) if trial.k < judgement.k else (-5, -6),
-                textcoords="offset points",
-                ha="left" if trial.k < judgement.k else "right",
-                va="top",
-                fontsize=9.5,
-            )
     highest = max([*(trial.silhouette for trial in trials), *(null[2] for _, null in nulls)])
     lowest = min([0.0, *(trial.silhouette for trial in trials), *(null[0] for _, null in nulls)])
     axes.set_ylim(lowest, highest + 0.22 * (highest - lowest or 1))
+    labels = [_label_of_chosen(axes, judgement)]
+    labels += [
+        Label("runner-up", around(trial.k, trial.silhouette), INK) for trial in trials if trial.k == judgement.runner_up
+    ]
     if nulls:
-        _label_null(axes, trials)
+        labels.append(Label("data without segments", [*_beside(nulls)], QUIET))
+    place_labels(figure, axes, labels)
     described = ", ".join(f"{trial.k}: {decimal(trial.silhouette)}" for trial in trials)
     return Drawing("figure-silhouette", f"Silhouette by number of segments. {described}. {_marks(judgement)}", figure)
 
 
-def _label_null(axes: Axes, trials: Sequence[Trial]) -> None:
-    """Write under the dashed line what it is, at the end where the curve of the data is farther above it."""
-
-    def room(end: Sequence[Trial]) -> float:
-        return min((trial.silhouette - trial.null_silhouette[1] for trial in end if trial.null_silhouette), default=0.0)
-
-    reach = (len(trials) + 1) // 2
-    first, last = trials[0], trials[-1]
-    at, side = (first, "left") if room(trials[:reach]) > room(trials[-reach:]) else (last, "right")
-    axes.annotate(
-        "data without segments",
-        (at.k, min(null[0] for trial in trials if (null := trial.null_silhouette))),
-        (0, -5),
-        textcoords="offset points",
-        ha=side,
-        va="top",
-        color=QUIET,
-        fontsize=9.5,
-    )
+def _beside(nulls: Sequence[tuple[int, tuple[float, float, float]]]) -> Iterator[Spot]:
+    """Places of a label for a band: under and above it, at its ends and then between them."""
+    aligns: tuple[Align, ...] = ("left", "right", "center")
+    for distance in (5.0, 10.0, 15.0):
+        for k, (low, _, high) in sorted(nulls, key=lambda null: min(null[0] - nulls[0][0], nulls[-1][0] - null[0])):
+            for align in aligns:
+                yield Spot(k, low, 0, -distance, align, "top")
+                yield Spot(k, high, 0, distance, align, "bottom")
 
 
 def _elbow(judgement: Judgement) -> Drawing:
@@ -84,21 +68,13 @@ def _elbow(judgement: Judgement) -> Drawing:
     _points(axes, judgement, [(trial, trial.inertia / most) for trial in judgement.trials])
     axes.set_ylim(0, 1.22)
     axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
-    bent = "No elbow is seen."
+    labels = [_label_of_chosen(axes, judgement)]
+    bent = "There is no elbow."
     for trial in judgement.trials:
         if trial.k == judgement.elbow_k:
-            axes.annotate(
-                "elbow",
-                (trial.k, trial.inertia / most),
-                (14, 14),
-                textcoords="offset points",
-                ha="left",
-                va="bottom",
-                color=QUIET,
-                fontsize=9.5,
-                arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.8},
-            )
+            labels.append(Label("elbow", around(trial.k, trial.inertia / most), QUIET))
             bent = f"The elbow is at {trial.k}."
+    place_labels(figure, axes, labels)
     described = ", ".join(f"{trial.k}: {percent(trial.inertia / most)}" for trial in judgement.trials)
     text = f"Sum of squared distances to the nearest centre, of its greatest value, by number of segments. {described}."
     return Drawing("figure-elbow", f"{text} {bent} {_marks(judgement)}", figure)
@@ -115,6 +91,7 @@ def _gap(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
     high = max(gap + error for (_, gap), error in zip(gaps, errors, strict=True))
     room = high - low or 1.0
     axes.set_ylim(low - 0.08 * room, high + 0.24 * room)
+    place_labels(figure, axes, [_label_of_chosen(axes, judgement)])
     described = ", ".join(
         f"{trial.k}: {decimal(gap)} ± {decimal(error)}" for (trial, gap), error in zip(gaps, errors, strict=True)
     )
@@ -124,10 +101,11 @@ def _gap(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
 def _stability(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
     figure, axes = _curve("Stability: found again in resamples", judgement)
     for level in (CLEAR_JACCARD, WEAK_JACCARD):
-        axes.axhline(level, color=LINE, linewidth=1, zorder=0)
+        axes.axhline(level, color=LINE, linewidth=1, zorder=0, gid=BACKGROUND)
     values = [(trial, trial.stability or 0.0) for trial in trials]
     _points(axes, judgement, values)
-    axes.set_ylim(min(0.3, *(value - 0.04 for _, value in values)), 1.14)
+    axes.set_ylim(min(0.3, *(value - 0.04 for _, value in values)), 1.2)
+    place_labels(figure, axes, [_label_of_chosen(axes, judgement)])
     axes.set_yticks(
         [WEAK_JACCARD, CLEAR_JACCARD, 1.0], [decimal(level) for level in (WEAK_JACCARD, CLEAR_JACCARD, 1.0)]
     )
@@ -146,20 +124,21 @@ def _curve(title: str, judgement: Judgement) -> tuple[Figure, Axes]:
     axes.set_xlim(min(ks) - 0.4, max(ks) + 0.4)
     step = 1 if len(ks) <= 12 else 2
     axes.set_xticks(ks[::step], [str(k) for k in ks[::step]])
-    axes.axvline(judgement.k, color=BAND, linewidth=9, zorder=0)
-    axes.annotate(
-        "given" if judgement.k_was_given else "chosen",
-        (judgement.k, 1),
-        (0, -1),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="left" if judgement.k == ks[0] else "right" if judgement.k == ks[-1] else "center",
-        va="top",
-        fontsize=9.5,
-        fontweight="bold",
-    )
+    axes.axvline(judgement.k, color=BAND, linewidth=9, zorder=0, gid=BACKGROUND)
     axes.tick_params(length=3)
     return figure, axes
+
+
+def _label_of_chosen(axes: Axes, judgement: Judgement) -> Label:
+    """The label of the judged number of segments, at the top of its column."""
+    top = axes.get_ylim()[1]
+    spots = [
+        Spot(judgement.k, top, right, -2.0 - down, align, "top") for down in (0, 14, 28) for right, align in _SIDES
+    ]
+    return Label("given" if judgement.k_was_given else "chosen", spots, INK, weight="bold")
+
+
+_SIDES: tuple[tuple[float, Align], ...] = ((0.0, "center"), (-4.0, "left"), (4.0, "right"))
 
 
 def _points(axes: Axes, judgement: Judgement, values: Sequence[tuple[Trial, float]]) -> None:

@@ -31,12 +31,12 @@ from trainer.report.drawing import (
 )
 from trainer.report.palette import Look, looks
 from trainer.text.wording import (
-    churn,
     count,
     decimal,
     fates,
     in_two_lines,
     percent,
+    reassigned,
     sentence,
     short_count,
     shortened,
@@ -232,7 +232,8 @@ def _migration(lineage: Lineage, look: Mapping[int, Look]) -> Drawing:
                     (label + cell * column + 1, y + 1), cell - 2, high - 2, fill=False, edgecolor=INK, linewidth=1.6
                 )
                 axes.add_artist(frame)
-    text = f"Users by segment before (rows) and now (columns): {fates(lineage)}. {sentence(churn(lineage))}"
+    moves = sentence(reassigned(lineage.reassigned))
+    text = f"Users by segment before (rows) and now (columns): {fates(lineage)}. {moves}"
     return Drawing("figure-migration", text, figure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from shutil import get_terminal_size
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output, one row a line, never cut or folded."""
+    """A table on standard output, one row per line, never cut or wrapped."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     # A table that rich must fold to fit would break the ids, and a broken id cannot be copied.
     if _draws() and sum(widths) + 2 * len(widths) + 2 <= get_terminal_size().columns:
@@ -28,7 +29,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_facts(facts: Sequence[tuple[str, str]], to_copy: Sequence[tuple[str, str]]) -> None:
-    """Names and what they are, one a line, on standard output; those to copy come last and are never wrapped."""
+    """Names and values, one per line, on standard output; those to copy come last and are never wrapped."""
     width = max(len(name) for name, _ in (*facts, *to_copy))
     if _draws():
         from rich.console import Console  # noqa: PLC0415  # the base install has no rich
@@ -46,6 +47,11 @@ def print_facts(facts: Sequence[tuple[str, str]], to_copy: Sequence[tuple[str, s
         return
     for name, value in (*facts, *to_copy):
         print(f"{name.ljust(width)}  {value}".rstrip())
+
+
+def print_json(value: object) -> None:
+    """A value as JSON on standard output, for machines."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def _draws() -> bool:

@@ -1,9 +1,11 @@
-"""What long work tells of itself while it runs."""
+"""The progress of long work, for people who wait for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -19,7 +21,7 @@ from rich.progress import (
 
 
 class Watcher(Protocol):
-    """Someone who is told how far the work is."""
+    """Shows how far the work is."""
 
     def at(self, step: str, done: int = 0, total: int | None = None) -> None:
         """The work is at this step, with this much of it done; total is None where it is not known."""
@@ -27,14 +29,14 @@ class Watcher(Protocol):
 
 
 class Silence:
-    """Nobody listens."""
+    """No output."""
 
     def at(self, step: str, done: int = 0, total: int | None = None) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 class PlainLines:
-    """One line a step: for logs and pipes."""
+    """One line per step: for logs and pipes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -62,6 +64,12 @@ class _Bar:
                 self._bar.remove_task(self._task)
             self._step, self._task = step, self._bar.add_task(step, total=total)
         self._bar.update(self._task, completed=done, total=total)
+
+
+def reading(watcher: Watcher, path: Path) -> Callable[[int, int], None]:
+    """A callback for read_history that reports how much of the file has been read."""
+    watcher.at(f"reading {path.name}")
+    return partial(watcher.at, f"reading {path.name}")
 
 
 @contextmanager

@@ -6,10 +6,11 @@ import math
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
-from models.manifest import Fate, Verdict
+from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
-from trainer.findings import Effect, Findings, Judgement, Lineage, Measure, SegmentFate
+from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
 
 _BREAKS = re.compile(r"[^\S\xa0]+")
@@ -29,6 +30,16 @@ _STRONGEST = "strongly"
 def count(users: int | None) -> str:
     """A count, in groups of three digits; "<20" for None."""
     return SUPPRESSED if users is None else f"{users:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in singular or plural: "1 row", "2,000 rows"."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The arithmetic mean of at least one value."""
+    return sum(values) / len(values)
 
 
 def short_count(users: int | None) -> str:
@@ -250,13 +261,11 @@ def strength(cramers_v: float) -> str:
 # --- what changed ----------------------------------------------------------------------------------------------------
 
 
-def churn(lineage: Lineage) -> str:
-    """Who moves when the new version replaces the one before, in one sentence."""
-    if 0 < lineage.moved < LEAST_SHOWN:
-        return f"fewer than {LEAST_SHOWN} of {count(lineage.compared)} users get another segment"
-    return (
-        f"{percent(lineage.churn)} of users ({count(lineage.moved)} of {count(lineage.compared)}) get another segment"
-    )
+def reassigned(found: Reassigned) -> str:
+    """How many users change their segment when one version replaces another, in one sentence."""
+    if 0 < found.users < LEAST_SHOWN:
+        return f"fewer than {LEAST_SHOWN} of {count(found.compared)} users change their segment"
+    return f"{percent(found.share)} of users ({count(found.users)} of {count(found.compared)}) change their segment"
 
 
 def fates(lineage: Lineage) -> str:
@@ -296,7 +305,7 @@ def in_short(findings: Findings) -> list[tuple[str, str]]:
     stands_out = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
     facts.append(("Stands out from data without segments", stands_out))
     if tells_of_segments(judgement):
-        changed = "this is the first" if lineage is None else f"{fates(lineage)}; {churn(lineage)}"
+        changed = "this is the first" if lineage is None else f"{fates(lineage)}; {reassigned(lineage.reassigned)}"
         facts.append(("Since the last version", sentence(changed)))
     return facts
 

@@ -286,10 +286,10 @@ def test_after_the_loss_of_a_key_its_signatures_count_for_nothing_until_the_new_
 
 
 def test_a_next_number_that_somebody_lowered_gives_no_number_twice(store: ModelStore, root: Path) -> None:
-    (root / "next_number").write_text("0\n")
-    assert store.next_number() == 4
+    (root / "next_number.UserProfile").write_text("0\n")
+    assert store.next_number("UserProfile") == 4
     (newest(root) / "manifest.sig").unlink()
-    assert store.next_number() == 4, "what is not signed keeps nobody from fitting"
+    assert store.next_number("UserProfile") == 4, "what is not signed keeps nobody from fitting"
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_a_manifest_names_files_of_its_folder_only(root: Path, name: str) -> Non
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "giant"])
 def test_a_next_number_that_is_no_file_is_refused_at_once(store: ModelStore, root: Path, kind: str) -> None:
-    path = root / "next_number"
+    path = root / "next_number.UserProfile"
     path.unlink()
     if kind == "pipe":
         os.mkfifo(path)
@@ -358,8 +358,8 @@ def test_a_next_number_that_is_no_file_is_refused_at_once(store: ModelStore, roo
         path.symlink_to("/dev/zero")
     else:
         path.write_bytes(b"1" * 65)
-    with pytest.raises(ModelError, match=r"next_number is damaged \(it (is|has).*: remove it"):
-        store.next_number()
+    with pytest.raises(ModelError, match=r"next_number.UserProfile is damaged \(it (is|has).*: remove it"):
+        store.next_number("UserProfile")
 
 
 def test_a_file_that_is_copied_is_what_was_published(store: ModelStore, root: Path, tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_a_file_that_is_copied_is_what_was_published(store: ModelStore, root: Pa
 def test_nobody_is_led_to_write_elsewhere(store: ModelStore, root: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    for name in (".lock", ".unfinished-next_number", "aliases.jsonl"):
+    for name in (".lock", ".unfinished-next_number.UserProfile", "aliases.jsonl"):
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(victim)
     for write in (lambda: published(store, 120), lambda: store.prune(keep=1)):

@@ -16,8 +16,8 @@ from models.errors import (
     VersionDamaged,
     VersionNotFound,
 )
-from models.manifest import Churn, LineageFigures, Manifest, Verdict
-from models.reassigned import ChurnLimit
+from models.manifest import Manifest, Reassigned, Verdict
+from models.reassigned import ReassignedLimit
 from models.segmentation import Segmentation
 from models.store import PROMOTABLE, ModelStore
 from tests.support.fitted import files_of, fit, publish, segmentation
@@ -299,9 +299,9 @@ def test_an_alias_refuses_a_model_that_is_not_the_one_that_was_promoted(store: M
 
 
 def measured(store: ModelStore, seconds: int, against: str, moved: int) -> Manifest:
-    """A version whose lineage says how many of 1,000 users it moves."""
-    lineage = LineageFigures(against=against, churn=moved / 1000, moved=moved, compared=1000, fates={})
-    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": against, "lineage": lineage})
+    """A version that reassigns so many of 1,000 users."""
+    reassigned = Reassigned(against=against, share=moved / 1000, users=moved, compared=1000)
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": against, "reassigned": reassigned})
     return publish(store, segmentation(seed=seconds), made)
 
 
@@ -310,14 +310,14 @@ def test_a_promotion_that_moves_more_users_than_allowed_is_refused_and_says_how_
     second = measured(store, 60, first.id, moved=201)
     store.promote(first.id, "production", NOON)
     with pytest.raises(PromotionRefused) as refused:
-        store.promote(second.id, "production", NOON, limit=ChurnLimit(0.2, None))
+        store.promote(second.id, "production", NOON, limit=ReassignedLimit(0.2, None))
     assert str(refused.value) == (
         f"201 of 1,000 users (20.1%) would change their segment when {second.id} replaces {first.id}, at most 20.0% "
         f"may: see where they go with `segment-trainer compare {first.id} {second.id} DATA.csv`, "
-        "or give a higher --max-churn"
+        "or give a higher --max-reassigned"
     )
     assert store.load_alias("production").manifest == first
-    assert store.promote(second.id, "production", NOON, limit=ChurnLimit(0.201, None)).version == second.id
+    assert store.promote(second.id, "production", NOON, limit=ReassignedLimit(0.201, None)).version == second.id
 
 
 def test_without_a_limit_any_number_of_users_may_move(store: ModelStore) -> None:
@@ -328,15 +328,15 @@ def test_without_a_limit_any_number_of_users_may_move(store: ModelStore) -> None
 
 
 def test_where_nothing_is_in_force_nobody_moves(store: ModelStore) -> None:
-    assert store.promote(published(store).id, "production", NOON, limit=ChurnLimit(0.0, None)).previous is None
+    assert store.promote(published(store).id, "production", NOON, limit=ReassignedLimit(0.0, None)).previous is None
 
 
-def test_a_churn_against_another_version_than_the_one_in_force_counts_for_nothing(store: ModelStore) -> None:
+def test_a_share_measured_against_another_version_than_the_one_in_force_counts_for_nothing(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     third = measured(store, 120, first.id, moved=0)
     store.promote(first.id, "production", NOON)
     store.promote(second.id, "production", NOON)
-    limit = ChurnLimit(1.0, None)
+    limit = ReassignedLimit(1.0, None)
     with pytest.raises(PromotionRefused, match=rf"not known \(it was measured against {first.id}\).* with --data FILE"):
         store.promote(third.id, "production", NOON, limit=limit)
     with pytest.raises(PromotionRefused, match=r"not known \(it was never measured\)"):
@@ -345,17 +345,17 @@ def test_a_churn_against_another_version_than_the_one_in_force_counts_for_nothin
     assert store.promote(third.id, "production", NOON, limit=limit).version == third.id
 
 
-def test_a_churn_that_was_measured_for_the_promotion_counts_before_the_manifests(store: ModelStore) -> None:
+def test_a_share_measured_for_the_promotion_takes_precedence_over_the_manifests(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     third = measured(store, 120, second.id, moved=0)
     store.promote(second.id, "production", NOON)
-    fresh = Churn(against=second.id, churn=0.5, moved=10, compared=20)
+    fresh = Reassigned(against=second.id, share=0.5, users=10, compared=20)
     with pytest.raises(PromotionRefused, match="10 of 20 users"):
-        store.promote(third.id, "production", NOON, limit=ChurnLimit(0.2, fresh))
+        store.promote(third.id, "production", NOON, limit=ReassignedLimit(0.2, fresh))
     # Somebody else has promoted since it was measured.
     store.promote(first.id, "production", NOON)
     with pytest.raises(PromotionRefused, match=f"measured against {second.id}"):
-        store.promote(third.id, "production", NOON, limit=ChurnLimit(0.9, fresh))
+        store.promote(third.id, "production", NOON, limit=ReassignedLimit(0.9, fresh))
 
 
 def test_nobody_moves_where_two_versions_differ_in_names_only(store: ModelStore) -> None:
@@ -363,19 +363,19 @@ def test_nobody_moves_where_two_versions_differ_in_names_only(store: ModelStore)
     model = segmentation(seed=0)
     other_names = replace(model, segments=tuple(replace(each, name=f"{each.number}!") for each in model.segments[::-1]))
     renamed = publish(store, other_names, fit(at=NOON + timedelta(seconds=60)))
-    assert store.known_churn(renamed.id, first.id) == Churn(against=first.id, churn=0, moved=0, compared=40)
+    assert store.known_reassigned(renamed.id, first.id) == Reassigned(against=first.id, share=0, users=0, compared=40)
     store.promote(first.id, "production", NOON)
-    store.promote(renamed.id, "production", NOON, limit=ChurnLimit(0.0, None))
+    store.promote(renamed.id, "production", NOON, limit=ReassignedLimit(0.0, None))
     swapped = replace(model, segments=(replace(model.segments[0], number=1), replace(model.segments[1], number=0)))
     other_numbers = publish(store, swapped, fit(at=NOON + timedelta(seconds=120)))
-    assert store.known_churn(other_numbers.id, first.id) is None
+    assert store.known_reassigned(other_numbers.id, first.id) is None
 
 
 def test_a_damaged_version_in_force_can_be_replaced(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     store.promote(first.id, "production", NOON)
     (folder_of(store, first) / "model.json").write_bytes(b"{}")
-    assert store.known_churn(second.id, first.id) is None
+    assert store.known_reassigned(second.id, first.id) is None
     assert store.promote(second.id, "production", NOON).version == second.id
 
 
@@ -395,9 +395,9 @@ def child(store: ModelStore, seconds: int, parent: str, *numbers: int) -> Manife
 
 
 def test_the_next_number_is_above_all_that_any_version_has_or_had(store: ModelStore) -> None:
-    assert store.next_number() == 0
+    assert store.next_number("UserProfile") == 0
     first = published(store)
-    assert (first.next_number, store.next_number()) == (4, 4)
+    assert (first.next_number, store.next_number("UserProfile")) == (4, 4)
     # Promoted and rolled back, then another one: what users met in between is not met again.
     assert child(store, 60, first.id, 0, 1, 2, 4, 5).next_number == 6
     third = child(store, 120, first.id, 0, 6)
@@ -406,25 +406,25 @@ def test_the_next_number_is_above_all_that_any_version_has_or_had(store: ModelSt
     fourth = child(store, 180, third.id, 0)
     assert fourth.next_number == 7
     assert store.prune(keep=1)[-1] == third.id
-    assert store.next_number() == 7
+    assert store.next_number("UserProfile") == 7
 
 
 def test_a_damaged_version_keeps_nobody_from_publishing_and_its_numbers_stay_taken(store: ModelStore) -> None:
     first = published(store)
     damaged = child(store, 60, first.id, 0, 6)
     (folder_of(store, damaged) / "manifest.json").write_bytes(b"{}")
-    assert store.next_number() == 7
+    assert store.next_number("UserProfile") == 7
     assert child(store, 120, first.id, 0, 7).next_number == 8
 
 
 def test_without_its_file_the_next_number_is_what_the_manifests_say(store: ModelStore) -> None:
     first = published(store)
     child(store, 60, first.id, 0, 6)
-    (store.root / "next_number").write_text("seven")
-    with pytest.raises(ModelError, match=r"next_number is damaged .*: remove it"):
-        store.next_number()
-    (store.root / "next_number").unlink()
-    assert store.next_number() == 7
+    (store.root / "next_number.UserProfile").write_text("seven")
+    with pytest.raises(ModelError, match=r"next_number.UserProfile is damaged .*: remove it"):
+        store.next_number("UserProfile")
+    (store.root / "next_number.UserProfile").unlink()
+    assert store.next_number("UserProfile") == 7
 
 
 def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store: ModelStore) -> None:

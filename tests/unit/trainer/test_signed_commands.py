@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from models.manifest import Manifest
 from models.signing import SigningKey, signing_key
 from models.store import ModelStore
+from tests.support import signed
+from tests.support.findings_examples import clear
 from tests.support.histories import noise, write
-from tests.support.signed import NOON, published, secret_of, signing, trusting
+from tests.support.signed import NOON, secret_of, signing, trusting
+from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+def published(store: ModelStore, seconds: int = 0) -> Manifest:
+    return signed.published(store, seconds, {FINDINGS_FILE: findings_to_json(clear())})
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +224,7 @@ def test_the_commands_say_where_a_history_begins_whose_beginning_was_overwritten
     path.write_bytes(b"junk\n" + path.read_bytes().splitlines(keepends=True)[-1])
     said = (
         "the history of promotions in model-store begins at sequence 2; 1 line before it is not signed by a key of "
-        "MODEL_PUBLIC_KEY: unless it was begun anew, or keys were changed, compare aliases.jsonl with a backup"
+        "MODEL_PUBLIC_KEY: unless it was restarted, or keys were changed, compare aliases.jsonl with a backup"
     )
     for command in ("history", "list"):
         assert run(command)[1].splitlines()[-1] == said

@@ -79,9 +79,8 @@ def test_who_moves_where_is_counted_over_all_users(store: ModelStore, run: Run, 
     assert errors == "reading many.csv …\ncomparing …\n"
     found = json.loads(output)
     assert found["users"] == [[None if count < 20 else count for count in row] for row in users]
-    assert found["compared"] == MANY
-    assert found["moved"] == MANY - users[1][0]  # 1 is the one number that both have
-    assert found["churn"] == found["moved"] / MANY
+    moved = MANY - users[1][0]  # 1 is the one number that both have
+    assert found["reassigned"] == {"share": moved / MANY, "users": moved, "compared": MANY}
     assert [segment["segment"] for segment in found["before_segments"]] == [0, 1, 2, 3]
     assert found["before_segments"][1] == {"segment": 1, "name": "Larks"}
     assert [segment["segment"] for segment in found["after_segments"]] == [1, 5, 6]
@@ -104,13 +103,13 @@ def test_for_people_it_is_a_table_and_a_line_for_each_segment(
     lines = told.splitlines()
     assert [line for line in lines if line.startswith("after  Segment 5")]
     assert lines[-3].split() == ["before", before.id]
-    assert "of 6,000) get another segment" in lines[-1]
+    assert "of 6,000) change their segment" in lines[-1]
 
 
 def test_a_version_beside_itself_moves_nobody(store: ModelStore, run: Run) -> None:
     model = version(store, BEFORE, 0)
     found = json.loads(run("compare", model.id, model.id, "users.csv", "--json")[1])
-    assert (found["churn"], found["moved"], found["fates_before"]) == (0.0, 0, [])
+    assert (found["reassigned"]["share"], found["reassigned"]["users"], found["fates_before"]) == (0.0, 0, [])
     assert {fate["fate"] for fate in found["fates_after"]} == {"kept"}
 
 
@@ -121,7 +120,7 @@ def test_a_segment_that_is_the_same_under_another_number_is_told(store: ModelSto
     assert "kept: mostly the same users, numbered 1 before; overlap 100" in output
     assert output.count("numbered") == 3
     found = json.loads(run("compare", before.id, after.id, "users.csv", "--json")[1])
-    assert found["moved"] > 0
+    assert found["reassigned"]["users"] > 0
 
 
 def test_a_number_that_means_another_segment_in_each_version_is_told_from_both_sides(
@@ -165,7 +164,10 @@ def test_it_is_drawn(store: ModelStore, run: Run, tmp_path: Path, suffix: str, s
         (["20200101T000000Z-00000000", "AFTER", "users.csv"], "there is no version 20200101T000000Z-00000000"),
         (["BEFORE", "AFTER", "nothing.csv"], "nothing.csv does not exist"),
         (["BEFORE", "AFTER", "bad.csv"], "bad.csv has 1 bad row, nothing was written: correct"),
-        (["BEFORE", "AFTER", "users.csv", "--plot", "x.pdf"], "'x.pdf' is no picture: give a name that ends in .svg"),
+        (
+            ["BEFORE", "AFTER", "users.csv", "--plot", "x.pdf"],
+            "expected a file name that ends in .svg or .png, got 'x.pdf'",
+        ),
         (["BEFORE", "AFTER", "users.csv", "--plot", "no/x.svg"], "no/x.svg cannot be written: name a file in a dir"),
         (["BEFORE", "AFTER", "users.csv", "--profile", "shop.py:Shop"], "was fitted for profile class UserProfile"),
         (["BEFORE", "AFTER"], "the following arguments are required: DATA.csv"),

@@ -39,7 +39,7 @@ def model() -> Segmentation:
 
 
 def made() -> Fit:
-    return fit(Verdict.CLEAR, NOON).model_copy(update={"given_names": {5: NAMES[5]}, "segment_names": NAMES, "k": 5})
+    return fit(Verdict.CLEAR, NOON).model_copy(update={"given_names": {5: NAMES[5]}, "k": 5})
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,7 @@ def test_the_manifest_says_who_named_what_and_is_else_the_same(renamed: Renamed)
     before, after = renamed.before, renamed.after
     assert (after.created_at, after.parent) == (LATER, before.id)
     assert after.given_names == {5: NAMES[5], 4: NEW_NAME}
-    assert after.segment_names == {**NAMES, 4: NEW_NAME}
-    changed = {"created_at", "parent", "given_names", "segment_names", "id", "files"}
+    changed = {"created_at", "parent", "given_names", "id", "files"}
     assert after.model_dump(exclude=changed) == before.model_dump(exclude=changed)
     assert renamed.store.manifest(before.id) == before
 
@@ -233,7 +232,7 @@ def test_a_version_without_findings_is_refused(store: ModelStore) -> None:
             (folder / name).write_bytes(content)
 
     bare = store.publish(made(), write)
-    with pytest.raises(NameRefused, match=r"has no findings\.json .*: fit it again"):
+    with pytest.raises(VersionDamaged, match=r"findings\.json"):
         give_name(store, bare.id, 4, "Big spenders", LATER)
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from demo.population import DEVICES, NUMBERS, Population, Structure
 from models.encoding import CategoryColumn, Columns, Encoder, NumberColumn
-from models.manifest import Fate
+from models.manifest import Reassigned
 from models.segmentation import Segment, Segmentation
 from tests.support.fitted import random_columns, segmentation
+from trainer.findings import Fate
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import cluster, cluster_from
 from trainer.lineage.lineage import (
@@ -67,7 +68,7 @@ def test_segments_that_are_not_listed_in_the_order_of_their_numbers_are_counted_
     found = overlap(reversed_, model, [random_columns(200)])
     assert found.before == (2, 1, 0)
     assert np.count_nonzero(found.users) == np.count_nonzero(np.fliplr(found.users).diagonal())
-    assert found.moved == 0
+    assert found.reassigned == 0
 
 
 def test_only_the_columns_that_count_are_read_and_labels_too_many_to_be_recorded_are_unknown() -> None:
@@ -244,7 +245,7 @@ def test_the_order_of_the_new_segments_changes_their_numbers_only(found: Overlap
     fates, again = fates_after(found), fates_after(shuffled)
     assert [fates[j] for j in order] == [*again]
     one, other = (each.renumbered(stable_numbers(each, first)) for each in (found, shuffled))
-    assert (one.moved, one.compared) == (other.moved, other.compared)
+    assert (one.reassigned, one.compared) == (other.reassigned, other.compared)
     assert sorted(one.after) == sorted(other.after)
 
 
@@ -267,7 +268,7 @@ def test_new_segments_take_the_next_numbers_in_their_order_and_kept_ones_keep_th
     again = found.renumbered({11: 0, 10: 1, 12: 7, 13: 8})
     assert (again.after, again.users.tolist()) == ((1, 0, 7, 8), [[0, 90, 0, 10], [80, 0, 0, 20]])
     assert (again.in_order().after, again.in_order().users.tolist()) == ((0, 1, 7, 8), [[90, 0, 0, 10], [0, 80, 0, 20]])
-    assert (again.moved, again.in_order().moved) == (30, 30)
+    assert (again.reassigned, again.in_order().reassigned) == (30, 30)
 
 
 def test_without_an_earlier_version_segments_are_numbered_from_the_next_number_on() -> None:
@@ -294,12 +295,12 @@ def test_a_renumbered_segmentation_puts_everybody_where_they_were_under_the_new_
 EARLIER = Earlier("20261124T120000Z-00000000", False, {0: "Old", 1: "Owls", 2: "Larks"})
 
 
-def test_the_churn_is_the_share_of_users_whose_number_changes() -> None:
+def test_the_reassigned_share_is_that_of_users_whose_number_changes() -> None:
     numbers = {10: 0, 11: 1, 12: 3}
     found = table([900, 0, 0], [50, 450, 0], [0, 0, 600]).renumbered(numbers)
     told = lineage(found, EARLIER, {0: "Old", 1: "Owls", 3: "Segment 3"})
-    assert (told.moved, told.compared, told.churn) == (650, 2000, 0.325)
-    assert (told.before, told.before_segments, told.after_segments) == (EARLIER.version, (0, 1, 2), (0, 1, 3))
+    assert told.reassigned == Reassigned(against=EARLIER.version, share=0.325, users=650, compared=2000)
+    assert (told.before_segments, told.after_segments) == ((0, 1, 2), (0, 1, 3))
 
 
 def test_counts_under_twenty_users_are_not_shown() -> None:
@@ -336,7 +337,7 @@ def test_an_overlap_of_too_few_users_is_not_shown() -> None:
 
 
 @given(st.integers(1, 6), st.integers(0, 1000))
-def test_identical_models_have_no_churn_whatever_their_order(k: int, seed: int) -> None:
+def test_identical_models_reassign_nobody_whatever_their_order(k: int, seed: int) -> None:
     model = segmentation(k, seed=seed % 7)
     shuffled = replace(
         model,
@@ -347,7 +348,7 @@ def test_identical_models_have_no_churn_whatever_their_order(k: int, seed: int) 
     )
     found = overlap(model, shuffled, [random_columns(60, seed)])
     numbers = stable_numbers(found, model.k)
-    assert found.renumbered(numbers).moved == 0
+    assert found.renumbered(numbers).reassigned == 0
 
 
 # --- another sample of the same users --------------------------------------------------------------------------------
@@ -397,4 +398,4 @@ def test_a_refit_on_another_sample_of_well_separated_groups_moves_under_one_in_a
     numbers = stable_numbers(found, before.k)
     assert sorted(numbers.values()) == [0, 1, 2, 3, 4]
     found = found.renumbered(numbers)
-    assert found.moved / found.compared < 0.01
+    assert found.reassigned / found.compared < 0.01

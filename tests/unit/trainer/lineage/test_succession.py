@@ -55,7 +55,7 @@ def test_kept_segments_have_their_numbers_and_the_names_that_a_person_gave(store
     assert found.given_names == {7: "Owls"}
     lineage = lineage_of(found, before, {3: "Busy", 0: "Idle", 7: "Owls"})
     assert lineage is not None
-    assert (lineage.before, lineage.compared) == (parent.id, 800)
+    assert (lineage.reassigned.against, lineage.reassigned.compared) == (parent.id, 800)
     assert [(fate.segment, fate.name) for fate in lineage.fates] == [
         (0, "Idle"), (3, "Busy"), (7, "Owls"), (5, "Segment 5"),
     ]  # fmt: skip
@@ -78,13 +78,13 @@ def test_without_a_production_numbers_start_at_zero_and_nobody_is_compared(store
     assert lineage_of(found, before, found.segmentation.names) is None
 
 
-def test_after_another_profile_class_every_segment_is_new(store: ModelStore) -> None:
+def test_after_another_profile_class_every_segment_is_new_and_numbers_begin_at_0(store: ModelStore) -> None:
     parent = version(store, segmentation(4), profile=OTHER, given_names={0: "Owls"})
     store.promote(parent.id, "production", NOON)
     before = before_fit(store, "production", PROFILE)
     assert (before.parent, before.model, before.given_names) == (parent.id, None, {})
     found = continued(segmentation(3), before, nobody)
-    assert found.numbers == {0: 4, 1: 5, 2: 6}
+    assert found.numbers == {0: 0, 1: 1, 2: 2}
     assert lineage_of(found, before, found.segmentation.names) is None
 
 
@@ -96,7 +96,7 @@ def test_a_production_without_structure_is_told(store: ModelStore) -> None:
     lineage = lineage_of(continued(segmentation(4), before, users), before, segmentation(4).names)
     assert lineage is not None
     assert lineage.before_accepted_no_structure
-    assert lineage.churn == 0
+    assert lineage.reassigned.share == 0
 
 
 def following(model: Segmentation | None) -> Before:

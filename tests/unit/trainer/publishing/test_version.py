@@ -22,6 +22,7 @@ from trainer.fitting.columns import ColumnRule
 from trainer.fitting.golden import UNSEEN, golden_rows
 from trainer.history.history import History
 from trainer.pipeline import FitOptions
+from trainer.publishing.findings_file import findings_from_json
 from trainer.text.progress import Silence
 
 OPTIONS = FitOptions(
@@ -60,17 +61,27 @@ def test_a_version_has_every_file_that_is_promised(case: Case) -> None:
 def test_the_manifest_says_what_was_done(case: Case) -> None:
     manifest = case.published.manifest
     assert manifest.created_at == NOON
-    assert (manifest.k, manifest.k_supported, manifest.verdict) == (3, 3, Verdict.CLEAR)
-    assert manifest.columns.kept == tuple(field.name for field in FIELDS if field.group == "behaviour")
-    assert manifest.columns.left_out["age"] == "not related to any other column"
-    assert manifest.judgement is not None
-    assert manifest.silhouette == max(trial.silhouette for trial in manifest.judgement.by_k.values())
-    assert [*manifest.judgement.by_k] == [*range(2, 11)]
-    assert manifest.min_segment_users == 20
-    assert manifest.segment_sizes == {0: 150, 1: 90, 2: 60}
-    assert (manifest.rows, manifest.rows_skipped, manifest.seed) == (300, 0, 3)
-    assert manifest.data_sha256 == case.history.digest
-    assert manifest.options == {
+    assert (manifest.k, manifest.verdict, manifest.rows) == (3, Verdict.CLEAR, 300)
+    assert manifest.profile == ProfileReference.of(UserProfile)
+    assert (manifest.parent, manifest.reassigned) == (None, None)
+
+
+def test_the_findings_say_on_what_the_version_rests(case: Case) -> None:
+    findings = findings_from_json((case.folder / "findings.json").read_bytes())
+    assert findings == case.published.findings
+    columns = {column.field: column.left_out_because for column in findings.quality.columns}
+    assert [name for name, reason in columns.items() if reason is None] == [
+        field.name for field in FIELDS if field.group == "behaviour"
+    ]
+    assert columns["age"] == "not related to any other column"
+    trials = findings.judgement.trials
+    assert case.published.manifest.silhouette == max(trial.silhouette for trial in trials)
+    assert [trial.k for trial in trials] == [*range(2, 11)]
+    assert {card.segment: card.users for card in findings.cards} == {0: 150, 1: 90, 2: 60}
+    assert findings.quality.rows_skipped == 0
+    origin = findings.origin
+    assert (origin.created_at, origin.seed, origin.data_sha256) == (NOON, 3, case.history.digest)
+    assert origin.options == {
         "k": "chosen",
         "only": "all",
         "columns": "related",
@@ -78,9 +89,7 @@ def test_the_manifest_says_what_was_done(case: Case) -> None:
         "min-segment-users": "20",
         "not named": "none",
     }
-    assert {"python", "stream-segmentation", "numpy", "scikit-learn", "diptest"} <= set(manifest.libraries)
-    assert manifest.profile == ProfileReference.of(UserProfile)
-    assert manifest.parent is None
+    assert {"python", "stream-segmentation", "numpy", "scikit-learn", "diptest"} <= set(origin.libraries)
 
 
 def test_the_model_holds_neither_clock_nor_path(case: Case) -> None:
@@ -172,8 +181,9 @@ def test_bad_rows_are_left_out_and_written_beside_the_version(tmp_path: Path) ->
     with pytest.raises(HistoryError, match=r"2 bad rows"):
         fit_history(path, UserProfile, OPTIONS, BadRows.REFUSE, store, NOON, Silence())
     assert not store.root.exists()
-    manifest = fit_history(path, UserProfile, OPTIONS, BadRows.SKIP, store, NOON, Silence()).manifest
-    assert (manifest.rows, manifest.rows_skipped) == (98, 2)
+    published = fit_history(path, UserProfile, OPTIONS, BadRows.SKIP, store, NOON, Silence())
+    manifest = published.manifest
+    assert (manifest.rows, published.findings.quality.rows_skipped) == (98, 2)
     assert "bad_rows.csv" in manifest.files
     with (store.folder(manifest.id) / "bad_rows.csv").open(encoding="utf-8", newline="") as file:
         header, *written = csv.reader(file)
@@ -197,9 +207,8 @@ def test_the_parent_of_a_version_is_the_one_in_production(tmp_path: Path) -> Non
     first = fit_history(path, UserProfile, OPTIONS, BadRows.REFUSE, store, NOON, Silence()).manifest
     store.promote(first.id, "production", NOON)
     options = replace(OPTIONS, k=2, groups=frozenset({"device", "behaviour"}), columns=ColumnRule.ALL)
-    second = fit_history(path, UserProfile, options, BadRows.REFUSE, store, NOON, Silence()).manifest
-    assert second.parent == first.id
-    assert (second.options["k"], second.options["only"]) == ("2", "behaviour,device")
-    assert (second.options["columns"], second.options["max-k"]) == ("all", "10")
-    assert second.judgement is not None
-    assert [*second.judgement.by_k] == [2]
+    second = fit_history(path, UserProfile, options, BadRows.REFUSE, store, NOON, Silence())
+    assert second.manifest.parent == first.id
+    asked = second.findings.origin.options
+    assert (asked["k"], asked["only"], asked["columns"], asked["max-k"]) == ("2", "behaviour,device", "all", "10")
+    assert [trial.k for trial in second.findings.judgement.trials] == [2]

@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from models.manifest import Fate
+from models.manifest import Reassigned
 from schemas.roles import Kind
 from tests.support.findings_examples import clear, none, weak
-from trainer.findings import Effect, Measure, SegmentFate
+from trainer.findings import Effect, Fate, Measure, SegmentFate
 from trainer.text.wording import (
     became,
     choice,
-    churn,
     count,
+    counted,
     decimal,
     difference,
     evidence,
@@ -23,6 +23,7 @@ from trainer.text.wording import (
     percent,
     plain,
     probability,
+    reassigned,
     sentence,
     short_count,
     shortened,
@@ -192,15 +193,19 @@ def test_a_strength_has_a_word(cramers_v: float, word: str) -> None:
     assert strength(cramers_v) == word
 
 
-def test_churn_says_how_many_users_move_unless_they_are_too_few() -> None:
-    lineage = clear().lineage
-    assert lineage is not None
-    moved = churn(lineage).replace("\N{NO-BREAK SPACE}", " ")
-    assert moved == "19 % of users (2,371 of 12,300) get another segment"
-    few = replace(lineage, moved=19, churn=19 / 12_300)
-    assert churn(few) == "fewer than 20 of 12,300 users get another segment"
-    nobody = churn(replace(lineage, moved=0, churn=0.0)).replace("\N{NO-BREAK SPACE}", " ")
-    assert nobody == "0 % of users (0 of 12,300) get another segment"
+def test_how_many_users_are_reassigned_is_shown_unless_they_are_too_few() -> None:
+    def read(users: int) -> str:
+        found = Reassigned(against="20261124T120000Z-00000000", share=users / 12_300, users=users, compared=12_300)
+        return reassigned(found).replace("\N{NO-BREAK SPACE}", " ")
+
+    assert read(2_371) == "19 % of users (2,371 of 12,300) change their segment"
+    assert read(19) == "fewer than 20 of 12,300 users change their segment"
+    assert read(0) == "0 % of users (0 of 12,300) change their segment"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_234, "1,234 rows")])
+def test_a_noun_is_plural_unless_there_is_one(number: int, text: str) -> None:
+    assert counted(number, "row") == text
 
 
 def test_segments_are_counted_by_what_became_of_them() -> None:

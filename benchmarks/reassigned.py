@@ -1,8 +1,8 @@
-"""Last month's segments: how many users does a refit move? python -m benchmarks.churn [--users N] [--seeds N]
+"""Last month's segments: how many users does a refit reassign? python -m benchmarks.reassigned [--users N] [--seeds N]
 
 Each case draws two samples of one population. The first is fitted and put into production; the second is fitted where
 that is in production, as a monthly refit is, and once more where nothing is, from scratch. Both times the segments are
-matched with production's over the second sample, and the users whose stable number changes are counted.
+matched with those in production over the second sample, and the users whose segment number changes are counted.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Refit:
     k_warm: int
     k_scratch: int
     warm: float
-    """Share of users moved, starting where production stands too."""
+    """Share of users reassigned, with a warm start from the version in production."""
     scratch: float
+    """The same without it."""
     verdict: Verdict
 
 
@@ -70,7 +71,7 @@ def overlapping(users: int, seed: int) -> Values:
 
 
 def noise(users: int, seed: int) -> Values:
-    """Users of whom nothing hangs together."""
+    """Users whose columns are independent."""
     return _drawn(Population(users, seed, Structure.NOISE))
 
 
@@ -93,18 +94,18 @@ def refit(rule: ColumnRule, draw: Callable[[int, int], Values], users: int, seed
         store.promote(before.id, "production", NOON, frozenset(Verdict))
         warm = _fitted(second, options, store, NOON + timedelta(days=30))
         scratch = _fitted(second, options, scratch_store, NOON + timedelta(days=30))
-        assert warm.lineage is not None
+        assert warm.reassigned is not None
         model, fresh = store.load(before.id).segmentation, scratch_store.load(scratch.id).segmentation
         with read_history(second, UserProfile, lambda _done, _total: None) as history:
             chunks = (chunk.columns for chunk in history.chunks([*columns_needed(model, fresh)]))
             found = overlap(model, fresh, chunks)
-        found = found.renumbered(stable_numbers(found, store.next_number()))
+        found = found.renumbered(stable_numbers(found, store.next_number("UserProfile")))
         return Refit(
             k_before=before.k,
             k_warm=warm.k,
             k_scratch=scratch.k,
-            warm=warm.lineage.churn,
-            scratch=found.moved / found.compared,
+            warm=warm.reassigned.share,
+            scratch=found.reassigned / found.compared,
             verdict=warm.verdict,
         )
 
@@ -134,17 +135,17 @@ def _write(path: Path, columns: Values) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one line a case: the share of users that a refit moves, from production's centres and from scratch."""
-    parser = argparse.ArgumentParser(prog="benchmarks.churn", description=__doc__)
-    parser.add_argument("--users", type=int, default=3_000, help="users of each sample (default: 3000)")
-    parser.add_argument("--seeds", type=int, default=5, help="refits of each case (default: 5)")
+    """Print one line per case: the share of users that a refit reassigns, with a warm start and from scratch."""
+    parser = argparse.ArgumentParser(prog="benchmarks.reassigned", description=__doc__)
+    parser.add_argument("--users", type=int, default=3_000, help="users per sample (default: 3000)")
+    parser.add_argument("--seeds", type=int, default=5, help="refits per case (default: 5)")
     asked = parser.parse_args(argv)
-    print(f"{'case':<16}{'moved, mean (most)':<22}{'from scratch':<22}{'k before, refit, scratch':<42}verdicts")
+    print(f"{'case':<16}{'reassigned, mean (max)':<24}{'from scratch':<22}{'k before, refit, scratch':<42}verdicts")
     for name, (rule, draw) in CASES.items():
         refits = [refit(rule, draw, asked.users, seed) for seed in range(asked.seeds)]
         print(
             f"{name:<16}"
-            f"{_shares([each.warm for each in refits]):<22}"
+            f"{_shares([each.warm for each in refits]):<24}"
             f"{_shares([each.scratch for each in refits]):<22}"
             f"{' '.join(f'{each.k_before},{each.k_warm},{each.k_scratch}' for each in refits):<42}"
             f"{' '.join(each.verdict for each in refits)}",

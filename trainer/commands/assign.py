@@ -1,0 +1,92 @@
+"""segment-trainer assign: the segment of every user of a history, by a stored version."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from models.segmentation import Assignments
+from models.store import StoredModel
+from trainer.atomic_file import whole
+from trainer.errors import OutputError
+from trainer.fitting.scikit import one_thread
+from trainer.history.history import History, read_history, refuse_bad_rows
+from trainer.publishing.tables import write_segmented_users
+from trainer.text.console import print_facts
+from trainer.text.progress import Watcher, reading
+from trainer.text.summary import version_of
+from trainer.text.wording import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """How the users of a history were assigned, and the file with the segment of each."""
+
+    stored: StoredModel
+    sizes: Mapping[int, int]
+    """Segment number -> users."""
+    outliers: int
+    unknown: Mapping[str, int]
+    """Field name -> users whose value was not in the training data; fields without one are absent."""
+    output: Path
+
+
+def refuse_output(output: Path, history: Path) -> None:
+    """Raise OutputError when the output cannot be written, or would replace the history."""
+    if output.is_dir():
+        raise OutputError(f"{output} is a directory: name a file in it with -o")
+    if not output.absolute().parent.is_dir():
+        raise OutputError(f"the directory {output.parent} does not exist: create it, or name another file with -o")
+    if output.exists() and history.exists() and output.samefile(history):
+        raise OutputError(f"{output} is the history itself: name another file with -o")
+
+
+def assign_history(
+    path: Path, profile_class: type[BaseModel], stored: StoredModel, output: Path, watcher: Watcher
+) -> Assigned:
+    """Write the segment of every user of a history, in its order, whole or not at all.
+
+    Raises HistoryError for a file that is not a history or has a bad row, ProfileMismatch for another profile class,
+    and OutputError when the output cannot be written.
+    """
+    stored.manifest.check_profile(profile_class)
+    segmentation = stored.segmentation
+    needed = [column.name for column in segmentation.encoder.columns]
+    sizes = Counter(dict.fromkeys(segmentation.names, 0))
+    outliers = Counter[bool]()
+    unknown = Counter[str]()
+
+    def assigned(history: History) -> Iterator[tuple[Sequence[str], Assignments]]:
+        done = 0
+        for chunk in history.chunks(needed):
+            watcher.at("assigning", done, history.rows)
+            found = segmentation.assign(chunk.columns)
+            sizes.update(found.segment.tolist())
+            outliers.update(found.outlier.tolist())
+            unknown.update(name for names in found.unknown.values() for name in names)
+            done += len(chunk.users)
+            yield chunk.users, found
+
+    with read_history(path, profile_class, reading(watcher, path)) as history:
+        refuse_bad_rows(path, history, "correct them")
+        history.require(needed)
+        # One thread, so that the users of the fit get exactly what the fit gave them, to the last digit.
+        with whole(output) as unfinished, one_thread():
+            write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))
+    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
+
+
+def print_assigned(assigned: Assigned) -> None:
+    """Print the users per segment, the outliers, and how many users have values that training did not see."""
+    unknown = [f"{name}: {counted(users, 'user')}" for name, users in assigned.unknown.items()]
+    facts = [
+        ("users", f"{sum(assigned.sizes.values()):,}"),
+        ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in assigned.sizes.items())),
+        ("outliers", f"{assigned.outliers:,}"),
+        ("unknown values", ", ".join(unknown) or "none"),
+    ]
+    print_facts(facts, to_copy=[("version", version_of(assigned.stored)), ("file", str(assigned.output))])
