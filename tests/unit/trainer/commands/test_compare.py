@@ -166,7 +166,7 @@ def test_it_is_drawn(store: ModelStore, run: Run, tmp_path: Path, suffix: str, s
         (["BEFORE", "AFTER", "bad.csv"], "bad.csv has 1 bad row, nothing was written: correct"),
         (
             ["BEFORE", "AFTER", "users.csv", "--plot", "x.pdf"],
-            "expected a file name that ends in .svg or .png, got 'x.pdf'",
+            "file name that ends in .svg or .png, got 'x.pdf'",
         ),
         (["BEFORE", "AFTER", "users.csv", "--plot", "no/x.svg"], "no/x.svg cannot be written: name a file in a dir"),
         (["BEFORE", "AFTER", "users.csv", "--profile", "shop.py:Shop"], "was fitted for profile class UserProfile"),

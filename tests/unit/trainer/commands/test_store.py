@@ -86,8 +86,8 @@ def test_promote_says_how_many_users_change_their_segment(store: ModelStore, run
         f"{first.id} is in production now, before: none; running workers switch to it, unless their MODEL_POLL_S is 0\n"
     )
     assert run("promote", second.id)[1] == (
-        f"{second.id} is in production now, before: {first.id}; 5\N{NO-BREAK SPACE}% of users (47 of 1,000) change their "
-        f"segment, compared with {first.id}; running workers switch to it, unless their MODEL_POLL_S is 0\n"
+        f"{second.id} is in production now, before: {first.id}; 5\N{NO-BREAK SPACE}% of users (47 of 1,000) change "
+        f"their segment, compared with {first.id}; running workers switch to it, unless their MODEL_POLL_S is 0\n"
     )
     assert "how many users change their segment is not known" in run("promote", first.id)[1]
 
