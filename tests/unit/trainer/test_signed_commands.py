@@ -160,7 +160,7 @@ def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_wh
     assert (status, errors) == (0, "")
     assert output.splitlines() == [
         f"{version} is signed now, as it lies in model-store",
-        f"{version} is in production now, before: none; running workers take it up, unless their MODEL_POLL_S is 0",
+        f"{version} is in production now, before: none; running workers switch to it, unless their MODEL_POLL_S is 0",
     ]
     assert store_of(as_publisher).load_alias("production").sequence == 1
     assert run("promote", version, "--accept-unsigned")[1] == f"{version} is in production already\n"

@@ -155,7 +155,7 @@ def test_it_is_drawn(store: ModelStore, run: Run, tmp_path: Path, suffix: str, s
     content = path.read_bytes()
     assert content.startswith(start)
     if suffix == ".svg":
-        assert b"get another segment" in content  # for whoever does not see it
+        assert b"change their segment" in content  # for whoever does not see it
 
 
 @pytest.mark.parametrize(
