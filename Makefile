@@ -51,7 +51,7 @@ test-container: $(VENV)/installed-test engine  ## the integration tests on the o
 
 # The oldest Kafka that works, and the last of 3.x: what the worker does with a broker, without what needs a special one.
 OLD_BROKERS := 2.5.1 3.9.2
-OLD_BROKER_TESTS := $(addprefix tests/integration/test_,transport_contract.py fencing.py exactly_once.py check.py replay.py verify.py)
+OLD_BROKER_TESTS := $(addprefix tests/integration/test_,transport_contract.py fencing.py exactly_once.py verify.py)
 
 .PHONY: test-oldest
 test-oldest: $(VENV)/installed-test  ## a short run of the integration tests on the oldest Kafka that works, and on 3.9

@@ -39,7 +39,7 @@ def stop(*causes: Exception) -> StopProcessError:
         (errors.InvalidTimestampError(), ["clock"]),
         (errors.InvalidRecordError("no key"), ["cleanup.policy"]),
         (errors.UnsupportedCodecError("lz4"), ["topic in"]),
-        (errors.LogTruncationError(), ["topic in", "--reset-offsets"]),
+        (errors.LogTruncationError({}, {}), ["topic in", "--reset-offsets"]),
         (errors.InvalidSessionTimeoutError(), ["WORKER_SESSION_TIMEOUT_MS=10000"]),
         (errors.InconsistentGroupProtocolError(), ["WORKER_GROUP_ID"]),
         (errors.GroupMaxSizeReachedError("g"), ["group.max.size"]),
