@@ -125,7 +125,7 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
 
 
 def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_same(kafka: KafkaWorld) -> None:
-    # A group that was deleted counts its generations anew.
+    # A group that was deleted counts its generations from the start.
     first = kafka.open(worker_on_offset_out_of_range="earliest")
     kafka.send(b"a", partition=0)
     stale = next_batch(first)

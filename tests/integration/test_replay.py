@@ -107,7 +107,7 @@ def test_a_second_run_ends_the_first_which_says_so(kafka: KafkaWorld, programs: 
     assert sent_back(kafka).sent == {"not_json": 3}
     first.send(signal.SIGUSR1)
     assert first.wait() == 2
-    line = f"segment-worker: another replay for group {kafka.group} was started and goes on in place of this one; "
+    line = f"segment-worker: another replay for group {kafka.group} was started and replaces this one; "
     assert line in first.log
     assert sorted(kafka.values(kafka.input)) == [b"1", b"2", b"3"]
 

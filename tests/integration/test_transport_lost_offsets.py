@@ -180,7 +180,7 @@ def test_set_to_earliest_a_worker_reads_a_topic_recreated_under_it_from_its_begi
 
 
 def test_an_offset_of_another_topic_of_the_same_name_is_a_loud_error_at_the_start(kafka: KafkaWorld) -> None:
-    # As when a batch was committed in the moment in which its topic was made anew.
+    # As when a batch was committed at the moment its topic was recreated.
     worked_off(kafka, 2).close()
     old = note(kafka)
     recreate(kafka, *(b"new %d" % n for n in range(9)))

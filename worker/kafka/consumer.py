@@ -1,4 +1,4 @@
-"""Reading as a member of the group: micro-batches, and knowing when membership was lost."""
+"""Reads the input topic as a member of the group, in micro-batches, and notices when membership is lost."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class GroupReader:
                 consumer._net.run(consumer._manager.wait_for, answer, ANSWER_MS)  # noqa: SLF001  # see above
 
     def membership(self) -> Membership | None:
-        """Who this process is in the group now, or None when it is no member."""
+        """Who this process is in the group now, or None when it is not a member."""
         seen = self._consumer.group_metadata()
         # Generation -1 with an empty member is what a lost membership turns into, and what no broker checks.
         if seen.generation_id == NO_GENERATION or not seen.member_id:
@@ -98,8 +98,8 @@ class GroupReader:
         return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
 
     def settled_membership(self) -> Membership | None:
-        """Who this process is in the group now, or None when it is no member or a rebalance goes on."""
-        # While a rebalance goes on the new generation shows before the positions that belong to it are set.
+        """Who this process is in the group now, or None when it is not a member or the group rebalances."""
+        # During a rebalance the new generation is visible before the positions that belong to it are set.
         coordinator = self._consumer._coordinator  # noqa: SLF001  # group_metadata() shows the state, not what it means
         return self.membership() if coordinator.stable() else None
 
@@ -113,7 +113,7 @@ class GroupReader:
         return self.membership() is not None
 
     def forget_positions(self) -> None:
-        """Have the next poll go back to the committed offsets, whoever this worker is in its group by then."""
+        """Make the next poll go back to the committed offsets, even if the membership is the same by then."""
         self._positioned_under = None
 
     def poll(self, max_events: int) -> Batch | None:
@@ -206,7 +206,7 @@ class GroupReader:
         # A join that outlasts one poll is to be finished by the next. kafka-python 3.0.12 forgets it when changed
         # metadata was its reason: the group then counts this member in, while it has no heartbeat, keeps its old
         # partitions, and drops all that it reads because its membership never settles.
-        coordinator = self._consumer._coordinator  # noqa: SLF001  # the client shows a join that goes on nowhere else
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # a join under way is visible nowhere else
         if coordinator._join_task is not None:  # noqa: SLF001  # see above
             coordinator.request_rejoin()
 
@@ -223,7 +223,7 @@ class GroupReader:
             raise fault([FencedInstanceIdError()], "polling", self._settings)
 
     def _step(self, doing: str) -> AbstractContextManager[None]:
-        # kafka-python goes on trying to connect, and polling brings nothing, for ever.
+        # kafka-python retries the connection for ever, and polls return nothing meanwhile.
         if (refusal := authentication_failure(self._consumer)) is not None:
             raise fault([refusal], doing, self._settings)
         return step(doing, self._settings, self._deadline)

@@ -226,9 +226,10 @@ class InputOffsets:
         if, the group has begun, and whatever has none then was not known then. That also holds for a partition that was
         added between the join and the first commit: its earliest record is not older than the group.
 
-        Whoever has partition 0 looks at all partitions: where any has an offset, only that of partition 0 was deleted.
-        After the offsets of all partitions were deleted or have expired, the group begins again. Every doubt is decided
-        for the earliest record, which loses nothing. Raises RetryBatchError when this member has to wait.
+        The member that has partition 0 looks at all partitions: if any has an offset, the group has begun, and only that
+        of partition 0 was deleted. Once the offsets of all partitions are deleted or have expired, the group begins
+        again. In doubt the earliest record is right: it loses nothing. Raises RetryBatchError when this member has to
+        wait.
         """
         if any(offset is not None for offset in self._committed.values()):
             return True
@@ -279,7 +280,7 @@ class InputOffsets:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = set(partitions)
         with step("asking for the committed offsets", self._settings, self._deadline):
-            # An answer that came after its question was given up is kept there for whoever asks next: it may be old.
+            # An answer that comes after its request timed out is kept there for the next request: it may be old.
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=ANSWER_MS)
         committed = {at: CommittedOffset(each.offset, topic_id_in(each.metadata or "")) for at, each in found.items()}

@@ -1,4 +1,4 @@
-"""The Kafka transport: reading, the transaction and going back, put together."""
+"""The Kafka transport: reads, commits in transactions, and goes back after a failure."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class KafkaTransport:
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
-        # First, because it ends the transaction that a failed commit left open: until then the committed offsets are
-        # not known, here or to whoever has the partitions now, and readers wait.
+        # First, because it ends the transaction that a failed commit left open: until then neither this worker nor the
+        # next owner of the partitions knows the committed offsets, and readers wait.
         self._transactions.open()
         try:
             self._reader.offsets.rewind()
@@ -86,8 +86,8 @@ class KafkaTransport:
             if self._reader.settled_membership() is not None:
                 self._begin(error.out_of_range)
             else:
-                # The next poll makes this process a member again, and goes back then; even as the same one as before,
-                # which a stable group calls whoever joins it again.
+                # The next poll makes this process a member again, and goes back then; even with the same membership,
+                # which a stable group gives to a member that joins it again.
                 self._reader.forget_positions()
 
     def close(self) -> None:

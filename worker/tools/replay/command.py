@@ -96,7 +96,7 @@ def count(replay: Replay, report: Callable[[str], None]) -> Counts:
 def send(replay: Replay, stop: StopSignal, report: Callable[[str], None]) -> Counts:
     """Send back what is left, up to what is there now, or was there when an unfinished run of the selection began.
 
-    Ends early when told to stop. Raises WorkerError; what was sent by then is not sent again by the next run.
+    Ends early when stopped. Raises WorkerError; what was sent by then is not sent again by the next run.
     """
     settings = replay.settings
     patches.apply(settings.worker_event_max_bytes)
@@ -133,7 +133,7 @@ def _send(
         transactions.commit({}, {at: spans[at].start for at in ends}, nobody, ends)
     for at, position, records in reader.read(spans):
         if stop.is_set():
-            report("stopped before the end; the same command goes on from here")
+            report("stopped before the end; the same command continues from here")
             break
         events = [restored(record, replay.selection, input_topic, replay.max_hops) for record in records]
         messages = [_message(event) for event in events if isinstance(event, Restored)]
@@ -201,10 +201,10 @@ def require_rights(facts: ClusterFacts, needed: Mapping[str, str], settings: Set
 def _given_up(replay: Replay, error: RetryBatchError) -> StopProcessError:
     if isinstance(error, ProducerFenced):
         return StopProcessError(
-            f"another replay for group {replay.settings.worker_group_id} was started and goes on in place of this one; "
+            f"another replay for group {replay.settings.worker_group_id} was started and replaces this one; "
             "run one at a time",
             ExitStatus.ACT_FIRST,
         )
     return StopProcessError(
-        f"sending back was interrupted ({error}); the same command goes on where it was", ExitStatus.RESTART
+        f"sending back was interrupted ({error}); the same command continues where it stopped", ExitStatus.RESTART
     )

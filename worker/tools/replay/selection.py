@@ -1,4 +1,4 @@
-"""Which rejected events go back to the input, and what they are then: decided from values, sent elsewhere."""
+"""Which rejected events go back to the input, and as what records: decided from values, sent elsewhere."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OWN_NAMES: Final = frozenset(map(str, RejectedHeader))
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which records of the rejected topic are meant; empty: all."""
+    """Which records of the dead-letter topic to send back; empty sets select all."""
 
     reasons: frozenset[str] = frozenset()
     partitions: frozenset[int] = frozenset()
     bounds: Bounds = field(default_factory=Bounds)
 
     def digest(self, input_topic: str, rejected_topic: str) -> str:
-        """A short name of these topics and this selection: the same for the same, whatever the order of flags."""
+        """A short name for these topics and this selection, independent of the order of flags."""
         bounds = self.bounds
         given = {
             "topics": [input_topic, rejected_topic],
@@ -44,11 +44,11 @@ class Selection:
 
 
 class LeftOut(StrEnum):
-    """Why a record of the rejected topic does not go back."""
+    """Why a record of the dead-letter topic does not go back."""
 
-    OTHER_REASON = "of another reason"
+    OTHER_REASON = "rejected for another reason"
     FOREIGN = "not rejected from this input topic"
-    INCOMPLETE = "of which a part was too large to be kept"
+    INCOMPLETE = "truncated when they were rejected"
     TOO_MANY_HOPS = "sent back as often as --max-hops allows"
 
 
@@ -59,13 +59,13 @@ class Restored(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
-    """Those that it came with, and how often it was sent back."""
+    """The original ones, and how often it was sent back."""
     again: bool
     """Whether it was sent back before, and rejected again."""
 
 
 def restored(record: Record, selection: Selection, input_topic: str, max_hops: int) -> Restored | LeftOut:
-    """The event that a record of the rejected topic holds, or why it is left out."""
+    """The event that a record of the dead-letter topic holds, or why it is left out."""
     about = {name: (content or b"").decode(errors="replace") for name, content in record.headers}
     reason = about.get(RejectedHeader.REASON)
     if reason is None or about.get(RejectedHeader.TOPIC) != input_topic:
@@ -78,11 +78,11 @@ def restored(record: Record, selection: Selection, input_topic: str, max_hops: i
     if hops >= max_hops:
         return LeftOut.TOO_MANY_HOPS
     nulls = about.get(RejectedHeader.NULLS, "").split(",")
-    # Null headers are listed by their place among those that the event came with, an older count of hops included.
+    # Null headers are listed by their index among the event's own headers, an older count of hops included.
     original = [(name, content) for name, content in record.headers if name not in _OWN_NAMES]
     headers = [
-        (name, None if f"header:{place}" in nulls else content)
-        for place, (name, content) in enumerate(original)
+        (name, None if f"header:{index}" in nulls else content)
+        for index, (name, content) in enumerate(original)
         if name != HOPS_HEADER
     ]
     return Restored(
@@ -95,7 +95,7 @@ def restored(record: Record, selection: Selection, input_topic: str, max_hops: i
 
 
 def _hops(text: str) -> int:
-    # Anybody may send a header of this name; what is no count says nothing.
+    # Anybody may send a header of this name; other values than counts are ignored.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 

@@ -63,7 +63,7 @@ class PartitionReport:
     out_of_order: int
     """Outcomes that come after the outcome of a later input record in the same partition of the same topic."""
     orphans: int
-    """Outcomes of offsets where there is no input record."""
+    """Outcomes of offsets that do not have an input record."""
     waiting: int
     """At most so many input records wait after the committed offset."""
     gone_before: int | None
