@@ -227,9 +227,9 @@ class InputOffsets:
         added between the join and the first commit: its earliest record is not older than the group.
 
         The member that has partition 0 looks at all partitions: if any has an offset, the group has begun and only the
-        offset of partition 0 was deleted. Once the offsets of all partitions are deleted or have expired, the group begins
-        again. In doubt the earliest record is right: it loses nothing. Raises RetryBatchError when this member has to
-        wait.
+        offset of partition 0 was deleted. Once the offsets of all partitions are deleted or have expired, the group
+        begins again. In doubt the earliest record is right: it loses nothing. Raises RetryBatchError when this member
+        has to wait.
         """
         if any(offset is not None for offset in self._committed.values()):
             return True
