@@ -101,7 +101,7 @@ def _gap(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
 def _stability(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
     figure, axes = _curve("Stability: found again in resamples", judgement)
     for level in (CLEAR_JACCARD, WEAK_JACCARD):
-        axes.axhline(level, color=LINE, linewidth=1, zorder=0, gid=BACKGROUND)
+        axes.axhline(level, color=LINE, linewidth=1, zorder=BACKGROUND)
     values = [(trial, trial.stability or 0.0) for trial in trials]
     _points(axes, judgement, values)
     axes.set_ylim(min(0.3, *(value - 0.04 for _, value in values)), 1.2)
@@ -124,7 +124,7 @@ def _curve(title: str, judgement: Judgement) -> tuple[Figure, Axes]:
     axes.set_xlim(min(ks) - 0.4, max(ks) + 0.4)
     step = 1 if len(ks) <= 12 else 2
     axes.set_xticks(ks[::step], [str(k) for k in ks[::step]])
-    axes.axvline(judgement.k, color=BAND, linewidth=9, zorder=0, gid=BACKGROUND)
+    axes.axvline(judgement.k, color=BAND, linewidth=9, zorder=BACKGROUND)
     axes.tick_params(length=3)
     return figure, axes
 

@@ -17,8 +17,8 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-BACKGROUND = "background"
-"""The gid of what a label may lie on: bands and lines that mark a level."""
+BACKGROUND = 0
+"""The zorder of what a label may lie on: bands and lines that mark a level."""
 CLEARANCE = 1.5
 """Points between a label and whatever it must not meet."""
 LEADER_FROM = 16.0
@@ -144,10 +144,10 @@ def _is_free(box: Bbox, axes: Axes, curves: Iterable[tuple[Path, float]], boxes:
 def _curves(axes: Axes, pixels: float) -> Iterator[tuple[Path, float]]:
     """Every line, outline and mark in pixels, each with half of its thickness; pixels are those of a point."""
     for line in axes.lines:
-        if line.get_gid() != BACKGROUND:
+        if line.get_zorder() != BACKGROUND:
             yield from _line(line, pixels)
     for collection in axes.collections:
-        if collection.get_gid() != BACKGROUND:
+        if collection.get_zorder() != BACKGROUND:
             yield from _collection(collection, pixels)
 
 

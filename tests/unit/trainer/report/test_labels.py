@@ -73,7 +73,7 @@ def dense(points: np.ndarray) -> np.ndarray:
 def inked(axes: Axes) -> Iterator[np.ndarray]:
     """The pixels of each curve, mark and error bar."""
     for line in axes.lines:
-        if line.get_gid() != BACKGROUND:
+        if line.get_zorder() != BACKGROUND:
             points = line.get_transform().transform(np.column_stack(line.get_data()))
             yield points if line.get_linestyle() == "None" else dense(points)
     for collection in axes.collections:

@@ -149,7 +149,7 @@ def test_a_card_tells_size_effects_and_use(pages: dict[str, Page]) -> None:
 
 def test_what_changed_is_told_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
-    assert "19 % of users (2,371 of 12,300) get another segment." in words
+    assert "19 % of users (2,371 of 12,300) change their segment." in words
     assert "Split off from 3. Overlap 48 %." in words
     assert "4,180 31 0 <20 <20" in words
     assert "This is the first version" in pages["weak"].words
