@@ -34,6 +34,8 @@ check: $(VENV)/installed-test  ## format, lint, types, import directions
 .PHONY: docs
 docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a broken link is an error
 	@$(VENV)/bin/zensical build --strict
+	@! grep -rlE '<(script|link)[^>]* (src|href)="?https?:' build/docs --include='*.html' || { echo "docs: these load something from elsewhere"; exit 1; }
+	@echo "to read it, and search it: python3 -m http.server --directory build/docs"
 
 .PHONY: test
 test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
