@@ -63,7 +63,8 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
 def _arguments(command: argparse.ArgumentParser) -> list[argparse.Action]:
     settings = {row.flag for row in setting_rows()} if command.prog.startswith("segment-worker") else set()
     actions = command._actions  # noqa: SLF001  # see above
-    return [each for each in actions if each.dest != "help" and settings.isdisjoint(each.option_strings)]
+    shown = [each for each in actions if each.dest != "help" and each.help != argparse.SUPPRESS]
+    return [each for each in shown if settings.isdisjoint(each.option_strings)]
 
 
 def _argument(command: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:

@@ -18,7 +18,10 @@ from worker.stream.processor import Scoring
 from worker.stream.records import Record
 
 ROOT = Path(__file__).parents[3]
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+)
 COMPOSE_CLUSTER_ID = "c3RyZWFtLXNlZ21lbnQtMQ"
 
 
@@ -80,6 +83,17 @@ def anchors(text: str) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_leads_to_a_module_or_a_target_that_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    modules = {module.replace(".", "/") for module in re.findall(r"python -m ((?:benchmarks|demo|tests)[\w.]*)", text)}
+    assert [
+        name for name in modules if not any((ROOT / f"{name}{end}").exists() for end in (".py", "/__main__.py"))
+    ] == []
+    targets = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^make ([a-z-]+)$", text, re.MULTILINE))
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:
