@@ -18,13 +18,13 @@ from demo.live import Picture, View, rendered
 from demo.run import Plan, run
 
 MOMENT = 0.6
-"""The live view is drawn as it was when this share of the events was done."""
+"""The live view is drawn at this share of processed events."""
 WIDTH = 100
 FONTS = "ui-monospace, DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
 class Recorder(Console):
-    """Keeps what is printed; a picture that takes another one's place would otherwise be recorded beside it."""
+    """Keeps what is printed, so that only the last picture of the live view is drawn."""
 
     def __init__(self) -> None:
         super().__init__(file=StringIO(), force_terminal=True, width=WIDTH)
@@ -49,7 +49,7 @@ class Moment:
 
 @contextmanager
 def moment(console: Recorder) -> Iterator[View]:
-    """The view of one moment, in the place where views begin."""
+    """A view that prints the picture of one moment."""
     kept = Moment()
     yield kept
     if kept.picture is not None:
@@ -57,11 +57,11 @@ def moment(console: Recorder) -> Iterator[View]:
 
 
 def drawn(printed: list[RenderableType]) -> str:
-    """What was printed as an SVG that loads nothing from anywhere."""
+    """The printed text as an SVG that loads nothing from elsewhere."""
     console = Console(record=True, file=StringIO(), force_terminal=True, color_system="truecolor", width=WIDTH)
     console.print("[bold]$ make demo[/]", highlight=False)
     for what in printed:
-        # Where files lie belongs to the machine of whoever ran it.
+        # Paths belong to the machine that ran it.
         console.print(what.partition("\n\nto look at")[0] if isinstance(what, str) else what, highlight=False)
     svg = console.export_svg(title="segment-demo")
     svg = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
