@@ -26,7 +26,7 @@ from demo.population import SHARES, Population
 from demo.stream import Lag, flow
 from models.manifest import Manifest
 from models.store import ModelStore
-from trainer.publishing.findings_file import FINDINGS_FILE, findings_from_json
+from trainer.publishing.findings_file import read_findings
 
 INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"
 PARTITIONS = 4
@@ -140,7 +140,7 @@ def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
 
 
 def _fit_summary(fitted: Manifest, store: ModelStore) -> str:
-    columns = findings_from_json(store.file(fitted.id, FINDINGS_FILE)).quality.columns
+    columns = read_findings(store, fitted.id).quality.columns
     left_out = ", ".join(column.field for column in columns if column.left_out_because is not None)
     return (
         f"{counted(fitted.k, 'segment')} fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "

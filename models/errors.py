@@ -9,6 +9,23 @@ class ModelFormatError(ModelError):
     """A model's bytes are not what this release writes."""
 
 
+class OlderFormat(ModelFormatError):
+    """A file has an earlier format than this release reads: its version must be fitted again."""
+
+
+class NewerFormat(ModelFormatError):
+    """A file has a later format than this release reads: this program must be upgraded."""
+
+
+def require_format(file: str, found: int, supported: int) -> None:
+    """Raise OlderFormat or NewerFormat, naming the file and both formats, unless this release reads the format."""
+    reason = f"{file} has format {found!r:.40}, this release reads format {supported}"
+    if found < supported:
+        raise OlderFormat(f"{reason}: fit again with this release")
+    if found > supported:
+        raise NewerFormat(f"{reason}: upgrade this program")
+
+
 class VersionNotFound(ModelError):
     """The store has no version of this id."""
 

@@ -14,7 +14,8 @@ from models.errors import ProfileMismatch
 from models.limits import MANIFEST_MAX_FILES, NUMBERS_END
 from schemas.roles import schema_digest
 
-MANIFEST_FORMAT = 1
+# 2: without the evidence and the provenance, which findings.json has alone.
+MANIFEST_FORMAT = 2
 
 VERSION_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{8}$"
 
@@ -43,6 +44,9 @@ class ProfileReference(BaseModel):
     def of(cls, profile_class: type[BaseModel]) -> ProfileReference:
         """The reference to a class, by its name and the digest of its fields."""
         return cls(name=profile_class.__name__, schema_digest=schema_digest(profile_class))
+
+    def __str__(self) -> str:
+        return f"profile class {self.name} (schema {self.schema_digest[:12]})"
 
 
 class Reassigned(BaseModel):
@@ -96,9 +100,8 @@ class Manifest(Fit):
         if given == self.profile:
             return
         raise ProfileMismatch(
-            f"version {self.id} was fitted for profile class {self.profile.name} "
-            f"(schema {self.profile.schema_digest[:12]}), in use is {given.name} (schema {given.schema_digest[:12]}): "
-            "set PROFILE_CLASS to the class of the fit, or fit again with --profile"
+            f"version {self.id} was fitted for {self.profile}, but {given} is in use: "
+            "set PROFILE_CLASS to the class of the fit, or fit again with the class in use"
         )
 
 

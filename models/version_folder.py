@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models import files
-from models.errors import KeyUnusable, ModelFormatError, NotSigned, VersionDamaged
+from models.errors import KeyUnusable, ModelFormatError, NotSigned, VersionDamaged, require_format
 from models.golden import Golden
 from models.limits import FILE_MAX_BYTES, MANIFEST_MAX_BYTES, SIGNATURE_MAX_BYTES, TABLE_MAX_BYTES
 from models.manifest import MANIFEST_FORMAT, Manifest, sha256
@@ -128,11 +128,7 @@ class VersionFolder:
     def _parsed(self, content: bytes) -> Manifest:
         try:
             head = _Head.model_validate_json(content)
-            if head.format != MANIFEST_FORMAT:
-                raise ModelFormatError(
-                    f"version {self.path.name} has format {head.format!r:.40}, this release reads {MANIFEST_FORMAT}: "
-                    "upgrade this program, or fit the model again with this release"
-                )
+            require_format(f"the manifest of version {self.path.name}", head.format, MANIFEST_FORMAT)
             manifest = Manifest.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]

@@ -24,7 +24,7 @@ from schemas.release import release
 from schemas.roles import load_profile_class
 from trainer.errors import TrainerError
 from trainer.settings import TrainerSettings
-from trainer.text.production import PRODUCTION, current_version
+from trainer.text.production import PRODUCTION
 
 if TYPE_CHECKING:  # needs an extra
     from trainer.pipeline import FitOptions
@@ -89,24 +89,25 @@ def _wrong_settings(error: ValidationError) -> str:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
+    from trainer.commands.promote import promote, promoted_already
+    from trainer.text.summary import next_step
+
     store = _store(arguments)
     # Now, and not after an hour of work.
     store.keys.require_signing()
-    if arguments.promote and (version := current_version(store)) is not None:
+    profile_class = load_profile_class(arguments.profile)
+    if arguments.promote and (version := promoted_already(store, profile_class)) is not None:
         print(f"{version} is in production in {store.root} already: nothing was fitted")
         return
     from trainer.commands.fit import BadRows, fit_history, print_fit
     from trainer.text.progress import watched
 
-    profile_class = load_profile_class(arguments.profile)
     options = _fit_options(arguments)
     bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
     with watched(sys.stderr) as watcher:
         published = fit_history(arguments.data, profile_class, options, bad_rows, store, datetime.now(UTC), watcher)
-    print_fit(published, store, _store_flag(arguments))
+    print_fit(published, store, None if arguments.promote else next_step(published.manifest, _store_flag(arguments)))
     if arguments.promote:
-        from trainer.commands.promote import promote
-
         promote(store, published.manifest.id, datetime.now(UTC), _accepted_verdicts(arguments))
 
 

@@ -21,7 +21,7 @@ from trainer.report.page import REPORT_FILE
 from trainer.text.console import print_facts
 from trainer.text.production import PRODUCTION
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import facts_of, next_step
+from trainer.text.summary import facts_of
 
 
 class BadRows(Enum):
@@ -68,15 +68,13 @@ def fit_history(
     return Published(manifest, fitted, found)
 
 
-def print_fit(published: Published, store: ModelStore, store_flag: str) -> None:
-    """Print what was fitted, and what to do next; store_flag repeats the user's --models, or is empty."""
-    manifest = published.manifest
-    facts = facts_of(manifest, published.findings)
+def print_fit(published: Published, store: ModelStore, next_step: str | None) -> None:
+    """Print what was fitted, where its report is, and what to do next, if anything."""
+    facts = facts_of(published.manifest, published.findings)
     facts += [("note", note) for note in published.findings.quality.notes]
-    to_copy = [
-        ("report", str(store.folder(manifest.id) / REPORT_FILE)),
-        ("next", next_step(manifest, store_flag)),
-    ]
+    to_copy = [("report", str(store.folder(published.manifest.id) / REPORT_FILE))]
+    if next_step is not None:
+        to_copy.append(("next", next_step))
     print_facts(facts, to_copy)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from models.errors import ModelError, NotSigned
+from models.errors import ModelError
 from models.manifest import Manifest
 from models.store import ModelStore
 from trainer.text.console import print_json, print_table
@@ -56,10 +56,8 @@ def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:
     for version in store.version_ids():
         try:
             versions.append(store.manifest(version))
-        except NotSigned as error:
-            problems.append(f"not signed: {error}")
         except ModelError as error:
-            problems.append(f"damaged: {error}")
+            problems.append(str(error))
     production = current_version(store)
     if production is not None and production not in store.version_ids():
         problems.append(

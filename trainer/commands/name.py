@@ -15,7 +15,7 @@ from models.store import ModelStore
 from trainer.errors import NameRefused
 from trainer.findings import Findings
 from trainer.lineage.lineage import named
-from trainer.publishing.findings_file import FINDINGS_FILE, findings_from_json, findings_to_json
+from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json, read_findings
 from trainer.report.page import report_files
 from trainer.text.console import print_facts
 from trainer.text.summary import by_number, marked, next_step
@@ -36,7 +36,7 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
     store.check_files(version)
     given = _checked(name, segment, manifest.id, stored.segmentation)
     segmentation = named(stored.segmentation, {segment: given})
-    findings = _renamed(findings_from_json(store.file(version, FINDINGS_FILE)), segment, given)
+    findings = _renamed(read_findings(store, version), segment, given)
     origin = replace(findings.origin, created_at=at, parent=manifest.id, model_digest=segmentation.digest)
     findings = replace(findings, origin=origin)
     made = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from models.errors import NotSigned
-from models.manifest import Reassigned, Verdict
+from pydantic import BaseModel
+
+from models.errors import NotSigned, OlderFormat, PromotionRefused
+from models.manifest import ProfileReference, Reassigned, Verdict
 from models.reassigned import ReassignedLimit
 from models.store import PROMOTABLE, ModelStore
-from trainer.text.production import PRODUCTION, workers_that_switch
+from trainer.text.production import PRODUCTION, current_version, workers_that_switch
 from trainer.text.summary import marked_entry, reassigned_since
 
 
@@ -36,6 +38,29 @@ def promote(
         found = measured or store.known_reassigned(entry.version, entry.previous)
         parts.append("how many users change their segment is not known" if found is None else reassigned_since(found))
     print("; ".join([*parts, workers_that_switch(store, entry)]))
+
+
+def promoted_already(store: ModelStore, profile_class: type[BaseModel]) -> str | None:
+    """The version in production; None where there is none, or one of an earlier format, which no worker can use.
+
+    Raises PromotionRefused when it was fitted for another profile class: replacing it would leave the workers of that
+    class without new versions, so a person must decide.
+    """
+    version = current_version(store)
+    if version is None:
+        return None
+    try:
+        profile = store.manifest(version).profile
+    except OlderFormat:
+        return None
+    given = ProfileReference.of(profile_class)
+    if profile != given:
+        raise PromotionRefused(
+            f"version {version}, in production in {store.root}, was fitted for {profile}, not for {given}, and "
+            "--promote with a fit never replaces a version: set PROFILE_CLASS to the class of that version, or fit "
+            "without --promote and then promote the new version"
+        )
+    return version
 
 
 def sign(store: ModelStore, version: str) -> None:

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from models.store import ModelStore
 from models.version_folder import Signature
 from trainer.findings import Findings
-from trainer.publishing.findings_file import FINDINGS_FILE, findings_from_json
+from trainer.publishing.findings_file import read_findings
 from trainer.text.console import print_facts, print_json
 from trainer.text.production import PRODUCTION, current_version
 from trainer.text.summary import as_json, facts_of, origin_of
@@ -22,7 +22,7 @@ _SIGNATURES = {
 def show(store: ModelStore, version: str) -> None:
     """Print one version."""
     manifest, accepted = store.manifest(version), store.accepted_without_structure()
-    findings = _findings(store, version)
+    findings = read_findings(store, version)
     print_facts(
         [
             *facts_of(manifest, findings, accepted),
@@ -37,9 +37,5 @@ def show(store: ModelStore, version: str) -> None:
 def show_as_json(store: ModelStore, version: str) -> None:
     """Print what `list --json` prints of the version, with its findings but for the points of the map."""
     (shown,) = as_json([store.manifest(version)], store, current_version(store))
-    findings = TypeAdapter(Findings).dump_python(_findings(store, version), mode="json", exclude={"map"})
+    findings = TypeAdapter(Findings).dump_python(read_findings(store, version), mode="json", exclude={"map"})
     print_json(shown | {"findings": findings})
-
-
-def _findings(store: ModelStore, version: str) -> Findings:
-    return findings_from_json(store.file(version, FINDINGS_FILE))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.encoding import Columns, Floats
+from models.errors import OlderFormat
 from models.manifest import ProfileReference
 from models.segmentation import Segmentation
 from models.store import ModelStore
@@ -60,13 +61,16 @@ class Continued:
 
 
 def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Before:
-    """What is in force under an alias, to be followed; raises whatever ModelStore.load raises.
+    """What a store has under an alias, to be continued; raises whatever ModelStore.load raises.
 
-    Where nothing is, numbers start at 0: nobody has met one, however often the first model was fitted.
+    A version of an earlier format counts as none, but its numbers are not used again.
     """
     if store.current(alias) is None:
         return NOTHING_BEFORE
-    stored = store.load_alias(alias)
+    try:
+        stored = store.load_alias(alias)
+    except OlderFormat:  # fitting again is the way out: the numbers do not continue, and none is used twice
+        return replace(NOTHING_BEFORE, next_number=store.next_number(profile.name))
     manifest = stored.manifest
     same = manifest.profile == profile
     return Before(

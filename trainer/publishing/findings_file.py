@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from models.errors import ModelFormatError
+from models.errors import ModelFormatError, require_format
+from models.store import ModelStore
 from trainer.findings import Findings
 
 FINDINGS_FILE = "findings.json"
-FINDINGS_FORMAT: Final = 1
+# 2: with the evidence and the provenance that the manifest had.
+FINDINGS_FORMAT = 2
 
 
-class _File(BaseModel):
-    """What the file holds; its settings hold for every value inside the findings too."""
+class _Head(BaseModel):
+    """The part of the file that every format has."""
+
+    format: int
+
+
+class _File(_Head):
+    """The whole file; its settings apply to every value inside the findings too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, revalidate_instances="always")
 
-    format: Literal[1]
     findings: Findings
 
 
 def findings_to_json(findings: Findings) -> bytes:
     """The bytes of findings.json, the same for equal findings.
 
-    Raises ValueError for a number that is none (NaN, infinite): JSON has no word for it, and no figure may be one.
+    Raises ValueError for NaN and infinity: JSON cannot express them, and no figure may be one.
     """
     try:
         return (_File(format=FINDINGS_FORMAT, findings=findings).model_dump_json() + "\n").encode()
@@ -34,13 +39,18 @@ def findings_to_json(findings: Findings) -> bytes:
         raise ValueError(f"these findings cannot be written: {error}") from error
 
 
-def findings_from_json(content: bytes) -> Findings:
-    """The findings that these bytes hold; raises ModelFormatError when they are none of this release."""
+def findings_from_json(content: bytes, version: str) -> Findings:
+    """The findings of a version; raises ModelFormatError for anything but what this release writes."""
+    file = f"{FINDINGS_FILE} of version {version}"
     try:
+        require_format(file, _Head.model_validate_json(content).format, FINDINGS_FORMAT)
         return _File.model_validate_json(content).findings
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ModelFormatError(
-            f"{FINDINGS_FILE} is not what this release writes ({place}: {first['msg']}): fit the version again"
-        ) from error
+        key = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ModelFormatError(f"{file} is not valid ({key}: {first['msg']}): fit again with this release") from error
+
+
+def read_findings(store: ModelStore, version: str) -> Findings:
+    """The findings of a stored version; raises ModelFormatError, and whatever ModelStore.file raises."""
+    return findings_from_json(store.file(version, FINDINGS_FILE), version)

@@ -11,12 +11,14 @@ from models.errors import (
     AliasNotFound,
     ModelError,
     ModelFormatError,
+    NewerFormat,
+    OlderFormat,
     PromotionRefused,
     PublishFailed,
     VersionDamaged,
     VersionNotFound,
 )
-from models.manifest import Manifest, Reassigned, Verdict
+from models.manifest import MANIFEST_FORMAT, Manifest, Reassigned, Verdict
 from models.reassigned import ReassignedLimit
 from models.segmentation import Segmentation
 from models.store import PROMOTABLE, ModelStore
@@ -82,14 +84,22 @@ def test_a_missing_file_is_refused(store: ModelStore, name: str) -> None:
         store.load(manifest.id)
 
 
-def test_a_manifest_of_a_newer_format_is_refused_before_its_fields_are_read(store: ModelStore) -> None:
+@pytest.mark.parametrize(
+    ("found", "error", "remedy"), [(1, OlderFormat, "fit again"), (9, NewerFormat, "upgrade this program")]
+)
+def test_a_manifest_of_another_format_is_refused_before_its_fields_are_read(
+    store: ModelStore, found: int, error: type[ModelFormatError], remedy: str
+) -> None:
     manifest = published(store)
-    (folder_of(store, manifest) / "manifest.json").write_text('{"format": 9, "anything": "else"}')
-    with pytest.raises(ModelFormatError, match="has format 9, this release reads 1: upgrade"):
+    (folder_of(store, manifest) / "manifest.json").write_text(f'{{"format": {found}, "anything": "else"}}')
+    with pytest.raises(error) as refused:
         store.load(manifest.id)
+    (line,) = str(refused.value).splitlines()
+    for part in (manifest.id, f"format {found}", f"format {MANIFEST_FORMAT}", remedy):
+        assert part in line
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": "x"}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", f'{{"format": {MANIFEST_FORMAT}}}', '{"format": "x"}'])
 def test_a_damaged_manifest_is_refused(store: ModelStore, content: str) -> None:
     manifest = published(store)
     (folder_of(store, manifest) / "manifest.json").write_text(content)

@@ -236,7 +236,7 @@ def test_promote_with_the_fit_puts_it_into_production_once(tmp_path: Path, run: 
     assert status == 0
     (manifest,) = ModelStore(Path("model-store")).versions()
     assert f"{manifest.id} is in production now, before: none" in output
-    assert "next" in output
+    assert "next " not in output
     status, output, errors = run("fit", "not-even-there.csv", "--promote")
     assert (status, errors) == (0, "")
     assert output == f"{manifest.id} is in production in model-store already: nothing was fitted\n"
@@ -248,11 +248,42 @@ def test_promote_with_a_fit_without_structure_is_refused_and_the_version_stays(t
     status, output, errors = run("fit", "history.csv", "--promote")
     assert status == 2
     assert len(ModelStore(Path("model-store")).versions()) == 1
-    assert output.endswith("read the report; promote refuses this version unless --accept-no-structure is given\n")
+    assert "next " not in output
     assert "found no segments in its data (no two columns are related): give --accept-no-structure" in errors
     status, output, _ = run("fit", "history.csv", "--promote", "--accept-no-structure", "--seed", 1)
     assert status == 0
     assert "is in production now" in output
+
+
+OTHER_CLASS = "from schemas import UserProfile\n\nclass Other(UserProfile):\n    pass\n"
+
+
+def test_promote_with_the_fit_never_replaces_a_version_of_another_profile_class(
+    here: Path, run: Run, ids: dict[str, str]
+) -> None:
+    (here / "other.py").write_text(OTHER_CLASS, encoding="utf-8")
+    run("promote", ids["clear"], "--models", "store")
+    words = ("fit", "groups.csv", "--models", "store", "--profile", "other.py:Other")
+    status, output, errors = run(*words, "--promote")
+    assert (status, output) == (2, "")
+    for part in (ids["clear"], "UserProfile", "Other", "PROFILE_CLASS"):
+        assert part in errors
+    assert {manifest.id for manifest in ModelStore(here / "store").versions()} == {*ids.values()}
+
+
+def test_promote_with_the_fit_replaces_a_version_of_an_earlier_format_and_uses_none_of_its_numbers(
+    here: Path, run: Run, ids: dict[str, str]
+) -> None:
+    run("promote", ids["clear"], "--models", "store")
+    path = here / "store" / "versions" / ids["clear"] / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 1}), encoding="utf-8")
+    status, _, errors = run("show", ids["clear"], "--models", "store")
+    assert status == 2
+    assert "format 1" in errors
+    assert run("fit", "groups.csv", "--k", "3", "--models", "store", "--promote")[0] == 0
+    (listed,) = (entry for entry in json.loads(run("list", "--json", "--models", "store")[1]) if entry["aliases"])
+    assert listed["id"] not in ids.values()
+    assert set(ModelStore(here / "store").load(listed["id"]).segmentation.names) == {3, 4, 5}
 
 
 # --- assign ----------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_wh
     run: Run, as_publisher: SigningKey
 ) -> None:
     version = unsigned()
-    assert run("list")[1].splitlines()[1].startswith(f"not signed: version {version} is not signed")
+    assert run("list")[1].splitlines()[1].startswith(f"version {version} is not signed")
     status, output, errors = run("promote", version)
     assert (status, output) == (2, "")
     assert f"or vouch for it with `segment-trainer promote {version} --accept-unsigned`" in errors

@@ -104,7 +104,7 @@ def _read(path: Path) -> list[list[str]]:
 
 
 def _findings(folder: Path) -> Findings:
-    return findings_from_json((folder / "findings.json").read_bytes())
+    return findings_from_json((folder / "findings.json").read_bytes(), folder.name)
 
 
 def test_a_new_version_differs_in_the_name_of_that_segment_only(renamed: Renamed) -> None:

@@ -58,7 +58,7 @@ def test_a_damaged_version_is_listed_with_the_reason_and_the_others_as_ever(stor
     assert (status, errors) == (0, "")
     _, first, second = output.splitlines()
     assert first.startswith(whole.id)
-    assert re.match(rf"damaged: .*{damaged.id}/manifest.json is damaged \(", second)
+    assert re.match(rf".*{damaged.id}/manifest.json is damaged \(", second)
     status, output, errors = run("list", "--json")
     assert (status, errors) == (0, f"{second}\n")
     assert [entry["id"] for entry in json.loads(output)] == [whole.id]

@@ -67,7 +67,7 @@ def test_the_manifest_says_what_was_done(case: Case) -> None:
 
 
 def test_the_findings_say_on_what_the_version_rests(case: Case) -> None:
-    findings = findings_from_json((case.folder / "findings.json").read_bytes())
+    findings = findings_from_json((case.folder / "findings.json").read_bytes(), case.folder.name)
     assert findings == case.published.findings
     columns = {column.field: column.left_out_because for column in findings.quality.columns}
     assert [name for name, reason in columns.items() if reason is None] == [
