@@ -12,6 +12,7 @@ from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
 
+from worker.errors import RetryBatchError
 from worker.kafka.client import CONNECT_MS, authentication_failure, connected
 from worker.kafka.errors import fault
 from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets, step
@@ -30,6 +31,8 @@ NO_GENERATION = -1
 # How often, at most, an idle worker commits offsets that no record belongs to. Each time costs a transaction, so not
 # after each marker of a quick upstream. Brokers apply retention every 5 minutes, and KEDA asks for the lag every 30 s.
 MARKERS_EVERY_S = 10.0
+# A coordinator that moves, as when its broker restarts, is back in less.
+COORDINATOR_AWAY_S = 10.0
 
 _log = structlog.get_logger()
 
@@ -51,6 +54,7 @@ class GroupReader:
         self._deadline = deadline
         self._on_batch_dropped = on_batch_dropped
         self._markers_not_before_s = 0.0
+        self._coordinator_known_at_s = time.monotonic()
         # Of the last step; before the first one, the worst.
         self._largest_bytes = settings.worker_event_max_bytes
         # Under which membership the positions were set, and which partitions the input topic had then.
@@ -130,7 +134,7 @@ class GroupReader:
         if before is not None:
             # Only as a member: to become one, this poll must continue.
             self.offsets.require_topic()
-        if before is not None and before != self._positioned_under:
+        if before is not None and (before != self._positioned_under or self.offsets.found_by_client()):
             # A partition kept through a membership that was lost keeps a position that others may have passed.
             self.offsets.rewind()
             self._positioned_under, self._partitions_then = before, self._partitions()
@@ -141,6 +145,7 @@ class GroupReader:
         with self._step("polling"):
             records = self._gather(max_events)
         self._require_instance_id()
+        self._require_coordinator()
         ahead = self.offsets.ahead()
         if before is None or self.membership() != before:
             if records:
@@ -221,6 +226,17 @@ class GroupReader:
             and not coordinator._heartbeat_enabled  # noqa: SLF001  # see above
         ):
             raise fault([FencedInstanceIdError()], "polling", self._settings)
+
+    def _require_coordinator(self) -> None:
+        # Without one, kafka-python's polls return nothing and say nothing: the worker would count as ready and working,
+        # until lag made a stall of it.
+        now_s = time.monotonic()
+        if self._consumer._coordinator.coordinator_id is not None:  # noqa: SLF001  # visible nowhere else
+            self._coordinator_known_at_s = now_s
+        elif (away_s := now_s - self._coordinator_known_at_s) >= COORDINATOR_AWAY_S:
+            raise RetryBatchError(
+                f"polling: group {self._settings.worker_group_id} has had no coordinator for {away_s:.0f} s"
+            )
 
     def _step(self, doing: str) -> AbstractContextManager[None]:
         # kafka-python retries the connection for ever, and polls return nothing meanwhile.

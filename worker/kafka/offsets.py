@@ -110,6 +110,14 @@ class InputOffsets:
         """Forget the partitions that are no longer assigned."""
         self._committed = {partition: self._committed.get(partition) for partition in self._consumer.assignment()}
 
+    def found_by_client(self) -> bool:
+        """Whether the client found a committed offset where `rewind` found none: another member committed it since."""
+        states = self._consumer._subscription.assignment  # noqa: SLF001  # see ahead
+        return any(
+            offset is None and partition in states and states[partition].position is not None
+            for partition, offset in self._committed.items()
+        )
+
     def ahead(self) -> Mapping[tuple[str, int], int]:
         """How far each assigned partition has been read where that is beyond its committed offset.
 
