@@ -268,7 +268,8 @@ def test_offsets_without_records_are_committed_seldom(kafka: KafkaWorld) -> None
     # Yet with the next batch, because that costs nothing.
     kafka.send(b"a")
     work_off(worker, 1)
-    assert kafka.committed() == {0: 5}
+    # The transaction's end reaches the offsets a little later than the worker.
+    until(lambda: kafka.committed() == {0: 5} or None)
 
 
 def test_a_marker_that_retention_deletes_before_it_is_committed_does_not_stop_the_worker_that_read_it(
