@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from demo.population import Population, Structure
+from models import promoting
 from models.manifest import Manifest, Verdict
 from models.store import ModelStore
 from schemas import UserProfile
@@ -91,7 +92,7 @@ def refit(rule: ColumnRule, draw: Callable[[int, int], Values], users: int, seed
         second = _write(folder / "second.csv", draw(users, 2 * seed + 2))
         store, scratch_store = ModelStore(folder / "store"), ModelStore(folder / "scratch")
         before = _fitted(first, options, store, NOON)
-        store.promote(before.id, "production", NOON, frozenset(Verdict))
+        promoting.promote(store, before.id, "production", NOON, frozenset(Verdict))
         warm = _fitted(second, options, store, NOON + timedelta(days=30))
         scratch = _fitted(second, options, scratch_store, NOON + timedelta(days=30))
         assert warm.reassigned is not None

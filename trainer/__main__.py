@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from models import promoting
 from models.errors import ModelError
 from models.manifest import Reassigned, Verdict
+from models.promoting import PROMOTABLE
 from models.signing import keyring
-from models.store import PROMOTABLE, ModelStore
+from models.store import ModelStore
 from models.store_path import local_path
 from schemas.errors import ProfileClassError
 from schemas.release import release
@@ -164,7 +166,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     store = _store(arguments)
     if arguments.accept_unsigned:
         sign(store, arguments.version)
-    before = store.to_replace(PRODUCTION)
+    before = promoting.to_replace(store, PRODUCTION)
     measured = None
     if arguments.data is not None and before is not None and before.version != arguments.version:
         measured = _measured(arguments, store, before.version)

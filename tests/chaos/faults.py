@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from demo.errors import ClusterError
 from demo.kafka.broker import Broker
 from demo.kafka.client import Cluster
+from models import promoting
 from models.store import ModelStore
 from tests.chaos.crew import FENCED, Crew, Member, Post
 from tests.chaos.feed import Feed
 from tests.chaos.plan import HASTY_MS, LARGE_BATCH, SMALL_BATCH, Fault, Kind, Worker
 from tests.chaos.proxy import ApiKey, Proxy, Trap
-from tests.support.signed import NOON, published
+from tests.support.fitted import NOON, published
 
 Condition = Callable[[], bool]
 Steps = Iterator[Condition]
@@ -323,7 +324,7 @@ def _loaded(member: Member) -> list[str]:
 def _promotion(stage: Stage, _fault: Fault) -> Steps:
     # Continues whatever else happens: a worker that starts meanwhile loads it, one that runs has to take it up.
     version = published(stage.store, seconds=60 * len(stage.store.version_ids())).id
-    stage.store.promote(version, _ALIAS, NOON)
+    promoting.promote(stage.store, version, _ALIAS, NOON)
 
     def taken_up() -> bool:
         # Or one that was promoted after it, for which a worker may have left it out.

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from demo.kafka.client import NewRecord
+from models import promoting
 from models.signing import SigningKey
 from tests.support.brokers import Programs, TestBroker, wait_until
 from tests.support.events import event_bytes
-from tests.support.signed import NOON, new_key, pem, published, secret_of, signed_store
+from tests.support.fitted import NOON, published
+from tests.support.signed import new_key, pem, secret_of, signed_store
 from tests.support.worker_site import WorkerSite, worker_site
 
 
@@ -64,7 +66,7 @@ def test_a_running_worker_follows_promotions_and_no_entry_that_is_played_back(
     assert use() == first
     old = history.read_bytes()
     second = published(store, 60).id
-    store.promote(second, "production", NOON)
+    promoting.promote(store, second, "production", NOON)
     wait_until(lambda: use() == second, "a result of the version that was promoted")
     history.write_bytes(old)
     wait_until(lambda: b"segment_worker_promotion_refused 1.0" in site.get("/metrics")[1], "a refusal")

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models import publishing
 from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.golden import Golden
 from models.manifest import Fit, Manifest, ProfileReference, Verdict
@@ -15,6 +17,8 @@ from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.roles import Kind, profile_fields
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 LEVELS = {
     "gender": ("Female", "Male"),
@@ -74,7 +78,7 @@ def random_columns(rows: int, seed: int = 1) -> dict[str, list[Any]]:
     return columns
 
 
-def fit(verdict: Verdict = Verdict.CLEAR, at: datetime = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)) -> Fit:
+def fit(verdict: Verdict = Verdict.CLEAR, at: datetime = NOON) -> Fit:
     """What a trainer says of a fit."""
     return Fit(
         created_at=at,
@@ -105,4 +109,24 @@ def publish(store: ModelStore, model: Segmentation, made: Fit, others: Mapping[s
         for name, content in {**files_of(model), **others}.items():
             (folder / name).write_bytes(content)
 
-    return store.publish(made, write)
+    return publishing.publish(store, made, write)
+
+
+def published(store: ModelStore, seconds: int = 0, others: Mapping[str, bytes] = {}) -> Manifest:
+    """A version of its own centres; all but the first continue the first."""
+    parent = next(iter(store.version_ids()), None)
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
+    return publish(store, segmentation(seed=seconds), made, others)
+
+
+def child(store: ModelStore, seconds: int, parent: str, *numbers: int) -> Manifest:
+    """Publish a version with these segment numbers, fitted while the parent was in production."""
+    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
+    model = segmentation(len(numbers), seed=seconds)
+    segments = tuple(replace(each, number=number) for each, number in zip(model.segments, numbers, strict=True))
+    return publish(store, replace(model, segments=segments), made)
+
+
+def alone(store: ModelStore, seconds: int) -> Manifest:
+    """Publish a version that was fitted while nothing was in production."""
+    return publish(store, segmentation(seed=seconds), fit(at=NOON + timedelta(seconds=seconds)))

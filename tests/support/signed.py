@@ -1,19 +1,15 @@
 """Keys and signed stores for tests."""
 
 from base64 import b64decode
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from models.manifest import Manifest
+from models import promoting
 from models.signing import Keyring, PublicKeys, SigningKey
 from models.store import ModelStore
-from tests.support.fitted import fit, publish, segmentation
-
-NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+from tests.support.fitted import NOON, published
 
 
 def new_key() -> SigningKey:
@@ -43,16 +39,9 @@ def signing(key: SigningKey, least_sequence: int = 0) -> Keyring:
     return Keyring(key.public, key, least_sequence)
 
 
-def published(store: ModelStore, seconds: int = 0, others: Mapping[str, bytes] = {}) -> Manifest:
-    """A version of its own centres; all but the first continue the first."""
-    parent = next(iter(store.version_ids()), None)
-    made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
-    return publish(store, segmentation(seed=seconds), made, others)
-
-
 def signed_store(root: Path, key: SigningKey, versions: int = 1) -> ModelStore:
     """A store with so many signed versions, each promoted after the other: sequences 1, 2, …"""
     store = ModelStore(root, signing(key))
     for number in range(versions):
-        store.promote(published(store, 60 * number).id, "production", NOON)
+        promoting.promote(store, published(store, 60 * number).id, "production", NOON)
     return store

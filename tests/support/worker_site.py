@@ -13,6 +13,7 @@ from typing import Any
 
 from demo.kafka.client import Cluster, NewRecord, Sender, StoredRecord, read_committed
 from demo.kafka.ports import free_ports
+from models import promoting
 from models.store import ModelStore
 from tests.support.brokers import Program, Programs, wait_until
 from tests.support.fitted import fit, publish, segmentation
@@ -51,7 +52,7 @@ class WorkerSite:
         """Publish and promote a model, and return the id of its version."""
         store = ModelStore(self.store)
         version = publish(store, segmentation(), fit()).id
-        store.promote(version, "production", datetime.now(UTC))
+        promoting.promote(store, version, "production", datetime.now(UTC))
         return version
 
     def environment(self, **changed: str) -> dict[str, str]:

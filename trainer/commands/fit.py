@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from models import publishing
 from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
 from trainer.errors import FitRefused
@@ -64,7 +65,7 @@ def fit_history(
         watcher.at("writing the report and the version")
         origin = Origin(created_at, before.parent, ProfileReference.of(profile_class))
         found = findings_of(fitted, history, options, origin)
-        manifest = store.publish(fit_of(fitted, history, origin), files_of(fitted, history, found))
+        manifest = publishing.publish(store, fit_of(fitted, history, origin), files_of(fitted, history, found))
     return Published(manifest, fitted, found)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from models import publishing
 from models.manifest import Fit, Manifest
 from models.segmentation import Segmentation
 from models.store import ModelStore
@@ -51,7 +52,7 @@ def give_name(store: ModelStore, version: str, segment: int, name: str, at: date
             "given_names": {**manifest.given_names, segment: given},
         }
     )
-    return store.publish(fit, _files(store, manifest, made, {str(segment): given}))
+    return publishing.publish(store, fit, _files(store, manifest, made, {str(segment): given}))
 
 
 def print_named(manifest: Manifest, store: ModelStore, store_flag: str) -> None:

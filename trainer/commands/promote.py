@@ -6,10 +6,11 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from models import promoting, publishing
 from models.errors import NotSigned, OlderFormat, PromotionRefused
 from models.manifest import ProfileReference, Reassigned, Verdict
-from models.reassigned import ReassignedLimit
-from models.store import PROMOTABLE, ModelStore
+from models.promoting import PROMOTABLE, ReassignedLimit
+from models.store import ModelStore
 from trainer.text.production import PRODUCTION, current_version, workers_that_switch
 from trainer.text.summary import marked_entry, reassigned_since
 
@@ -27,15 +28,15 @@ def promote(
     most_reassigned is the greatest share of them, 0 to 1; measured takes precedence over the manifest. Raises
     PromotionRefused for a verdict that is not accepted, and for a share that is too high or not known.
     """
-    before = store.to_replace(PRODUCTION)
+    before = promoting.to_replace(store, PRODUCTION)
     limit = None if most_reassigned is None else ReassignedLimit(most_reassigned, measured)
-    entry = store.promote(version, PRODUCTION, at, accepting, limit)
+    entry = promoting.promote(store, version, PRODUCTION, at, accepting, limit)
     if before is not None and before.version == entry.version:
         print(f"{entry.version} is in production already")
         return
     parts = [f"{marked_entry(entry)} is in production now, before: {entry.previous or 'none'}"]
     if entry.previous is not None:
-        found = measured or store.known_reassigned(entry.version, entry.previous)
+        found = measured or promoting.known_reassigned(store, entry.version, entry.previous)
         parts.append("how many users change their segment is not known" if found is None else reassigned_since(found))
     print("; ".join([*parts, workers_that_switch(store, entry)]))
 
@@ -68,5 +69,5 @@ def sign(store: ModelStore, version: str) -> None:
     try:
         store.manifest(version)
     except NotSigned:
-        store.sign(version)
+        publishing.sign(store, version)
         print(f"{version} is signed now, as it lies in {store.root}")

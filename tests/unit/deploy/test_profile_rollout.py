@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from structlog.testing import capture_logs
 
+from models import promoting
 from models.errors import ProfileMismatch
 from models.manifest import ProfileReference
 from models.store import ModelStore
@@ -36,7 +37,7 @@ def test_a_new_profile_class_is_promoted_first_and_workers_follow_one_by_one(tmp
         Settings(models_dir=tmp_path, profile_class=f"{__file__}:NewProfile"),
     )
     first = publish(store, segmentation(), fit(at=NOON))
-    store.promote(first.id, "production", NOON)
+    promoting.promote(store, first.id, "production", NOON)
     running = load_model(old_worker)
     watch = PromotionWatch(old_worker, running, replace(SCORING, model=running.stored), Metrics())
 
@@ -45,7 +46,7 @@ def test_a_new_profile_class_is_promoted_first_and_workers_follow_one_by_one(tmp
     with pytest.raises(ProfileMismatch):
         load_model(new_worker)  # before the promotion no new worker starts
 
-    store.promote(second.id, "production", NOON)
+    promoting.promote(store, second.id, "production", NOON)
     with capture_logs() as logs:
         watch.check()
     assert [entry["event"] for entry in logs] == ["promotion_refused"]
@@ -54,7 +55,7 @@ def test_a_new_profile_class_is_promoted_first_and_workers_follow_one_by_one(tmp
     with pytest.raises(ProfileMismatch):
         load_model(old_worker)  # an old worker that stops now does not come back
 
-    store.rollback("production", NOON)
+    promoting.rollback(store, "production", NOON)
     with capture_logs() as logs:
         watch.check()
     assert [entry["event"] for entry in logs] == ["promotions_resumed"]

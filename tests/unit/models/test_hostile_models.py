@@ -13,8 +13,7 @@ from models.errors import ModelError, ModelFormatError
 from models.golden import Golden
 from models.segmentation import Segmentation
 from models.store import ModelStore
-from tests.support.fitted import files_of, segmentation
-from tests.support.signed import published
+from tests.support.fitted import files_of, published, segmentation
 
 MODEL = segmentation()
 Change = Callable[[Any], object]

@@ -13,7 +13,8 @@ from models.errors import ModelError, NotSigned, PlayedBack, PromotionRefused
 from models.manifest import Verdict
 from models.promotion_history import AliasEntry, AliasFile
 from models.signing import SigningKey
-from tests.support.signed import NOON, new_key
+from tests.support.fitted import NOON
+from tests.support.signed import new_key
 
 KEY = new_key()
 

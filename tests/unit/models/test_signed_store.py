@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from models import promoting, publishing
 from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, PromotionRefused, VersionDamaged
 from models.manifest import Manifest
 from models.signing import SigningKey
 from models.store import ModelStore
 from models.version_folder import Signature
-from tests.support.fitted import fit, publish, segmentation
-from tests.support.signed import NOON, new_key, published, signed_store, signing, trusting
+from tests.support.fitted import NOON, fit, publish, published, segmentation
+from tests.support.signed import new_key, signed_store, signing, trusting
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_without_keys_a_signed_store_is_read_as_ever(store: ModelStore, root: Pa
 def test_without_keys_nothing_is_signed(root: Path) -> None:
     plain = ModelStore(root)
     version = published(plain).id
-    assert plain.promote(version, "production", NOON).sequence is None
+    assert promoting.promote(plain, version, "production", NOON).sequence is None
     assert plain.signature(version) is Signature.NONE
     assert plain.load_alias("production").sequence is None
 
@@ -87,7 +88,7 @@ def signed_for_another(folder: Path) -> None:
 
 
 def signed_by_another(folder: Path) -> None:
-    ModelStore(folder.parent.parent, signing(new_key())).sign(folder.name)
+    publishing.sign(ModelStore(folder.parent.parent, signing(new_key())), folder.name)
 
 
 def hostile(folder: Path) -> None:
@@ -141,7 +142,7 @@ def test_a_signed_version_that_was_never_promoted_is_not_put_into_force_by_who_h
 
 
 def test_a_rollback_is_a_new_entry_with_the_next_sequence(store: ModelStore, root: Path, key: SigningKey) -> None:
-    back = store.rollback("production", NOON)
+    back = promoting.rollback(store, "production", NOON)
     assert (back.action, back.sequence) == ("rollback", 3)
     loaded = ModelStore(root, trusting(key, least_sequence=3)).load_alias("production")
     assert (loaded.manifest.id, loaded.sequence) == (back.version, 3)
@@ -155,15 +156,17 @@ def test_an_older_history_that_is_put_back_is_refused_below_the_least_sequence(
     with pytest.raises(PlayedBack, match="ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
         ModelStore(root, trusting(key, least_sequence=2)).load_alias("production")
     with pytest.raises(PlayedBack):
-        ModelStore(root, signing(key, least_sequence=2)).promote(published(store, 120).id, "production", NOON)
+        promoting.promote(
+            ModelStore(root, signing(key, least_sequence=2)), published(store, 120).id, "production", NOON
+        )
 
 
 def promote_the_first(store: ModelStore) -> object:
-    return store.promote(store.version_ids()[0], "production", NOON)
+    return promoting.promote(store, store.version_ids()[0], "production", NOON)
 
 
 def roll_back(store: ModelStore) -> object:
-    return store.rollback("production", NOON)
+    return promoting.rollback(store, "production", NOON)
 
 
 def publish_one(store: ModelStore) -> object:
@@ -191,7 +194,7 @@ def test_without_keys_nothing_unsigned_is_put_into_a_signed_history(
 
 
 def test_promoting_what_is_in_force_already_signs_nothing(store: ModelStore, root: Path) -> None:
-    assert store.promote(newest(root).name, "production", NOON).sequence == 2
+    assert promoting.promote(store, newest(root).name, "production", NOON).sequence == 2
     assert len(store.history("production")) == 2
 
 
@@ -199,7 +202,7 @@ def test_pruning_keeps_what_signed_entries_name(store: ModelStore) -> None:
     published(store, 120)
     fourth = published(store, 180)
     kept = {entry.version for entry in store.history("production")} | {fourth.id}
-    assert len(store.prune(keep=1)) == 1
+    assert len(promoting.prune(store, keep=1)) == 1
     assert set(store.version_ids()) == kept
 
 
@@ -213,7 +216,7 @@ def old(root: Path) -> Manifest:
     published(plain, 0)
     version = published(plain, 60)
     for each in plain.version_ids():
-        plain.promote(each, "production", NOON)
+        promoting.promote(plain, each, "production", NOON)
     return version
 
 
@@ -222,7 +225,7 @@ def test_an_unsigned_version_is_not_promoted_and_the_message_says_so(
 ) -> None:
     store = ModelStore(root, signing(key))
     with pytest.raises(NotSigned, match=f"version {old.id} is not signed"):
-        store.promote(old.id, "production", NOON)
+        promoting.promote(store, old.id, "production", NOON)
     with pytest.raises(NotSigned, match="holds 2 entries, none of them signed"):
         store.load_alias("production")
 
@@ -231,24 +234,24 @@ def test_who_has_the_key_may_vouch_for_a_version_and_its_promotion_begins_the_si
     root: Path, old: Manifest, key: SigningKey
 ) -> None:
     store = ModelStore(root, signing(key))
-    store.sign(old.id)
-    assert store.promote(old.id, "production", NOON).sequence == 1
+    publishing.sign(store, old.id)
+    assert promoting.promote(store, old.id, "production", NOON).sequence == 1
     loaded = ModelStore(root, trusting(key)).load_alias("production")
     assert (loaded.manifest, loaded.sequence) == (old, 1)
     with pytest.raises(PromotionRefused, match="no earlier version"):
-        store.rollback("production", NOON)
+        promoting.rollback(store, "production", NOON)
     # A fit follows it, under the numbers that users know.
     follower = publish(store, segmentation(seed=120), fit(at=NOON).model_copy(update={"parent": old.id}))
-    assert store.promote(follower.id, "production", NOON).sequence == 2
+    assert promoting.promote(store, follower.id, "production", NOON).sequence == 2
 
 
 def test_nobody_vouches_for_a_damaged_version_or_without_a_key(root: Path, old: Manifest, key: SigningKey) -> None:
     with pytest.raises(KeyUnusable, match="MODEL_SIGNING_KEY"):
-        ModelStore(root).sign(old.id)
+        publishing.sign(ModelStore(root), old.id)
     model = newest(root) / "model.json"
     model.write_bytes(model.read_bytes().replace(b"Segment 0", b"Segment O"))
     with pytest.raises(VersionDamaged):
-        ModelStore(root, signing(key)).sign(old.id)
+        publishing.sign(ModelStore(root, signing(key)), old.id)
     assert not (newest(root) / "manifest.sig").exists()
 
 
@@ -259,7 +262,7 @@ def test_after_a_change_of_keys_both_are_trusted_and_then_the_new_one_only(
     both = trusting(key, new)
     changed = ModelStore(root, type(both)(both.trusted, new))
     third = published(changed, 120)
-    assert changed.promote(third.id, "production", NOON).sequence == 3
+    assert promoting.promote(changed, third.id, "production", NOON).sequence == 3
     for keys in (trusting(key, new), trusting(new)):
         loaded = ModelStore(root, keys).load_alias("production")
         assert (loaded.manifest.id, loaded.sequence) == (third.id, 3)
@@ -273,11 +276,14 @@ def test_after_the_loss_of_a_key_its_signatures_count_for_nothing_until_the_new_
     new = new_key()
     version = newest(root).name
     changed = ModelStore(root, signing(new, least_sequence=2))
-    for refused in (lambda: changed.load_alias("production"), lambda: changed.promote(version, "production", NOON)):
+    for refused in (
+        lambda: changed.load_alias("production"),
+        lambda: promoting.promote(changed, version, "production", NOON),
+    ):
         with pytest.raises(NotSigned):
             refused()
-    changed.sign(version)
-    assert changed.promote(version, "production", NOON).sequence == 3
+    publishing.sign(changed, version)
+    assert promoting.promote(changed, version, "production", NOON).sequence == 3
     loaded = ModelStore(root, trusting(new, least_sequence=3)).load_alias("production")
     assert (loaded.manifest.id, loaded.sequence) == (version, 3)
 
@@ -379,7 +385,7 @@ def test_nobody_is_led_to_write_elsewhere(store: ModelStore, root: Path, tmp_pat
     for name in (".lock", ".unfinished-next_number.UserProfile", "aliases.jsonl"):
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(victim)
-    for write in (lambda: published(store, 120), lambda: store.prune(keep=1)):
+    for write in (lambda: published(store, 120), lambda: promoting.prune(store, keep=1)):
         with pytest.raises((ModelError, OSError)):
             write()
     (root / ".lock").unlink()

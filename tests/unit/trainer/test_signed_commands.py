@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from models import promoting
 from models.manifest import Manifest
 from models.signing import SigningKey, signing_key
 from models.store import ModelStore
-from tests.support import signed
+from tests.support import fitted
 from tests.support.findings_examples import clear
+from tests.support.fitted import NOON
 from tests.support.histories import noise, write
-from tests.support.signed import NOON, secret_of, signing, trusting
+from tests.support.signed import secret_of, signing, trusting
 from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 def published(store: ModelStore, seconds: int = 0) -> Manifest:
-    return signed.published(store, seconds, {FINDINGS_FILE: findings_to_json(clear())})
+    return fitted.published(store, seconds, {FINDINGS_FILE: findings_to_json(clear())})
 
 
 @pytest.fixture(autouse=True)
@@ -237,7 +239,7 @@ def test_the_commands_say_where_a_history_begins_whose_beginning_was_overwritten
 def test_a_history_of_which_nothing_is_left_but_another_alias_says_so(run: Run, as_publisher: SigningKey) -> None:
     store = ModelStore(Path("model-store"), signing(as_publisher))
     for alias in ("production", "canary"):
-        store.promote(published(store, 60 * len(alias)).id, alias, NOON)
+        promoting.promote(store, published(store, 60 * len(alias)).id, alias, NOON)
     path = store.root / "aliases.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[-1])
     nothing, beginning = run("history")[1].splitlines()

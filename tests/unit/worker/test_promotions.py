@@ -12,13 +12,14 @@ from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from models import promoting, publishing
 from models.promotion_history import AliasFile, AliasHistory
 from models.signing import SigningKey
 from models.store import ModelStore
 from tests.support.brokers import wait_until
-from tests.support.fitted import segmentation
+from tests.support.fitted import NOON, published, segmentation
 from tests.support.scoring import SCORING
-from tests.support.signed import NOON, new_key, published, signed_store, signing
+from tests.support.signed import new_key, signed_store, signing
 from tests.support.transport_contract import PATIENCE_S
 from worker import promotions
 from worker.operations.metrics import Metrics
@@ -46,7 +47,7 @@ class Site:
         return published(self.store, 60 * len(self.store.version_ids())).id
 
     def promote(self, version: str) -> None:
-        self.store.promote(version, "production", NOON)
+        promoting.promote(self.store, version, "production", NOON)
 
     def looked(self) -> list[str]:
         """The reasons for refusals that one look logs."""
@@ -101,14 +102,14 @@ def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) 
     assert (loaded["event"], loaded["version"], loaded["sequence"]) == ("model_loaded", second, 2)
     assert (loaded["signature"], loaded["before"]) == ("verified", first)
 
-    site.store.rollback("production", NOON)
+    promoting.rollback(site.store, "production", NOON)
     assert site.looked() == []
     assert site.served == first
     assert site.shown() == ([first], 0)
 
 
 def test_what_changes_nothing_is_not_told(site: Site) -> None:
-    site.store.promote(site.publish(), "canary", NOON)
+    promoting.promote(site.store, site.publish(), "canary", NOON)
     with capture_logs() as logs:
         site.watch.check()
     assert logs == []
@@ -138,7 +139,7 @@ def test_an_entry_that_was_seen_counts_although_it_changed_nothing(site: Site) -
     first, second = site.served, site.publish()
     site.promote(second)
     promoted = site.history.read_bytes()
-    site.store.rollback("production", NOON)
+    promoting.rollback(site.store, "production", NOON)
     assert site.looked() == []
     site.history.write_bytes(promoted)
     assert len(site.looked()) == 1
@@ -192,11 +193,11 @@ def test_a_version_that_is_mended_is_taken_up_although_the_history_is_the_same(s
 
 def test_a_version_of_the_same_name_with_another_model_is_another_version(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "store")
-    store.promote(published(store).id, "production", NOON)
+    promoting.promote(store, published(store).id, "production", NOON)
     site = watching(store, new_key(), Settings(models_dir=store.root))
     other = ModelStore(tmp_path / "other")
     published(other)
-    other.promote(published(other, 60).id, "production", NOON)
+    promoting.promote(other, published(other, 60).id, "production", NOON)
     (folder,) = (store.root / "versions").iterdir()
     shutil.rmtree(folder)
     shutil.copytree(other.folder(other.version_ids()[-1]), folder)
@@ -216,7 +217,7 @@ def test_it_looks_by_itself_until_it_is_closed(site: Site) -> None:
     wait_until(lambda: looking.served == second, "the promotion to be taken up")
     looking.watch.close()
     assert "promotions" not in {thread.name for thread in threading.enumerate()}
-    site.store.rollback("production", NOON)
+    promoting.rollback(site.store, "production", NOON)
     assert looking.served == second
 
 
@@ -295,8 +296,8 @@ def promoted_by_a_stranger(site: Site) -> str:
     theirs = ModelStore(site.store.root, signing(stranger, least_sequence=1))
     ours = site.history.read_bytes()
     site.history.unlink()
-    ModelStore(site.store.root, signing(stranger)).sign(published(ModelStore(site.store.root), 600).id)
-    theirs.promote(site.store.version_ids()[-1], "production", NOON)
+    publishing.sign(ModelStore(site.store.root, signing(stranger)), published(ModelStore(site.store.root), 600).id)
+    promoting.promote(theirs, site.store.version_ids()[-1], "production", NOON)
     site.history.write_bytes(ours + site.history.read_bytes())
     return "is not signed by a key of MODEL_PUBLIC_KEY"
 
@@ -305,7 +306,7 @@ def published_by_a_stranger(site: Site) -> str:
     site.promote(site.publish())
     folder = site.store.folder(site.store.version_ids()[-1])
     (folder / "manifest.sig").unlink()
-    ModelStore(site.store.root, signing(new_key())).sign(folder.name)
+    publishing.sign(ModelStore(site.store.root, signing(new_key())), folder.name)
     return f"version {folder.name} is not signed by a key of MODEL_PUBLIC_KEY"
 
 
@@ -316,7 +317,7 @@ def without_the_version(site: Site) -> str:
 
 
 def only_another_alias(site: Site) -> str:
-    site.store.promote(site.publish(), "canary", NOON)
+    promoting.promote(site.store, site.publish(), "canary", NOON)
     assert site.looked() == []
     site.history.write_bytes(site.history.read_bytes().splitlines(keepends=True)[-1])
     return "names no version 'production' any more: restore aliases.jsonl"
@@ -363,12 +364,12 @@ def test_what_would_be_refused_at_a_start_leaves_the_model_in_hand(site: Site, h
 def test_a_store_that_becomes_signed_is_followed_with_a_warning_where_nothing_checks_it(tmp_path: Path) -> None:
     key = new_key()
     store = ModelStore(tmp_path / "store")
-    store.promote(published(store).id, "production", NOON)
+    promoting.promote(store, published(store).id, "production", NOON)
     site = watching(store, key, Settings(models_dir=store.root))
     second = site.publish()
     signed = ModelStore(store.root, signing(key))
-    signed.sign(second)
-    signed.promote(second, "production", NOON)
+    publishing.sign(signed, second)
+    promoting.promote(signed, second, "production", NOON)
     with capture_logs() as logs:
         site.watch.check()
     assert [entry["event"] for entry in logs] == ["model_loaded", "signatures_not_checked"]
@@ -381,7 +382,7 @@ def test_a_version_for_another_profile_class_leaves_the_model_in_hand(site: Site
     path = site.store.folder(second.id) / "manifest.json"
     path.write_text(second.model_copy(update={"profile": profile}).model_dump_json())
     (path.parent / "manifest.sig").unlink()
-    site.store.sign(second.id)
+    publishing.sign(site.store, second.id)
     site.promote(second.id)
     (because,) = site.looked()
     assert "fitted for profile class OtherProfile" in because
@@ -391,7 +392,7 @@ def test_a_version_for_another_profile_class_leaves_the_model_in_hand(site: Site
 def test_an_unsigned_store_is_followed_wherever_it_leads(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "store")
     first = published(store).id
-    store.promote(first, "production", NOON)
+    promoting.promote(store, first, "production", NOON)
     site = watching(store, new_key(), Settings(models_dir=store.root))
     old = site.history.read_bytes()
     second = site.publish()

@@ -7,14 +7,15 @@ from typing import Annotated, ClassVar
 import pytest
 from pydantic import BaseModel
 
+from models import promoting
 from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, ProfileMismatch, VersionDamaged
 from models.store import ModelStore
 from models.version_folder import Signature
 from schemas import UserProfile
 from schemas.errors import ProfileClassError
 from schemas.roles import number
-from tests.support.fitted import fit, publish, segmentation
-from tests.support.signed import new_key, pem, published, secret_of, signed_store
+from tests.support.fitted import fit, publish, published, segmentation
+from tests.support.signed import new_key, pem, secret_of, signed_store
 from worker.served_model import load_model, signature_warnings
 from worker.settings import Settings
 
@@ -29,7 +30,7 @@ class OtherProfile(BaseModel):
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
     store = ModelStore(tmp_path / "store")
-    store.promote(publish(store, segmentation(), fit()).id, "production", datetime(2026, 11, 24, tzinfo=UTC))
+    promoting.promote(store, publish(store, segmentation(), fit()).id, "production", datetime(2026, 11, 24, tzinfo=UTC))
     return store
 
 

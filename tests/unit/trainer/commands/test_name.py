@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models import promoting, publishing
 from models.errors import PublishFailed, VersionDamaged
 from models.manifest import Fit, Manifest, Verdict
 from models.segmentation import Segmentation
@@ -86,7 +87,7 @@ def publish(store: ModelStore, report: dict[str, bytes]) -> Manifest:
         _write(folder / "segmented_users.csv", USERS)
         _write(folder / "segment_profiles.csv", [["segment", "segment_name"], *map(list, _numbered()), ["all", "All"]])
 
-    return store.publish(made(), write)
+    return publishing.publish(store, made(), write)
 
 
 def _numbered() -> list[tuple[str, str]]:
@@ -231,7 +232,7 @@ def test_a_version_without_findings_is_refused(store: ModelStore) -> None:
         for name, content in files_of(model()).items():
             (folder / name).write_bytes(content)
 
-    bare = store.publish(made(), write)
+    bare = publishing.publish(store, made(), write)
     with pytest.raises(VersionDamaged, match=r"findings\.json"):
         give_name(store, bare.id, 4, "Big spenders", LATER)
 
@@ -259,7 +260,7 @@ def test_the_next_command_is_printed(store: ModelStore, version: Manifest, capsy
 def test_no_promotion_is_suggested_where_no_segments_were_found(
     store: ModelStore, version: Manifest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.promote(version.id, "production", NOON)
+    promoting.promote(store, version.id, "production", NOON)
     changed = give_name(store, version.id, 4, "Big spenders", LATER)
     print_named(changed.model_copy(update={"verdict": Verdict.NONE}), store, "")
     output = capsys.readouterr().out

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import promoting
 from models.encoding import Columns
 from models.manifest import Manifest, ProfileReference, Verdict
 from models.segmentation import Segmentation
@@ -44,7 +45,7 @@ def nobody(_: Iterable[str]) -> Iterator[Columns]:
 def test_kept_segments_have_their_numbers_and_the_names_that_a_person_gave(store: ModelStore) -> None:
     old = renumbered(segmentation(4), {0: 3, 1: 0, 2: 7, 3: 5})
     parent = version(store, old, given_names={7: "Owls", 5: "Larks"})
-    store.promote(parent.id, "production", NOON)
+    promoting.promote(store, parent.id, "production", NOON)
     before = before_fit(store, "production", PROFILE)
     assert (before.parent, before.model, before.next_number) == (parent.id, old, 8)
     # The same centres but the last, which go to whom they were nearest to.
@@ -63,7 +64,7 @@ def test_kept_segments_have_their_numbers_and_the_names_that_a_person_gave(store
 
 def test_new_segments_are_numbered_above_every_version_of_the_store(store: ModelStore) -> None:
     parent = version(store, segmentation(2))
-    store.promote(parent.id, "production", NOON)
+    promoting.promote(store, parent.id, "production", NOON)
     version(store, renumbered(segmentation(2, seed=3), {0: 0, 1: 11}), 1, parent=parent.id)
     found = continued(segmentation(5, seed=4), before_fit(store, "production", PROFILE), users)
     assert min(number for number in found.numbers.values() if number > 1) == 12
@@ -80,7 +81,7 @@ def test_without_a_production_numbers_start_at_zero_and_nobody_is_compared(store
 
 def test_after_another_profile_class_every_segment_is_new_and_numbers_begin_at_0(store: ModelStore) -> None:
     parent = version(store, segmentation(4), profile=OTHER, given_names={0: "Owls"})
-    store.promote(parent.id, "production", NOON)
+    promoting.promote(store, parent.id, "production", NOON)
     before = before_fit(store, "production", PROFILE)
     assert (before.parent, before.model, before.given_names) == (parent.id, None, {})
     found = continued(segmentation(3), before, nobody)
@@ -90,7 +91,7 @@ def test_after_another_profile_class_every_segment_is_new_and_numbers_begin_at_0
 
 def test_a_production_without_structure_is_told(store: ModelStore) -> None:
     parent = publish(store, segmentation(4), fit(Verdict.NONE, NOON))
-    store.promote(parent.id, "production", NOON, frozenset(Verdict))
+    promoting.promote(store, parent.id, "production", NOON, frozenset(Verdict))
     before = before_fit(store, "production", PROFILE)
     assert before.accepted_no_structure
     lineage = lineage_of(continued(segmentation(4), before, users), before, segmentation(4).names)

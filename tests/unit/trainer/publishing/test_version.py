@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models import promoting
 from models.encoding import CategoryColumn, Encoder
 from models.golden import Golden
 from models.manifest import ProfileReference, Verdict
@@ -205,7 +206,7 @@ def test_a_history_of_bad_rows_only_is_refused_and_nothing_is_written(tmp_path: 
 def test_the_parent_of_a_version_is_the_one_in_production(tmp_path: Path) -> None:
     path, store = write(tmp_path / "history.csv", planted(100)), ModelStore(tmp_path / "store")
     first = fit_history(path, UserProfile, OPTIONS, BadRows.REFUSE, store, NOON, Silence()).manifest
-    store.promote(first.id, "production", NOON)
+    promoting.promote(store, first.id, "production", NOON)
     options = replace(OPTIONS, k=2, groups=frozenset({"device", "behaviour"}), columns=ColumnRule.ALL)
     second = fit_history(path, UserProfile, options, BadRows.REFUSE, store, NOON, Silence())
     assert second.manifest.parent == first.id

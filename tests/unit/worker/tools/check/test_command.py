@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from models import promoting
 from models.store import ModelStore
-from tests.support.signed import NOON, new_key, published, signed_store
+from tests.support.fitted import NOON, published
+from tests.support.signed import new_key, signed_store
 from worker.cluster_rules import Finding, Weight
 from worker.tools.check.command import preflight
 
@@ -97,7 +99,7 @@ def test_a_signed_store_whose_signatures_are_not_checked_is_advice(
 
 def test_a_store_without_signatures_is_fine_and_not_called_checked(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    store.promote(published(store).id, "production", NOON)
+    promoting.promote(store, published(store).id, "production", NOON)
     (fine,) = of_model(tmp_path)
     assert fine.weight is Weight.FINE
     assert fine.what.endswith(", signature not checked")
