@@ -8,18 +8,23 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from kafka import KafkaAdminClient, KafkaProducer
 
 from demo.kafka.broker import Broker
 from demo.kafka.client import NewRecord
+from models.encoding import Encoder, NumberColumn
 from models.manifest import MANIFEST_FORMAT
-from schemas.events import SegmentAssigned
+from models.segmentation import Segmentation
+from schemas.events import ASSIGNED_TYPE, CONTENT_TYPE, SegmentAssigned
 from tests.support.brokers import STOP_S, Programs, TestBroker, wait_until
 from tests.support.events import event_bytes
+from tests.support.fitted import segmentation
 from tests.support.worker_site import WorkerSite, worker_site
 
 
@@ -63,7 +68,21 @@ BAD: list[tuple[str, bytes | None]] = [
     ("invalid_profile", event_bytes({"likes_and_reactions": "5640"})),
     ("invalid_profile", event_bytes({"likes_and_reactions": True})),
     ("invalid_profile", event_bytes({"weekday_hours_online": 24.5})),
+    ("internal_error", event_bytes({"followed_accounts": 700})),
 ]
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def failing_above_600_followed_accounts() -> Segmentation:
+    """A model that loads, and whose distances overflow for users who follow more than 600 accounts."""
+    model = segmentation()
+    columns = tuple(
+        replace(column, low=600.0, high=1000.0, mean=600.0, scale=1e-308)
+        if isinstance(column, NumberColumn) and column.name == "followed_accounts"
+        else column
+        for column in model.encoder.columns
+    )
+    return Segmentation(Encoder(columns), model.segments)
 
 
 def test_every_bad_event_is_rejected_with_its_reason_and_the_worker_goes_on(
@@ -71,9 +90,9 @@ def test_every_bad_event_is_rejected_with_its_reason_and_the_worker_goes_on(
 ) -> None:
     site = bare_site(broker, programs, tmp_path)
     site.create_topics(partitions=1, input={"max.message.bytes": "3000000"})
-    site.publish_model()
+    site.publish_model(failing_above_600_followed_accounts())
     worker = site.start_ready()
-    good = NewRecord(None, event_bytes(id="last", subject="user-9"))
+    good = NewRecord(None, event_bytes(id="last", subject="user-9"), {"traceparent": TRACEPARENT})
     site.send([*(NewRecord(b"key-%d" % number, value) for number, (_, value) in enumerate(BAD)), good])
     outcomes = site.wait_for_outcomes(len(BAD) + 1)
 
@@ -91,12 +110,16 @@ def test_every_bad_event_is_rejected_with_its_reason_and_the_worker_goes_on(
     (result,) = [record for record in outcomes if record.topic == site.output]
     assigned = SegmentAssigned.model_validate_json(result.value or b"")
     assert (result.key, assigned.subject, assigned.data.input.id) == (b"user-9", "user-9", "last")
+    event = from_kafka_event(KafkaMessage(dict(result.headers), result.key, result.value or b""))
+    assert (event.get_type(), event.get_id(), event.get_subject()) == (ASSIGNED_TYPE, str(assigned.id), "user-9")
+    assert result.headers == {"content-type": CONTENT_TYPE.encode(), "traceparent": TRACEPARENT}
 
     status, text = site.get("/metrics")
     assert status == 200
     for reason, count in Counter(reason for reason, _ in BAD).items():
         assert f'segment_worker_rejected_total{{reason="{reason}"}} {count}.0' in text.decode()
     assert worker.stop() == 0
+    assert worker.log.count('"event":"internal_error","error":"ArithmeticError"') == 1
     assert not re.search(r"user-9|key-\d|Traceback", worker.log), "a log holds no payload, key or user"
 
 

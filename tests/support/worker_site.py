@@ -14,6 +14,7 @@ from typing import Any
 from demo.kafka.client import Cluster, NewRecord, Sender, StoredRecord, read_committed
 from demo.kafka.ports import free_ports
 from models import promoting
+from models.segmentation import Segmentation
 from models.store import ModelStore
 from tests.support.brokers import Program, Programs, wait_until
 from tests.support.fitted import fit, publish, segmentation
@@ -48,10 +49,10 @@ class WorkerSite:
             for role in ("input", "output", "rejected"):
                 cluster.create_topic(getattr(self, role), partitions, configs.get(role))
 
-    def publish_model(self) -> str:
+    def publish_model(self, model: Segmentation | None = None) -> str:
         """Publish and promote a model, and return the id of its version."""
         store = ModelStore(self.store)
-        version = publish(store, segmentation(), fit()).id
+        version = publish(store, model or segmentation(), fit()).id
         promoting.promote(store, version, "production", datetime.now(UTC))
         return version
 
