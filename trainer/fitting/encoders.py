@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from models.encoding import CategoryColumn, Column, Encoder, Floats, NumberColumn, OrderedColumn, SeveralOfColumn
 from schemas.roles import Kind, ProfileField
-from trainer.history.arrow_copy import MOST_LABELS
+from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS
 from trainer.history.history import History
 from trainer.privacy import shown, shown_text
 
 CLIPPED_TAIL = 0.001
 SKEWNESS_OF_LOGS = 1.0
+# A smaller unit or scale could take the quotient of two numbers out of the range of float64.
+SMALLEST_UNIT = 1e-100
 # A block of more labels than this is free text or a name: it would outweigh memory and mean nothing.
 MOST_LEVELS = 200
 # Quantiles are taken of all numbers up to so many, of a sample of as many beyond.
@@ -57,13 +60,17 @@ def learn(history: History, field: ProfileField, seed: int) -> Learned:
     return learn_labels(field, history.label_counts(field.name), history.rows)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # numbers near the largest that there are: see the last check
 def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learned:
-    """The encoder of a column of numbers, of which the sample are some or all."""
+    """The encoder of a column of numbers within ±1e100, of which the sample are some or all."""
     low, high = _limits(sample)
     lengths, minima, maxima = zip(*((len(chunk), chunk.min(), chunk.max()) for chunk in numbers()), strict=True)
     rows, least, greatest = sum(lengths), min(minima), max(maxima)
-    clipped_share = sum(int(((chunk < low) | (chunk > high)).sum()) for chunk in numbers()) / rows
+    at_the_bound = sum(int((np.abs(chunk) >= LARGEST_NUMBER).sum()) for chunk in numbers())
+    note = None
+    if at_the_bound:
+        users = f"{shown_text(at_the_bound)} users"
+        note = f"{field.header}: {users} have a number beyond ±{LARGEST_NUMBER:g}, which is clipped to that limit"
+    clipped_share = sum(int(_beyond(chunk, low, high).sum()) for chunk in numbers()) / rows
     log_unit = _log_unit(sample, low, high, least)
     unclipped = NumberColumn(field.name, log_unit, low=-np.inf, high=np.inf, mean=0.0, scale=1.0)
     # Both are numbers of the history, and what the encoder does to them keeps their order.
@@ -71,15 +78,20 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     clipped = replace(unclipped, low=low, high=high)
     if low == high:
         owners = "every user has" if least == greatest else "all but a few users have"
-        return Learned(field, replace(clipped, mean=low), f"{owners} the same value", clipped_share=clipped_share)
+        same = "the same value" if at_the_bound < rows / 2 else f"a number beyond ±{LARGEST_NUMBER:g}"
+        return Learned(field, replace(clipped, mean=low), f"{owners} {same}", note, clipped_share)
     mean = math.fsum(float(_encoded(clipped, chunk).sum()) for chunk in numbers()) / rows
     squares = math.fsum(float(np.square(_encoded(clipped, chunk) - mean).sum()) for chunk in numbers())
     fitted = replace(clipped, mean=mean, scale=math.sqrt(squares / rows))
-    # Squares of the smallest numbers that there are become 0, those of the largest infinite.
-    if not (np.isfinite([low, high, fitted.mean, fitted.scale]).all() and fitted.scale > 0):
-        useless = "its numbers are too large, or differ too little, to be compared"
-        return Learned(field, replace(clipped, low=0.0, high=0.0), useless, clipped_share=clipped_share)
-    return Learned(field, fitted, None, clipped_share=clipped_share)
+    if fitted.scale < SMALLEST_UNIT:
+        useless = "its numbers differ too little to be compared"
+        return Learned(field, replace(clipped, mean=mean), useless, note, clipped_share)
+    return Learned(field, fitted, None, note, clipped_share)
+
+
+def _beyond(numbers: Floats, low: float, high: float) -> npt.NDArray[np.bool_]:
+    """Which of the numbers are clipped: to these limits, or before that to what can be computed with."""
+    return (numbers < low) | (numbers > high) | (np.abs(numbers) >= LARGEST_NUMBER)
 
 
 def _limits(sample: Floats) -> tuple[float, float]:
@@ -100,11 +112,11 @@ def _log_unit(sample: Floats, low: float, high: float, least: float) -> float | 
     """The median of the positive numbers where they are skewed to the right and none is negative."""
     if least < 0 or low == high:
         return None
-    # Clipped, or one extreme cell would make any column a skewed one. Skewness does not depend on the unit; divided by
-    # the largest, no number overflows.
-    if stats.skew(np.clip(sample, low, high) / high) <= SKEWNESS_OF_LOGS:
+    # Clipped, or one extreme cell would make any column a skewed one. Skewness does not depend on unit or origin: with
+    # low as 0 and high as 1 nothing cancels or underflows.
+    if stats.skew((np.clip(sample, low, high) - low) / (high - low)) <= SKEWNESS_OF_LOGS:
         return None
-    return float(np.median(sample[sample > 0]))
+    return max(float(np.median(sample[sample > 0])), SMALLEST_UNIT)
 
 
 def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> Learned:

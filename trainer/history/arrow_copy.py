@@ -19,6 +19,8 @@ from trainer.history.tempfiles import close, room_needed, scratch_file
 
 # More different labels are names or free text: they would fill the memory and tell nothing of groups.
 MOST_LABELS = 100_000
+# Sums, squares and differences of numbers up to it are finite in float64, of however many users.
+LARGEST_NUMBER = 1e100
 # Large enough that it hardly matters what it costs to find a chunk, small enough for any memory.
 CHUNK_ROWS = 5_000
 
@@ -50,7 +52,7 @@ class ItemCodes:
 
 @dataclass(frozen=True)
 class CheckedCopy:
-    """Users in the order of the file; numbers as they were, labels as codes."""
+    """Users in the order of the file; numbers as they were, but clipped to ±1e100, and labels as codes."""
 
     file: BinaryIO
     chunk_rows: tuple[int, ...]
@@ -187,7 +189,7 @@ class CopyWriter:
 
     def _array(self, field: ProfileField, values: Sequence[Any] | Floats) -> Any:
         if field.kind is Kind.NUMBER:
-            return pa.array(values, pa.float64())
+            return pa.array(np.clip(values, -LARGEST_NUMBER, LARGEST_NUMBER), pa.float64())
         if field.name in self._too_many:
             # Something of the column's type has to stand there.
             return pa.array([[] if field.kind is Kind.SEVERAL_OF else 0] * len(values), _TYPES[field.kind])
