@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from worker.cluster_rules import foreign_members
-from worker.kafka.admin import Cluster
+from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.facts import GroupFacts
 from worker.operations.metrics import Metrics
 from worker.settings import Settings
@@ -44,6 +44,7 @@ class GroupWatch:
         self._described_under: Membership | None = None
         self._foreign: tuple[str, ...] = ()
         self._failing = False
+        self._probe = ListenerProbe(settings)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="group", daemon=True)
 
@@ -67,7 +68,7 @@ class GroupWatch:
 
     def _describe(self) -> bool:
         try:
-            with Cluster(self._settings, self._connection, _CONNECT_S) as cluster:
+            with Cluster(self._settings, self._connection, _CONNECT_S, self._probe) as cluster:
                 group = cluster.group()
         except Exception as error:  # noqa: BLE001  # whatever it was, the next request may succeed
             if not self._failing:

@@ -286,6 +286,21 @@ def test_a_marker_that_retention_deletes_before_it_is_committed_does_not_stop_th
     assert kafka.values(kafka.output) == [b"old 0", b"old 1", b"new"]
 
 
+def test_markers_that_were_read_and_that_the_log_lost_do_not_stop_the_worker_for_it_holds_the_committed_offset(
+    kafka: KafkaWorld,
+) -> None:
+    worker = worked_off(kafka, 2)
+    # As after an unclean leader election, which one broker cannot have.
+    worker._reader.offsets._without_records = {TopicPartition(kafka.input, 0): range(2, 50)}
+    worker.rewind()
+    with pytest.raises(RetryBatchError):
+        until(worker.poll)
+    worker.rewind()
+    kafka.send(b"new")
+    work_off(worker, 1)
+    assert kafka.values(kafka.output) == [b"old 0", b"old 1", b"new"]
+
+
 def test_what_retention_deletes_before_any_worker_read_it_is_a_loud_error_for_it_may_have_been_records(
     kafka: KafkaWorld,
 ) -> None:

@@ -170,6 +170,8 @@ class InputOffsets:
         Raises StopProcessError where one is lost, unless WORKER_ON_OFFSET_OUT_OF_RANGE says to continue, and
         RetryBatchError when another member has to commit first.
         """
+        # A log that does not hold where this process had got to is not the one that it read.
+        self._without_records = {at: each for at, each in self._without_records.items() if at not in out_of_range}
         found = self._ask_committed(self._consumer.assignment())
         topic_id = self._current_topic_id()
         first, end = self._log_ends(found)
