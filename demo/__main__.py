@@ -136,7 +136,7 @@ _REPORT_EVERY_S = 5
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segment-demo",
-        description="A real Apache Kafka on this machine, generated users, and trainer and worker at work on them.",
+        description="Runs a real Apache Kafka on this machine, with generated users, the trainer and the worker.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
         help="everything once: broker, history, fit, worker, a stream of events",
         description="Starts a broker, writes a history, fits and promotes segments, starts a worker, sends events, "
         "shows the results live, and checks at the end that each event has exactly one outcome. Ctrl-C while events "
-        "flow lets those already sent finish; a second one, or an earlier one, stops everything at once (exit status "
-        "130).",
+        "flow waits for those already sent; a second Ctrl-C, or one before that, stops everything at once (exit "
+        "status 130).",
     )
     run.add_argument("--events", type=_count, default=20_000, metavar="N", help="events to send (default: 20000)")
     run.add_argument("--rate", type=_rate, default=2000.0, metavar="R", help="events per second (default: 2000)")

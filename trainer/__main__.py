@@ -322,7 +322,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     promote.add_argument(
         "--accept-unsigned",
         action="store_true",
-        help="sign an unsigned version as it lies in the store: you vouch for it (needs MODEL_SIGNING_KEY)",
+        help="sign an unsigned version as it is in the store: you vouch for it (needs MODEL_SIGNING_KEY)",
     )
     promote.add_argument(
         "--max-reassigned",
@@ -358,7 +358,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
     keygen = command("keygen", _keygen, "Create a key pair for signing models.")
     keygen.add_argument("file", type=Path, metavar="FILE", help="the private key; the public key becomes FILE.pub")
-    command("rollback", _rollback, "Put back the version that was in production before.")
+    command("rollback", _rollback, "Restore the version that was in production before.")
     prune = command(
         "prune", _prune, "Remove old versions, but never the one in production or the one that rollback would restore."
     )

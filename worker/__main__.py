@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # argparse has no public name for it.
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
-# The settings that each tool uses, besides those of the connection; other flags would only mislead.
+# The settings that each tool uses besides those of the connection. Flags for other settings would only mislead.
 _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
 _USED = {
     "verify": ("worker_group_id", *_TOPICS, "worker_start_at"),
@@ -28,7 +28,7 @@ _USED = {
     "asyncapi": ("profile_class", *_TOPICS),
 }
 
-# Of an input topic that `run` creates: more than one worker can share it, and 2, 3 or 6 of them evenly.
+# For an input topic that `run` creates: 2, 3 or 6 workers can share it evenly.
 _PARTITIONS = 6
 
 
@@ -82,7 +82,7 @@ def _tool(flags: dict[str, str], arguments: argparse.Namespace) -> int:
     from worker.errors import ending
     from worker.operations.logs import configure_logs
 
-    # What a tool prints says everything; the client's own warnings would only stand between.
+    # The tool's output says everything; the client's own warnings would only clutter it.
     configure_logs(sys.stderr, "error")
     try:
         return _run_tool(flags, arguments)
@@ -148,14 +148,16 @@ def build_parser(
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = _command(commands, "run", "consume, validate, assign and publish until stopped")
-    run.add_argument("--create-topics", action="store_true", help="first create the topics that do not exist")
+    run.add_argument("--create-topics", action="store_true", help="create missing topics first")
     run.add_argument(
         "--partitions",
         type=_number,
         metavar="N",
         help=f"partitions of the input topic, if --create-topics creates it (default: {_PARTITIONS})",
     )
-    check = _command(commands, "check", "name every problem that would keep `run` from running, and its remedy")
+    check = _command(
+        commands, "check", "report every problem that would keep `run` from starting, and what to do about it"
+    )
     check.add_argument("--json", action="store_true", help="print JSON for machines")
     verify = _command(commands, "verify", "prove that each committed input record has exactly one outcome")
     verify.add_argument("--json", action="store_true", help="print JSON for machines")
@@ -223,7 +225,7 @@ def _add_replay(commands: _Commands) -> None:
         type=_number,
         default=3,
         metavar="N",
-        help="leave out events that were sent back this often already (default: 3)",
+        help="leave out events that were already sent back this many times (default: 3)",
     )
     replay.add_argument("--dry-run", action="store_true", help="only count what would be sent")
     add_bounds(replay, "record of the dead-letter topic")
@@ -231,7 +233,7 @@ def _add_replay(commands: _Commands) -> None:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected an integer, got {text!r}")
     return int(text)
 
 
@@ -240,11 +242,12 @@ Send rejected events back to the input as they came, each once. The progress is
 committed together with the events, so the same command continues where an
 interrupted one ended. It sends what is in the dead-letter topic when it starts.
 
-The order of a user's events is lost: they come after all that are there now.
-Progress is kept for each combination of --reason, --partition and bounds, as
-long as the brokers keep offsets of a group without members (7 days by default);
-another combination sends events again that both match. Run one at a time: a
-second run ends the first. The rights it needs are in docs/kafka.md."""
+Replayed events come after all events that are in the input topic now, so the
+order of a user's events is lost. Each combination of --reason, --partition and
+bounds has its own progress, which the brokers keep as long as the offsets of an
+empty group (7 days by default); an event that matches two combinations is sent
+by both. Run one at a time: a second run ends the first. docs/kafka.md lists the
+ACLs that it needs."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -105,34 +105,34 @@ class Settings(BaseSettings):
         Flag("--bootstrap-servers"),
     ] = Field("localhost:9092", description="Brokers to contact first. The rest of the cluster is discovered.")
     worker_broker_wait_s: Annotated[float, Flag("--broker-wait-s")] = Field(
-        60, ge=0, le=86_400, description="How long a start waits for brokers."
+        60, ge=0, le=86_400, description="How long to wait for brokers at the start."
     )
 
     kafka_security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Flag("--security-protocol")
     ] = Field("PLAINTEXT", description="SASL_… authenticates, …SSL encrypts.")
     kafka_ssl_cafile: Path | None = Field(
-        None, description="PEM file of the certificate authorities to trust. Without it, those of the system."
+        None, description="PEM file of the certificate authorities to trust. By default, those of the system."
     )
     kafka_ssl_certfile: Path | None = Field(None, description="PEM file of the client's certificate, for mutual TLS.")
     kafka_ssl_keyfile: Path | None = Field(None, description="PEM file of the certificate's private key.")
     kafka_ssl_password: SecretStr | None = Field(None, description="Password of the private key.")
     kafka_ssl_check_hostname: bool = Field(
-        default=True, description="Whether a broker's certificate must name its host."
+        default=True, description="Whether a broker's certificate must match its host name."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
-        None, description="How to authenticate; with SASL_PLAINTEXT and SASL_SSL."
+        None, description="SASL mechanism, for SASL_PLAINTEXT and SASL_SSL."
     )
     kafka_sasl_username: str | None = Field(None, description="User name for PLAIN and SCRAM.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Password for PLAIN and SCRAM.")
     kafka_sasl_oauth_token_url: Annotated[
         Annotated[str, AfterValidator(_token_url)] | None,
         Allowed("an https:// address without a user name, a ? or a # in it"),
-    ] = Field(None, description="Token endpoint for OAUTHBEARER, asked with the client credentials grant.")
+    ] = Field(None, description="Token endpoint for OAUTHBEARER (client credentials grant).")
     kafka_sasl_oauth_client_id: str | None = Field(None, description="Client id for OAUTHBEARER.")
     kafka_sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for OAUTHBEARER.")
     kafka_sasl_oauth_scope: str | None = Field(
-        None, description="Scope for OAUTHBEARER, if the token endpoint wants one."
+        None, description="Scope for OAUTHBEARER, if the token endpoint requires one."
     )
 
     models_dir: Annotated[StorePath, Flag("--models")] = Field(
@@ -145,8 +145,8 @@ class Settings(BaseSettings):
         10.0,
         ge=0,
         le=300,
-        description="How often a running worker checks which version the alias names. A new version is used from the "
-        "next batch on; 0 means that only a start looks.",
+        description="How often a running worker checks which version the alias names. It uses a new version from the "
+        "next batch on; with 0 it checks only when it starts.",
     )
     model_public_key: str | None = Field(
         None,
@@ -157,8 +157,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=MOST_SEQUENCE,
-        description="Refuse a history of promotions that ends below this sequence number. Protects against an old "
-        "model store that was put back; needs MODEL_PUBLIC_KEY. Each start logs the current number.",
+        description="Refuse a promotion history that ends below this sequence number. Protects against a model "
+        "store that was restored to an older state; needs MODEL_PUBLIC_KEY. Each start logs the current number.",
     )
     profile_class: Annotated[str, Flag("--profile")] = Field(
         "schemas:UserProfile", description="Profile class. package.module:Class or file.py:Class."
@@ -176,8 +176,8 @@ class Settings(BaseSettings):
     )
     worker_on_offset_out_of_range: Annotated[Literal["stop", "earliest"], Flag("--on-offset-out-of-range")] = Field(
         "stop",
-        description="What to do if a committed offset is out of range. It is when retention or a recreated topic "
-        "removed the records there: stop with exit status 2, or continue at the earliest offset.",
+        description="What to do if a committed offset is out of range. This happens when retention deletes unread "
+        "records, or the topic is recreated. stop: exit with status 2; earliest: continue at the earliest offset.",
     )
     worker_session_timeout_ms: int = Field(
         10_000, ge=1_000, le=1_800_000, description="A worker without a heartbeat for this long loses its partitions."
@@ -186,9 +186,11 @@ class Settings(BaseSettings):
         60_000, ge=1_000, le=86_400_000, description="A worker that does not poll for this long loses its partitions."
     )
 
-    worker_input_topic: Annotated[Topic, Flag("--input-topic")] = Field("user-activity", description="Events to read.")
+    worker_input_topic: Annotated[Topic, Flag("--input-topic")] = Field(
+        "user-activity", description="Topic to read events from."
+    )
     worker_output_topic: Annotated[Topic, Flag("--output-topic")] = Field(
-        "user-segments", description="Where results are written."
+        "user-segments", description="Topic to write results to."
     )
     worker_rejected_topic: Annotated[Topic, Flag("--rejected-topic")] = Field(
         "user-activity-rejected", description="Dead-letter topic for rejected events."
@@ -198,13 +200,13 @@ class Settings(BaseSettings):
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
     )
     worker_batch_max_events: Annotated[int, Flag("--batch-max-events")] = Field(
-        500, ge=1, le=100_000, description="Most events per transaction."
+        500, ge=1, le=100_000, description="Maximum number of events per transaction."
     )
     worker_batch_max_bytes: Annotated[int, Flag("--batch-max-bytes")] = Field(
         8_000_000,
         ge=1,
         le=1_000_000_000,
-        description="Most bytes of events per transaction.",
+        description="Maximum bytes of events per transaction.",
     )
     worker_batch_max_wait_ms: Annotated[int, Flag("--batch-max-wait-ms")] = Field(
         50, ge=0, le=4_000, description="How long a batch waits to fill up. This adds to the latency."
@@ -218,10 +220,11 @@ class Settings(BaseSettings):
         ge=0.001,
         le=1,
         description="Stop with exit status 3 at this share of rejected events. The batch that reaches the limit is "
-        "not committed; the share counts from 100 events on, anew after each start. Without it, there is no limit.",
+        "not committed. The share counts only the events since the start, and needs 100 of them, or a full window if "
+        "that is smaller. By default there is no limit.",
     )
     worker_reject_limit_window: int = Field(
-        1_000, ge=10, le=100_000, description="How many of the last events WORKER_REJECT_LIMIT_RATIO looks at."
+        1_000, ge=10, le=100_000, description="Number of recent events that WORKER_REJECT_LIMIT_RATIO is a share of."
     )
     worker_reject_limit_consecutive: int | None = Field(
         None, ge=1, le=100_000, description="Stop with exit status 3 at this many rejected events in a row."
@@ -232,20 +235,20 @@ class Settings(BaseSettings):
         description="Address of the HTTP server. It serves /livez, /readyz and /metrics; containers use 0.0.0.0.",
     )
     worker_http_port: Annotated[int, Flag("--http-port")] = Field(
-        8080, ge=0, le=65535, description="Port of the HTTP server; 0 means none."
+        8080, ge=0, le=65535, description="Port of the HTTP server; 0 disables it."
     )
     worker_liveness_window_s: float = Field(
         90,
         ge=11,
         le=86_400,
-        description="/livez fails when the loop hangs for this long. That is, it made no turn, or it reported success "
-        "while a partition with lag did not move. More than 10 s longer than WORKER_MAX_POLL_INTERVAL_MS and "
-        "WORKER_TRANSACTION_TIMEOUT_MS: rebalances and transactions may take that long.",
+        description="/livez fails when the loop hangs for this long. That is, it completed no turn, or it reported "
+        "success while a partition with lag did not move. Must exceed WORKER_MAX_POLL_INTERVAL_MS and "
+        "WORKER_TRANSACTION_TIMEOUT_MS by more than 10 s, because rebalances and transactions may take that long.",
     )
     worker_hold_on_stop: bool = Field(
         default=False,
-        description="On exit status 2 or 3, stay instead of exiting. For orchestrators that restart every exited "
-        "process: the worker leaves the group and stays alive but not ready until SIGTERM.",
+        description="Stay alive instead of exiting with status 2 or 3. For orchestrators that restart every exited "
+        "process: the worker leaves the group, and is not ready until SIGTERM.",
     )
     worker_log_level: Annotated[Literal["debug", "info", "warning", "error"], Flag("--log-level")] = Field(
         "info", description="Lowest level that is logged. debug has one line per batch."
@@ -258,7 +261,7 @@ class Settings(BaseSettings):
 
     @property
     def rejected_max_bytes(self) -> int:
-        """Bytes that the rejected topic and the client must take in one record."""
+        """The largest record that the dead-letter topic and the client must accept."""
         return self.worker_event_max_bytes + REJECTED_HEADROOM_BYTES
 
     @property

@@ -13,7 +13,7 @@ from worker.tools.counting import counted
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """From where to where; a record must lie within all bounds that are given."""
+    """Where to start and where to stop; a record must satisfy all bounds that are given."""
 
     since_ms: int | None = None
     """Milliseconds since 1970: from each partition's first record of this time or later."""
@@ -27,7 +27,7 @@ class Bounds:
     def within(
         self, partition: int, span: range, since: Mapping[int, int] | None, until: Mapping[int, int] | None
     ) -> range:
-        """The part of a partition's offsets that lies within.
+        """The part of a partition's offsets within the bounds.
 
         `since` and `until` have each partition's first offset of that time or later, if there is one; None without such
         a bound.
@@ -91,13 +91,17 @@ def partition_offset(text: str) -> tuple[int, int]:
 
 
 def add_bounds(parser: argparse.ArgumentParser, records: str) -> None:
-    """Let a command take bounds for records of this name."""
+    """Add the flags for bounds to a command; `records` is what the help calls the records."""
     group = parser.add_argument_group("bounds", "Default: everything.")
-    group.add_argument("--since", type=time_ms, metavar="TIME", help=f"from the first {records} of this time on")
-    group.add_argument("--until", type=time_ms, metavar="TIME", help=f"up to the first {records} of this time")
+    group.add_argument(
+        "--since", type=time_ms, metavar="TIME", help=f"start at the first {records} at or after this time"
+    )
+    group.add_argument(
+        "--until", type=time_ms, metavar="TIME", help=f"stop before the first {records} at or after this time"
+    )
     for flag, meaning in (
-        ("--from-offset", f"the first {records} of this partition; may be given for several"),
-        ("--to-offset", f"the first {records} of this partition that is left out; may be given for several"),
+        ("--from-offset", "start this partition at this offset; may be repeated"),
+        ("--to-offset", "stop this partition before this offset; may be repeated"),
     ):
         group.add_argument(
             flag, type=partition_offset, action="append", default=[], metavar="PARTITION:OFFSET", help=meaning

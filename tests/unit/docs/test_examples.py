@@ -101,6 +101,15 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
     assert named == {page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")}
 
 
+@pytest.mark.parametrize("folder", ["schemas", "models", "trainer", "worker", "demo"])
+def test_every_module_is_in_the_map_of_the_architecture(folder: str) -> None:
+    text = (ROOT / "docs/architecture.md").read_text().partition("## Where to find what")[2]
+    part = re.search(rf"^{folder}/.*?(?=^\w)", text, re.MULTILINE | re.DOTALL)
+    assert part
+    modules = {path.stem for path in (ROOT / folder).rglob("*.py")} - {"__init__"}
+    assert modules - set(re.findall(r"\w+", part[0])) == set()
+
+
 def test_the_readme_is_read_in_three_minutes() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 120
