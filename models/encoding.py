@@ -1,4 +1,4 @@
-"""From columns of raw values to a matrix of numbers: the same code when a model is fitted and when it is used."""
+"""Encodes columns of raw values as a matrix of numbers: the same code for fitting and for assigning."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pydantic import FiniteFloat
 from schemas.roles import Kind
 
 Floats = npt.NDArray[np.float64]
-# Field name -> one value for each row; all of the same length.
+# Field name -> one value per row; all of the same length.
 Columns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """A number x, encoded as itself or as log1p(x / log_unit), clipped to what training saw; one matrix column."""
+    """A number x, encoded as x or log1p(x / log_unit), clipped to the range seen in training; one matrix column."""
 
     name: str
     log_unit: FiniteFloat | None
@@ -43,7 +43,7 @@ class NumberColumn:
 
 @dataclass(frozen=True, slots=True)
 class OrderedColumn:
-    """A label in a declared order, encoded as its place from 0; unknown labels as the mean; one matrix column."""
+    """An ordinal label, encoded as its rank from 0, an unknown label as the mean; one matrix column."""
 
     name: str
     levels: tuple[str, ...]
@@ -62,7 +62,7 @@ class OrderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """A label, encoded as a block of 0/1, one matrix column a level; an unknown label is a block of zeros."""
+    """A nominal label, one-hot encoded, one matrix column per level; an unknown label is all zeros."""
 
     name: str
     levels: tuple[str, ...]
@@ -80,7 +80,7 @@ class CategoryColumn:
 
 @dataclass(frozen=True, slots=True)
 class SeveralOfColumn:
-    """A list of labels, encoded as a block of 0/1, one matrix column an item; unknown items leave no mark."""
+    """A list of labels (multi-label), one indicator column per known item; unknown items are ignored."""
 
     name: str
     levels: tuple[str, ...]
@@ -101,7 +101,7 @@ Column = NumberColumn | OrderedColumn | CategoryColumn | SeveralOfColumn
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Rows as numbers, before scaling, and what training had not seen in them."""
+    """Rows as numbers, before scaling, and their values that training had not seen."""
 
     matrix: Floats
     """Shape (rows, width)."""
@@ -111,18 +111,18 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """One column of labels: where each known label goes, and where an unknown one goes."""
+    """One column of labels: the cell of each known label, and the cell of unknown ones."""
 
     name: str
-    places: Mapping[str, int]
+    cells: Mapping[str, int]
     unknown: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where each value goes: worked out once, since a worker encodes some thousand batches a minute.
+    """Where each value is written: computed once, since a worker encodes thousands of batches per minute.
 
-    A place is one matrix row and one value that is written there.
+    A cell is a matrix row and the value to write there.
     """
 
     numbers: tuple[str, ...]
@@ -134,15 +134,15 @@ class _Plan:
     several: tuple[_Labels, ...]
     single_left_out: tuple[tuple[str, frozenset[str]], ...]
     several_left_out: tuple[tuple[str, frozenset[str]], ...]
-    row_of_place: npt.NDArray[np.intp]
-    value_of_place: Floats
+    row_of_cell: npt.NDArray[np.intp]
+    value_of_cell: Floats
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """The columns of a profile, in its order, with all that training learned of each.
+    """The columns of a profile, in its order, with their fitted parameters.
 
-    A column of weight 0 is left out of the matrix; its levels still tell unknown values.
+    A column of weight 0 is left out of the matrix; its unknown values are still reported.
     """
 
     columns: tuple[Column, ...]
@@ -166,7 +166,7 @@ class Encoder:
 
     @cached_property
     def scales(self) -> Floats:
-        """What each matrix column is divided by, its weight included, shape (width,)."""
+        """The divisor of each matrix column, including its weight, shape (width,)."""
         return np.repeat(
             [column.scale / column.weight for column in self.kept], [column.width for column in self.kept]
         ).astype(np.float64)
@@ -178,50 +178,50 @@ class Encoder:
         return scaled
 
     def encode(self, columns: Columns) -> Encoded:
-        """The raw matrix of columns of equal length, one value a row.
+        """The raw matrix of columns of equal length, one value per row.
 
         Raises KeyError for a missing field, struct.error for a value that is not a number or for unequal lengths,
         ValueError or OverflowError for a number that is not finite as float64.
         """
         plan = self._plan
         rows = len(columns[self.columns[0].name])
-        # Transposed, so that a column is written in one run; the row after the last takes what has no place.
+        # Transposed, so that a column is contiguous; the extra last row takes values that have no matrix column.
         matrix = np.zeros((self.width + 1, rows))
-        strange: list[str] = []
-        # Those that do not count in the distance, too: what an event may hold must not depend on the model.
+        with_unknown: list[str] = []
+        # Also those left out of the distance: which events are valid must not depend on the model.
         numbers = _packed("d", rows, [columns[name] for name in (*plan.numbers, *plan.numbers_left_out)])
         if not np.isfinite(numbers).all():
             raise ValueError("a number is not finite")
         if plan.numbers:
             numbers = numbers[: len(plan.numbers)]
-            # A number near the greatest there is, in a small unit, is infinite for a moment, then clipped as any other.
+            # A huge number divided by a small unit may overflow to infinity; it is clipped below.
             with np.errstate(over="ignore"):
                 for at, unit in plan.logs:
-                    # Training saw no negative number here, or there would be no logarithm: below is its least.
+                    # Columns with a logarithm had no negative number in training; the result is clipped below.
                     numbers[at] = np.log1p(np.maximum(numbers[at], 0.0) / unit)
             np.maximum(numbers, plan.lows, out=numbers)
             np.minimum(numbers, plan.highs, out=matrix[: len(numbers)])
         if plan.single:
-            places = _packed("q", rows, [_places(labels, columns[labels.name], strange) for labels in plan.single])
-            matrix[plan.row_of_place[places], np.arange(rows)] = plan.value_of_place[places]
+            cells = _packed("q", rows, [_cells(labels, columns[labels.name], with_unknown) for labels in plan.single])
+            matrix[plan.row_of_cell[cells], np.arange(rows)] = plan.value_of_cell[cells]
         for labels in plan.several:
             lists = columns[labels.name]
-            items = _places(labels, [*chain.from_iterable(lists)], strange)
+            items = _cells(labels, [*chain.from_iterable(lists)], with_unknown)
             (counts,) = _packed("q", rows, [[*map(len, lists)]])
-            (item_places,) = _packed("q", len(items), [items])
-            matrix[plan.row_of_place[item_places], np.repeat(np.arange(rows), counts)] = 1.0
-        # What does not count in the distance is only looked at.
-        strange += [name for name, known in plan.single_left_out if not known.issuperset(columns[name])]
-        strange += [
+            (item_cells,) = _packed("q", len(items), [items])
+            matrix[plan.row_of_cell[item_cells], np.repeat(np.arange(rows), counts)] = 1.0
+        # Columns left out of the distance are only checked for unknown values.
+        with_unknown += [name for name, known in plan.single_left_out if not known.issuperset(columns[name])]
+        with_unknown += [
             name for name, known in plan.several_left_out if not known.issuperset(chain.from_iterable(columns[name]))
         ]
-        return Encoded(matrix[: self.width].T, self._unknown(columns, strange) if strange else {})
+        return Encoded(matrix[: self.width].T, self._unknown(columns, with_unknown) if with_unknown else {})
 
-    def _unknown(self, columns: Columns, strange: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
-        """Row -> fields with an unknown value, of the fields that are known to have one somewhere."""
+    def _unknown(self, columns: Columns, with_unknown: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
+        """Row -> its fields with an unknown value, among the fields that have one in some row."""
         unknown: dict[int, tuple[str, ...]] = {}
         for column in self.columns:
-            if column.name not in strange or isinstance(column, NumberColumn):
+            if column.name not in with_unknown or isinstance(column, NumberColumn):
                 continue
             known = frozenset(column.levels)
             for row, value in enumerate(columns[column.name]):
@@ -234,7 +234,7 @@ class Encoder:
         rows: list[int] = []
         values: list[float] = []
 
-        def place(row: int, value: float) -> int:
+        def cell(row: int, value: float) -> int:
             rows.append(row)
             values.append(value)
             return len(rows) - 1
@@ -244,11 +244,11 @@ class Encoder:
         start = 0
         for column in self.kept:
             if isinstance(column, OrderedColumn):
-                places = {level: place(start, i) for i, level in enumerate(column.levels)}
-                single.append(_Labels(column.name, places, place(start, column.mean)))
+                cells = {level: cell(start, i) for i, level in enumerate(column.levels)}
+                single.append(_Labels(column.name, cells, cell(start, column.mean)))
             elif not isinstance(column, NumberColumn):
-                places = {level: place(start + i, 1.0) for i, level in enumerate(column.levels)}
-                labels = _Labels(column.name, places, place(self.width, 1.0))
+                cells = {level: cell(start + i, 1.0) for i, level in enumerate(column.levels)}
+                labels = _Labels(column.name, cells, cell(self.width, 1.0))
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
             start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn)]
@@ -269,22 +269,22 @@ class Encoder:
             several_left_out=tuple(
                 (column.name, frozenset(column.levels)) for column in left_out if isinstance(column, SeveralOfColumn)
             ),
-            row_of_place=np.array(rows, dtype=np.intp),
-            value_of_place=np.array(values, dtype=np.float64),
+            row_of_cell=np.array(rows, dtype=np.intp),
+            value_of_cell=np.array(values, dtype=np.float64),
         )
 
 
-def _places(labels: _Labels, values: Sequence[str], strange: list[str]) -> Sequence[int]:
-    """The place of each value; a column with an unknown one is added to `strange`."""
+def _cells(labels: _Labels, values: Sequence[str], with_unknown: list[str]) -> Sequence[int]:
+    """The cell of each value; the name of a column with an unknown value is added to `with_unknown`."""
     try:
-        return [*map(labels.places.__getitem__, values)]
+        return [*map(labels.cells.__getitem__, values)]
     except KeyError:
-        strange.append(labels.name)
-        return [labels.places.get(value, labels.unknown) for value in values]
+        with_unknown.append(labels.name)
+        return [labels.cells.get(value, labels.unknown) for value in values]
 
 
 def _packed(code: str, length: int, columns: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
-    """Columns of Python numbers as an array (columns, length); struct packs them three times as fast as numpy.array."""
+    """Columns of Python numbers as an array (columns, length); struct packs three times as fast as numpy.array."""
     packed = bytearray().join([pack(f"{length}{code}", *column) for column in columns])
     array: npt.NDArray[Any] = np.frombuffer(packed, dtype=code).reshape(len(columns), length)
     return array

@@ -1,12 +1,12 @@
-"""What can go wrong with a stored model."""
+"""The errors of stored models."""
 
 
 class ModelError(Exception):
-    """A stored model cannot be used, or the store cannot do what was asked; a person must act."""
+    """A stored model cannot be used, or the store cannot do what was asked; a human must act."""
 
 
 class ModelFormatError(ModelError):
-    """A model's bytes are not what this release writes."""
+    """A model's bytes are not in the format that this release writes."""
 
 
 class OlderFormat(ModelFormatError):
@@ -39,7 +39,7 @@ class AliasNotFound(ModelError):
 
 
 class ProfileMismatch(ModelError):
-    """A model was fitted for another profile class than the one in use."""
+    """A model was fitted for a profile class other than the one in use."""
 
 
 class PromotionRefused(ModelError):
@@ -47,15 +47,15 @@ class PromotionRefused(ModelError):
 
 
 class PublishFailed(ModelError):
-    """A version could not be written; nothing of it is left."""
+    """A version could not be written; no partial version was left behind."""
 
 
 class NotSigned(ModelError):
-    """A version or an alias entry is not signed by a key that is trusted here."""
+    """A version or an alias entry is not signed by a trusted key."""
 
 
-class PlayedBack(ModelError):
-    """The history of the aliases is an older one, or its signed entries are not all there in the order they came."""
+class HistoryRolledBack(ModelError):
+    """The history of the aliases was restored to an older state, or signed entries are missing or out of order."""
 
 
 class KeyUnusable(ModelError):

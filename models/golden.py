@@ -1,4 +1,4 @@
-"""Golden rows: synthetic profiles with the segment each must get, so that a model proves itself when it is loaded."""
+"""Golden rows: synthetic profiles with the segment that each must get; they test a model whenever it is loaded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Golden(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise ModelFormatError(f"golden.json has {error.error_count()} wrong values") from error
+            raise ModelFormatError(f"golden.json has {error.error_count()} invalid values") from error
 
     def to_json(self) -> bytes:
         """The bytes of golden.json."""
@@ -36,13 +36,13 @@ class Golden(BaseModel):
     def check(self, segmentation: Segmentation) -> None:
         """Raise ModelFormatError unless the segmentation puts each row where it was put when the model was fitted."""
         if any(len(values) != len(self.segments) for values in self.columns.values()):
-            raise ModelFormatError("golden.json does not fit itself: a column has not one value for each segment")
+            raise ModelFormatError("golden.json is inconsistent: a column does not have one value per row")
         try:
             found = segmentation.assign(self.columns).segment.tolist()
         except (KeyError, ValueError, TypeError, ArithmeticError, MemoryError, struct.error) as error:
-            raise ModelFormatError(f"golden.json does not fit model.json: {error!r:.200}") from error
+            raise ModelFormatError(f"golden.json does not match model.json: {error!r:.200}") from error
         wrong = sum(a != b for a, b in zip(found, self.segments, strict=True))
         if wrong:
             raise ModelFormatError(
-                f"{wrong} of {len(found)} golden rows get another segment than when the model was fitted"
+                f"{wrong} of {len(found)} golden rows get a different segment than when the model was fitted"
             )

@@ -1,9 +1,9 @@
-"""How much of a model store is read: whoever can write to it must not be able to exhaust its readers."""
+"""Limits for reading a model store, so that an attacker who can write to it cannot exhaust its readers."""
 
 from typing import Final
 
-# JSON's readers agree on integers up to here.
-MOST_SEQUENCE: Final = 2**53 - 1
+# The largest integer that all JSON readers agree on.
+MAX_SEQUENCE: Final = 2**53 - 1
 
 # One promotion per day for 27 years; this many signatures are checked within a few seconds.
 HISTORY_MAX_ENTRIES: Final = 10_000
@@ -22,11 +22,11 @@ KEY_MAX_BYTES: Final = 64 * 1024
 # Far more digits than a number has, for an editor that left spaces behind.
 NUMBER_MAX_BYTES: Final = 64
 
-# Far more than a report has pictures.
+# Far more than the pictures of a report.
 MANIFEST_MAX_FILES: Final = 1_000
 # At this width a batch of 500 rows takes 400 MB; a wider model is a mistake, or an attack on a worker's memory.
 MODEL_MAX_COLUMNS: Final = 100_000
 # The trainer writes 32.
 GOLDEN_MAX_ROWS: Final = 1_000
-# Segment numbers are below: they fit the integers of every reader of the results.
+# Segment numbers are smaller: they fit the integers of every reader of the results.
 NUMBERS_END: Final = 10**9

@@ -1,4 +1,4 @@
-"""What is written down about a version: where it came from, what it is good for, and the digest of each file."""
+"""The manifest of a version: where it came from, how good it is, and the digest of each file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MANIFEST_FORMAT = 2
 VERSION_PATTERN = r"^\d{8}T\d{6}Z-[0-9a-f]{8}$"
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-# A plain name: no path of a manifest can leave its folder.
+# A plain name, so that no path in a manifest leads out of its folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 
 
 class Verdict(StrEnum):
-    """Whether the data have segments at all."""
+    """Whether the data has segments at all."""
 
     CLEAR = "clear"
     WEAK = "weak"
@@ -78,19 +78,19 @@ class Fit(BaseModel):
     reassigned: Reassigned | None = Field(
         default=None, description="Measured on the history of the fit; null when nothing comparable was in production."
     )
-    given_names: Mapping[int, str] = Field(default={}, description="Segment number -> name that a person gave.")
+    given_names: Mapping[int, str] = Field(default={}, description="Segment number -> name given by a person.")
     profile: ProfileReference
 
 
 class Manifest(Fit):
-    """A published version: the fit, and what the store adds: its id, the next number, the SHA-256 of each file."""
+    """A published version: the fit, and what the store adds to it."""
 
     format: int
     id: str = Field(pattern=VERSION_PATTERN)
     next_number: int = Field(
         ge=1,
         lt=NUMBERS_END,
-        description="The least segment number that no version of the profile class had used, this one included.",
+        description="The least segment number not used by any version of the profile class, including this one.",
     )
     files: Mapping[FileName, Digest] = Field(max_length=MANIFEST_MAX_FILES)
 
@@ -106,7 +106,7 @@ class Manifest(Fit):
 
 
 def version_id(created_at: datetime, model_digest: str) -> str:
-    """The id of a version: when it was made (UTC, to the second) and the first digits of its model's digest."""
+    """The id of a version: its time of creation (UTC, to the second) and the first digits of its model's digest."""
     return f"{created_at:%Y%m%dT%H%M%SZ}-{model_digest[:8]}"
 
 

@@ -13,12 +13,12 @@ from models.limits import NUMBER_MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class NextNumberFile:
-    """The file; whoever writes to it holds the lock of the store."""
+    """The file; a writer must hold the lock of the store."""
 
     path: Path
 
     def read(self) -> int | None:
-        """The number, or None where there is no file; raises ModelError for a file that holds none."""
+        """The number, or None if there is no file; raises ModelError for a file without a number."""
         try:
             content = files.read(self.path, NUMBER_MAX_BYTES).decode("utf-8", errors="replace").strip()
         except FileNotFoundError:
@@ -26,11 +26,11 @@ class NextNumberFile:
         except OSError as error:
             raise self._damaged(str(error.strerror)) from error
         if not re.fullmatch(r"[0-9]{1,9}", content, re.ASCII):
-            raise self._damaged("it is no number")
+            raise self._damaged("it is not a number")
         return int(content)
 
     def write(self, number: int) -> None:
-        """Put another number there: the old one or the new one is read, never a part of one."""
+        """Replace the number atomically."""
         unfinished = self.path.with_name(f".unfinished-{self.path.name}")
         unfinished.unlink(missing_ok=True)
         with files.opened_to_write(unfinished) as file:
@@ -40,4 +40,4 @@ class NextNumberFile:
         files.sync(self.path.parent)
 
     def _damaged(self, reason: str) -> ModelError:
-        return ModelError(f"{self.path} is damaged ({reason}): remove it, the manifests say what it said")
+        return ModelError(f"{self.path} is damaged ({reason}): remove it, and the number is taken from the manifests")

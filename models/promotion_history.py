@@ -1,10 +1,10 @@
-"""The history of the aliases: which version was in force when, a line for each promotion and each rollback.
+"""The history of the aliases: which version was current when, one line per promotion or rollback.
 
 A signed line is JSON whose last field signs all bytes before it. Its entry has a sequence number, counted over the
-whole file and not for each alias: so no entry can be taken out of the middle without a gap, whichever alias it is of,
-and one number, MODEL_MIN_SEQUENCE, says how much of the file must be there. The first signed entry may have any number:
-a history that was lost begins anew above what workers have seen. So nobody can tell that its beginning was cut off, or
-overwritten: `AliasHistory.beginning` says where it begins.
+whole file and not per alias: removing an entry from the middle always leaves a gap, and one number, MODEL_MIN_SEQUENCE,
+says how much of the file must be there. The first signed entry may have any number: a history that was lost restarts
+above what workers have seen. So a beginning that was cut off or overwritten cannot be detected, only reported:
+`AliasHistory.beginning` says where the history begins.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from models import files
-from models.errors import ModelError, NotSigned, PlayedBack, PromotionRefused
-from models.limits import HISTORY_LINE_MAX_BYTES, HISTORY_MAX_BYTES, HISTORY_MAX_ENTRIES, MOST_SEQUENCE
+from models.errors import HistoryRolledBack, ModelError, NotSigned, PromotionRefused
+from models.limits import HISTORY_LINE_MAX_BYTES, HISTORY_MAX_BYTES, HISTORY_MAX_ENTRIES, MAX_SEQUENCE
 from models.manifest import VERSION_PATTERN, Digest, Verdict
 from models.signing import PublicKeys, Purpose, SigningKey
 
@@ -30,7 +30,7 @@ _SIGNED_LINE = re.compile(rb'(\{.*),"signature":"([A-Za-z0-9+/]{86}==)"\}')
 
 
 class AliasEntry(BaseModel):
-    """One line of aliases.jsonl: from then on the alias names this version."""
+    """One line of aliases.jsonl: from this time on the alias names this version."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,39 +42,39 @@ class AliasEntry(BaseModel):
     previous: str | None = Field(pattern=VERSION_PATTERN)
     verdict: Verdict
     accepted_no_structure: bool
-    sequence: int | None = Field(default=None, ge=1, le=MOST_SEQUENCE, description="Of a signed entry.")
+    sequence: int | None = Field(default=None, ge=1, le=MAX_SEQUENCE, description="Only in signed entries.")
 
 
 @dataclass(frozen=True, slots=True)
 class AliasHistory:
-    """Every entry that counts, of all aliases, oldest first."""
+    """Every valid entry, of all aliases, oldest first."""
 
     entries: tuple[AliasEntry, ...] = ()
     distrusted: int = 0
-    """Lines before them that no trusted key has signed: from before there were signatures, or from a key of old."""
+    """Number of lines before them that no trusted key has signed: unsigned, or signed with an old key."""
 
     @property
     def sequence(self) -> int | None:
-        """The number of the last entry; None where entries are not signed."""
+        """The number of the last entry; None if entries are not signed."""
         return None if self.last is None else self.last.sequence
 
     @property
     def signed(self) -> bool:
-        """Whether any entry was signed, be it looked at or not."""
+        """Whether any entry is signed, checked or not."""
         return any(entry.sequence is not None for entry in self.entries)
 
     @property
     def last(self) -> AliasEntry | None:
-        """The newest entry, whichever alias it is of; None when there is none."""
+        """The newest entry of any alias; None if there are no entries."""
         return self.entries[-1] if self.entries else None
 
     def continues(self, seen: AliasEntry) -> bool:
-        """Whether this is the history that ended with `seen` once; of one without numbers nobody can tell, so True."""
+        """Whether this history once ended with `seen`; True if that entry has no number to check."""
         return seen.sequence is None or seen in self.entries
 
     @property
     def beginning(self) -> str | None:
-        """Where it begins, in words; None where that is number 1 or not signed, and nothing distrusted is before it."""
+        """Where it begins, in words; None if it is not signed, or begins at 1 with no distrusted lines before."""
         first = self.entries[0].sequence if self.entries else None
         if first is None or (first == 1 and not self.distrusted):
             return None
@@ -85,15 +85,15 @@ class AliasHistory:
         )
 
     def of(self, alias: str) -> tuple[AliasEntry, ...]:
-        """Every promotion and rollback of an alias, oldest first; the last is in force."""
+        """Every promotion and rollback of an alias, oldest first; the last names the current version."""
         return tuple(entry for entry in self.entries if entry.alias == alias)
 
     def current(self, alias: str) -> AliasEntry | None:
-        """The entry in force of an alias; None when nothing was promoted yet."""
+        """The entry that names the current version of an alias; None if nothing was promoted yet."""
         entries = self.of(alias)
         return entries[-1] if entries else None
 
-    def promotions_in_force(self, alias: str) -> tuple[AliasEntry, ...]:
+    def active_promotions(self, alias: str) -> tuple[AliasEntry, ...]:
         """The promotions of an alias that have not been rolled back, oldest first."""
         stack: list[AliasEntry] = []
         for entry in self.of(alias):
@@ -102,7 +102,7 @@ class AliasHistory:
                 continue
             del stack[-1:]
             if not stack:
-                # What it went back to was promoted by an entry that no longer counts.
+                # Its target was promoted by an entry that no longer counts.
                 stack.append(entry)
         return tuple(stack)
 
@@ -111,40 +111,39 @@ class AliasHistory:
         return frozenset(entry.alias for entry in self.entries)
 
     def accepted_without_structure(self) -> frozenset[str]:
-        """The versions that some alias was given although no segments were found in their data."""
+        """The versions that were promoted although no segments were found in their data."""
         return frozenset(entry.version for entry in self.entries if entry.accepted_no_structure)
 
 
 @dataclass(frozen=True, slots=True)
 class AliasFile:
-    """aliases.jsonl; whoever appends to it holds the lock of the store."""
+    """aliases.jsonl; appending to it needs the lock of the store."""
 
     path: Path
     trusted: PublicKeys | None
-    """None: signatures are not looked at."""
-    least_sequence: int
-    """With trusted keys: a history that ends below is an old one."""
+    """None: signatures are not checked."""
+    min_sequence: int
+    """With trusted keys: a history that ends below this number was restored to an older state."""
 
     def content(self) -> bytes:
-        """The bytes of the file, none where there is none; raises ModelError for what is no such file."""
+        """The bytes of the file, empty if it is missing; raises ModelError if it cannot be read."""
         try:
             return files.read(self.path, HISTORY_MAX_BYTES)
         except FileNotFoundError:
             return b""
-        except PermissionError:  # a matter of the whole store, which whoever opened it can name
+        except PermissionError:  # concerns the whole store, which the caller can name
             raise
         except OSError as error:
             raise ModelError(
-                f"{self.path} cannot be read ({error.strerror}): see what it is, and restore it from a backup"
+                f"{self.path} cannot be read ({error.strerror}): check what it is, and restore it from a backup"
             ) from error
 
     def read(self, content: bytes | None = None) -> AliasHistory:
-        """The history that these bytes of the file hold, by default as it is now; where keys are trusted, the part that
-        they have signed, and no other byte of it is parsed.
+        """The history in these bytes, by default those of the file; with trusted keys, only signed lines are parsed.
 
-        Raises NotSigned where there is a history and nothing of it is signed, or a line is not after one that is;
-        PlayedBack for entries that are missing, repeated or in another order, or a history that ends below the least
-        sequence; ModelError for a file that is damaged.
+        Raises NotSigned if no line is signed, or an unsigned line follows a signed one; HistoryRolledBack if entries
+        are missing, repeated or out of order, or the history ends below the minimum sequence; ModelError for a damaged
+        file.
         """
         history = self._history(self.content() if content is None else content)
         if history.distrusted and not history.entries:
@@ -154,8 +153,8 @@ class AliasFile:
             )
         return history
 
-    def to_continue(self) -> AliasHistory:
-        """The history as `read` gives it; one of which nothing is signed is as good as none."""
+    def read_to_append(self) -> AliasHistory:
+        """The history as `read` returns it, but empty if no line is signed."""
         return self._history(self.content())
 
     def _history(self, content: bytes) -> AliasHistory:
@@ -163,33 +162,33 @@ class AliasFile:
         if self.trusted is None:
             return AliasHistory(tuple(self._parsed(_split(line)[0]) for line in lines))
         history = self._signed(lines, self.trusted)
-        if history.sequence is not None and history.sequence < self.least_sequence:
-            raise PlayedBack(
-                f"{self.path} ends at sequence {history.sequence}, MODEL_MIN_SEQUENCE is {self.least_sequence}: an "
-                "older state was put back; restore the newest one, or move it away and promote a version where "
-                "MODEL_MIN_SEQUENCE is set, and the history begins anew above it"
+        if history.sequence is not None and history.sequence < self.min_sequence:
+            raise HistoryRolledBack(
+                f"{self.path} ends at sequence {history.sequence}, MODEL_MIN_SEQUENCE is {self.min_sequence}: an "
+                "older state was restored; restore the newest one, or move the file away and promote a version with "
+                "MODEL_MIN_SEQUENCE set, which starts a new history above that number"
             )
         return history
 
     def append(self, entry: AliasEntry, key: SigningKey | None) -> AliasEntry:
-        """Put an entry into force, signed where there is a key, and return it with its sequence number."""
+        """Append an entry, signed if there is a key, and return it with its sequence number."""
         content = self.content()
         lines = self._lines(content)
         if len(lines) >= HISTORY_MAX_ENTRIES:
             raise PromotionRefused(
-                f"{self.path} has {len(lines):,} entries, as many as are read: move it away and promote a version"
+                f"{self.path} has {len(lines):,} entries, the maximum: move it away and promote a version"
                 + ("" if key is None else " with MODEL_MIN_SEQUENCE set to the last sequence")
             )
         if key is None:
             if any(_split(line)[1] is not None for line in lines):
                 raise PromotionRefused(
-                    f"the entries of {self.path} are signed, and no worker that has the key would take one that is "
-                    "not: set MODEL_SIGNING_KEY"
+                    f"the entries of {self.path} are signed, and a worker with the key refuses unsigned entries: "
+                    "set MODEL_SIGNING_KEY"
                 )
             self._write(entry.model_dump_json(exclude={"sequence"}).encode())
             return entry
         last = self._history(content).sequence
-        signed = entry.model_copy(update={"sequence": (self.least_sequence if last is None else last) + 1})
+        signed = entry.model_copy(update={"sequence": (self.min_sequence if last is None else last) + 1})
         body = signed.model_dump_json().encode()
         signature = key.sign(Purpose.ALIAS_ENTRY, body)
         self._write(body[:-1] + b',"signature":"' + signature + b'"}')
@@ -203,28 +202,28 @@ class AliasFile:
             if signature is None or not keys.signed(Purpose.ALIAS_ENTRY, body, signature):
                 if entries:
                     raise NotSigned(
-                        f"line {number} of {self.path} is not signed by a key of MODEL_PUBLIC_KEY, and the one before "
-                        "it is: add the new key where keys were changed, or else restore the file from a backup"
+                        f"line {number} of {self.path} is not signed by a key of MODEL_PUBLIC_KEY, but the line "
+                        "before it is: add the new key if keys were rotated, otherwise restore the file from a backup"
                     )
                 distrusted += 1
                 continue
             entry = self._parsed(body)
-            if entries and entry.sequence != (due := (entries[-1].sequence or 0) + 1):
-                raise PlayedBack(
-                    f"line {number} of {self.path} has sequence {entry.sequence} where {due} is due: old entries were "
-                    "played back, or some were removed; restore the file from a backup"
+            if entries and entry.sequence != (expected := (entries[-1].sequence or 0) + 1):
+                raise HistoryRolledBack(
+                    f"line {number} of {self.path} has sequence {entry.sequence}, expected {expected}: entries "
+                    "were repeated, reordered or removed; restore the file from a backup"
                 )
             entries.append(entry)
         return AliasHistory(tuple(entries), distrusted)
 
     def _lines(self, content: bytes) -> list[bytes]:
-        # What follows the last line's end was cut off by a crash while it was written: it never came into force.
-        # Counted before they are taken apart: an empty line is one byte here, and sixty as a value.
+        # What follows the last line break is a write cut off by a crash: it never took effect.
+        # Counted before splitting: an empty line takes one byte here, and sixty as a Python object.
         too_many = content.count(b"\n") > HISTORY_MAX_ENTRIES
         lines = [] if too_many else content.split(b"\n")[:-1]
         if too_many or any(len(line) > HISTORY_LINE_MAX_BYTES for line in lines):
             raise ModelError(
-                f"{self.path} is damaged (more than {HISTORY_MAX_ENTRIES:,} lines, or one of more than "
+                f"{self.path} is damaged (more than {HISTORY_MAX_ENTRIES:,} lines, or a line of more than "
                 f"{HISTORY_LINE_MAX_BYTES:,} bytes): restore it from a backup"
             )
         return lines
@@ -234,7 +233,7 @@ class AliasFile:
             return AliasEntry.model_validate_json(body)
         except ValidationError as error:
             raise ModelError(
-                f"{self.path} is damaged ({error.error_count()} wrong values in a line): restore it from a backup"
+                f"{self.path} is damaged ({error.error_count()} invalid values in a line): restore it from a backup"
             ) from error
 
     def _write(self, line: bytes) -> None:
@@ -248,6 +247,6 @@ class AliasFile:
 
 
 def _split(line: bytes) -> tuple[bytes, bytes | None]:
-    """What is signed, and the signature; the line and None where there is none."""
+    """The signed part and the signature; for an unsigned line, the line and None."""
     match = _SIGNED_LINE.fullmatch(line)
     return (line, None) if match is None else (match[1] + b"}", match[2])

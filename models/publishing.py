@@ -1,4 +1,4 @@
-"""Writing versions into a store: a new one appears whole or not at all, and one that is there can be signed."""
+"""Publishes versions in a store, each completely or not at all, and signs published ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from models.version_folder import MANIFEST_FILE, SIGNATURE_FILE, write_signature
 
 
 def publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:
-    """Publish a version whose files `write_files` puts into the folder that it is given: whole, or not at all.
+    """Publish a version, completely or not at all; `write_files` writes its files into the folder that it is given.
 
     The files must include model.json and golden.json, and are checked as a reader will check them.
-    Raises PublishFailed when it cannot be written, ModelFormatError when the files are no model, KeyUnusable when
-    it must be signed and no key is there.
+    Raises PublishFailed if it cannot be written, ModelFormatError if the files are not a valid model, KeyUnusable if
+    it must be signed and there is no key.
     """
     store.keys.require_signing()
     try:
@@ -39,16 +39,16 @@ def publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) ->
 
 
 def sign(store: ModelStore, version: str) -> None:
-    """Sign a version that no trusted key has signed, as it lies there: whoever does so vouches for it.
+    """Sign a version as it is, whether or not it was signed before: the signer vouches for it.
 
-    Raises KeyUnusable without a key to sign with, and whatever `load` raises but NotSigned.
+    Raises KeyUnusable without a signing key, and what `load` raises except NotSigned.
     """
     with store.locked():
         store.version_folder(version).sign()
 
 
 def _publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) -> Manifest:
-    # Holding the lock, so whatever lies here unfinished belongs to a process that is gone.
+    # The lock is held, so unfinished folders belong to processes that have ended.
     for leftover in store.versions_folder.glob(".unfinished-*"):
         shutil.rmtree(leftover)
     unfinished = store.versions_folder / f".unfinished-{os.getpid()}"
@@ -73,9 +73,9 @@ def _publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) -
         for path in unfinished.iterdir():
             files.sync(path)
         files.sync(unfinished)
-        # Before the version is there: a kill in between leaves a number that nobody uses, never one used twice.
+        # Before the version appears: a kill in between leaves a number unused, never one used twice.
         store.next_number_file(fit.profile.name).write(manifest.next_number)
-        # A rename onto a version that exists fails, since no version is empty: the same model in the same second.
+        # Fails if the version exists (the same model in the same second), since no version folder is empty.
         unfinished.rename(final)
         files.sync(store.versions_folder)
     except BaseException:
@@ -85,8 +85,8 @@ def _publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) -
 
 
 def _check_numbers(store: ModelStore, fit: Fit, segmentation: Segmentation) -> None:
-    """Raise PublishFailed when another fit has given one of the new numbers away while this one was at work."""
-    if fit.parent is None:  # nobody had met a number when it was fitted
+    """Raise PublishFailed if another fit has taken one of the new numbers in the meantime."""
+    if fit.parent is None:  # no version was in production, so users have seen no numbers
         return
     parent = store.load(fit.parent)
     known = parent.segmentation.names.keys() if parent.manifest.profile.name == fit.profile.name else frozenset()
@@ -94,6 +94,6 @@ def _check_numbers(store: ModelStore, fit: Fit, segmentation: Segmentation) -> N
     taken = store.next_number(fit.profile.name)
     if new and min(new) < taken:
         raise PublishFailed(
-            f"another version with a segment {min(new)} was published while this one was fitted, nothing was "
-            "published: fit again, so that the number means one segment only"
+            f"another version with a segment {min(new)} was published while this one was fitted, so nothing "
+            "was published: fit again, so that each number means one segment"
         )

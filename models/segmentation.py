@@ -1,4 +1,4 @@
-"""A fitted segmentation as a value: which segment is each user nearest to, and how sure is that."""
+"""A fitted segmentation as a value: the segment of each user, and how certain the assignment is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.encoding import (
     OrderedColumn,
     SeveralOfColumn,
 )
-from models.errors import ModelFormatError
+from models.errors import ModelFormatError, require_format
 from models.limits import MODEL_MAX_COLUMNS, NUMBERS_END
 
 MODEL_FORMAT = 1
@@ -32,9 +32,9 @@ MODEL_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: its stable number, its name and where it lies in scaled space.
+    """One segment: its stable number, its name and its position in scaled space.
 
-    Figures are finite in model.json, and may be infinite while a model is fitted.
+    Numbers are finite in model.json, but may be infinite while a model is being fitted.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """The segments of some users, one entry a row in every array."""
+    """The segments of some users, one entry per row in every array."""
 
     segment: npt.NDArray[np.intp]
     """Stable number of the nearest segment, shape (rows,)."""
@@ -56,20 +56,20 @@ class Assignments:
     margin: Floats
     """1 − d₁/d₂, shape (rows,): 0 on the border to the second nearest segment, 1 at the centre or with one segment."""
     outlier: npt.NDArray[np.bool_]
-    """Farther away than 99.5 % of the segment's users in training, shape (rows,)."""
+    """Whether the row is farther away than 99.5 % of the segment's users in training, shape (rows,)."""
     unknown: Mapping[int, tuple[str, ...]]
     """Row -> fields whose value training had not seen; rows without one are absent."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Everything that turns a profile into a segment; a value that is read, never changed."""
+    """Everything that turns a profile into a segment."""
 
     encoder: Encoder
     segments: tuple[Segment, ...]
 
     def __post_init__(self) -> None:
-        """Raise ModelFormatError when the parts do not fit each other."""
+        """Raise ModelFormatError when the parts are inconsistent."""
         _check(self)
 
     @property
@@ -85,8 +85,8 @@ class Segmentation:
     def assign(self, columns: Columns) -> Assignments:
         """The nearest segment of each row, by Euclidean distance in scaled space, as scikit-learn's KMeans.predict.
 
-        Takes columns of equal length under the profile's field names. A value that training had not seen is no error:
-        it is encoded as unknown and listed. Raises KeyError for a missing field.
+        Takes columns of equal length under the profile's field names. A value not seen in training is not an error: it
+        is encoded as unknown and listed. Raises KeyError for a missing field.
         """
         encoded = self.encoder.encode(columns)
         scaled = self.encoder.scale(encoded.matrix)
@@ -98,7 +98,7 @@ class Segmentation:
         nearest = squared.argmin(axis=0)
         distance = np.sqrt(np.minimum.reduce(squared, axis=0))
         squared[nearest, np.arange(len(nearest))] = np.inf
-        # Never zero, since no two centroids are the same; infinite where there is one segment, and the margin is 1.
+        # Never zero, since no two centroids are equal; infinite if there is one segment, so the margin is 1.
         second = np.sqrt(np.minimum.reduce(squared, axis=0))
         return Assignments(
             segment=self._numbers[nearest],
@@ -143,20 +143,16 @@ class Segmentation:
     def from_json(cls, content: bytes) -> Segmentation:
         """The segmentation that wrote these bytes.
 
-        Raises ModelFormatError when they are not a model, are of another format, or do not fit together.
+        Raises ModelFormatError when they are not a model, are of another format, or are inconsistent.
         """
         try:
-            # It refuses what json would take, NaN or a number without end, and what json would die of, such as depth.
+            # orjson refuses what json accepts (NaN, infinite numbers) and what json crashes on (depth).
             document = orjson.loads(content)
-            if document["format"] != MODEL_FORMAT:
-                raise ModelFormatError(
-                    f"model.json has format {document['format']!r:.40}, this release reads {MODEL_FORMAT}: "
-                    "upgrade the worker, or fit the model again with this release"
-                )
+            require_format("model.json", document["format"], MODEL_FORMAT)
             columns = tuple(_column(entry) for entry in document["columns"])
             segments = _SEGMENTS.validate_python(document["segments"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"{error.error_count()} wrong values" if isinstance(error, ValidationError) else repr(error)
+            reason = f"{error.error_count()} invalid values" if isinstance(error, ValidationError) else repr(error)
             raise ModelFormatError(f"model.json is not a model: {reason:.200}") from error
         return cls(Encoder(columns), segments)
 
@@ -179,22 +175,22 @@ def _column(entry: dict[str, Any]) -> Column:
 
 
 def _check(segmentation: Segmentation) -> None:
-    if problems := [*_misfits(segmentation), *_wrong_figures(segmentation)]:
-        raise ModelFormatError(f"the model does not fit together: {'; '.join(problems)}")
+    if problems := [*_inconsistencies(segmentation), *_wrong_figures(segmentation)]:
+        raise ModelFormatError(f"the model is inconsistent: {'; '.join(problems)}")
 
 
-def _misfits(segmentation: Segmentation) -> Iterator[str]:
+def _inconsistencies(segmentation: Segmentation) -> Iterator[str]:
     width = segmentation.encoder.width
     if not segmentation.segments:
-        yield "it has no segment"
+        yield "it has no segments"
     if width > MODEL_MAX_COLUMNS:
         yield f"it has {width:,} matrix columns, at most {MODEL_MAX_COLUMNS:,} are read"
     if width == 0:
         yield "no column counts in the distance"
     if any(len(segment.centroid) != width for segment in segmentation.segments):
-        yield f"a centroid has not the {width} coordinates of the columns"
+        yield f"a centroid does not have {width} coordinates, one per matrix column"
     if any(len(column.means) != column.width for column in segmentation.encoder.columns):
-        yield "a column's means are not as many as its levels"
+        yield "a column does not have one mean per matrix column"
     if len({segment.centroid for segment in segmentation.segments}) != segmentation.k:
         yield "two segments have the same centroid"
     if len(segmentation.names) != segmentation.k:
@@ -208,4 +204,4 @@ def _wrong_figures(segmentation: Segmentation) -> Iterator[str]:
         yield "a column's scale is not a positive number"
     numbers = (column for column in segmentation.encoder.columns if isinstance(column, NumberColumn))
     if any(column.log_unit is not None and not column.log_unit > 0 for column in numbers):
-        yield "a column's unit of its logarithm is not a positive number"
+        yield "a column's log_unit is not a positive number"

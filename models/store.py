@@ -11,26 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models import files
-from models.errors import (
-    AliasNotFound,
-    ModelError,
-    PlayedBack,
-    VersionDamaged,
-    VersionNotFound,
-)
-from models.manifest import (
-    VERSION_PATTERN,
-    Manifest,
-)
+from models.errors import AliasNotFound, HistoryRolledBack, ModelError, VersionDamaged, VersionNotFound
+from models.manifest import VERSION_PATTERN, Manifest
 from models.next_number import NextNumberFile
 from models.promotion_history import AliasEntry, AliasFile, AliasHistory
 from models.segmentation import Segmentation
 from models.signing import Keyring
-from models.version_folder import (
-    SIGNATURE_FILE,
-    Signature,
-    VersionFolder,
-)
+from models.version_folder import SIGNATURE_FILE, Signature, VersionFolder
 
 NO_KEYS = Keyring()
 
@@ -42,37 +29,37 @@ class StoredModel:
     manifest: Manifest
     segmentation: Segmentation
     accepted_no_structure: bool = False
-    """Whether some alias was given it although no segments were found in its data."""
+    """Whether it was promoted under some alias although no segments were found in its data."""
     seen: AliasEntry | None = None
-    """The last entry in the history of the aliases, whichever it was of, where an alias led here."""
+    """The last entry in the history, of any alias, when the model was loaded by its alias."""
     beginning: str | None = None
-    """Where that history begins, when that is not where the first promotion was; for people."""
+    """Where that history begins, in words, when its first entries are missing or untrusted; else None."""
 
     @property
     def sequence(self) -> int | None:
-        """The number of that entry; None where it is not signed."""
+        """The sequence number of that entry; None if it is not signed."""
         return None if self.seen is None else self.seen.sequence
 
 
 class ModelStore:
     """Versions of a model below one directory, and the aliases that name some of them.
 
-    With trusted keys, whatever they have not signed is refused before it is parsed: each method raises NotSigned or
-    PlayedBack then. With a key to sign with, what it writes is signed.
+    With trusted keys, anything that they have not signed is refused before it is parsed: each method then raises
+    NotSigned or HistoryRolledBack.
     """
 
     def __init__(self, root: Path, keys: Keyring = NO_KEYS) -> None:
         self.root = root
         self.keys = keys
         self.versions_folder = root / "versions"
-        self.aliases = AliasFile(root / "aliases.jsonl", keys.trusted, keys.least_sequence)
+        self.aliases = AliasFile(root / "aliases.jsonl", keys.trusted, keys.min_sequence)
 
     def versions(self) -> tuple[Manifest, ...]:
         """The manifests of all versions, oldest first; a damaged one raises VersionDamaged."""
         return tuple(map(self.manifest, self.version_ids()))
 
     def version_ids(self) -> tuple[str, ...]:
-        """The ids of all versions, oldest first, those that are damaged among them."""
+        """The ids of all versions, including damaged ones, oldest first."""
         found = (path for path in self.versions_folder.glob("[0-9]*Z-*") if re.fullmatch(VERSION_PATTERN, path.name))
         return tuple(sorted(path.name for path in found if _is_folder(path)))
 
@@ -81,11 +68,11 @@ class ModelStore:
         return self.version_folder(version).manifest()
 
     def signature(self, version: str) -> Signature:
-        """What is known of the signature of a version whose manifest has been read; raises VersionNotFound."""
+        """What is known about the signature of a version whose manifest has been read; raises VersionNotFound."""
         return self.version_folder(version).signature()
 
     def signatures(self) -> Signature:
-        """Verified with trusted keys; without, unchecked where any version or promotion has a signature, else none."""
+        """Verified with trusted keys; without keys, unchecked if any version or promotion is signed, else none."""
         if self.keys.trusted is not None:
             return Signature.VERIFIED
         signed = (self.versions_folder / version / SIGNATURE_FILE for version in self.version_ids())
@@ -98,42 +85,42 @@ class ModelStore:
 
         Raises VersionNotFound, VersionDamaged or ModelFormatError.
         """
-        return self.load_by(version, self.aliases.read())
+        return self.load_with(version, self.aliases.read())
 
     def load_alias(self, alias: str) -> StoredModel:
-        """The model that an alias names now; raises AliasNotFound and whatever `load` raises."""
+        """The model that an alias names now; raises AliasNotFound, and what `load` raises."""
         return self.load_named(alias, self.aliases.read())
 
     def history_content(self) -> bytes:
-        """The history of the aliases as it lies there, unread, for `history_after`; none where there is none."""
+        """The raw bytes of the history of the aliases, for `history_after`; empty if there is no history."""
         return self.aliases.content()
 
     def history_after(self, seen: AliasEntry | None, content: bytes) -> AliasHistory:
-        """What this content says, where the history ended with `seen` when it was read before.
+        """The history in this content; `seen` is the last entry when the history was read before.
 
-        Raises PlayedBack when it is not the same one any more, but an older state or another one.
+        Raises HistoryRolledBack when the content does not continue that history.
         """
         history = self.aliases.read(content)
         if seen is not None and history.last is None:
-            raise PlayedBack(f"{self.aliases.path} is empty or away, and had entries before: restore it")
+            raise HistoryRolledBack(f"{self.aliases.path} is empty or missing, and had entries before: restore it")
         if seen is not None and not history.continues(seen):
-            raise PlayedBack(
-                f"{self.aliases.path} is not what it was: it has no longer the entry with sequence {seen.sequence} "
-                "that was read there before; an older state was put back, another history, or a copy that is not whole "
-                "yet: restore the one that has it, and promote nothing before"
+            raise HistoryRolledBack(
+                f"{self.aliases.path} no longer has the entry with sequence {seen.sequence} that was read before: an "
+                "older or another history was restored, or a copy is still incomplete; restore the history that has "
+                "this entry, and promote nothing until then"
             )
         return history
 
     def load_named(self, alias: str, history: AliasHistory) -> StoredModel:
-        """The model that an alias names by this history; raises AliasNotFound and whatever `load` raises."""
+        """The model that an alias names by this history; raises AliasNotFound, and what `load` raises."""
         entry = history.current(alias)
         if entry is None:
             raise AliasNotFound(
                 f"no version in {self.root} is named {alias!r}: fit one with `segment-trainer fit DATA.csv` and "
-                "name it 'production' with `segment-trainer promote VERSION`"
+                "promote it with `segment-trainer promote VERSION`"
             )
         try:
-            stored = self.load_by(entry.version, history)
+            stored = self.load_with(entry.version, history)
         except VersionNotFound as error:
             raise VersionNotFound(
                 f"version {entry.version}, which is named {alias!r}, is not in {self.root}: restore its folder, or "
@@ -142,7 +129,7 @@ class ModelStore:
         if stored.segmentation.digest != entry.model_digest:
             raise VersionDamaged(
                 f"version {entry.version} in {self.root} is not the model that was promoted "
-                f"({stored.segmentation.digest[:12]}, promoted was {entry.model_digest[:12]}): promote it again"
+                f"(digest {stored.segmentation.digest[:12]}, promoted {entry.model_digest[:12]}): promote it again"
             )
         return replace(stored, seen=history.last, beginning=history.beginning)
 
@@ -153,26 +140,26 @@ class ModelStore:
         return found.path
 
     def file(self, version: str, name: str) -> bytes:
-        """The bytes of a file of a version, as they were published; raises VersionDamaged when they are not."""
+        """The bytes of a file of a version; raises VersionDamaged unless they are as published."""
         found = self.version_folder(version)
         return found.content(found.manifest(), name)
 
     def copy_file(self, version: str, name: str, to: Path) -> None:
-        """Copy a file of a version into a new one, as it was published; raises VersionDamaged when it is not."""
+        """Copy a file of a version into a new one; raises VersionDamaged unless it is as published."""
         found = self.version_folder(version)
         found.copy(found.manifest(), name, to)
 
     def check_files(self, version: str) -> None:
-        """Raise VersionDamaged unless each file of a version is what was published."""
+        """Raise VersionDamaged unless each file of a version is as published."""
         found = self.version_folder(version)
         found.check_files(found.manifest())
 
     def next_number(self, profile: str) -> int:
         """The least number that no segment of this profile class has or had, for new segments of its next version.
 
-        Over all versions of the class, not only the ancestors of the current one: after a rollback, users have met
-        numbers that those lack. It has its own file, so that a damaged version never prevents a fit; each manifest
-        carries the greatest number known, in case the file is missing or too low.
+        All versions of the class count, not only the ancestors of the current one: after a rollback, users have seen
+        numbers that those ancestors do not have. The number has its own file, so that a damaged version never prevents
+        a fit; each manifest repeats it, in case the file is missing or too low.
         """
         known = self.next_number_file(profile).read()
         if known is None:
@@ -185,27 +172,27 @@ class ModelStore:
         return known
 
     def history(self, alias: str) -> tuple[AliasEntry, ...]:
-        """Every promotion and rollback of an alias, oldest first; the last is in force."""
+        """Every promotion and rollback of an alias, oldest first; the last names the current version."""
         return self.aliases.read().of(alias)
 
     def beginning(self) -> str | None:
-        """Where the history of the aliases begins, in words; None where it is whole, or nothing in it is signed."""
+        """Where the history of the aliases begins, in words; None if it is complete, or not signed."""
         return self.aliases.read().beginning
 
     def accepted_without_structure(self) -> frozenset[str]:
-        """The versions that some alias was given although no segments were found in their data."""
+        """The versions that were promoted although no segments were found in their data."""
         return self.aliases.read().accepted_without_structure()
 
     def current(self, alias: str) -> AliasEntry | None:
-        """The entry in force of an alias; None when nothing was promoted yet."""
+        """The entry that names the current version of an alias; None if nothing was promoted yet."""
         return self.aliases.read().current(alias)
 
     def next_number_file(self, profile: str) -> NextNumberFile:
         """The file with the next segment number of a profile class."""
         return NextNumberFile(self.root / f"next_number.{profile}")
 
-    def load_by(self, version: str, history: AliasHistory) -> StoredModel:
-        """The model of a version, by a history that was read; raises what `load` raises."""
+    def load_with(self, version: str, history: AliasHistory) -> StoredModel:
+        """The model of a version, with a history that was read before; raises what `load` raises."""
         found = self.version_folder(version)
         manifest = found.manifest()
         segmentation = found.model(manifest)
@@ -224,7 +211,7 @@ class ModelStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Whoever writes to the store holds this lock; raises AliasNotFound where there is no store."""
+        """Hold the lock that every writer needs; raises AliasNotFound if there is no store."""
         if not self.root.is_dir():
             raise AliasNotFound(f"there is no model store at {self.root}: fit a model first, or give --models DIR")
         with files.opened_to_write(self.root / ".lock") as lock:

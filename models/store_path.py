@@ -1,4 +1,4 @@
-"""Where a model store may be: a directory of this machine."""
+"""The path of a model store: a local directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 
 
 def local_path(given: str | Path) -> Path:
-    """The path of a directory; raises ValueError for a URL such as s3://bucket, which would become a relative path."""
+    """The path of a directory; raises ValueError for a URL like s3://bucket, which would be a relative path."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", str(given)):
         raise ValueError(
             f"{given} is a URL, but the model store is a local directory: mount it, or copy the store here"

@@ -1,4 +1,4 @@
-"""The folder of one version: its manifest, the signature of that, and the files whose digests it holds."""
+"""The folder of one version: the manifest, its signature, and the files whose digests the manifest holds."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ SIGNATURE_FILE = "manifest.sig"
 
 
 class Signature(StrEnum):
-    """What is known of the signature of a version, or of those of a store."""
+    """What is known about the signature of a version, or about all signatures of a store."""
 
     VERIFIED = "verified"
     UNCHECKED = "unchecked"
-    """There is one, and no key to check it with."""
+    """There is a signature, but no key to check it with."""
     NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionFolder:
-    """A folder, and the keys by which what is in it is believed."""
+    """A folder, and the keys that its contents are checked with."""
 
     path: Path
     keys: Keyring
 
     def manifest(self) -> Manifest:
-        """The manifest; where keys are trusted, no byte of one that they have not signed is parsed.
+        """The manifest; with trusted keys, a manifest that none of them signed is never parsed.
 
         Raises NotSigned, VersionDamaged or ModelFormatError.
         """
@@ -58,19 +58,19 @@ class VersionFolder:
         return self._parsed(content)
 
     def signature(self) -> Signature:
-        """What is known of the signature, once `manifest` has returned."""
+        """What is known about the signature, once `manifest` has returned."""
         if self.keys.trusted is not None:
             return Signature.VERIFIED
         return Signature.NONE if self._signature() is None else Signature.UNCHECKED
 
     def sign(self) -> None:
-        """Sign the version as it lies here, checked in every other way; whoever does so vouches for it.
+        """Sign the version as it is, after every other check; the signer vouches for it.
 
         Raises KeyUnusable without a key to sign with, and whatever `manifest`, `model` and `check_files` raise.
         """
         key = self.keys.signing
         if key is None:
-            raise KeyUnusable("a version can be signed with MODEL_SIGNING_KEY only: set it to the private key's path")
+            raise KeyUnusable("signing a version needs MODEL_SIGNING_KEY: set it to the private key's path")
         content = self._read(MANIFEST_FILE, MANIFEST_MAX_BYTES)
         manifest = self._parsed(content)
         self.check_files(manifest)
@@ -105,7 +105,7 @@ class VersionFolder:
         """Copy a file of any size, and raise VersionDamaged unless the copy is what was published."""
         with self._opened(name) as source, to.open("xb") as copy:
             shutil.copyfileobj(source, copy)
-        # The copy and not the original, which somebody may change in between.
+        # The copy, since the original may change in between.
         if files.digest(to, TABLE_MAX_BYTES) != manifest.files.get(name):
             raise self._damaged(name)
 
@@ -122,7 +122,7 @@ class VersionFolder:
             try:
                 file = stack.enter_context(files.opened(self.path / name, TABLE_MAX_BYTES))
             except OSError as error:
-                raise self._unread(name, error) from error
+                raise self._unreadable(name, error) from error
             yield file
 
     def _parsed(self, content: bytes) -> Manifest:
@@ -132,10 +132,10 @@ class VersionFolder:
             manifest = Manifest.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            # A name in it may be anything: shown with its line ends and control characters spelt out.
-            place = repr(".".join(map(str, first["loc"])))[1:-1]
+            # A name in it may be anything: line breaks and control characters are shown escaped.
+            field = repr(".".join(map(str, first["loc"])))[1:-1]
             raise VersionDamaged(
-                f"{self.path / MANIFEST_FILE} is damaged ({place:.100}: {first['msg']:.200}): "
+                f"{self.path / MANIFEST_FILE} is damaged ({field:.100}: {first['msg']:.200}): "
                 "restore it from a backup, or promote another version"
             ) from error
         if manifest.id != self.path.name:
@@ -148,15 +148,15 @@ class VersionFolder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unread(SIGNATURE_FILE, error) from error
+            raise self._unreadable(SIGNATURE_FILE, error) from error
 
-    def _read(self, name: str, most_bytes: int) -> bytes:
+    def _read(self, name: str, max_bytes: int) -> bytes:
         try:
-            return files.read(self.path / name, most_bytes)
+            return files.read(self.path / name, max_bytes)
         except OSError as error:
-            raise self._unread(name, error) from error
+            raise self._unreadable(name, error) from error
 
-    def _unread(self, name: str, error: OSError) -> VersionDamaged:
+    def _unreadable(self, name: str, error: OSError) -> VersionDamaged:
         return VersionDamaged(
             f"{self.path / name} cannot be read ({error.strerror}): restore it from a backup, or use another version"
         )
@@ -177,6 +177,6 @@ class _Head(BaseModel):
 
 
 def write_signature(path: Path, manifest: bytes, key: SigningKey) -> None:
-    """Write the signature of a manifest's bytes into a new file, to stay there."""
+    """Write the signature of a manifest's bytes into a new file, durably."""
     path.write_bytes(key.sign(Purpose.MANIFEST, manifest) + b"\n")
     files.sync(path)

@@ -1,4 +1,4 @@
-"""The words that trainer, worker and their neighbours share."""
+"""The events, profiles and rejection reasons that trainer, worker and other services share."""
 
 from schemas.profile import UserProfile
 

@@ -1,5 +1,5 @@
-"""What can be wrong with a profile class."""
+"""The errors of profile classes."""
 
 
 class ProfileClassError(ValueError):
-    """A profile class cannot be loaded, or its fields do not say what they are."""
+    """A profile class cannot be loaded, or one of its fields has no usable role."""

@@ -14,14 +14,14 @@ OBSERVED_TYPE = "user.profile.observed.v1"
 ASSIGNED_TYPE = "user.segment.assigned.v1"
 CONTENT_TYPE = "application/cloudevents+json"
 
-# The namespace of the ids of assignments; it never changes, or a reader that drops repeated ids would not know them.
+# The namespace of assignment ids; it never changes, or readers could not deduplicate by id.
 ASSIGNMENT_NAMESPACE = uuid.UUID("6f6e4970-d83a-5274-9876-89b4f38c409a")
 
 _RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
 
 
 class _TimestampSchema:
-    """RFC 3339, checked in two steps: the shape, since pydantic alone takes "1234567" too, then the calendar."""
+    """RFC 3339, checked in two steps: first the format, since pydantic also accepts "1234567", then the calendar."""
 
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.chain_schema(
@@ -36,7 +36,7 @@ class _TimestampSchema:
 
 
 Timestamp = Annotated[datetime, _TimestampSchema()]
-# Bounded, because the output event repeats them and a broker refuses a record that is too large.
+# Bounded, because the output event repeats them and brokers refuse records that are too large.
 Identifier = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
 
 Profile = TypeVar("Profile", bound=BaseModel)
@@ -45,7 +45,7 @@ Profile = TypeVar("Profile", bound=BaseModel)
 class UserEvent(BaseModel, Generic[Profile]):
     """A user's profile as an upstream application observed it; unknown attributes are ignored."""
 
-    # Not strict as a whole, which would take no object for `data`: each attribute is strict on its own.
+    # Not strict as a whole, which would refuse an object for `data`: each attribute is strict on its own.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"]
@@ -67,7 +67,7 @@ class ModelReference(BaseModel):
 
 
 class InputReference(BaseModel):
-    """The event that an assignment answers, and where it was read."""
+    """The event that an assignment was made for, and where it was read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class InputReference(BaseModel):
 
 
 class Assignment(BaseModel):
-    """The segment of one user at one moment, and how sure that is."""
+    """The segment of one user at one time, and how certain the assignment is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

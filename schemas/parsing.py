@@ -1,4 +1,4 @@
-"""From the bytes of a record to an event, or to the first reason why it is rejected."""
+"""Parses the bytes of a record into an event, or into the first reason to reject it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic_core.core_schema import ErrorType
 
 from schemas.events import OBSERVED_TYPE, UserEvent
 from schemas.rejected import Rejection, RejectReason
-from schemas.values import NOT_THE_EVENTS_FAULT, failed_on_it
+from schemas.values import NOT_CAUSED_BY_EVENT, class_failed
 
 DETAIL_MAX_BYTES: Final = 1000
-# What reading an event costs depends on the number of its values more than on its bytes: 900 kB of empty arrays take
-# 50 times as long as 900 kB of text. Each value but the first stands behind one of these.
+# The cost of reading an event depends on the number of its values more than on its bytes: 900 kB of empty arrays take
+# 50 times as long as 900 kB of text. Each value but the first follows one of these.
 _BEFORE_VALUES: Final = b",[{"
 MAX_VALUES: Final = 10_000
 
@@ -26,18 +26,18 @@ Profile = TypeVar("Profile", bound=BaseModel)
 def parse_event(
     value: bytes | None, event_class: type[UserEvent[Profile]], max_bytes: int
 ) -> UserEvent[Profile] | Rejection:
-    """The event in a record's value, or the first reason why there is none; never raises for any bytes."""
+    """The event in a record's value, or the first reason to reject it; never raises for any bytes."""
     if not value:
         return Rejection(RejectReason.EMPTY, "the record has no value" if value is None else "the value has no bytes")
     if len(value) > max_bytes:
-        return Rejection(RejectReason.TOO_LARGE, f"{len(value)} bytes, {max_bytes} are allowed")
-    # An ordinary event is too short for so many, and is not looked through. Those within texts are counted too: telling
-    # them apart costs more than all the rest.
+        return Rejection(RejectReason.TOO_LARGE, f"{len(value):,} bytes, at most {max_bytes:,} are allowed")
+    # An ordinary event is too short for so many, and is not searched. Those inside strings are counted too: telling
+    # them apart costs more than everything else.
     if len(value) > MAX_VALUES and len(value) - len(value.translate(None, _BEFORE_VALUES)) > MAX_VALUES:
-        return Rejection(RejectReason.TOO_LARGE, f"more than {MAX_VALUES} commas and opening brackets")
+        return Rejection(RejectReason.TOO_LARGE, f"more than {MAX_VALUES:,} commas and opening brackets")
     try:
-        # Not pydantic's own reader: it takes NaN, Infinity and 1e999, and makes an error cost as much as reading the
-        # whole document, once for each field that is missing.
+        # Not pydantic's own reader: it accepts NaN, Infinity and 1e999, and each error costs as much as reading the
+        # whole document, once per missing field.
         document = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         return Rejection(RejectReason.NOT_JSON, str(error))
@@ -46,10 +46,10 @@ def parse_event(
             return event_class.model_validate(document)
         except ValidationError as error:
             return _classify(error.errors(include_url=False, include_context=False))
-    except NOT_THE_EVENTS_FAULT:
+    except NOT_CAUSED_BY_EVENT:
         raise
     except BaseException as error:  # noqa: BLE001  # validators may raise anything, sys.exit and Rust's panics included
-        return Rejection(RejectReason.INVALID_PROFILE, f"data: {failed_on_it(error)}")
+        return Rejection(RejectReason.INVALID_PROFILE, f"data: {class_failed(error)}")
 
 
 def _classify(problems: Sequence[ErrorDetails]) -> Rejection:
@@ -57,7 +57,7 @@ def _classify(problems: Sequence[ErrorDetails]) -> Rejection:
     if envelope:
         return Rejection(RejectReason.INVALID_ENVELOPE, _describe(envelope))
     if any(map(_names_another_type, problems)):
-        return Rejection(RejectReason.UNKNOWN_TYPE, f"type: only {OBSERVED_TYPE} is read here")
+        return Rejection(RejectReason.UNKNOWN_TYPE, f"type: only {OBSERVED_TYPE} is supported")
     return Rejection(RejectReason.INVALID_PROFILE, _describe(problems))
 
 
@@ -80,14 +80,16 @@ def _place(problem: ErrorDetails) -> str:
 def _rule(problem: ErrorDetails) -> str:
     if problem["loc"] == ("time",) and problem["type"] == "string_pattern_mismatch":
         return "must be an RFC 3339 date and time with a time zone"
+    if problem["loc"] == ("time",) and problem["type"].startswith("datetime_"):
+        return "must be a valid date and time (year 1 to 9999, no leap second, zone within ±23:59)"
     if problem["type"] in _IN_JSON:
         return f"input should be {_IN_JSON[problem['type']]}"
-    if problem["type"] not in _TELLS_NO_VALUE:
+    if problem["type"] not in _WITHOUT_VALUES:
         return "breaks a rule of the profile class"
     return problem["msg"][:1].lower() + problem["msg"][1:]
 
 
-# pydantic names Python's types.
+# Where pydantic would name Python's types.
 _IN_JSON: Final = {
     "model_type": "an object",
     "frozen_set_type": "an array",
@@ -95,8 +97,8 @@ _IN_JSON: Final = {
     "set_type": "an array",
     "tuple_type": "an array",
 }
-# The text of every other error comes from a profile class's own validator, or quotes the value.
-_TELLS_NO_VALUE: Final = frozenset(get_args(ErrorType)) - {
+# The text of all other errors comes from a profile class's own validator, or quotes the value.
+_WITHOUT_VALUES: Final = frozenset(get_args(ErrorType)) - {
     "assertion_error",
     "get_attribute_error",
     "iteration_error",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from schemas.roles import category, number, ordered, several_of
 
-# JSON has one kind of number, so 5640.0 is a count and 5640.5 is not: a float that is a multiple of one.
+# JSON has one number type, so a count is a float that is a multiple of one: 5640.0 is valid, 5640.5 is not.
 # Strict: a string or a boolean is never a number.
 Count = Annotated[float, Field(strict=True, ge=0, multiple_of=1, allow_inf_nan=False)]
 Hours = Annotated[float, Field(strict=True, ge=0, le=24, allow_inf_nan=False)]
@@ -19,7 +19,7 @@ Labels = Annotated[tuple[Label, ...], Field(max_length=1000), FailFast()]
 
 
 class UserProfile(BaseModel):
-    """What is known of a user at one moment; an event carries it under the field names, a history under the aliases."""
+    """A user's profile at one time; events use the field names, histories the aliases."""
 
     model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=False, extra="ignore")
 

@@ -16,11 +16,11 @@ class RejectReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     INVALID_PROFILE = "invalid_profile"
     INTERNAL_ERROR = "internal_error"
-    """The worker or its model failed on a valid event: a bug, or a model that is not what it should be."""
+    """The worker or its model failed on a valid event: a bug, or a model that is not valid."""
 
 
 class RejectedHeader(StrEnum):
-    """The headers that a rejected record carries beside its own."""
+    """The headers that are added to a rejected record."""
 
     REASON = "rejected.reason"
     DETAIL = "rejected.detail"

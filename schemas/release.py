@@ -1,4 +1,4 @@
-"""Which release of the project runs."""
+"""The release of the project that is running."""
 
 from __future__ import annotations
 

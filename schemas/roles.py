@@ -1,4 +1,4 @@
-"""What each field of a profile is to the segmentation: its group, its kind and its order."""
+"""The role of each field of a profile in the segmentation: its group, its kind and its order."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Role:
 
 
 def number(group: str) -> Role:
-    """A finite number whose differences have a meaning."""
+    """A finite number whose differences are meaningful."""
     return Role(group, Kind.NUMBER)
 
 
 def ordered(group: str, *levels: str) -> Role:
-    """A label that stands in a declared order, lowest first.
+    """A label with a declared order, lowest first (ordinal).
 
     Raises ProfileClassError for fewer than two levels or a level named twice.
     """
@@ -54,12 +54,12 @@ def ordered(group: str, *levels: str) -> Role:
 
 
 def category(group: str) -> Role:
-    """A label without an order."""
+    """A label without an order (nominal)."""
     return Role(group, Kind.CATEGORY)
 
 
 def several_of(group: str) -> Role:
-    """A list of labels, possibly empty."""
+    """A list of labels, possibly empty (multi-label)."""
     return Role(group, Kind.SEVERAL_OF)
 
 
@@ -81,7 +81,7 @@ def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
     its role cannot have.
     """
     if not profile_class.model_fields:
-        raise ProfileClassError(f"{profile_class.__name__} has no field: add one, with a role from schemas.roles")
+        raise ProfileClassError(f"{profile_class.__name__} has no fields: add one, with a role from schemas.roles")
     return tuple(_field(profile_class, name, info) for name, info in profile_class.model_fields.items())
 
 
@@ -89,7 +89,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
     roles = [mark for mark in info.metadata if isinstance(mark, Role)]
     if len(roles) != 1:
         raise ProfileClassError(
-            f"field {name!r} of {profile_class.__name__} has {len(roles)} roles instead of one: annotate it with "
+            f"field {name!r} of {profile_class.__name__} has {len(roles)} roles, expected one: annotate it with "
             "number(…), ordered(…), category(…) or several_of(…) from schemas.roles"
         )
     (role,) = roles
@@ -99,14 +99,14 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
         _require_json_arrays(f"field {name!r} of {profile_class.__name__}", info, config)
     if info.alias and not (config.get("validate_by_name") and config.get("validate_by_alias") is False):
         raise ProfileClassError(
-            f"field {name!r} of {profile_class.__name__} has an alias, the header in a history, and events would need "
-            "it too: add model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)"
+            f"field {name!r} of {profile_class.__name__} has an alias (its header in a history), which events would "
+            "have to use as well: add model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)"
         )
     return ProfileField(name, info.alias or name, role.group, role.kind, role.levels)
 
 
 def _require_type(field: str, kind: Kind, annotation: Any) -> None:
-    """Raise ProfileClassError for a type that the encoding of this kind cannot take; optional fields are such."""
+    """Raise ProfileClassError for a type that this kind cannot encode, such as any optional type."""
     items = [item for item in get_args(annotation) if item is not Ellipsis]
     several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
@@ -116,7 +116,8 @@ def _require_type(field: str, kind: Kind, annotation: Any) -> None:
         Kind.SEVERAL_OF: (several, "tuple[str, ...], or a list or set of str"),
     }[kind]
     if not fits:
-        raise ProfileClassError(f"{field} is a {kind} of type {annotation}: give it the type {wanted}")
+        given = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else annotation
+        raise ProfileClassError(f"{field} has the role {kind} and the type {given}: use the type {wanted}")
 
 
 def _is_label(annotation: Any) -> bool:
@@ -128,31 +129,31 @@ def _is_label(annotation: Any) -> bool:
 
 
 def _require_json_arrays(field: str, info: FieldInfo, config: ConfigDict) -> None:
-    """Raise ProfileClassError for a strict tuple or set: JSON has arrays only, so no event could have one."""
+    """Raise ProfileClassError for a strict tuple or set: JSON has only arrays, so every event would be invalid."""
     strict = next((mark.strict for mark in reversed(info.metadata) if isinstance(mark, Strict)), config.get("strict"))
     if strict and get_origin(info.annotation) is not list:
         raise ProfileClassError(
-            f"{field} is strict, and takes no array of an event for {info.annotation}: give it the type list[str], or "
-            "Field(strict=False)"
+            f"{field} is strict, so an array in an event is not accepted as {info.annotation}: use the type list[str], "
+            "or Field(strict=False)"
         )
 
 
 def history_id_column(profile_class: type[BaseModel]) -> str:
-    """The header under which a history names its users, as the class declares it.
+    """The header of the column with the user ids in a history, as the class declares it.
 
-    Raises ProfileClassError when the class declares none.
+    Raises ProfileClassError if the class does not declare it.
     """
     header = getattr(profile_class, "history_id_column", None)
     if not isinstance(header, str) or not header:
         raise ProfileClassError(
-            f"{profile_class.__name__} does not say which column names the user: "
+            f"{profile_class.__name__} does not say which column of a history has the user ids: "
             'add history_id_column: ClassVar[str] = "…"'
         )
     return header
 
 
 def schema_digest(profile_class: type[BaseModel]) -> str:
-    """SHA-256 (64 hexadecimal digits) of all that a model depends on: names, roles, order and bounds of the fields.
+    """SHA-256 (64 hexadecimal digits) of what a model depends on: names, roles, order and bounds of the fields.
 
     Headers, descriptions and the version of pydantic do not change it.
     """
@@ -169,10 +170,10 @@ def _bounds(info: FieldInfo) -> list[str]:
 
 
 def load_profile_class(reference: str) -> type[BaseModel]:
-    """The profile class that `package.module:Class` or `path/to/file.py:Class` names, its fields checked.
+    """The profile class that `package.module:Class` or `path/to/file.py:Class` names, with its fields checked.
 
-    Modules are looked for in the working directory, too. Raises ProfileClassError, naming the reference, when there is
-    no such file, module or class, when importing it fails, or when a field cannot be used.
+    Modules are also searched in the working directory. Raises ProfileClassError, naming the reference, if the file,
+    module or class does not exist, if importing it fails, or if a field cannot be used.
     """
     where, separator, class_name = reference.rpartition(":")
     if not separator or not where or not class_name:
@@ -189,7 +190,7 @@ def load_profile_class(reference: str) -> type[BaseModel]:
         found.model_rebuild(_types_namespace=vars(module))
     except (NameError, PydanticUserError) as error:
         reason = str(error).partition("\n")[0]
-        raise ProfileClassError(f"{reference} is not complete ({reason}): define what its annotations name") from error
+        raise ProfileClassError(f"{reference} is incomplete ({reason}): define the names in its annotations") from error
     profile_fields(found)
     history_id_column(found)
     return found
@@ -197,11 +198,11 @@ def load_profile_class(reference: str) -> type[BaseModel]:
 
 def _named_module(name: str) -> ModuleType:
     before = sys.path
-    # Last, so that a file there hides no installed package.
+    # Last, so that a file there does not hide an installed package.
     sys.path = [*before, str(Path.cwd())]
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever a user's own module raises while it is imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
         raise ProfileClassError(
             f"module {name} cannot be imported ({error}): check the name before the colon{_collided(error)}"
         ) from error
@@ -218,13 +219,13 @@ def _file_module(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's own file raises while it is run
+    except (Exception, SystemExit) as error:  # a user's file may raise anything when run
         raise ProfileClassError(f"{path} cannot be imported: {error}{_collided(error)}") from error
     return module
 
 
 def _collided(error: BaseException) -> str:
-    """What to add where an import may have found a package of this program instead of the user's module."""
+    """A hint for when an import may have found a package of this program instead of the user's module."""
     if isinstance(error, ImportError):
         return _collision(error.name or "")
     owner = error.obj if isinstance(error, AttributeError) else None
@@ -235,7 +236,7 @@ def _collision(module: str) -> str:
     package = module.partition(".")[0]
     if package not in _OWN_PACKAGES:
         return ""
-    return f" ({package} is a package of this program: if you meant a module of yours, give it another name)"
+    return f" ({package} is a package of this program: if you meant your own module, rename it)"
 
 
 _OWN_PACKAGES = frozenset({"schemas", "models", "trainer", "worker", "demo"})

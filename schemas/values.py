@@ -1,4 +1,4 @@
-"""The values that trainer and worker take: what a profile class and its validators return is checked here."""
+"""Checks the values that a profile class and its validators return."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from schemas.roles import Kind, ProfileField
 
-# What says nothing about an event: the machine is at fault, or a person pressed Ctrl-C.
-NOT_THE_EVENTS_FAULT: Final = (OSError, MemoryError, KeyboardInterrupt)
+# Errors that an event does not cause: the machine failed, or somebody pressed Ctrl-C.
+NOT_CAUSED_BY_EVENT: Final = (OSError, MemoryError, KeyboardInterrupt)
 
 
 class BadValue(NamedTuple):
@@ -19,39 +19,39 @@ class BadValue(NamedTuple):
     rule: str
 
 
-def failed_on_it(error: BaseException) -> str:
-    """The rule of a profile class whose own code raised; only the type is named, since the text may quote a value."""
-    return f"the profile class failed on it ({type(error).__name__})"
+def class_failed(error: BaseException) -> str:
+    """The rule for a profile class whose own code raised: only the error's type, since its text may quote a value."""
+    return f"the profile class failed ({type(error).__name__})"
 
 
 def plain_values(profile: object, fields: Sequence[ProfileField]) -> dict[str, Any] | BadValue:
-    """The fields of a profile as plain float, str and tuple of str, or the first one that is not such a value.
+    """The fields of a profile as plain float, str and tuple of str, or the first field whose value is not one of these.
 
-    The exact way, 0.3 µs per field; both programs check whole columns first, and use it where a column is not right.
+    Takes 0.3 µs per field; both programs check whole columns first, and call this only if a column is not usable.
     """
     values = {}
     for field in fields:
         try:
             values[field.name] = _PLAIN[field.kind](getattr(profile, field.name))
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except _Unusable as error:
             return BadValue(field.name, str(error))
         except BaseException as error:  # noqa: BLE001  # getattr, float, len and iteration may run the class's own code
-            return BadValue(field.name, failed_on_it(error))
+            return BadValue(field.name, class_failed(error))
     return values
 
 
 class _Unusable(Exception):
-    """It never leaves this module."""
+    """Raised and caught in this module only."""
 
 
 def _number(value: Any) -> float:
-    # float() would read a number out of a text.
+    # float() would parse a number from text.
     if isinstance(value, str | bytes | bytearray):
         raise _Unusable("input should be a finite number")
     try:
-        # As the model reads it: the number itself, where it is one of a subclass.
+        # The number that the model reads, also for a subclass of float.
         number = float.__float__(value) if isinstance(value, float) else float(value)
     except (TypeError, ValueError, OverflowError) as error:  # OverflowError: an integer above the largest float
         raise _Unusable("input should be a finite number") from error
@@ -63,7 +63,7 @@ def _number(value: Any) -> float:
 def _label(value: object) -> str:
     if not isinstance(value, str):
         raise _Unusable("input should be a string")
-    return str.__str__(value)  # the characters alone, where it is a subclass
+    return str.__str__(value)  # the characters, also for a subclass of str
 
 
 def _labels(value: object) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.limits import MOST_SEQUENCE
+from models.limits import MAX_SEQUENCE
 from models.store_path import StorePath
 
 
@@ -28,4 +28,4 @@ class TrainerSettings(BaseSettings):
     profile_class: str = "schemas:UserProfile"
     model_signing_key: SecretStr | None = None
     model_public_key: str | None = None
-    model_min_sequence: int = Field(0, ge=0, le=MOST_SEQUENCE)
+    model_min_sequence: int = Field(0, ge=0, le=MAX_SEQUENCE)

@@ -24,9 +24,9 @@ class ServedModel:
     stored: StoredModel
     profile_class: type[BaseModel]
     keys: Keyring
-    """As they were at the start: a new key needs a restart."""
+    """Read once at the start: a new key needs a restart."""
     signatures: Signature
-    """Of the store: whether they were checked, and if not, whether it has any."""
+    """Of the store: whether they were checked, and if not, whether there are any."""
 
     @property
     def version(self) -> str:
@@ -37,8 +37,8 @@ class ServedModel:
 def load_model(settings: Settings) -> ServedModel:
     """The version that MODEL_ALIAS names now, with the class PROFILE_CLASS that it was fitted for.
 
-    Raises ModelError when it is missing, damaged, of another format or fitted for another class, or is not what the
-    owner of MODEL_PUBLIC_KEY promoted last; ProfileClassError when the class cannot be loaded.
+    Raises ModelError if it is missing, damaged, of another format, fitted for another class, or not what the owner of
+    MODEL_PUBLIC_KEY promoted last; ProfileClassError if the class cannot be loaded.
     """
     profile_class = load_profile_class(settings.profile_class)
     keys = keyring(settings.model_public_key, None, settings.model_min_sequence, settings.models_dir)
@@ -51,7 +51,7 @@ def load_model(settings: Settings) -> ServedModel:
 
 @contextmanager
 def model_store(settings: Settings, keys: Keyring) -> Iterator[ModelStore]:
-    """The store in MODELS_DIR; raises ModelError when it is missing, or cannot be read while it is used."""
+    """The store in MODELS_DIR; raises ModelError if it is missing or cannot be read."""
     try:
         _require_store(settings.models_dir)
         yield ModelStore(settings.models_dir, keys)
@@ -73,7 +73,7 @@ def _require_store(folder: Path) -> None:
 
 
 def signature_warnings(model: ServedModel, settings: Settings) -> Iterator[str]:
-    """What works and is hardly meant, one line each."""
+    """Warnings about signatures that are not checked, one line each."""
     if model.signatures is Signature.UNCHECKED:
         yield (
             f"the model store {settings.models_dir} is signed, but its signatures are not checked: anything put there "

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.limits import MOST_SEQUENCE
+from models.limits import MAX_SEQUENCE
 from models.store_path import StorePath
 
 ENV_FILE = ".env"
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
     model_min_sequence: int = Field(
         0,
         ge=0,
-        le=MOST_SEQUENCE,
+        le=MAX_SEQUENCE,
         description="Refuse a promotion history that ends below this sequence number. Protects against a model "
         "store that was restored to an older state; needs MODEL_PUBLIC_KEY. Each start logs the current number.",
     )

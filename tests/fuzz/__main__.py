@@ -1,4 +1,4 @@
-"""`make fuzz`: the long form, with figures, and what to do about an event that breaks a promise."""
+"""`make fuzz`: the long form, with figures, and how to repeat an event that breaks a promise."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.fuzz.properties import Violated, scoring
 
 
 def main() -> int:
-    """Try so many events; 1 when one of them breaks a promise, which is then in a file."""
+    """Try so many events; returns 1 if one of them breaks a promise, and saves that event."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="how many to try (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="another seed, other events (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first; to repeat some of a run")
+    parser.add_argument("--seed", type=int, default=1, help="another seed gives other events (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first event; repeats a part of a run")
     given = parser.parse_args()
     if given.events < 1 or given.first < 0:
         parser.error("--events must be 1 or more, --first 0 or more")
     began_s = time.monotonic()
     every = max(20 * BATCH, given.events // 50 // BATCH * BATCH)
 
-    def told(tried: int) -> None:
+    def on_progress(tried: int) -> None:
         if tried % every == 0:
             print(
                 f"{tried:,} of {given.events:,} events, {time.monotonic() - began_s:.0f} s", file=sys.stderr, flush=True
@@ -34,9 +34,9 @@ def main() -> int:
     print(f"seed {given.seed}, events {given.first:,} to {given.first + given.events - 1:,}")
     peak_before = _peak_mib()
     try:
-        figures = run(scoring(), given.seed, range(given.first, given.first + given.events), told)
+        figures = run(scoring(), given.seed, range(given.first, given.first + given.events), on_progress)
     except Violated as violated:
-        _tell(violated, given.seed)
+        _report(violated, given.seed)
         return 1
     _print(figures, time.monotonic() - began_s, peak_before)
     return 0
@@ -47,7 +47,7 @@ def _peak_mib() -> float:
     return peak / (1 if sys.platform != "darwin" else 1024) / 1024
 
 
-def _tell(violated: Violated, seed: int) -> None:
+def _report(violated: Violated, seed: int) -> None:
     record = mutant(seed, violated.number)
     folder = Path("build") / "fuzz"
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,19 +57,19 @@ def _tell(violated: Violated, seed: int) -> None:
         f"VIOLATED by event {violated.number}: {violated}\n"
         f"its value ({len(record.value or b'')} bytes; null: {record.value is None}) is in {saved}, its key is "
         f"{record.key!r}, it has {len(record.headers)} headers\n"
-        f"again: python -m tests.fuzz --seed {seed} --first {violated.number // BATCH * BATCH} --events {BATCH}",
+        f"repeat: python -m tests.fuzz --seed {seed} --first {violated.number // BATCH * BATCH} --events {BATCH}",
         file=sys.stderr,
     )
 
 
 def _print(figures: Figures, took_s: float, peak_before: float) -> None:
-    print(f"tried          {figures.tried:>12,}   in {took_s:.0f} s, each alone and among {BATCH}")
+    print(f"tried          {figures.tried:>12,}   in {took_s:.0f} s, each alone and in batches of {BATCH}")
     print(f"assigned       {figures.assigned:>12,}")
     for reason, count in figures.reasons.most_common():
         print(f"rejected       {count:>12,}   {reason}")
     print(f"median cost    {figures.median_us:>12,.1f} µs   processor time of one event alone")
     print(f"  of assigned  {figures.median_assigned_us:>12,.1f} µs   the same, of those that were assigned")
-    print(f"  in a batch   {figures.in_batch_us:>12,.1f} µs   of one among {BATCH}, the median over batches")
+    print(f"  in a batch   {figures.in_batch_us:>12,.1f} µs   of one in a batch of {BATCH}, the median over batches")
     print(f"worst cost     {figures.worst_us:>12,.1f} µs   event {figures.worst_number}, alone")
     print(f"ratio          {figures.ratio:>12,.1f}      worst to median, both alone")
     print(f"objects before {figures.blocks_before:>12,}   held by Python after the first tenth")

@@ -1,4 +1,4 @@
-"""Many mutants through `process`, alone and among others: what each came to, what it cost, what stayed in memory."""
+"""Many mutants through `process`, alone and in batches: the outcome of each, its cost, and what stayed in memory."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from worker.stream.records import Outcome, Record
 
 BATCH: Final = 50
 MAX_RATIO: Final = 100
-# A worker's caches (of JSON names, of texts) fill in the beginning.
+# A worker's caches (of JSON names and texts) fill at the start.
 _WARM_UP: Final = 0.1
-# Of the objects that Python holds; a cache that grows with what is read holds at least one for each event.
-_BLOCKS_MOST_EACH: Final = 0.05
-_BLOCKS_OF_CHANCE: Final = 5_000
+# Objects that Python holds; a cache that grows with its input holds at least one per event.
+_BLOCKS_MAX_PER_EVENT: Final = 0.05
+_BLOCKS_TOLERATED: Final = 5_000
 _SUSPICIOUS: Final = 20
 _AGAIN: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a run showed."""
+    """The figures of a run."""
 
     tried: int
     assigned: int
@@ -52,10 +52,10 @@ class Figures:
         return self.worst_us / self.median_us
 
 
-def run(by: Scoring, seed: int, numbers: range, told: Callable[[int], None] = lambda _: None) -> Figures:
+def run(by: Scoring, seed: int, numbers: range, on_progress: Callable[[int], None] = lambda _: None) -> Figures:
     """Process the mutants of these numbers; raises Violated for the first that breaks a promise.
 
-    `told` is called after each batch with how many were tried.
+    `on_progress` is called after each batch with the number of events tried.
     """
     costs_us = array("d", bytes(8 * len(numbers)))
     assigned = array("b", bytes(len(numbers)))
@@ -71,14 +71,14 @@ def run(by: Scoring, seed: int, numbers: range, told: Callable[[int], None] = la
         for place, record in enumerate(records, start):
             alone, costs_us[place] = _measured(by, [record], typical_us)
             if (*alone.results, *alone.rejected) != (messages[record.offset],):
-                raise Violated(record.offset, "alone it comes to something else than among its neighbours")
+                raise Violated(record.offset, "alone it has another outcome than in a batch")
             assigned[place] = alone.verdicts[0] is None
             reasons.update(alone.reasons)
         if start == 0:
             typical_us = statistics.median(costs_us[: len(records)])
         if start <= warm_at < start + BATCH:
             blocks_before = _blocks()
-        told(start + len(records))
+        on_progress(start + len(records))
     worst = max(range(len(costs_us)), key=costs_us.__getitem__)
     accepted_us = [cost_us for cost_us, one in zip(costs_us, assigned, strict=True) if one]
     figures = Figures(
@@ -91,7 +91,7 @@ def run(by: Scoring, seed: int, numbers: range, told: Callable[[int], None] = la
         worst_us=costs_us[worst],
         worst_number=numbers[worst],
         blocks_before=blocks_before,
-        blocks_after=_blocks() - len(in_batch_us) - len(accepted_us),  # what this function holds itself
+        blocks_after=_blocks() - len(in_batch_us) - len(accepted_us),  # held by this function
     )
     _judge(figures)
     return figures
@@ -102,7 +102,7 @@ def _measured(by: Scoring, records: Sequence[Record], typical_us: float = float(
     outcome = processed(by, records)
     cost_us = (time.thread_time_ns() - began) / 1000
     if cost_us > _SUSPICIOUS * typical_us:
-        # The event's fault, or the collector's or a neighbour's of this machine? The least of some times tells.
+        # The cause may be the event, the garbage collector or another process: the minimum of several runs decides.
         for _ in range(_AGAIN):
             began = time.thread_time_ns()
             processed(by, records)
@@ -119,8 +119,8 @@ def _judge(figures: Figures) -> None:
     if figures.ratio > MAX_RATIO:
         raise Violated(
             figures.worst_number,
-            f"it costs {figures.worst_us:.0f} µs, {figures.ratio:.0f} times the median; {MAX_RATIO} times are allowed",
+            f"it costs {figures.worst_us:.0f} µs, {figures.ratio:.0f} times the median, at most {MAX_RATIO} allowed",
         )
     grown = figures.blocks_after - figures.blocks_before
-    if grown > _BLOCKS_OF_CHANCE + figures.tried * _BLOCKS_MOST_EACH:
-        raise Violated(0, f"Python holds {grown} objects more than after the first tenth of the events")
+    if grown > _BLOCKS_TOLERATED + figures.tried * _BLOCKS_MAX_PER_EVENT:
+        raise Violated(0, f"Python holds {grown} more objects than after the first tenth of the events")

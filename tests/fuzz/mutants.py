@@ -1,4 +1,4 @@
-"""Events spoilt at random: the same seed and number give the same record, whatever was asked for before."""
+"""Randomly corrupted events: the same seed and number always give the same record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from worker.stream.records import Record
 
 CANARY: Final = "c4n4ry"
-"""Stands in every text of a value; no detail of a rejection may hold it."""
+"""Part of every text in a value; no detail of a rejection may contain it."""
 TOPIC: Final = "user-activity"
 
 _FIELDS: Final = (*ENVELOPE, "data", *PROFILE)
@@ -38,7 +38,7 @@ _TEXTS: Final = (
     "é".encode(),
     "😀".encode(),
     "e\u0301\u202e\u2028\ufeff".encode(),
-    b"\xed\xa0\x80",  # a surrogate, an overlong slash and a place beyond the last, as if they were UTF-8
+    b"\xed\xa0\x80",  # a surrogate, an overlong slash and a code point beyond the last, encoded like UTF-8
     b"\xc0\xaf",
     b"\xf4\x90\x80\x80",
     b"x" * 200,
@@ -64,7 +64,7 @@ _EVENT_BYTES: Final = 890_000
 
 
 def mutant(seed: int, number: int) -> Record:
-    """The record of this number: more or less an event."""
+    """The record with this number: an event, more or less corrupted."""
     draw = random.Random(f"{seed}/{number}")
     value = _good(draw)
     for _ in range(draw.choice((0, 1, 1, 1, 2, 3))):
@@ -86,7 +86,7 @@ def mutant(seed: int, number: int) -> Record:
 
 
 def _good(draw: random.Random) -> bytes:
-    # The numbers differ, so that neighbours do.
+    # The values differ, so that neighbouring events do.
     return event_bytes(
         {
             "gender": draw.choice(("Female", "Male", CANARY)),
@@ -182,13 +182,13 @@ def _with_value(value: bytes, name: str, raw: bytes) -> bytes:
     before, found, after = value.partition(b'"%s":' % name.encode())
     if not found:
         return value
-    # To the next comma: wrong for lists and objects, which makes them good mutants too.
+    # Up to the next comma: wrong for lists and objects, which makes good mutants, too.
     _, comma, rest = after.partition(b",")
     return before + found + raw + comma + rest
 
 
 def _again(draw: random.Random, value: bytes) -> bytes:
-    """The same name twice, the other value before or behind."""
+    """The same name twice, with another value before or after."""
     name = draw.choice(_FIELDS).encode()
     other = b'"%s":%s' % (name, draw.choice((*_VALUES, *_NUMBERS)))
     if draw.random() < 0.5:
@@ -226,7 +226,7 @@ _MUTATIONS: Final = (
     _rename,
 )
 
-# --- as large as an event may be: what costs most ----------------------------------------------------------------
+# --- events of the maximum size: the most expensive ----------------------------------------------------------------
 
 
 def _in_field(draw: random.Random, raw: bytes) -> bytes:
@@ -264,7 +264,7 @@ def _digits(draw: random.Random) -> bytes:
 
 
 def _missing(draw: random.Random) -> bytes:
-    """Little of what is needed, and much else."""
+    """Few of the required fields, and many others."""
     much: dict[str, Any] = {"unknown": [[]] * draw.choice((4_000, 200_000))}
     return orjson.dumps({**much, "data": {**much}} if draw.random() < 0.5 else {**ENVELOPE, "data": much})
 
@@ -283,7 +283,7 @@ _HUGE: Final = (_text, _text, _list, _list, _names, _digits, _missing, _wrong, _
 
 
 def own_class_mutant(seed: int, number: int) -> Record:
-    """An event of a class with a number `x`, a `label` and `tags`, most of them not what they should be."""
+    """An event of a class with a number `x`, a `label` and `tags`, most of them invalid."""
     draw = random.Random(f"own/{seed}/{number}")
     pool = (*_NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*_NUMBERS, *_TEXTS)))
     x = draw.choice((b"1.5", draw.choice(pool)))

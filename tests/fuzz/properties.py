@@ -1,4 +1,4 @@
-"""What holds for every record, whatever its bytes are."""
+"""What must hold for every record with any bytes."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _REASONS: Final = frozenset(RejectReason)
 
 
 class Violated(AssertionError):
-    """Something that is promised for every record does not hold for this one."""
+    """A promise for every record is broken for this one."""
 
     def __init__(self, number: int, what: str) -> None:
         super().__init__(what)
         self.number = number
-        """The record's number, which is its offset too."""
+        """The record's number, which is also its offset."""
 
 
 def scoring() -> Scoring:
-    """A worker's, with a model made by hand."""
+    """A worker's scoring, with a model made by hand."""
     model = StoredModel(
         Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
         segmentation(left_out=frozenset({"language"})),
@@ -56,7 +56,7 @@ def scoring() -> Scoring:
 
 
 def processed(by: Scoring, records: Sequence[Record]) -> Outcome:
-    """The outcome of these records; Violated when there is none."""
+    """The outcome of these records; raises Violated if `process` raises."""
     try:
         return by.process(records, NOW)
     except Exception as error:
@@ -69,27 +69,27 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
     if len(outcome.verdicts) != len(records):
         raise Violated(number, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
     accepted = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is None]
-    turned_away = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is not None]
-    if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(turned_away):
+    refused = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is not None]
+    if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(refused):
         raise Violated(number, f"{len(outcome.results)} results for {len(accepted)} accepted records")
-    # One by one in input order: a message in another's place fails on its offset.
+    # One by one in input order: a message out of order fails on its offset.
     reasons = [verdict for verdict in outcome.verdicts if verdict is not None]
     try:
         for record, message in zip(accepted, outcome.results, strict=True):
             number = record.offset
             _check_result(record, message)
-        for record, message, reason in zip(turned_away, outcome.rejected, reasons, strict=True):
+        for record, message, reason in zip(refused, outcome.rejected, reasons, strict=True):
             number = record.offset
             _check_rejected(record, message, reason)
     except (LookupError, TypeError, ValueError) as error:
-        raise Violated(number, f"the message has not the form of one: {error!r}") from error
-    if sum(outcome.segments.values()) != len(accepted) or sum(outcome.reasons.values()) != len(turned_away):
-        raise Violated(number, "the counts are not those of the messages")
+        raise Violated(number, f"the message is malformed: {error!r}") from error
+    if sum(outcome.segments.values()) != len(accepted) or sum(outcome.reasons.values()) != len(refused):
+        raise Violated(number, "the counts do not match the messages")
     return {
         record.offset: message
         for record, message in (
             *zip(accepted, outcome.results, strict=True),
-            *zip(turned_away, outcome.rejected, strict=True),
+            *zip(refused, outcome.rejected, strict=True),
         )
     }
 
@@ -97,11 +97,11 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
 def _check_result(record: Record, message: Message) -> None:
     try:
         assigned = SegmentAssigned.model_validate_json(message.value or b"")
-        given = _read_by_another(record.value or b"")
+        given = _read_by_json(record.value or b"")
     except ValueError as error:
-        raise Violated(record.offset, f"a result, or what it answers, is not valid: {error}") from error
+        raise Violated(record.offset, f"a result, or its event, is not valid: {error}") from error
     if (assigned.data.input.partition, assigned.data.input.offset) != (record.partition, record.offset):
-        raise Violated(record.offset, f"the result in its place answers offset {assigned.data.input.offset}")
+        raise Violated(record.offset, f"the result is out of order, it answers offset {assigned.data.input.offset}")
     if (assigned.subject, assigned.data.input.id) != (given["subject"], given["id"]):
         raise Violated(record.offset, "the result is about another subject or id")
     if message.key != assigned.subject.encode():
@@ -110,14 +110,14 @@ def _check_result(record: Record, message: Message) -> None:
         try:
             _assigned_schema().validate(orjson.loads(message.value or b""))
         except jsonschema.ValidationError as error:
-            raise Violated(record.offset, f"a result is not as the AsyncAPI document says: {error.message}") from error
+            raise Violated(record.offset, f"a result does not match the AsyncAPI document: {error.message}") from error
 
 
-def _read_by_another(value: bytes) -> dict[str, Any]:
-    """Another reader's view of the event: of a name given twice the last one counts there too."""
+def _read_by_json(value: bytes) -> dict[str, Any]:
+    """The event as another reader sees it; the last of repeated names counts there as well."""
     try:
         read: dict[str, Any] = json.loads(value)
-    except RecursionError:  # that reader takes fewer levels
+    except RecursionError:  # that reader supports fewer levels
         read = orjson.loads(value)
     return read
 
@@ -132,33 +132,33 @@ def _assigned_schema() -> Any:
 def _check_rejected(record: Record, message: Message, verdict: RejectReason) -> None:
     own = {name: content for name, content in message.headers if name.startswith("rejected.")}
     if own["rejected.offset"] != b"%d" % record.offset:
-        raise Violated(record.offset, f"the rejected record in its place is of offset {own['rejected.offset']!r}")
+        raise Violated(record.offset, f"the rejected record is out of order, it has offset {own['rejected.offset']!r}")
     reason, detail = own["rejected.reason"].decode(), own["rejected.detail"].decode()
     if reason not in _REASONS or reason != verdict:
         raise Violated(record.offset, f"the reason is {reason!r}, the verdict {verdict!r}")
     if not 0 < len(detail.encode()) <= DETAIL_MAX_BYTES or CANARY in detail:
-        raise Violated(record.offset, f"the detail is empty, too long or holds the value: {detail!r}")
+        raise Violated(record.offset, f"the detail is empty, too long or quotes the value: {detail!r}")
     if message.key is None and message.value is None:
-        raise Violated(record.offset, "null key with null value: no producer sends it")
+        raise Violated(record.offset, "null key with null value, which no producer can send")
     left_out = own.get("rejected.left_out", b"").decode().split(",")
     if "value" in left_out:
         if own["rejected.sha256"].decode() != sha256(record.value or b"").hexdigest():
-            raise Violated(record.offset, "the hash is not that of the value left out")
+            raise Violated(record.offset, "the hash does not match the value left out")
     elif (message.value or b"") != (record.value or b""):
-        raise Violated(record.offset, "the value is not what it was")
+        raise Violated(record.offset, "the value was changed")
     if "key" not in left_out and (message.key or b"") != (record.key or b""):
-        raise Violated(record.offset, "the key is not what it was")
+        raise Violated(record.offset, "the key was changed")
     _check_headers(record, message, kept="headers" not in left_out)
     size = len(message.key or b"") + len(message.value or b"")
     size += sum(len(name.encode()) + len(content) + 10 for name, content in message.headers)
     if size > REJECTED_MAX_BYTES:
-        raise Violated(record.offset, f"{size} bytes are too many for the rejected topic")
+        raise Violated(record.offset, f"{size} bytes are too large for the rejected topic")
 
 
 def _check_headers(record: Record, message: Message, *, kept: bool) -> None:
     others = [(name, content) for name, content in message.headers if not name.startswith("rejected.")]
     given = [(name, content or b"") for name, content in record.headers if not name.startswith("rejected.")]
     if kept and others != given:
-        raise Violated(record.offset, "the headers are not what they were")
+        raise Violated(record.offset, "the headers were changed")
     if not kept and (others or (len(record.headers) <= HEADERS_MOST and sum(len(c) for _, c in given) < 60_000)):
         raise Violated(record.offset, "headers were left out that could have been sent")

@@ -1,4 +1,4 @@
-"""The short form of `make fuzz`, and that it can fail."""
+"""The short form of `make fuzz`, and a proof that it can fail."""
 
 import re
 import time
@@ -21,7 +21,7 @@ from worker.stream.records import Message, Outcome, Record
 SOME = range(300)
 
 
-def test_whatever_bytes_come_each_record_has_one_outcome_at_a_bounded_cost_and_nothing_stays_in_memory() -> None:
+def test_for_any_bytes_each_record_has_one_outcome_at_a_bounded_cost_without_a_memory_leak() -> None:
     figures = run(scoring(), seed=1, numbers=range(4_000))
     assert figures.tried == 4_000 == figures.assigned + figures.reasons.total()
     assert figures.assigned > 1_000
@@ -37,7 +37,7 @@ def test_whatever_bytes_come_each_record_has_one_outcome_at_a_bounded_cost_and_n
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
-def test_whatever_a_class_does_with_any_values_each_record_has_one_outcome(nasty: Nasty) -> None:
+def test_for_any_behaviour_of_a_profile_class_each_record_has_one_outcome(nasty: Nasty) -> None:
     by = of_own_class(nasty.of)
     for start in range(0, 200, 50):
         records = [own_class_mutant(1, number) for number in range(start, start + 50)]
@@ -55,7 +55,7 @@ Change = Callable[[Sequence[Record], Outcome], Outcome]
 
 
 class Broken(Scoring):
-    """Does what it should, and then something to it."""
+    """Processes correctly, then changes the outcome."""
 
     def __init__(self, change: Change) -> None:
         right = scoring()
@@ -71,7 +71,7 @@ def one_lost(records: Sequence[Record], right: Outcome) -> Outcome:
     return replace(right, results=right.results[1:])
 
 
-def one_doubled(records: Sequence[Record], right: Outcome) -> Outcome:
+def one_duplicated(records: Sequence[Record], right: Outcome) -> Outcome:
     return replace(right, results=(*right.results, *right.results[:1]))
 
 
@@ -152,52 +152,55 @@ def remembering() -> Change:
 
 BROKEN: dict[str, tuple[Change, str]] = {
     "one lost": (one_lost, "results for"),
-    "one doubled": (one_doubled, "results for"),
-    "out of order": (out_of_order, "the result in its place answers offset"),
-    "rejected out of order": (rejected_out_of_order, "the rejected record in its place is of offset"),
-    "by its neighbours": (by_its_neighbours, "alone it comes to something else"),
+    "one duplicated": (one_duplicated, "results for"),
+    "out of order": (out_of_order, "the result is out of order, it answers offset"),
+    "rejected out of order": (rejected_out_of_order, "the rejected record is out of order"),
+    "by its neighbours": (by_its_neighbours, "alone it has another outcome"),
     "no JSON": (no_json, "is not valid"),
     "none of the schema": (none_valid, "is not valid"),
     "of another user": (of_another_user, "the result's key is not the subject"),
     "unknown reason": (with_header("rejected.reason", b"because"), "the reason is 'because'"),
-    "long detail": (with_header("rejected.detail", b"x" * 1001), "the detail is empty, too long or holds the value"),
-    "telling detail": (with_header("rejected.detail", b"c4n4ry-7"), "the detail is empty, too long or holds the value"),
-    "another header": (with_header("trace", b"other"), "the headers are not what they were"),
-    "another value": (with_another_value, "the value is not what it was"),
-    "headers lost": (without_its_headers, "the headers are not what they were"),
+    "long detail": (with_header("rejected.detail", b"x" * 1001), "the detail is empty, too long or quotes the value"),
+    "detail with the value": (
+        with_header("rejected.detail", b"c4n4ry-7"),
+        "the detail is empty, too long or quotes the value",
+    ),
+    "another header": (with_header("trace", b"other"), "the headers were changed"),
+    "another value": (with_another_value, "the value was changed"),
+    "headers lost": (without_its_headers, "the headers were changed"),
     "no headers": (
         lambda _, right: replace(right, rejected=tuple(message._replace(headers=()) for message in right.rejected)),
-        "the message has not the form of one",
+        "the message is malformed",
     ),
     "an exception": (raising, "process raised TypeError"),
-    "slow": (slow_with_digits, "times the median; 100 times are allowed"),
-    "a leak": (remembering(), "objects more than after the first tenth"),
+    "slow": (slow_with_digits, "times the median, at most 100 allowed"),
+    "a leak": (remembering(), "more objects than after the first tenth"),
 }
 
 
-@pytest.mark.parametrize(("change", "said"), BROKEN.values(), ids=BROKEN)
-def test_a_process_that_breaks_a_promise_is_found(change: Change, said: str) -> None:
-    with pytest.raises(Violated, match=said):
+@pytest.mark.parametrize(("change", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_promise_is_found(change: Change, reason: str) -> None:
+    with pytest.raises(Violated, match=reason):
         run(Broken(change), seed=1, numbers=SOME)
 
 
 def test_the_command_prints_its_figures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["fuzz", "--events", "200", "--seed", "3"])
     assert command.main() == 0
-    told = capsys.readouterr().out
-    assert told.startswith("seed 3, events 0 to 199\n")
-    assert re.search(r"tried +200 ", told)
-    assert re.search(r"ratio +\d+\.\d ", told)
+    printed = capsys.readouterr().out
+    assert printed.startswith("seed 3, events 0 to 199\n")
+    assert re.search(r"tried +200 ", printed)
+    assert re.search(r"ratio +\d+\.\d ", printed)
 
 
-def test_the_command_saves_what_breaks_a_promise_and_says_how_to_repeat_it(
+def test_the_command_saves_the_event_that_breaks_a_promise_and_prints_how_to_repeat_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["fuzz", "--events", "300", "--seed", "1"])
     monkeypatch.setattr(command, "scoring", lambda: Broken(of_another_user))
     assert command.main() == 1
-    told = capsys.readouterr().err
-    number = int(re.findall(r"VIOLATED by event (\d+): ", told)[0])
-    assert f"again: python -m tests.fuzz --seed 1 --first {number // 50 * 50} --events 50\n" in told
+    printed = capsys.readouterr().err
+    number = int(re.findall(r"VIOLATED by event (\d+): ", printed)[0])
+    assert f"repeat: python -m tests.fuzz --seed 1 --first {number // 50 * 50} --events 50\n" in printed
     assert (tmp_path / f"build/fuzz/1-{number}.bin").read_bytes() == mutant(1, number).value

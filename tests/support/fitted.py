@@ -1,4 +1,4 @@
-"""A small fitted segmentation for tests, made by hand: no training, every number can be followed."""
+"""A small segmentation for tests, made by hand instead of fitted."""
 
 import random
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ def random_columns(rows: int, seed: int = 1) -> dict[str, list[Any]]:
 
 
 def fit(verdict: Verdict = Verdict.CLEAR, at: datetime = NOON) -> Fit:
-    """What a trainer says of a fit."""
+    """The manifest part of a fit."""
     return Fit(
         created_at=at,
         parent=None,
@@ -113,7 +113,7 @@ def publish(store: ModelStore, model: Segmentation, made: Fit, others: Mapping[s
 
 
 def published(store: ModelStore, seconds: int = 0, others: Mapping[str, bytes] = {}) -> Manifest:
-    """A version of its own centres; all but the first continue the first."""
+    """Publish a version with its own centroids; all but the first continue the first."""
     parent = next(iter(store.version_ids()), None)
     made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": parent})
     return publish(store, segmentation(seed=seconds), made, others)

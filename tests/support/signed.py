@@ -29,14 +29,14 @@ def secret_of(key: SigningKey) -> str:
     return line
 
 
-def trusting(*keys: SigningKey, least_sequence: int = 0) -> Keyring:
+def trusting(*keys: SigningKey, min_sequence: int = 0) -> Keyring:
     """What a worker has: public keys only."""
-    return Keyring(PublicKeys(tuple(key.key.public_key() for key in keys)), least_sequence=least_sequence)
+    return Keyring(PublicKeys(tuple(key.key.public_key() for key in keys)), min_sequence=min_sequence)
 
 
-def signing(key: SigningKey, least_sequence: int = 0) -> Keyring:
+def signing(key: SigningKey, min_sequence: int = 0) -> Keyring:
     """What a trainer has."""
-    return Keyring(key.public, key, least_sequence)
+    return Keyring(key.public, key, min_sequence)
 
 
 def signed_store(root: Path, key: SigningKey, versions: int = 1) -> ModelStore:

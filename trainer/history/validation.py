@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
 from schemas.roles import Kind
-from schemas.values import NOT_THE_EVENTS_FAULT, BadValue, failed_on_it, plain_values
+from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, class_failed, plain_values
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
@@ -82,7 +82,7 @@ class Check:
             profiles = self._rule.validate_python(inputs)
         except ValidationError as error:
             return [_problem(each) for each in error.errors(include_url=False, include_input=False)], ()
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except BaseException:
             # Not the whole history fails with a row on which the class's own code does.
@@ -91,7 +91,7 @@ class Check:
             raise
         try:
             columns = [_column(field.kind, [*map(attrgetter(field.name), profiles)]) for field in self._layout.fields]
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except BaseException:  # noqa: BLE001  # a class may return anything; the exact way says which row and field
             return self._exactly(profiles)
@@ -100,12 +100,12 @@ class Check:
     def _raised(self, row: int, one: dict[str, Any]) -> Iterator[_Problem]:
         try:
             self._rule.validate_python([one])
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except ValidationError:
             pass  # found by the next try, when the rows that raise are gone
         except BaseException as error:  # noqa: BLE001  # as for an event: whatever the class's own code raises
-            yield row, (), failed_on_it(error)
+            yield row, (), class_failed(error)
 
     def _exactly(self, profiles: Sequence[object]) -> tuple[list[_Problem], tuple[Values, ...]]:
         rows = [plain_values(profile, self._layout.fields) for profile in profiles]

@@ -10,23 +10,23 @@ import structlog
 from worker.errors import ExitStatus, StopProcessError
 from worker.stream.records import Outcome
 
-# One event must not stop a partition, and a worker that can score nothing must not reject a whole topic.
+# One event must not stop a partition, but a worker that can score nothing must not reject a whole topic.
 FAILED_BATCHES_MAX: Final = 3
 
 _log = structlog.get_logger()
 
 
 class InternalErrorGuard:
-    """Stops the worker before the third batch in a row that it cannot score; a batch counts once it is committed."""
+    """Stops the worker at the third batch in a row without a result because of errors; that batch is not committed."""
 
     def __init__(self) -> None:
         self._failed_batches = 0
         self._logged: set[str] = set()
 
     def require_scoring(self, outcome: Outcome) -> None:
-        """Log what is new among the errors of an outcome; raise StopProcessError when it is the third without a result.
+        """Log new errors of an outcome; raise StopProcessError if it is the third in a row without a result.
 
-        Nothing of that outcome is to be sent.
+        That outcome must then not be sent.
         """
         for error in outcome.errors:
             self._log(error)
@@ -39,14 +39,14 @@ class InternalErrorGuard:
             )
 
     def committed(self, outcome: Outcome) -> None:
-        """Remember whether a batch that was committed was scored."""
+        """Count a committed batch."""
         if outcome.results:
             self._failed_batches = 0
         elif _failed(outcome):
             self._failed_batches += 1
 
     def _log(self, error: Exception) -> None:
-        # Without the text of the error, which may quote a value of the event.
+        # Not the text of the error, which may quote a value of the event.
         frames = "".join(traceback.format_tb(error.__traceback__))
         name = type(error).__name__
         if (key := f"{name}\n{frames}") not in self._logged:
@@ -55,5 +55,5 @@ class InternalErrorGuard:
 
 
 def _failed(outcome: Outcome) -> bool:
-    """Whether it failed on events and scored none; what upstream sent wrong says nothing."""
+    """Whether it failed on events and scored none; invalid events do not count."""
     return bool(outcome.errors) and not outcome.results

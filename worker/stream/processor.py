@@ -1,4 +1,4 @@
-"""From a batch of records to what is published for it: pure, without clock, log, network or environment."""
+"""Turns a batch of records into the messages to publish: pure, without clock, log, network or environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE, Us
 from schemas.parsing import parse_event
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import ProfileField, profile_fields
-from schemas.values import NOT_THE_EVENTS_FAULT, BadValue, plain_values
+from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, plain_values
 from worker.stream.records import Message, Outcome, Record, trace_context
 from worker.stream.rejected_records import rejected_record
 
 # More digits than the scaling carries meaning, fewer than the last bits that depend on the size of a batch.
 _DECIMALS = 6
-# Without it a receiver takes a result for an event in binary mode, and looks for its attributes in headers.
+# Without it a receiver assumes binary mode and looks for the attributes in headers.
 _RESULT_HEADERS = (("content-type", CONTENT_TYPE.encode()),)
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
@@ -36,17 +36,17 @@ Event = UserEvent[BaseModel]
 
 @dataclass(frozen=True)
 class Scoring:
-    """All that turns records into messages: the model, the profile class, and the names that messages carry."""
+    """Everything that turns records into messages: the model, the profile class, and the names in messages."""
 
     model: StoredModel
     profile_class: type[BaseModel]
     cluster_id: str
-    """Identifies an input record together with topic, partition and offset: the id of its result is made of them."""
+    """Identifies an input record, with topic, partition and offset; the id of its result is derived from them."""
     source: str
     """The `source` of results and the `rejected.by` of rejected records."""
     event_max_bytes: int
     rejected_max_bytes: int
-    """The largest record that the rejected topic takes, headers included."""
+    """The largest record that the rejected topic accepts, including headers."""
 
     @cached_property
     def event_class(self) -> type[Event]:
@@ -56,18 +56,20 @@ class Scoring:
     def process(self, records: Sequence[Record], now: datetime) -> Outcome:
         """Exactly one message per record, results and rejected each in input order; never raises for any bytes.
 
-        Where the model or this program fails on a batch, its records are processed one by one, and those that it fails
-        on are rejected as `internal_error`, with the exceptions in the outcome. `now` is the time of the assignments,
+        If the model or this program fails on a batch, its records are processed one by one, and those that fail
+        are rejected as `internal_error`, with the exceptions in the outcome. `now` is the time of the assignments,
         with a time zone.
         """
         try:
             return self._scored(records, now)
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except Exception as error:  # noqa: BLE001  # one event must not stop its partition for good
             if len(records) > 1:
                 return _joined([self.process([record], now) for record in records])
-            rejection = Rejection(RejectReason.INTERNAL_ERROR, f"the worker failed on it ({type(error).__name__})")
+            rejection = Rejection(
+                RejectReason.INTERNAL_ERROR, f"the worker failed on this event ({type(error).__name__})"
+            )
             return Outcome(
                 rejected=(rejected_record(records[0], rejection, now, self.source, self.rejected_max_bytes),),
                 reasons=Counter([rejection.reason]),
@@ -134,20 +136,20 @@ class Scoring:
         return Outcome(results, tuple(rejected), Counter(segments), reasons, unknown, sum(outliers), tuple(verdicts))
 
     def _assigned(self, parsed: Sequence[Event | Rejection]) -> tuple[Sequence[Event | Rejection], Assignments | None]:
-        """The events whose values can be used, the others rejected, and the segments of those that are left.
+        """Each event, or its rejection if a value cannot be used, and the segments of the accepted events.
 
-        A profile class may return anything; nearly always it returns what its annotations say. So whole columns are
-        tried first, at the speed of numpy, and each value is looked at only where they cannot be used as they are.
+        A profile class may return anything, but nearly always returns what its annotations say. So whole columns are
+        tried first, at the speed of numpy, and single values are checked only if that fails.
         """
         profiles = [event.data for event in parsed if not isinstance(event, Rejection)]
         if not profiles:
             return parsed, None
         try:
             assigned = self._assign({field.name: [*map(attrgetter(field.name), profiles)] for field in self._fields})
-            # Whatever is not a string is not a label that the model knows.
+            # A value that is not a string counts as an unknown label.
             for row, names in assigned.unknown.items():
                 self._require_usable(profiles[row], names)
-        except NOT_THE_EVENTS_FAULT:
+        except NOT_CAUSED_BY_EVENT:
             raise
         except BaseException:  # noqa: BLE001  # the class's own code may run, as in `float(value)`, and raise anything
             return self._assigned_exactly(parsed)
@@ -175,7 +177,7 @@ class Scoring:
         return checked, self._assign({field.name: [row[field.name] for row in rows] for field in self._fields})
 
     def _assign(self, columns: Columns) -> Assignments:
-        # What overflows is found below; a warning on stderr would be in nobody's log.
+        # Overflows are detected below; a warning on stderr would not be in the log.
         with np.errstate(over="ignore", invalid="ignore"):
             assigned = self.model.segmentation.assign(columns)
         if not np.isfinite(assigned.distance).all():

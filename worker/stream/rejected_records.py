@@ -1,4 +1,4 @@
-"""The record that the dead-letter topic gets: the original, byte for byte, and the reason in headers beside it."""
+"""The record for the dead-letter topic: the original, byte for byte, with the reason in added headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from schemas.rejected import RejectedHeader, Rejection
 from worker.stream.records import HEADERS_MOST, Message, Record, trace_context
 
-# What a record costs beside its key, value and headers, and each header beside its name and value; both rounded up.
+# Overhead of a record, without its key, value and headers, and of a header, without name and value; rounded up.
 _RECORD_OVERHEAD_BYTES = 128
 _HEADER_OVERHEAD_BYTES = 10
 # Room for this program's own headers and the trace context: detail, topic and tracestate are the long ones.
@@ -18,9 +18,9 @@ _OWN_NAMES = frozenset(map(str, RejectedHeader))
 
 
 def rejected_record(record: Record, rejection: Rejection, now: datetime, source: str, max_bytes: int) -> Message:
-    """The record as it was, with the reason beside it, in at most `max_bytes`; what had to change is listed in headers.
+    """The original record plus the reason, in at most `max_bytes`; changes to it are listed in headers.
 
-    `source` is the worker that rejects it, `now` the time of the rejection.
+    `source` is the worker that rejects it, `now` the time of rejection.
     """
     carried, notes = _carried(record, max_bytes)
     own = {
@@ -45,7 +45,7 @@ def _carried(record: Record, max_bytes: int) -> tuple[Message, dict[RejectedHead
     if key is None and value is None:
         key, value = b"", b""
         nulls += ["key", "value"]
-    # A record that was rejected before loses its older reasons.
+    # The headers of an earlier rejection are dropped.
     original = [(name, content) for name, content in record.headers[:HEADERS_MOST] if name not in _OWN_NAMES]
     if len(record.headers) > HEADERS_MOST:
         original = [*trace_context(record.headers)]

@@ -35,7 +35,7 @@ def test_the_matrix_has_numbers_then_ordered_then_categories_then_items() -> Non
     assert [column.name for column in SMALL.kept] == ["likes", "hours", "age", "colour", "tags"]
 
 
-def test_numbers_are_clipped_to_what_training_saw() -> None:
+def test_numbers_are_clipped_to_the_range_seen_in_training() -> None:
     assert encoded(hours=[0.0], likes=[1e12])[:2] == [2.0, 1.0]
     assert encoded(hours=[99.0], likes=[0])[:2] == [0.0, 20.0]
 
@@ -56,13 +56,13 @@ def test_an_unknown_ordered_label_is_the_mean_and_zero_after_scaling() -> None:
     assert made.unknown == {0: ("age",)}
 
 
-def test_an_unknown_category_is_a_block_of_zeros_and_an_unknown_item_leaves_no_mark() -> None:
+def test_an_unknown_category_is_all_zeros_and_an_unknown_item_is_ignored() -> None:
     made = SMALL.encode(rows(colour=["green"], tags=[("z", "a")]))
     assert made.matrix[0].tolist()[3:] == [0.0, 0.0, 1.0, 0.0, 0.0]
     assert made.unknown == {0: ("colour", "tags")}
 
 
-def test_an_item_named_twice_counts_once_and_no_items_are_no_items() -> None:
+def test_a_repeated_item_counts_once_and_an_empty_list_is_all_zeros() -> None:
     made = SMALL.encode(
         {
             "colour": ["red"] * 3,

@@ -1,4 +1,4 @@
-"""Bytes made to hurt whoever reads them: each ends as one short line that says what is wrong."""
+"""Bytes made to harm a reader: each is refused with one short line that says what is wrong."""
 
 import json
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_a_hostile_model_is_refused_in_one_short_line(content: bytes) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_model_of_more_columns_than_any_is_refused_for_that() -> None:
+def test_a_model_with_too_many_columns_is_refused() -> None:
     with pytest.raises(ModelFormatError, match="it has 100,001 matrix columns, at most 100,000 are read"):
         Segmentation.from_json(model(wide))
 
@@ -101,10 +101,10 @@ def test_hostile_golden_rows_are_refused_in_one_short_line(content: bytes) -> No
     assert "\n" not in str(refused.value)
 
 
-def test_golden_rows_are_a_thousand_at_most() -> None:
+def test_at_most_a_thousand_golden_rows_are_read() -> None:
     many = json.dumps({"columns": {}, "segments": [0] * 1_000})
     Golden.from_json(many.encode())
-    with pytest.raises(ModelFormatError, match="1 wrong values"):
+    with pytest.raises(ModelFormatError, match="1 invalid values"):
         Golden.from_json(many.replace("[", "[0, ").encode())
 
 
@@ -141,7 +141,7 @@ JSON = st.recursive(
 
 
 @given(data=st.data())
-def test_a_model_with_anything_in_any_place_is_a_model_or_refused(data: st.DataObject) -> None:
+def test_a_model_with_any_value_in_any_field_is_loaded_or_refused(data: st.DataObject) -> None:
     document = json.loads(MODEL.to_json())
     place: Any = document
     while True:

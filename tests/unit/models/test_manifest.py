@@ -13,7 +13,7 @@ class OtherProfile(UserProfile):
     pass
 
 
-def test_a_model_fits_the_class_it_was_made_for_and_no_other() -> None:
+def test_a_model_is_accepted_only_with_the_class_it_was_fitted_for() -> None:
     MANIFEST.check_profile(UserProfile)
     with pytest.raises(
         ProfileMismatch, match=r"fitted for profile class UserProfile .* in use is OtherProfile .*: set"
@@ -21,7 +21,7 @@ def test_a_model_fits_the_class_it_was_made_for_and_no_other() -> None:
         MANIFEST.check_profile(OtherProfile)
 
 
-def test_a_class_of_the_same_name_with_other_fields_is_told_by_its_digest() -> None:
+def test_a_class_of_the_same_name_with_other_fields_is_recognized_by_its_digest() -> None:
     changed = MANIFEST.model_copy(update={"profile": ProfileReference(name="UserProfile", schema_digest="0" * 64)})
     with pytest.raises(ProfileMismatch, match="schema 000000000000"):
         changed.check_profile(UserProfile)

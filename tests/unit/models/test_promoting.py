@@ -12,7 +12,7 @@ from models.store import ModelStore
 from tests.support.fitted import NOON, alone, child, fit, publish, published, segmentation
 
 
-def test_promotion_moves_the_alias_and_is_written_down(store: ModelStore) -> None:
+def test_promotion_moves_the_alias_and_is_recorded(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     with pytest.raises(AliasNotFound, match=r"no version in .* is named 'production': fit one"):
         store.load_alias("production")
@@ -26,7 +26,7 @@ def test_promotion_moves_the_alias_and_is_written_down(store: ModelStore) -> Non
     assert store.current("canary") is None
 
 
-def test_promoting_what_is_in_force_already_writes_nothing(store: ModelStore) -> None:
+def test_promoting_the_current_version_writes_nothing(store: ModelStore) -> None:
     manifest = published(store)
     assert promoting.promote(store, manifest.id, "production", NOON) == promoting.promote(
         store, manifest.id, "production", NOON
@@ -71,7 +71,7 @@ def test_each_rollback_goes_one_promotion_further_back_and_is_an_entry_of_its_ow
     ]
 
 
-def test_a_line_that_a_crash_cut_off_was_never_in_force_and_is_overwritten(store: ModelStore) -> None:
+def test_a_line_cut_off_by_a_crash_never_takes_effect_and_is_overwritten(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     promoting.promote(store, first.id, "production", NOON)
     path = store.root / "aliases.jsonl"
@@ -83,7 +83,7 @@ def test_a_line_that_a_crash_cut_off_was_never_in_force_and_is_overwritten(store
 
 
 def measured(store: ModelStore, seconds: int, against: str, moved: int) -> Manifest:
-    """A version that reassigns so many of 1,000 users."""
+    """Publish a version that reassigns so many of 1,000 users."""
     reassigned = Reassigned(against=against, share=moved / 1000, users=moved, compared=1000)
     made = fit(at=NOON + timedelta(seconds=seconds)).model_copy(update={"parent": against, "reassigned": reassigned})
     return publish(store, segmentation(seed=seconds), made)
@@ -113,14 +113,14 @@ def test_without_a_limit_any_number_of_users_may_move(store: ModelStore) -> None
     assert promoting.promote(store, second.id, "production", NOON).version == second.id
 
 
-def test_where_nothing_is_in_force_nobody_moves(store: ModelStore) -> None:
+def test_the_first_promotion_moves_no_users(store: ModelStore) -> None:
     assert (
         promoting.promote(store, published(store).id, "production", NOON, limit=ReassignedLimit(0.0, None)).previous
         is None
     )
 
 
-def test_a_share_measured_against_another_version_than_the_one_in_force_counts_for_nothing(store: ModelStore) -> None:
+def test_a_share_measured_against_a_version_that_is_not_current_is_ignored(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     third = measured(store, 120, first.id, moved=0)
     promoting.promote(store, first.id, "production", NOON)
@@ -141,13 +141,13 @@ def test_a_share_measured_for_the_promotion_takes_precedence_over_the_manifests(
     fresh = Reassigned(against=second.id, share=0.5, users=10, compared=20)
     with pytest.raises(PromotionRefused, match="10 of 20 users"):
         promoting.promote(store, third.id, "production", NOON, limit=ReassignedLimit(0.2, fresh))
-    # Somebody else has promoted since it was measured.
+    # Another version was promoted after it was measured.
     promoting.promote(store, first.id, "production", NOON)
     with pytest.raises(PromotionRefused, match=f"measured against {second.id}"):
         promoting.promote(store, third.id, "production", NOON, limit=ReassignedLimit(0.9, fresh))
 
 
-def test_nobody_moves_where_two_versions_differ_in_names_only(store: ModelStore) -> None:
+def test_no_users_move_between_versions_that_differ_in_names_only(store: ModelStore) -> None:
     first = published(store)
     model = segmentation(seed=0)
     other_names = replace(model, segments=tuple(replace(each, name=f"{each.number}!") for each in model.segments[::-1]))
@@ -162,7 +162,7 @@ def test_nobody_moves_where_two_versions_differ_in_names_only(store: ModelStore)
     assert promoting.known_reassigned(store, other_numbers.id, first.id) is None
 
 
-def test_a_damaged_version_in_force_can_be_replaced(store: ModelStore) -> None:
+def test_a_damaged_current_version_can_be_replaced(store: ModelStore) -> None:
     first, second = published(store, 0), published(store, 60)
     promoting.promote(store, first.id, "production", NOON)
     (store.folder(first.id) / "model.json").write_bytes(b"{}")
@@ -170,30 +170,30 @@ def test_a_damaged_version_in_force_can_be_replaced(store: ModelStore) -> None:
     assert promoting.promote(store, second.id, "production", NOON).version == second.id
 
 
-def test_of_two_fits_before_the_first_promotion_one_only_is_promoted(store: ModelStore) -> None:
+def test_only_one_of_two_fits_before_the_first_promotion_can_be_promoted(store: ModelStore) -> None:
     first, second = alone(store, 0), alone(store, 60)
     promoting.promote(store, first.id, "production", NOON)
     with pytest.raises(PromotionRefused) as refused:
         promoting.promote(store, second.id, "production", NOON)
     assert str(refused.value) == (
-        f"version {second.id} was fitted before {first.id} went into production, so its numbers do not continue it: "
-        "fit the history again, and they will"
+        f"version {second.id} was fitted before {first.id} was promoted, so its segment numbers do not continue those "
+        "in production: fit again to continue them"
     )
-    # Nor what has continued the second since.
+    # Nor a version that continues the second.
     with pytest.raises(PromotionRefused, match="do not continue"):
         promoting.promote(store, child(store, 120, second.id, 0, 1).id, "production", NOON)
     assert promoting.promote(store, second.id, "canary", NOON).version == second.id
     assert len(store.history("production")) == 1
 
 
-def test_what_was_in_force_once_may_be_promoted_again(store: ModelStore) -> None:
+def test_an_earlier_version_can_be_promoted_again(store: ModelStore) -> None:
     first = alone(store, 0)
     second = child(store, 60, first.id, 0, 1)
     for version in (first.id, second.id, first.id):
         assert promoting.promote(store, version, "production", NOON).version == version
 
 
-def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore) -> None:
+def test_pruning_keeps_the_newest_versions_and_the_current_ones(store: ModelStore) -> None:
     ids = [published(store, seconds).id for seconds in (0, 60, 120, 180)]
     promoting.promote(store, ids[0], "production", NOON)
     assert promoting.prune(store, keep=1) == (ids[1], ids[2])
@@ -201,7 +201,7 @@ def test_pruning_keeps_the_newest_and_whatever_an_alias_names(store: ModelStore)
     assert promoting.prune(store, keep=5) == ()
 
 
-def test_pruning_keeps_what_a_rollback_goes_back_to(store: ModelStore) -> None:
+def test_pruning_keeps_the_target_of_the_next_rollback(store: ModelStore) -> None:
     ids = [published(store, seconds).id for seconds in (0, 60, 120, 180)]
     for version in (ids[1], ids[0], ids[2]):
         promoting.promote(store, version, "production", NOON)
@@ -209,7 +209,7 @@ def test_pruning_keeps_what_a_rollback_goes_back_to(store: ModelStore) -> None:
     assert promoting.rollback(store, "production", NOON).version == ids[0]
 
 
-def test_a_rollback_to_a_pruned_version_says_that_it_is_gone(store: ModelStore) -> None:
+def test_a_rollback_to_a_pruned_version_is_refused_and_names_it(store: ModelStore) -> None:
     ids = [published(store, seconds).id for seconds in (0, 60, 120)]
     for version in ids:
         promoting.promote(store, version, "production", NOON)
@@ -220,6 +220,6 @@ def test_a_rollback_to_a_pruned_version_says_that_it_is_gone(store: ModelStore) 
     assert store.load_alias("production").manifest.id == ids[1]
 
 
-def test_nothing_is_promoted_in_a_store_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(AliasNotFound, match="no model store at"):
         promoting.rollback(ModelStore(tmp_path / "absent"), "production", NOON)

@@ -1,4 +1,4 @@
-"""The history of the aliases: what counts when keys are trusted, and what is refused."""
+"""The history of the aliases: what is accepted with trusted keys, and what is refused."""
 
 import os
 import tracemalloc
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import ModelError, NotSigned, PlayedBack, PromotionRefused
+from models.errors import HistoryRolledBack, ModelError, NotSigned, PromotionRefused
 from models.manifest import Verdict
 from models.promotion_history import AliasEntry, AliasFile
 from models.signing import SigningKey
@@ -33,9 +33,11 @@ def entry(number: int, alias: str = "production") -> AliasEntry:
     )
 
 
-def trusting(path: Path, *keys: SigningKey, least: int = 0) -> AliasFile:
+def trusting(path: Path, *keys: SigningKey, minimum: int = 0) -> AliasFile:
     """The file as a worker with these keys sees it."""
-    return AliasFile(path, KEY.public if not keys else type(KEY.public)(tuple(k.key.public_key() for k in keys)), least)
+    return AliasFile(
+        path, KEY.public if not keys else type(KEY.public)(tuple(k.key.public_key() for k in keys)), minimum
+    )
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_without_keys_a_signed_history_is_read_too(path: Path) -> None:
     assert sequences(AliasFile(path, None, 0)) == [1, 2, 3]
 
 
-def test_without_keys_nothing_is_written_but_the_entry(path: Path) -> None:
+def test_without_keys_entries_have_no_sequence_and_no_signature(path: Path) -> None:
     written = AliasFile(path, None, 0).append(entry(1), None)
     assert written.sequence is None
     assert (b"sequence" in path.read_bytes(), b"signature" in path.read_bytes()) == (False, False)
@@ -101,44 +103,46 @@ def test_an_entry_that_was_altered_is_refused_before_it_is_parsed(path: Path, mo
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ([0, 1, 2, 0], "line 4 of .* has sequence 1 where 4 is due"),
-        ([0, 1, 2, 2], "line 4 of .* has sequence 3 where 4 is due"),
-        ([0, 2, 1], "line 2 of .* has sequence 3 where 2 is due"),
-        ([0, 2], "line 2 of .* has sequence 3 where 2 is due"),
-        ([1, 2, 0], "line 3 of .* has sequence 1 where 4 is due"),
+        ([0, 1, 2, 0], "line 4 of .* has sequence 1, expected 4"),
+        ([0, 1, 2, 2], "line 4 of .* has sequence 3, expected 4"),
+        ([0, 2, 1], "line 2 of .* has sequence 3, expected 2"),
+        ([0, 2], "line 2 of .* has sequence 3, expected 2"),
+        ([1, 2, 0], "line 3 of .* has sequence 1, expected 4"),
     ],
     ids=["an old one again", "the last one again", "two exchanged", "one missing", "the first one last"],
 )
-def test_entries_that_are_played_back_moved_or_removed_are_refused(path: Path, order: list[int], reason: str) -> None:
+def test_repeated_reordered_or_removed_entries_are_refused(path: Path, order: list[int], reason: str) -> None:
     written = signed_lines(path, 3)
     path.write_bytes(b"".join(written[place] for place in order))
-    with pytest.raises(PlayedBack, match=reason):
+    with pytest.raises(HistoryRolledBack, match=reason):
         trusting(path).read()
 
 
-def test_an_older_state_of_the_file_is_refused_below_the_least_sequence(path: Path) -> None:
+def test_an_older_state_below_the_minimum_sequence_is_refused(path: Path) -> None:
     written = signed_lines(path, 3)
     path.write_bytes(b"".join(written[:2]))
-    assert sequences(trusting(path)) == [1, 2], "nobody can tell, without having been told"
-    assert sequences(trusting(path, least=2)) == [1, 2]
-    with pytest.raises(PlayedBack, match=r"ends at sequence 2, MODEL_MIN_SEQUENCE is 3: .* restore the newest one"):
-        trusting(path, least=3).read()
-    # Nor does a trainer that knows better sign a second entry of that number.
-    with pytest.raises(PlayedBack):
-        trusting(path, least=3).append(entry(9), KEY)
+    assert sequences(trusting(path)) == [1, 2], "undetectable without a minimum sequence"
+    assert sequences(trusting(path, minimum=2)) == [1, 2]
+    with pytest.raises(
+        HistoryRolledBack, match=r"ends at sequence 2, MODEL_MIN_SEQUENCE is 3: .* restore the newest one"
+    ):
+        trusting(path, minimum=3).read()
+    # A trainer with that minimum does not sign a second entry of that number either.
+    with pytest.raises(HistoryRolledBack):
+        trusting(path, minimum=3).append(entry(9), KEY)
 
 
-def test_a_history_that_was_lost_begins_anew_above_the_least_sequence(path: Path) -> None:
+def test_a_lost_history_restarts_above_the_minimum_sequence(path: Path) -> None:
     old = signed_lines(path, 3)
     path.unlink()
-    assert trusting(path, least=3).append(entry(4), KEY).sequence == 4
-    assert sequences(trusting(path, least=4)) == [4]
+    assert trusting(path, minimum=3).append(entry(4), KEY).sequence == 4
+    assert sequences(trusting(path, minimum=4)) == [4]
     path.write_bytes(b"".join(old))
-    with pytest.raises(PlayedBack):
-        trusting(path, least=4).read()
+    with pytest.raises(HistoryRolledBack):
+        trusting(path, minimum=4).read()
 
 
-def test_a_line_without_a_signature_is_refused_after_one_that_has_it(path: Path) -> None:
+def test_an_unsigned_line_after_a_signed_one_is_refused(path: Path) -> None:
     signed_lines(path, 1)
     with path.open("ab") as file:
         file.write(entry(2).model_dump_json(exclude={"sequence"}).encode() + b"\n")
@@ -146,14 +150,14 @@ def test_a_line_without_a_signature_is_refused_after_one_that_has_it(path: Path)
         trusting(path).read()
 
 
-def test_nothing_unsigned_is_appended_to_what_is_signed(path: Path) -> None:
+def test_no_unsigned_entry_is_appended_to_a_signed_history(path: Path) -> None:
     before = signed_lines(path, 1)
-    with pytest.raises(PromotionRefused, match=r"are signed, and no worker that has the key .*: set MODEL_SIGNING_KEY"):
+    with pytest.raises(PromotionRefused, match=r"are signed, and a worker with the key .*: set MODEL_SIGNING_KEY"):
         AliasFile(path, None, 0).append(entry(2), None)
     assert lines(path) == before
 
 
-def test_lines_from_before_there_were_signatures_count_for_nothing(path: Path) -> None:
+def test_unsigned_lines_before_the_first_signed_one_are_ignored(path: Path) -> None:
     unsigned = AliasFile(path, None, 0)
     for number in (1, 2):
         unsigned.append(entry(number), None)
@@ -175,22 +179,22 @@ def test_lines_from_before_there_were_signatures_count_for_nothing(path: Path) -
     ],
     ids=["whole", "cut off", "overwritten", "from before there were signatures"],
 )
-def test_a_beginning_that_was_cut_off_or_overwritten_is_read_and_told(
+def test_a_history_with_a_cut_off_or_overwritten_beginning_is_read_and_reports_it(
     path: Path, kept: int, before: bytes, beginning: str | None
 ) -> None:
     path.write_bytes(before + b"".join(signed_lines(path, 4)[-kept:]))
-    history = trusting(path, least=4).read()
+    history = trusting(path, minimum=4).read()
     assert (history.sequence, history.beginning) == (4, beginning)
 
 
-def test_a_history_that_is_not_signed_has_no_beginning_to_tell(path: Path) -> None:
+def test_an_unsigned_history_reports_no_beginning(path: Path) -> None:
     file = AliasFile(path, None, 0)
     assert file.read().beginning is None
     file.append(entry(1), None)
     assert file.read().beginning is None
 
 
-def test_bytes_that_nobody_signed_are_not_parsed_wherever_they_stand(path: Path) -> None:
+def test_unsigned_bytes_are_never_parsed(path: Path) -> None:
     path.write_bytes(b"[" * 1_000 + b"\n\xff\n\n" + b"9" * 1_999 + b"\n")
     with pytest.raises(NotSigned, match="holds 4 entries"):
         trusting(path).read()
@@ -198,17 +202,17 @@ def test_bytes_that_nobody_signed_are_not_parsed_wherever_they_stand(path: Path)
     assert trusting(path).read().distrusted == 4
 
 
-def test_the_lines_of_an_old_key_count_until_it_is_no_longer_trusted(path: Path) -> None:
+def test_lines_signed_with_an_old_key_count_while_it_is_trusted(path: Path) -> None:
     new = new_key()
     signed_lines(path, 2)
     trusting(path, KEY, new).append(entry(3), new)
     assert sequences(trusting(path, KEY, new)) == [1, 2, 3]
     assert sequences(trusting(path, new)) == [3]
-    with pytest.raises(NotSigned, match=r"line 3 of .*: add the new key where keys were changed"):
+    with pytest.raises(NotSigned, match=r"line 3 of .*: add the new key if keys were rotated"):
         trusting(path, KEY).read()
 
 
-def test_a_signature_over_another_purpose_or_another_line_counts_for_nothing(path: Path) -> None:
+def test_a_signature_of_another_line_is_invalid(path: Path) -> None:
     first, second = signed_lines(path, 2)
     cut = first.index(b',"signature"')
     path.write_bytes(first[:cut] + second[second.index(b',"signature"') :])
@@ -223,7 +227,7 @@ def four_lines(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[byt
 
 
 @given(data=st.data())
-def test_whatever_is_done_to_the_bytes_only_entries_that_follow_each_other_are_ever_in_force(
+def test_after_any_change_to_the_bytes_only_consecutive_entries_are_accepted(
     four_lines: tuple[Path, list[bytes]], data: st.DataObject
 ) -> None:
     path, written = four_lines
@@ -241,7 +245,7 @@ def test_whatever_is_done_to_the_bytes_only_entries_that_follow_each_other_are_e
     path.write_bytes(content)
     try:
         found = sequences(trusting(path))
-    except (NotSigned, PlayedBack):
+    except (NotSigned, HistoryRolledBack):
         return
     assert not found or found == [*range(found[0] or 0, (found[-1] or 0) + 1)]
     assert set(found) <= {1, 2, 3, 4}
@@ -250,9 +254,9 @@ def test_whatever_is_done_to_the_bytes_only_entries_that_follow_each_other_are_e
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_history_that_is_no_regular_file_is_refused_at_once(path: Path) -> None:
+def test_a_history_that_is_not_a_regular_file_is_refused_at_once(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(ModelError, match=r"aliases.jsonl cannot be read \(it is no regular file\)"):
+    with pytest.raises(ModelError, match=r"aliases.jsonl cannot be read \(it is not a regular file\)"):
         trusting(path).read()
     path.unlink()
     path.symlink_to("/dev/zero")
@@ -260,34 +264,32 @@ def test_a_history_that_is_no_regular_file_is_refused_at_once(path: Path) -> Non
         AliasFile(path, None, 0).read()
 
 
-def test_too_large_a_history_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_is_too_large_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signed_lines(path, 3)
     monkeypatch.setattr("models.promotion_history.HISTORY_MAX_BYTES", 1_000)
     with pytest.raises(ModelError, match=r"cannot be read \(it has [0-9,]+ bytes, at most 1,000 are read\)"):
         trusting(path).read()
 
 
-def test_too_long_a_line_is_refused(path: Path) -> None:
+def test_a_line_that_is_too_long_is_refused(path: Path) -> None:
     signed_lines(path, 1)
     path.write_bytes(b"x" * 2_001 + b"\n" + path.read_bytes())
-    with pytest.raises(ModelError, match="more than 10,000 lines, or one of more than 2,000 bytes"):
+    with pytest.raises(ModelError, match="more than 10,000 lines, or a line of more than 2,000 bytes"):
         trusting(path).read()
 
 
-def test_a_history_that_is_full_takes_no_more_and_says_how_to_go_on(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_history_refuses_a_promotion_and_says_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.promotion_history.HISTORY_MAX_ENTRIES", 3)
     signed_lines(path, 3)
     assert sequences(trusting(path)) == [1, 2, 3]
-    with pytest.raises(PromotionRefused, match="has 3 entries, as many as are read: move it away"):
+    with pytest.raises(PromotionRefused, match="has 3 entries, the maximum: move it away"):
         trusting(path).append(entry(4), KEY)
     path.write_bytes(path.read_bytes() * 2)
     with pytest.raises(ModelError, match="more than 3 lines"):
         trusting(path).read()
 
 
-def test_a_file_of_line_ends_costs_no_more_than_its_own_size(path: Path) -> None:
+def test_a_file_of_empty_lines_takes_little_more_memory_than_its_size(path: Path) -> None:
     size = 9_000_000
     path.write_bytes(b"\n" * size)
     tracemalloc.start()
@@ -301,19 +303,19 @@ def test_a_file_of_line_ends_costs_no_more_than_its_own_size(path: Path) -> None
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "[" * 400, '"x"'], ids=["giant", "deep", "text"])
-def test_a_hostile_line_is_damage_where_no_key_is_trusted(path: Path, value: str) -> None:
+def test_without_trusted_keys_a_hostile_line_is_reported_as_damage(path: Path, value: str) -> None:
     body = entry(1).model_dump_json(exclude={"sequence"})
     path.write_text(f'{body[:-1]},"sequence":{value}}}\n')
     with pytest.raises(ModelError, match=r"aliases.jsonl is damaged"):
         AliasFile(path, None, 0).read()
 
 
-def test_a_history_that_begins_with_a_rollback_knows_what_it_went_back_to(path: Path) -> None:
+def test_a_history_that_begins_with_a_rollback_keeps_its_target(path: Path) -> None:
     back = entry(1).model_copy(update={"action": "rollback"})
     file = trusting(path)
     for each in (back, entry(2)):
         file.append(each, KEY)
-    assert [each.version for each in file.read().promotions_in_force("production")] == [
+    assert [each.version for each in file.read().active_promotions("production")] == [
         back.version,
         entry(2).version,
     ]

@@ -38,7 +38,7 @@ def test_the_same_model_in_the_same_second_is_not_published_over_itself(store: M
     assert store.load(manifest.id).manifest == manifest
 
 
-# Kills a publisher and a promoter, each in a child of its own, at its first file operation, its second, and so on.
+# Kills a child process that publishes, then one that promotes, at its first file operation, its second, and so on.
 KILLED_EVERYWHERE = """
 import os, sys
 from datetime import UTC, datetime, timedelta
@@ -73,7 +73,7 @@ def killed_at_every_step(operation, check):
         check(status)
         if status == 0:
             return step
-    raise AssertionError("never came to its end")
+    raise AssertionError("never finished")
 
 def no_half_version(status):
     ids = [manifest.id for manifest in store.versions()]
@@ -114,22 +114,22 @@ def test_a_kill_at_any_file_operation_leaves_no_half_version_and_no_half_promoti
     assert int(done.stdout) > 20
 
 
-def test_the_next_number_is_above_all_that_any_version_has_or_had(store: ModelStore) -> None:
+def test_the_next_number_is_above_all_numbers_of_all_versions(store: ModelStore) -> None:
     assert store.next_number("UserProfile") == 0
     first = published(store)
     assert (first.next_number, store.next_number("UserProfile")) == (4, 4)
-    # Promoted and rolled back, then another one: what users met in between is not met again.
+    # A number that was published stays taken, also for a version that does not continue it.
     assert child(store, 60, first.id, 0, 1, 2, 4, 5).next_number == 6
     third = child(store, 120, first.id, 0, 6)
     assert third.next_number == 7
-    # Its last segment goes, its number stays.
+    # Its last segment is dropped, but its number stays taken.
     fourth = child(store, 180, third.id, 0)
     assert fourth.next_number == 7
     assert promoting.prune(store, keep=1)[-1] == third.id
     assert store.next_number("UserProfile") == 7
 
 
-def test_a_damaged_version_keeps_nobody_from_publishing_and_its_numbers_stay_taken(store: ModelStore) -> None:
+def test_a_damaged_version_does_not_prevent_publishing_and_its_numbers_stay_taken(store: ModelStore) -> None:
     first = published(store)
     damaged = child(store, 60, first.id, 0, 6)
     (store.folder(damaged.id) / "manifest.json").write_bytes(b"{}")
@@ -137,7 +137,7 @@ def test_a_damaged_version_keeps_nobody_from_publishing_and_its_numbers_stay_tak
     assert child(store, 120, first.id, 0, 7).next_number == 8
 
 
-def test_without_its_file_the_next_number_is_what_the_manifests_say(store: ModelStore) -> None:
+def test_without_its_file_the_next_number_comes_from_the_manifests(store: ModelStore) -> None:
     first = published(store)
     child(store, 60, first.id, 0, 6)
     (store.root / "next_number.UserProfile").write_text("seven")
@@ -147,7 +147,7 @@ def test_without_its_file_the_next_number_is_what_the_manifests_say(store: Model
     assert store.next_number("UserProfile") == 7
 
 
-def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store: ModelStore) -> None:
+def test_a_number_taken_by_another_fit_in_the_meantime_is_not_used_twice(store: ModelStore) -> None:
     first = published(store)
     child(store, 60, first.id, 0, 1, 4)
     with pytest.raises(PublishFailed, match=r"a segment 4 was published while this one was fitted.*: fit again"):
@@ -156,5 +156,5 @@ def test_a_number_that_another_fit_gave_away_meanwhile_is_not_given_twice(store:
     child(store, 120, first.id, 0, 5)
 
 
-def test_before_the_first_promotion_each_fit_numbers_from_zero(store: ModelStore) -> None:
+def test_before_the_first_promotion_each_fit_starts_at_number_zero(store: ModelStore) -> None:
     assert alone(store, 0).next_number == alone(store, 60).next_number == 4

@@ -49,7 +49,7 @@ def test_an_outlier_is_farther_than_the_limit_of_its_own_segment() -> None:
     assert found.distance.tolist() == pytest.approx([2.0, 2.1, 8.0, 9.5])
 
 
-def test_the_stable_number_is_reported_not_the_place() -> None:
+def test_the_stable_number_is_reported_not_the_index() -> None:
     model = Segmentation(LINE, (Segment(7, "seven", (0.0,), 1.0, 2.0), Segment(3, "three", (10.0,), 1.0, 2.0)))
     assert model.assign({"x": [9.0, 1.0]}).segment.tolist() == [3, 7]
     assert model.names == {7: "seven", 3: "three"}
@@ -79,17 +79,17 @@ def spoilt(change: Any) -> bytes:
         (b"", "is not a model"),
         (b"[]", "is not a model"),
         (b'{"format": 1}', "is not a model"),
-        (spoilt(lambda model: model.update(format=2)), "has format 2, this release reads 1"),
+        (spoilt(lambda model: model.update(format=2)), "has format 2, this release reads format 1"),
         (spoilt(lambda model: model["columns"][0].update(kind="magic")), "is not a model"),
-        (spoilt(lambda model: model["columns"][5].pop("mean")), "1 wrong values"),
-        (spoilt(lambda model: model["segments"].clear()), "it has no segment"),
-        (spoilt(lambda model: model["segments"][0]["centroid"].pop()), "a centroid has not the"),
+        (spoilt(lambda model: model["columns"][5].pop("mean")), "1 invalid values"),
+        (spoilt(lambda model: model["segments"].clear()), "it has no segments"),
+        (spoilt(lambda model: model["segments"][0]["centroid"].pop()), "a centroid does not have"),
         (spoilt(lambda model: model["segments"][1].update(number=0)), "the same number"),
         (spoilt(lambda model: model["segments"][1].update(centroid=model["segments"][0]["centroid"])), "same centroid"),
         (spoilt(lambda model: model["columns"][0].update(scale=0)), "scale is not a positive number"),
         (spoilt(lambda model: [column.update(weight=0) for column in model["columns"]]), "no column counts"),
     ],
 )
-def test_bytes_that_are_no_model_are_refused_with_the_reason(content: bytes, message: str) -> None:
+def test_bytes_that_are_not_a_model_are_refused_with_the_reason(content: bytes, message: str) -> None:
     with pytest.raises(ModelFormatError, match=message):
         Segmentation.from_json(content)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from models import promoting, publishing
-from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, PromotionRefused, VersionDamaged
+from models.errors import HistoryRolledBack, KeyUnusable, ModelError, NotSigned, PromotionRefused, VersionDamaged
 from models.manifest import Manifest
 from models.signing import SigningKey
 from models.store import ModelStore
@@ -37,7 +37,7 @@ def store(root: Path, key: SigningKey) -> ModelStore:
 
 @pytest.fixture
 def nothing_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where any JSON is parsed, by whichever way the code has."""
+    """Fail if any JSON is parsed, in either of the two ways that the code uses."""
 
     def parsed(*_: object, **__: object) -> object:
         pytest.fail("something was parsed")
@@ -50,14 +50,14 @@ def newest(root: Path) -> Path:
     return max((root / "versions").iterdir())
 
 
-def test_what_was_signed_is_loaded_with_its_sequence(store: ModelStore, root: Path, key: SigningKey) -> None:
+def test_a_signed_version_is_loaded_with_its_sequence(store: ModelStore, root: Path, key: SigningKey) -> None:
     loaded = ModelStore(root, trusting(key)).load_alias("production")
     assert (loaded.manifest.id, loaded.sequence) == (newest(root).name, 2)
     assert loaded.segmentation == segmentation(seed=60)
     assert store.signature(loaded.manifest.id) is Signature.VERIFIED
 
 
-def test_without_keys_a_signed_store_is_read_as_ever(store: ModelStore, root: Path) -> None:
+def test_without_keys_a_signed_store_can_be_read(store: ModelStore, root: Path) -> None:
     plain = ModelStore(root)
     assert plain.load_alias("production").manifest.id == newest(root).name
     assert plain.signature(newest(root).name) is Signature.UNCHECKED
@@ -128,9 +128,7 @@ def test_an_older_version_under_the_name_of_the_newest_is_refused(store: ModelSt
         store.load_alias("production")
 
 
-def test_a_signed_version_that_was_never_promoted_is_not_put_into_force_by_who_has_no_key(
-    store: ModelStore, root: Path, key: SigningKey
-) -> None:
+def test_a_signed_version_cannot_be_promoted_without_the_key(store: ModelStore, root: Path, key: SigningKey) -> None:
     promoted, third = newest(root).name, published(store, 120)
     path = root / "aliases.jsonl"
     path.write_text(path.read_text().replace(promoted, third.id))
@@ -144,21 +142,17 @@ def test_a_signed_version_that_was_never_promoted_is_not_put_into_force_by_who_h
 def test_a_rollback_is_a_new_entry_with_the_next_sequence(store: ModelStore, root: Path, key: SigningKey) -> None:
     back = promoting.rollback(store, "production", NOON)
     assert (back.action, back.sequence) == ("rollback", 3)
-    loaded = ModelStore(root, trusting(key, least_sequence=3)).load_alias("production")
+    loaded = ModelStore(root, trusting(key, min_sequence=3)).load_alias("production")
     assert (loaded.manifest.id, loaded.sequence) == (back.version, 3)
 
 
-def test_an_older_history_that_is_put_back_is_refused_below_the_least_sequence(
-    store: ModelStore, root: Path, key: SigningKey
-) -> None:
+def test_an_older_history_below_the_minimum_sequence_is_refused(store: ModelStore, root: Path, key: SigningKey) -> None:
     path = root / "aliases.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1]))
-    with pytest.raises(PlayedBack, match="ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
-        ModelStore(root, trusting(key, least_sequence=2)).load_alias("production")
-    with pytest.raises(PlayedBack):
-        promoting.promote(
-            ModelStore(root, signing(key, least_sequence=2)), published(store, 120).id, "production", NOON
-        )
+    with pytest.raises(HistoryRolledBack, match="ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
+        ModelStore(root, trusting(key, min_sequence=2)).load_alias("production")
+    with pytest.raises(HistoryRolledBack):
+        promoting.promote(ModelStore(root, signing(key, min_sequence=2)), published(store, 120).id, "production", NOON)
 
 
 def promote_the_first(store: ModelStore) -> object:
@@ -184,7 +178,7 @@ def test_with_a_public_key_only_nothing_is_written(
 
 
 @pytest.mark.parametrize("write", [promote_the_first, roll_back])
-def test_without_keys_nothing_unsigned_is_put_into_a_signed_history(
+def test_without_keys_no_entry_is_added_to_a_signed_history(
     store: ModelStore, root: Path, write: Callable[[ModelStore], object]
 ) -> None:
     before = (root / "aliases.jsonl").read_bytes()
@@ -193,12 +187,12 @@ def test_without_keys_nothing_unsigned_is_put_into_a_signed_history(
     assert (root / "aliases.jsonl").read_bytes() == before
 
 
-def test_promoting_what_is_in_force_already_signs_nothing(store: ModelStore, root: Path) -> None:
+def test_promoting_the_current_version_signs_nothing(store: ModelStore, root: Path) -> None:
     assert promoting.promote(store, newest(root).name, "production", NOON).sequence == 2
     assert len(store.history("production")) == 2
 
 
-def test_pruning_keeps_what_signed_entries_name(store: ModelStore) -> None:
+def test_pruning_keeps_the_versions_of_signed_entries(store: ModelStore) -> None:
     published(store, 120)
     fourth = published(store, 180)
     kept = {entry.version for entry in store.history("production")} | {fourth.id}
@@ -211,7 +205,7 @@ def test_pruning_keeps_what_signed_entries_name(store: ModelStore) -> None:
 
 @pytest.fixture
 def old(root: Path) -> Manifest:
-    """The version in force in a store without signatures."""
+    """The current version of a store without signatures."""
     plain = ModelStore(root)
     published(plain, 0)
     version = published(plain, 60)
@@ -220,9 +214,7 @@ def old(root: Path) -> Manifest:
     return version
 
 
-def test_an_unsigned_version_is_not_promoted_and_the_message_says_so(
-    root: Path, old: Manifest, key: SigningKey
-) -> None:
+def test_an_unsigned_version_is_not_promoted(root: Path, old: Manifest, key: SigningKey) -> None:
     store = ModelStore(root, signing(key))
     with pytest.raises(NotSigned, match=f"version {old.id} is not signed"):
         promoting.promote(store, old.id, "production", NOON)
@@ -230,7 +222,7 @@ def test_an_unsigned_version_is_not_promoted_and_the_message_says_so(
         store.load_alias("production")
 
 
-def test_who_has_the_key_may_vouch_for_a_version_and_its_promotion_begins_the_signed_history(
+def test_an_unsigned_version_can_be_signed_and_its_promotion_starts_the_signed_history(
     root: Path, old: Manifest, key: SigningKey
 ) -> None:
     store = ModelStore(root, signing(key))
@@ -240,12 +232,12 @@ def test_who_has_the_key_may_vouch_for_a_version_and_its_promotion_begins_the_si
     assert (loaded.manifest, loaded.sequence) == (old, 1)
     with pytest.raises(PromotionRefused, match="no earlier version"):
         promoting.rollback(store, "production", NOON)
-    # A fit follows it, under the numbers that users know.
+    # The next fit continues its numbers.
     follower = publish(store, segmentation(seed=120), fit(at=NOON).model_copy(update={"parent": old.id}))
     assert promoting.promote(store, follower.id, "production", NOON).sequence == 2
 
 
-def test_nobody_vouches_for_a_damaged_version_or_without_a_key(root: Path, old: Manifest, key: SigningKey) -> None:
+def test_a_damaged_version_is_not_signed_and_signing_needs_a_key(root: Path, old: Manifest, key: SigningKey) -> None:
     with pytest.raises(KeyUnusable, match="MODEL_SIGNING_KEY"):
         publishing.sign(ModelStore(root), old.id)
     model = newest(root) / "model.json"
@@ -255,7 +247,7 @@ def test_nobody_vouches_for_a_damaged_version_or_without_a_key(root: Path, old: 
     assert not (newest(root) / "manifest.sig").exists()
 
 
-def test_after_a_change_of_keys_both_are_trusted_and_then_the_new_one_only(
+def test_after_a_key_rotation_both_keys_are_trusted_then_only_the_new_one(
     store: ModelStore, root: Path, key: SigningKey
 ) -> None:
     new = new_key()
@@ -270,12 +262,12 @@ def test_after_a_change_of_keys_both_are_trusted_and_then_the_new_one_only(
         ModelStore(root, trusting(key)).load_alias("production")
 
 
-def test_after_the_loss_of_a_key_its_signatures_count_for_nothing_until_the_new_one_vouches(
+def test_after_the_loss_of_a_key_its_versions_are_refused_until_signed_with_the_new_one(
     store: ModelStore, root: Path
 ) -> None:
     new = new_key()
     version = newest(root).name
-    changed = ModelStore(root, signing(new, least_sequence=2))
+    changed = ModelStore(root, signing(new, min_sequence=2))
     for refused in (
         lambda: changed.load_alias("production"),
         lambda: promoting.promote(changed, version, "production", NOON),
@@ -284,18 +276,18 @@ def test_after_the_loss_of_a_key_its_signatures_count_for_nothing_until_the_new_
             refused()
     publishing.sign(changed, version)
     assert promoting.promote(changed, version, "production", NOON).sequence == 3
-    loaded = ModelStore(root, trusting(new, least_sequence=3)).load_alias("production")
+    loaded = ModelStore(root, trusting(new, min_sequence=3)).load_alias("production")
     assert (loaded.manifest.id, loaded.sequence) == (version, 3)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_next_number_that_somebody_lowered_gives_no_number_twice(store: ModelStore, root: Path) -> None:
+def test_a_lowered_next_number_uses_no_number_twice(store: ModelStore, root: Path) -> None:
     (root / "next_number.UserProfile").write_text("0\n")
     assert store.next_number("UserProfile") == 4
     (newest(root) / "manifest.sig").unlink()
-    assert store.next_number("UserProfile") == 4, "what is not signed keeps nobody from fitting"
+    assert store.next_number("UserProfile") == 4, "an unsigned version does not prevent a fit"
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
@@ -303,25 +295,29 @@ def test_a_next_number_that_somebody_lowered_gives_no_number_twice(store: ModelS
 
 @pytest.mark.parametrize("name", ["manifest.json", "manifest.sig", "model.json", "golden.json"])
 @pytest.mark.parametrize("kind", ["pipe", "link", "giant"])
-def test_what_is_no_file_of_a_model_is_refused_at_once(store: ModelStore, root: Path, name: str, kind: str) -> None:
+def test_a_pipe_a_link_and_a_giant_file_are_refused_at_once(
+    store: ModelStore, root: Path, name: str, kind: str
+) -> None:
     path = newest(root) / name
     content = path.read_bytes()
     path.unlink()
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "link":
-        # Even to the very bytes that were signed.
+        # Even to the bytes that were signed.
         (root / "elsewhere").write_bytes(content)
         path.symlink_to(root / "elsewhere")
     else:
         with path.open("wb") as file:
             file.truncate(2**40)
-    reason = {"pipe": "it is no regular file", "link": "it is a link", "giant": "it has 1,099,511,627,776 bytes"}[kind]
+    reason = {"pipe": "it is not a regular file", "link": "it is a link", "giant": "it has 1,099,511,627,776 bytes"}[
+        kind
+    ]
     with pytest.raises(VersionDamaged, match=rf"{name} cannot be read \({reason}"):
         store.load_alias("production")
 
 
-def test_a_version_that_is_a_link_to_a_folder_is_none(store: ModelStore, root: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_folder_is_not_a_version(store: ModelStore, root: Path, tmp_path: Path) -> None:
     folder = newest(root).rename(tmp_path / newest(root).name)
     (root / "versions" / folder.name).symlink_to(folder)
     assert folder.name not in store.version_ids()
@@ -329,7 +325,7 @@ def test_a_version_that_is_a_link_to_a_folder_is_none(store: ModelStore, root: P
         store.load_alias("production")
 
 
-def test_a_manifest_of_too_many_files_is_damaged(root: Path) -> None:
+def test_a_manifest_with_too_many_files_is_damaged(root: Path) -> None:
     plain = ModelStore(root)
     version = published(plain)
     path = newest(root) / "manifest.json"
@@ -355,7 +351,7 @@ def test_a_manifest_names_files_of_its_folder_only(root: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "giant"])
-def test_a_next_number_that_is_no_file_is_refused_at_once(store: ModelStore, root: Path, kind: str) -> None:
+def test_a_next_number_that_is_not_a_regular_file_is_refused_at_once(store: ModelStore, root: Path, kind: str) -> None:
     path = root / "next_number.UserProfile"
     path.unlink()
     if kind == "pipe":
@@ -368,7 +364,7 @@ def test_a_next_number_that_is_no_file_is_refused_at_once(store: ModelStore, roo
         store.next_number("UserProfile")
 
 
-def test_a_file_that_is_copied_is_what_was_published(store: ModelStore, root: Path, tmp_path: Path) -> None:
+def test_a_copied_file_is_as_published(store: ModelStore, root: Path, tmp_path: Path) -> None:
     version = newest(root).name
     store.copy_file(version, "model.json", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == (newest(root) / "model.json").read_bytes()
@@ -379,7 +375,7 @@ def test_a_file_that_is_copied_is_what_was_published(store: ModelStore, root: Pa
         store.copy_file(version, "golden.json", tmp_path / "golden")
 
 
-def test_nobody_is_led_to_write_elsewhere(store: ModelStore, root: Path, tmp_path: Path) -> None:
+def test_links_never_lead_writes_elsewhere(store: ModelStore, root: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
     for name in (".lock", ".unfinished-next_number.UserProfile", "aliases.jsonl"):

@@ -1,4 +1,4 @@
-"""Keys: where they are read from, what they sign, and that nobody sees the private one."""
+"""Keys: where they are read from, what they sign, and that the private key is never shown."""
 
 import stat
 from base64 import b64encode
@@ -25,7 +25,7 @@ def public_pem(key: SigningKey) -> str:
     return key.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def test_a_signature_counts_for_its_bytes_its_purpose_and_its_key_only() -> None:
+def test_a_signature_is_valid_only_for_its_bytes_its_purpose_and_its_key() -> None:
     key, content = new_key(), b"some bytes"
     signature = key.sign(Purpose.MANIFEST, content)
     assert key.public.signed(Purpose.MANIFEST, content, signature)
@@ -35,7 +35,7 @@ def test_a_signature_counts_for_its_bytes_its_purpose_and_its_key_only() -> None
 
 
 @pytest.mark.parametrize("signature", [b"", b"?", b"A" * 88, b64encode(b"0" * 63), "ü".encode() * 44])
-def test_what_is_no_signature_counts_for_nothing(signature: bytes) -> None:
+def test_malformed_signatures_are_invalid(signature: bytes) -> None:
     assert not new_key().public.signed(Purpose.MANIFEST, b"", signature)
 
 
@@ -70,21 +70,21 @@ OTHER_KIND = generate_private_key(SECP256R1())
     [
         (" , ", "holds no key"),
         ("not-there.pub", r"the file that it names cannot be read \(No such file"),
-        ("/dev/zero", r"cannot be read \(it is no regular file\)"),
+        ("/dev/zero", r"cannot be read \(it is not a regular file\)"),
         ("x" * 5_000, r"cannot be read \(File name too long\)"),
-        ("ed25519:", "is no key"),
-        ("ed25519:????", "is no key"),
-        ("ed25519:" + b64encode(b"0" * 31).decode(), "is no key"),
+        ("ed25519:", "is not a key"),
+        ("ed25519:????", "is not a key"),
+        ("ed25519:" + b64encode(b"0" * 31).decode(), "is not a key"),
         (pem(new_key()), "holds a private key"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "is no public key in PEM"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "is not a public key in PEM"),
         (
             OTHER_KIND.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-            "is no Ed25519 key",
+            "is not an Ed25519 key",
         ),
     ],
     ids=["nothing", "no file", "device", "long", "empty", "letters", "short", "private", "damaged", "another kind"],
 )
-def test_a_public_key_that_is_none_is_refused_and_not_repeated(given: str, reason: str) -> None:
+def test_a_malformed_public_key_is_refused_and_not_quoted(given: str, reason: str) -> None:
     with pytest.raises(KeyUnusable, match=f"^MODEL_PUBLIC_KEY.* {reason}") as refused:
         public_keys(given, STORE)
     assert len(given) < 10 or given not in str(refused.value)
@@ -95,10 +95,10 @@ def test_a_public_key_that_is_none_is_refused_and_not_repeated(given: str, reaso
     ("given", "reason"),
     [
         ("not-there", r"the file that it names cannot be read \(No such file"),
-        (public_pem(new_key()), "is no private key in PEM"),
+        (public_pem(new_key()), "is not a private key in PEM"),
         (
             OTHER_KIND.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-            "is no Ed25519 key",
+            "is not an Ed25519 key",
         ),
         (
             new_key()
@@ -109,22 +109,22 @@ def test_a_public_key_that_is_none_is_refused_and_not_repeated(given: str, reaso
     ],
     ids=["no file", "public", "another kind", "encrypted"],
 )
-def test_a_private_key_that_is_none_is_refused_and_not_repeated(given: str, reason: str) -> None:
+def test_a_malformed_private_key_is_refused_and_not_quoted(given: str, reason: str) -> None:
     with pytest.raises(KeyUnusable, match=f"^MODEL_SIGNING_KEY.* {reason}") as refused:
         signing_key(given, STORE)
     assert given not in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_without_a_key_or_of_other_bytes_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_a_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    for content, reason in ((b"hello", "no key in PEM"), (b"\xff", "it is no text"), (b"x" * 70_000, "at most")):
+    for content, reason in ((b"hello", "no key in PEM"), (b"\xff", "it is not text"), (b"x" * 70_000, "at most")):
         path.write_bytes(content)
         with pytest.raises(KeyUnusable, match=reason):
             public_keys(str(path), STORE)
 
 
-def test_a_private_key_in_the_store_is_refused_however_it_is_named(tmp_path: Path) -> None:
+def test_a_private_key_in_the_store_is_refused_by_any_path(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     (store / "key").write_text(pem(new_key()))
@@ -134,7 +134,7 @@ def test_a_private_key_in_the_store_is_refused_however_it_is_named(tmp_path: Pat
             signing_key(str(path), store)
 
 
-def test_a_pair_is_written_for_its_owner_only_and_over_nothing(tmp_path: Path) -> None:
+def test_a_key_pair_is_readable_by_its_owner_only_and_overwrites_nothing(tmp_path: Path) -> None:
     path, public_path = tmp_path / "key", tmp_path / "key.pub"
     key = write_key_pair(path, public_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -149,10 +149,10 @@ def test_a_pair_is_written_for_its_owner_only_and_over_nothing(tmp_path: Path) -
     assert not (tmp_path / "other.pub").exists()
 
 
-# --- of one store -----------------------------------------------------------------------------------------------------
+# --- the keys of one store --------------------------------------------------------------------------------------------
 
 
-def test_without_keys_nothing_is_signed_or_looked_at() -> None:
+def test_without_keys_nothing_is_signed_or_checked() -> None:
     assert keyring(None, None, 0, STORE) == Keyring()
     Keyring().require_signing()
 
@@ -164,10 +164,10 @@ def test_a_signing_key_trusts_itself_unless_others_are_given() -> None:
     alone.require_signing()
     both = keyring(f"{other.one_line},{mine.one_line}", pem(mine), 3, STORE)
     assert both.trusted is not None
-    assert (len(both.trusted.keys), both.least_sequence) == (2, 3)
+    assert (len(both.trusted.keys), both.min_sequence) == (2, 3)
 
 
-def test_keys_that_do_not_belong_together_are_refused() -> None:
+def test_keys_that_do_not_match_are_refused() -> None:
     mine, other = new_key(), new_key()
     with pytest.raises(KeyUnusable, match=r"not the private half of a key in MODEL_PUBLIC_KEY") as refused:
         keyring(other.one_line, pem(mine), 0, STORE)
@@ -178,7 +178,7 @@ def test_keys_that_do_not_belong_together_are_refused() -> None:
         keyring(mine.one_line, None, 0, STORE).require_signing()
 
 
-def test_a_public_key_in_the_store_is_refused_since_others_could_add_theirs(tmp_path: Path) -> None:
+def test_a_public_key_in_the_store_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     write_key_pair(tmp_path / "model.key", store / "model.key.pub")
@@ -189,7 +189,7 @@ def test_a_public_key_in_the_store_is_refused_since_others_could_add_theirs(tmp_
     assert keyring(str((store / "model.key.pub").rename(tmp_path / "out.pub")), None, 0, store).trusted is not None
 
 
-def test_no_text_form_of_a_key_shows_it() -> None:
+def test_printing_a_key_does_not_show_it() -> None:
     key = new_key()
     ring = keyring(None, pem(key), 0, STORE)
     for shown in (repr(key), str(key), repr(ring), f"{ring}"):

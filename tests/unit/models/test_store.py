@@ -3,14 +3,7 @@ import json
 import pytest
 
 from models import promoting
-from models.errors import (
-    ModelError,
-    ModelFormatError,
-    NewerFormat,
-    OlderFormat,
-    VersionDamaged,
-    VersionNotFound,
-)
+from models.errors import ModelError, ModelFormatError, NewerFormat, OlderFormat, VersionDamaged, VersionNotFound
 from models.manifest import MANIFEST_FORMAT
 from models.store import ModelStore
 from tests.support.fitted import NOON, published, segmentation
@@ -31,7 +24,7 @@ def test_versions_are_listed_oldest_first_and_an_empty_store_has_none(store: Mod
     assert [manifest.id for manifest in store.versions()] == [earlier.id, later.id]
 
 
-def test_a_version_that_is_not_there_is_named_with_what_is(store: ModelStore) -> None:
+def test_a_missing_version_is_named_with_the_newest_ones(store: ModelStore) -> None:
     manifest = published(store)
     with pytest.raises(VersionNotFound, match=f"no version 20200101.*newest: {manifest.id}"):
         store.load("20200101T000000Z-00000000")
@@ -90,7 +83,7 @@ def test_a_manifest_cannot_name_a_file_outside_its_folder(store: ModelStore) -> 
         store.load(manifest.id)
 
 
-def test_a_damaged_line_is_not_passed_over(store: ModelStore) -> None:
+def test_a_damaged_line_is_not_skipped(store: ModelStore) -> None:
     promoting.promote(store, published(store).id, "production", NOON)
     path = store.root / "aliases.jsonl"
     path.write_bytes(b"{}\n" + path.read_bytes())

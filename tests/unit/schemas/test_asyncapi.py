@@ -43,7 +43,7 @@ def test_the_published_schema_refuses_a_document_with_a_mistake() -> None:
         jsonschema.Draft7Validator(PUBLISHED).validate(spoilt)
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     references: list[str] = []
 
     def walk(node: Any) -> None:
@@ -63,7 +63,7 @@ def test_every_reference_leads_somewhere() -> None:
             node = node[part]
 
 
-def test_the_topics_are_those_that_were_asked_for() -> None:
+def test_the_document_has_the_given_topic_names() -> None:
     assert {name: channel["address"] for name, channel in DOCUMENT["channels"].items()} == {
         "input": "in",
         "output": "out",
@@ -81,12 +81,12 @@ def test_the_topics_are_those_that_were_asked_for() -> None:
         ({"click_through_rate": 1.5}, "maximum of 1"),
     ],
 )
-def test_its_input_schema_takes_what_the_parser_takes(profile: dict[str, Any], problem: str | None) -> None:
+def test_its_input_schema_accepts_what_the_parser_accepts(profile: dict[str, Any], problem: str | None) -> None:
     found = payload_problem("observed", json.loads(event_bytes(profile)))
     assert (found is None) if problem is None else (found is not None and problem in found)
 
 
-def test_its_input_schema_names_fields_as_events_do() -> None:
+def test_its_input_schema_has_the_field_names_of_events() -> None:
     properties = DOCUMENT["components"]["schemas"]["UserProfile"]["properties"]
     assert list(properties) == list(PROFILE)
 

@@ -47,7 +47,7 @@ def digest_of(annotation: object) -> str:
     return schema_digest(type("Player", (BaseModel,), {"__annotations__": {"level": annotation}}))
 
 
-def test_the_digest_follows_names_roles_and_bounds_and_nothing_else() -> None:
+def test_the_digest_depends_only_on_names_roles_and_bounds() -> None:
     digest = schema_digest(Player)
     assert digest == digest_of(Annotated[float, number("play"), Field(le=99, ge=0, description="up to 99")])
     assert digest != digest_of(Annotated[float, Field(ge=0, le=100), number("play")])
@@ -75,12 +75,14 @@ def test_a_field_without_a_role_is_named() -> None:
     ],
     ids=["nullable number", "text number", "boolean number", "number label", "nullable label", "text list"],
 )
-def test_a_type_that_cannot_be_encoded_as_its_role_says_is_refused(annotation: object, wanted: str) -> None:
-    with pytest.raises(ProfileClassError, match=f"field 'level' of Player is a .*: give it the type {wanted}"):
+def test_a_type_that_does_not_fit_its_role_is_refused(annotation: object, wanted: str) -> None:
+    with pytest.raises(
+        ProfileClassError, match=f"field 'level' of Player has the role .* and the type .*: use the type {wanted}"
+    ):
         digest_of(annotation)
 
 
-def test_an_alias_that_events_would_need_too_is_refused() -> None:
+def test_an_alias_that_events_would_have_to_use_is_refused() -> None:
     class Aliased(BaseModel):
         level: Annotated[float, number("play")] = Field(alias="Level")
 
@@ -115,7 +117,7 @@ def test_a_profile_class_is_found_in_a_module_and_in_a_file(tmp_path: Path) -> N
         ("absent.py:X", "there is no file absent.py"),
     ],
 )
-def test_a_reference_that_names_no_profile_class_says_what_is_wrong(reference: str, message: str) -> None:
+def test_a_wrong_reference_to_a_profile_class_is_refused_with_the_reason(reference: str, message: str) -> None:
     with pytest.raises(ProfileClassError, match=message):
         load_profile_class(reference)
 
@@ -142,11 +144,11 @@ def test_items_that_are_not_strings_are_refused_with_the_field(annotation: objec
     [list[str], set[Literal["a", "b"]], tuple[Annotated[str, Field(min_length=1)], ...], frozenset[str]],
     ids=str,
 )
-def test_items_that_are_strings_are_taken(annotation: object) -> None:
+def test_items_that_are_strings_are_accepted(annotation: object) -> None:
     assert len(digest_of(Annotated[annotation, several_of("play")])) == 64
 
 
-def test_a_strict_tuple_which_no_array_of_an_event_fits_is_refused() -> None:
+def test_a_strict_tuple_is_refused_since_events_have_arrays() -> None:
     with pytest.raises(ProfileClassError, match="field 'level'"):
         digest_of(Annotated[tuple[str, ...], Field(strict=True), several_of("play")])
     assert digest_of(Annotated[list[str], Field(strict=True), several_of("play")])
@@ -171,7 +173,7 @@ def test_a_module_is_found_in_the_working_directory(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("head", ["from models import Shop", "import models.shop", "import models\nmodels.Shop"])
-def test_an_import_that_met_a_package_of_this_program_says_so(tmp_path: Path, head: str) -> None:
+def test_an_import_that_found_a_package_of_this_program_instead_is_explained(tmp_path: Path, head: str) -> None:
     file = written(tmp_path, "mine.py", head)
     with pytest.raises(ProfileClassError, match="models is a package of this program"):
         load_profile_class(f"{file}:Mine")
@@ -179,7 +181,7 @@ def test_an_import_that_met_a_package_of_this_program_says_so(tmp_path: Path, he
         load_profile_class("models:Mine")
 
 
-def test_a_class_without_fields_or_with_names_that_nothing_defines_is_refused(tmp_path: Path) -> None:
+def test_a_class_without_fields_or_with_undefined_names_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path, "mine.py")
     file.write_text(
         file.read_text()

@@ -147,7 +147,7 @@ def test_without_keys_the_commands_say_that_signatures_are_not_checked(
     assert {entry["id"]: entry["signature"] for entry in listed} == {signed: "unchecked", plain: "none"}
     status, output, errors = run("promote", plain)
     assert (status, output) == (2, "")
-    assert "are signed, and no worker that has the key would take one that is not: set MODEL_SIGNING_KEY" in errors
+    assert "are signed, and a worker with the key refuses unsigned entries: set MODEL_SIGNING_KEY" in errors
 
 
 def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_who_vouches_for_it(

@@ -122,7 +122,7 @@ def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) ->
     new = site.history.read_bytes()
     site.history.write_bytes(old)
     (because,) = site.looked()
-    assert "no longer the entry with sequence 2 that was read there before; an older state was put back" in because
+    assert "no longer has the entry with sequence 2 that was read before" in because
     assert site.served == second
     assert site.shown() == ([second], 1)
     assert site.looked() == []
@@ -154,7 +154,7 @@ def test_another_history_of_the_same_key_is_refused_however_long_it_is(site: Sit
         site.promote(site.publish())
     site.history.write_bytes(b"".join(site.history.read_bytes().splitlines(keepends=True)[cut:]))
     (because,) = site.looked()
-    assert "is not what it was" in because
+    assert "no longer has the entry with sequence" in because
     assert site.served == first
 
 
@@ -293,7 +293,7 @@ def damaged(site: Site) -> str:
 
 def promoted_by_a_stranger(site: Site) -> str:
     stranger = new_key()
-    theirs = ModelStore(site.store.root, signing(stranger, least_sequence=1))
+    theirs = ModelStore(site.store.root, signing(stranger, min_sequence=1))
     ours = site.history.read_bytes()
     site.history.unlink()
     publishing.sign(ModelStore(site.store.root, signing(stranger)), published(ModelStore(site.store.root), 600).id)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from models import promoting
-from models.errors import KeyUnusable, ModelError, NotSigned, PlayedBack, ProfileMismatch, VersionDamaged
+from models.errors import HistoryRolledBack, KeyUnusable, ModelError, NotSigned, ProfileMismatch, VersionDamaged
 from models.store import ModelStore
 from models.version_folder import Signature
 from schemas import UserProfile
@@ -113,7 +113,7 @@ def test_what_the_owner_of_the_key_did_not_promote_last_is_refused(store: ModelS
         load_model(Settings(models_dir=store.root, model_public_key=key.one_line))
     with pytest.raises(NotSigned, match=r"none of them signed by a key of MODEL_PUBLIC_KEY"):
         load_model(Settings(models_dir=signed.root, model_public_key=new_key().one_line))
-    with pytest.raises(PlayedBack, match=r"ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
+    with pytest.raises(HistoryRolledBack, match=r"ends at sequence 1, MODEL_MIN_SEQUENCE is 2"):
         load_model(Settings(models_dir=signed.root, model_public_key=key.one_line, model_min_sequence=2))
 
 
