@@ -332,7 +332,7 @@ def test_a_start_with_another_profile_class_is_refused_and_both_are_named(site: 
     other = Path(__file__).parents[1] / "unit" / "worker" / "test_served_model.py"
     line = refused(site, PROFILE_CLASS=f"{other}:OtherProfile")
     assert "was fitted for profile class UserProfile" in line
-    assert "in use is OtherProfile" in line
+    assert "profile class OtherProfile" in line
 
 
 def test_a_start_with_a_port_in_use_is_refused(site: WorkerSite) -> None:

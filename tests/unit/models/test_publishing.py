@@ -16,7 +16,7 @@ def test_a_model_that_fails_its_golden_rows_is_never_published(store: ModelStore
             (folder / name).write_bytes(content)
         (folder / "model.json").write_bytes(segmentation(seed=2).to_json())
 
-    with pytest.raises(ModelFormatError, match="golden rows get another segment"):
+    with pytest.raises(ModelFormatError, match="golden rows get a different segment"):
         publishing.publish(store, fit(), write)
     assert list((store.root / "versions").iterdir()) == []
 

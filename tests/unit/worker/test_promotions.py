@@ -165,7 +165,7 @@ def test_what_was_seen_stays_seen_when_it_could_not_be_loaded(site: Site) -> Non
     assert [expected in because for because in site.looked()] == [True]
     site.history.write_bytes(old)
     (because,) = site.looked()
-    assert "no longer the entry with sequence 2" in because
+    assert "no longer has the entry with sequence 2" in because
     assert site.served == first
     assert site.shown()[1] == 1
 
@@ -326,7 +326,7 @@ def only_another_alias(site: Site) -> str:
 def a_link(site: Site) -> str:
     site.history.rename(site.store.root / "elsewhere").replace(site.store.root.with_name("history"))
     site.history.symlink_to(site.store.root.with_name("history"))
-    return "aliases.jsonl cannot be read (it is a link): see what it is"
+    return "aliases.jsonl cannot be read (it is a link): check what it is"
 
 
 def away(site: Site) -> str:
@@ -336,7 +336,7 @@ def away(site: Site) -> str:
 
 def without_history(site: Site) -> str:
     site.history.unlink()
-    return "is empty or away"
+    return "is empty or missing"
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def without_history(site: Site) -> str:
         without_history,
     ],
 )
-def test_what_would_be_refused_at_a_start_leaves_the_model_in_hand(site: Site, harm: Callable[[Site], str]) -> None:
+def test_what_would_be_refused_at_a_start_keeps_the_current_model(site: Site, harm: Callable[[Site], str]) -> None:
     first, expected = site.served, harm(site)
     (because,) = site.looked()
     assert expected in because
@@ -376,7 +376,7 @@ def test_a_store_that_becomes_signed_is_followed_with_a_warning_where_nothing_ch
     assert site.served == second
 
 
-def test_a_version_for_another_profile_class_leaves_the_model_in_hand(site: Site) -> None:
+def test_a_version_for_another_profile_class_keeps_the_current_model(site: Site) -> None:
     first, second = site.served, site.store.manifest(site.publish())
     profile = second.profile.model_copy(update={"name": "OtherProfile", "schema_digest": "0" * 64})
     path = site.store.folder(second.id) / "manifest.json"

@@ -54,7 +54,7 @@ def test_a_folder_that_does_not_exist_is_no_store_without_a_model(tmp_path: Path
 
 
 def test_a_model_of_another_profile_class_is_refused_and_both_are_named(store: ModelStore) -> None:
-    with pytest.raises(ProfileMismatch, match=r"fitted for profile class UserProfile .* in use is OtherProfile"):
+    with pytest.raises(ProfileMismatch, match=r"fitted for profile class UserProfile .*but profile class OtherProfile"):
         load_model(Settings(models_dir=store.root, profile_class=f"{__file__}:OtherProfile"))
 
 
