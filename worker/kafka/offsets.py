@@ -188,10 +188,14 @@ class InputOffsets:
             elif committed is None:
                 new.append(partition)
         new_at = "earliest"
-        if new and self._settings.worker_start_at == "latest" and not self._has_begun():
-            new_at = "latest"
-            # The whole topic's, not only the assigned ones: see _has_begun.
-            _, end = self._log_ends(new := self._partitions())
+        if new and self._settings.worker_start_at == "latest":
+            if self._has_begun():
+                # Asked again, because it may have begun since: then they had a place in that beginning.
+                new = [partition for partition, committed in self._ask_committed(new).items() if committed is None]
+            else:
+                new_at = "latest"
+                # The whole topic's, not only the assigned ones: see _has_begun.
+                _, end = self._log_ends(new := self._partitions())
         offsets = {(each.topic, each.partition): (first if new_at == "earliest" else end)[each] for each in new}
         return Starts(offsets, new_at, lost, topic_id)
 
