@@ -407,7 +407,7 @@ def test_rollback_puts_back_what_was_before(here: Path, run: Run, ids: dict[str,
     assert output.startswith(f"{ids['clear']} is in production again, before: {ids['none']}")
     status, _, errors = run("rollback", "--models", "store")
     assert status == 2
-    assert "no earlier version to go back to" in errors
+    assert "no earlier version to roll back to" in errors
     assert [entry["action"] for entry in json.loads(run("history", "--json", "--models", "store")[1])] == [
         "promote",
         "promote",

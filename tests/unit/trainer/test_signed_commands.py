@@ -249,7 +249,9 @@ def test_a_history_of_which_nothing_is_left_but_another_alias_says_so(run: Run, 
 
 @pytest.mark.parametrize("value", ["x", "-1", str(2**53)])
 @pytest.mark.usefixtures("as_publisher")
-def test_a_least_sequence_that_is_no_number_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_minimum_sequence_that_is_not_a_number_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("MODEL_MIN_SEQUENCE", value)
     status, _, errors = run("list")
     assert status == 2

@@ -103,5 +103,5 @@ def test_a_client_certificate_is_loaded_with_the_password_of_its_key(certificate
 
 def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(SettingsError, match=r"KAFKA_SSL_CAFILE: .*ca\.pem holds no PEM certificates"):
+    with pytest.raises(SettingsError, match=r"KAFKA_SSL_CAFILE: .*ca\.pem has no PEM certificates"):
         ssl_context(settings(kafka_security_protocol="SSL", kafka_ssl_cafile=tmp_path / "ca.pem"))

@@ -75,7 +75,7 @@ def test_a_certificate_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     found = by_where({"kafka_security_protocol": "SSL", "kafka_ssl_cafile": "ca.pem", "worker_http_port": "0"})
     (finding,) = found["brokers"]
-    assert finding.line.startswith("brokers: KAFKA_SSL_CAFILE: ca.pem holds no PEM certificates")
+    assert finding.line.startswith("brokers: KAFKA_SSL_CAFILE: ca.pem has no PEM certificates")
 
 
 # --- signatures -------------------------------------------------------------------------------------------------------
