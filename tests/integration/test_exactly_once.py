@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from demo.kafka.broker import Broker
-from tests.support.brokers import Program, Programs, TestBroker
+from tests.support.brokers import Program, Programs, TestBroker, wait_until
 from tests.support.kafka_world import KafkaWorld, echo
 from tests.support.transport_contract import PATIENCE_S, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
@@ -37,7 +37,11 @@ def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka
         transport._transactions.commit({kafka.output: echo(aborted.records).results}, aborted.next_offsets, stale)
     kafka.send(b"next", partition=1)
     following = next_batch(transport)
-    transport.commit(following, echo(following.records))
+    # Its own offsets only: without a rewind, which the loop never leaves out, the position is ahead in partition 0, too.
+    own = {(topic, number): offset for (topic, number), offset in following.next_offsets.items() if number == 1}
+    transport.commit(replace(following, next_offsets=own), echo(following.records))
+    # The transaction's end reaches the offsets a little later than the worker.
+    wait_until(lambda: kafka.committed()[1] == 1, "the commit")
     assert kafka.committed() == {0: 0, 1: 1, 2: 0, 3: 0}
     assert kafka.values(kafka.output) == [b"next"]
 

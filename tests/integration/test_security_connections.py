@@ -163,7 +163,7 @@ class Wrong:
 CERTIFICATE = ("KAFKA_SSL_CERTFILE", "KAFKA_SSL_KEYFILE", "KAFKA_SSL_PASSWORD")
 WRONG = [
     Wrong("authority", "TLS", "KAFKA_SSL_CAFILE", changed={"KAFKA_SSL_CAFILE": "{other.cafile}"}),
-    Wrong("expired certificate", "TLS", "has expired; renew what that broker has in ssl.keystore", "EXPIRED"),
+    Wrong("expired certificate", "TLS", "ssl.keystore.location", "EXPIRED"),
     Wrong("host name", "TLS", "KAFKA_SSL_CHECK_HOSTNAME", "ELSEWHERE"),
     Wrong(
         "host name that the brokers advertise",
@@ -188,10 +188,10 @@ WRONG = [
     Wrong("password of the key", "MUTUAL", "KAFKA_SSL_PASSWORD", changed={"KAFKA_SSL_PASSWORD": "hunter2"}),
     Wrong("password", "SCRAM", "KAFKA_SASL_PASSWORD", changed={"KAFKA_SASL_PASSWORD": "hunter2"}),
     Wrong("mechanism", "SCRAM", "KAFKA_SASL_MECHANISM=PLAIN", changed={"KAFKA_SASL_MECHANISM": "PLAIN"}),
-    Wrong("no TLS where it is", "PLAINTEXT", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is PLAINTEXT", "TLS"),
+    Wrong("no TLS where it is", "PLAINTEXT", "speaks SSL, but KAFKA_SECURITY_PROTOCOL is PLAINTEXT", "TLS"),
     Wrong("TLS where it is not", "TLS", "speaks PLAINTEXT, but KAFKA_SECURITY_PROTOCOL is SSL", "PLAINTEXT"),
-    Wrong("no sign-in where it is", "TLS", "speaks SASL_SSL, and KAFKA_SECURITY_PROTOCOL is SSL", "SCRAM"),
-    Wrong("sign-in where there is none", "SCRAM", "speaks SSL, and KAFKA_SECURITY_PROTOCOL is SASL_SSL", "TLS"),
+    Wrong("no sign-in where it is", "TLS", "speaks SASL_SSL, but KAFKA_SECURITY_PROTOCOL is SSL", "SCRAM"),
+    Wrong("sign-in where there is none", "SCRAM", "speaks SSL, but KAFKA_SECURITY_PROTOCOL is SASL_SSL", "TLS"),
     Wrong(
         "client secret",
         "OAUTH",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -13,9 +12,9 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
 
 from worker.errors import RetryBatchError
-from worker.kafka.client import CONNECT_MS, authentication_failure, connected
+from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault
-from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets, step
+from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets
 from worker.kafka.patches.decompression import OversizedBatch
 from worker.lifecycle import Deadline
 from worker.settings import Settings
@@ -88,7 +87,7 @@ class GroupReader:
         consumer.subscribe([self._settings.worker_input_topic])
         # A leader that joins without the topic's metadata assigns nothing, and the group rebalances again once it has
         # them. Asked twice, because the first answer may be to a question from before the subscription.
-        with self._step("asking for the input topic"):
+        with self.offsets.step("asking for the input topic"):
             for _ in range(2):
                 answer = consumer._cluster.request_update()  # noqa: SLF001  # topics() would ask for all of the cluster
                 consumer._net.run(consumer._manager.wait_for, answer, ANSWER_MS)  # noqa: SLF001  # see above
@@ -142,7 +141,7 @@ class GroupReader:
             # A static leader that restarted does not learn that it leads, and nobody would share out added partitions.
             self._partitions_then = self._partitions()
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001  # the client has no public way
-        with self._step("polling"):
+        with self.offsets.step("polling"):
             records = self._gather(max_events)
         self._require_instance_id()
         self._require_coordinator()
@@ -237,9 +236,3 @@ class GroupReader:
             raise RetryBatchError(
                 f"polling: group {self._settings.worker_group_id} has had no coordinator for {away_s:.0f} s"
             )
-
-    def _step(self, doing: str) -> AbstractContextManager[None]:
-        # kafka-python retries the connection for ever, and polls return nothing meanwhile.
-        if (refusal := authentication_failure(self._consumer)) is not None:
-            raise fault([refusal], doing, self._settings)
-        return step(doing, self._settings, self._deadline)

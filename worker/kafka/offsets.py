@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, LeaderNotAvailableError, NoOffsetForPartiti
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka.client import authentication_failure
 from worker.kafka.errors import fault
 from worker.kafka.lost_offsets import (
     CommittedOffset,
@@ -59,23 +60,6 @@ class Starts:
         return {**self.new, **{at: lost.log_start for at, lost in self.lost.items()}}
 
 
-@contextmanager
-def step(doing: str, settings: Settings, deadline: Deadline) -> Iterator[None]:
-    """One call of the consumer: bounded in time, with the client's errors translated.
-
-    Raises NoStartOffset and WorkerError.
-    """
-    try:
-        with deadline.within(STEP_LONGEST_S, doing):
-            yield
-    except NoOffsetForPartitionError as error:
-        raise NoStartOffset from error
-    except OffsetOutOfRangeError as error:
-        raise NoStartOffset(error.args[0]) from error
-    except KafkaError as error:
-        raise fault([error], doing, settings) from error
-
-
 class InputOffsets:
     """The committed and the read offsets of one consumer of the input topic.
 
@@ -92,6 +76,25 @@ class InputOffsets:
         # From the committed offset on, offsets that this process has read and that held no record.
         self._without_records: Mapping[TopicPartition, range] = {}
         self._topic_id = ""
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """One call of the consumer: bounded in time, with the client's errors translated.
+
+        Raises NoStartOffset and WorkerError.
+        """
+        # kafka-python retries such a connection for ever: polls return nothing, and answers time out.
+        if (failure := authentication_failure(self._consumer)) is not None:
+            raise fault([failure], doing, self._settings)
+        try:
+            with self._deadline.within(STEP_LONGEST_S, doing):
+                yield
+        except NoOffsetForPartitionError as error:
+            raise NoStartOffset from error
+        except OffsetOutOfRangeError as error:
+            raise NoStartOffset(error.args[0]) from error
+        except KafkaError as error:
+            raise fault([error], doing, self._settings) from error
 
     @property
     def topic_id(self) -> str:
@@ -293,7 +296,7 @@ class InputOffsets:
     def _ask_committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, CommittedOffset | None]:
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = set(partitions)
-        with step("asking for the committed offsets", self._settings, self._deadline):
+        with self.step("asking for the committed offsets"):
             # An answer that comes after its request timed out is kept there for the next request: it may be old.
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=ANSWER_MS)
@@ -304,7 +307,7 @@ class InputOffsets:
         self, partitions: Iterable[TopicPartition]
     ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
         wanted = list(partitions)
-        with step("asking for the ends of the log", self._settings, self._deadline):
+        with self.step("asking for the ends of the log"):
             leaderless = [f"{each.topic}/{each.partition}" for each in wanted if not self._has_leader(each)]
             if leaderless:
                 raise LeaderNotAvailableError(", ".join(leaderless))
