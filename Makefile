@@ -39,7 +39,7 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 
 .PHONY: test
 test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
-	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 --cov
+	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5
 
 .PHONY: fuzz
 fuzz: EVENTS := 1000000
