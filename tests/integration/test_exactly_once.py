@@ -37,7 +37,7 @@ def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka
         transport._transactions.commit({kafka.output: echo(aborted.records).results}, aborted.next_offsets, stale)
     kafka.send(b"next", partition=1)
     following = next_batch(transport)
-    # Its own offsets only: without a rewind, which the loop never leaves out, the position is ahead in partition 0, too.
+    # Its own offsets only: without the rewind that the loop never omits, the position is ahead in partition 0, too.
     own = {(topic, number): offset for (topic, number), offset in following.next_offsets.items() if number == 1}
     transport.commit(replace(following, next_offsets=own), echo(following.records))
     # The transaction's end reaches the offsets a little later than the worker.
