@@ -14,12 +14,12 @@ from demo.population import Population
 from schemas.rejected import RejectReason
 
 TURN_S = 0.1
-"""Events go out in small groups this far apart: it looks the same, and each event costs less."""
+"""Events are sent in small groups at this interval, which costs less per event."""
 _MOST_AT_ONCE = 2000
 
 
 class Emitter:
-    """Sends those events of a population that are due whenever it is asked to, and counts what has arrived."""
+    """Sends the due events of a population on each call, and counts those that have arrived."""
 
     def __init__(
         self, sender: Sender, population: Population, *, count: int | None, bad_share: float, rate: float

@@ -12,11 +12,11 @@ class JarsUnavailableError(DemoError):
 
 
 class BrokerStartError(DemoError):
-    """The embedded broker ended, or did not answer in time; the message carries its last log lines."""
+    """The embedded broker exited, or did not answer in time; the message has its last log lines."""
 
 
 class BrokerEndedError(DemoError):
-    """The embedded broker ended unexpectedly; the message carries its last log lines."""
+    """The embedded broker exited unexpectedly; the message has its last log lines."""
 
 
 class PortTakenError(DemoError):
@@ -30,8 +30,8 @@ class ClusterError(DemoError):
 
 
 class ProgramError(DemoError):
-    """A program that the demo started failed; the message carries its last lines."""
+    """A program that the demo started failed; the message has its last lines."""
 
 
 class StreamStalledError(DemoError):
-    """Events went in and no outcomes came out any more."""
+    """Events were sent, but no more outcomes arrived."""

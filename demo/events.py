@@ -112,13 +112,13 @@ def _with_profile(**fields: Any) -> Callable[[Event], bytes]:
 
 
 def _with_number(text: bytes) -> Callable[[Event], bytes]:
-    """A number that JSON does not know, or that is out of range."""
+    """A number that JSON does not allow, or that is out of range."""
     return lambda event: orjson.dumps({**event, "data": {**event["data"], "likes_and_reactions": "?"}}).replace(
         b'"?"', text
     )
 
 
-_TOO_LARGE_BYTES = 910_000  # more than the worker takes, less than a topic refuses
+_TOO_LARGE_BYTES = 910_000  # more than the worker accepts, less than topics do
 
 BAD_KINDS = (
     BadKind(RejectReason.INVALID_PROFILE, _with_profile(click_through_rate=1.5)),

@@ -11,7 +11,7 @@ from types import FrameType
 class Interrupts:
     """Raises KeyboardInterrupt at SIGINT, SIGTERM or SIGHUP: once, so that the clean-up afterwards is not interrupted.
 
-    Within `noted()` the first signal is only noted, for work that can end in good order; the next one raises.
+    Within `noted()` the first signal is only noted, for work that can finish cleanly; the next one raises.
     """
 
     def __init__(self) -> None:

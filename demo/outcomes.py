@@ -47,7 +47,7 @@ class Outcomes:
         return self.assigned + self.rejected
 
     def add(self, records: Iterable[StoredRecord]) -> None:
-        """Count records of the output topic and of the rejected topic."""
+        """Count records of the output topic and of the dead-letter topic."""
         for record in records:
             if record.topic == self.rejected_topic:
                 self._add_rejected(record.headers)

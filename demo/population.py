@@ -76,7 +76,7 @@ _OWN_INTERESTS = 3
 _OWN_CHANCE = 0.6
 _OTHER_CHANCE = 0.08
 
-# Not related to the groups: the same probabilities for everybody.
+# Independent of the groups: the same probabilities for every user.
 UNRELATED: Mapping[str, Mapping[str, float]] = {
     "age": {"18-24": 0.18, "25-34": 0.26, "35-44": 0.21, "45-54": 0.16, "55-64": 0.11, "65+": 0.08},
     "gender": {"Female": 0.5, "Male": 0.48, "Other": 0.02},

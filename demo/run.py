@@ -1,4 +1,4 @@
-"""Everything once: broker, history, fit, promotion, worker, a stream of events, and a check of the outcomes."""
+"""One complete run: broker, history, fit, promotion, worker, a stream of events, and a check of the outcomes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Check:
 
 
 def run(plan: Plan, console: Console, interrupts: Interrupts) -> bool:
-    """Do all of it and show it on the console; whether all checks hold.
+    """Run everything and show it on the console; returns whether all checks hold.
 
     Raises DemoError when a step fails, KeyboardInterrupt when interrupted; in either case nothing is left running.
     """
@@ -136,7 +136,7 @@ def _trainer(plan: Plan, directory: Path, *arguments: str) -> None:
     trainer = _program("trainer", *arguments, output=log, directory=directory)
     status = trainer.run_to_end(_PROGRAM_TIMEOUT_S)
     if status != 0:
-        raise ProgramError(f"the trainer's {arguments[0]} ended with status {status}; {last_lines(log)}")
+        raise ProgramError(f"segment-trainer {arguments[0]} exited with status {status}; {last_lines(log)}")
 
 
 def _fit_summary(fitted: Manifest, store: ModelStore) -> str:
@@ -144,7 +144,7 @@ def _fit_summary(fitted: Manifest, store: ModelStore) -> str:
     left_out = ", ".join(column.field for column in columns if column.left_out_because is not None)
     return (
         f"{counted(fitted.k, 'segment')} fitted and in production, silhouette {fitted.silhouette:.2f}, verdict "
-        f"{fitted.verdict}; columns left out, not associated with any other: {left_out or 'none'}"
+        f"{fitted.verdict}; columns ignored, because they are not associated with any other: {left_out or 'none'}"
     )
 
 
@@ -195,7 +195,7 @@ def _stream(
             for picture in flow(emitter, outcomes, Lag(cluster, GROUP_ID, INPUT), reader, plan.events, stopped):
                 shown.show(picture)
                 if worker.poll() is not None:
-                    raise ProgramError(f"the worker ended with status {worker.poll()}; {last_lines(worker.output)}")
+                    raise ProgramError(f"the worker exited with status {worker.poll()}; {last_lines(worker.output)}")
         status = worker.stop(_DRAIN_TIMEOUT_S)
         # Once more to the end: a duplicate outcome would show up now.
         outcomes.add(reader.read_to_end())
@@ -223,7 +223,7 @@ def _checks(emitter: Emitter, outcomes: Outcomes, end_offsets: Mapping[int, int]
             f"segments agree with the planted groups: adjusted Rand index {agreement:.3f} (expected: at least "
             f"{LEAST_AGREEMENT})",
         ),
-        Check(status == 0, f"the worker drained and ended with status {status}"),
+        Check(status == 0, f"the worker drained and exited with status {status}"),
     )
 
 

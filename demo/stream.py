@@ -20,7 +20,7 @@ _LAG_EVERY_S = 0.5
 
 @dataclass
 class Lag:
-    """How many input records the worker has yet to commit, asked for twice a second."""
+    """How many input records the worker has not committed yet, refreshed twice a second."""
 
     cluster: Cluster
     group_id: str

@@ -1,4 +1,4 @@
-"""What this worker needs of a cluster: facts and settings in, findings out."""
+"""What this worker needs from a cluster: facts and settings in, findings out."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _configured(
     where: str, topic: TopicFacts, operation: str, facts: ClusterFacts, settings: Settings
 ) -> Iterator[Finding]:
     if not topic.configs:
-        remedy = "grant DESCRIBE_CONFIGS on it to have it checked"
+        remedy = "grant DESCRIBE_CONFIGS on it to check that"
         yield Finding(Weight.UNKNOWN, where, "its configuration was not checked", remedy)
         return
     if operation == "READ":
@@ -177,7 +177,7 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
         yield Finding(Weight.PROBLEM, where, *_foreign(foreign))
     elif settings.worker_instance_id is not None and settings.worker_instance_id in _instance_ids(group):
         what = f"a member with the instance id {settings.worker_instance_id} is in it now"
-        remedy = "stop it first, unless this worker is to replace it: two members with one id fence each other"
+        remedy = "stop it first, unless this worker is to replace it: two members with the same id fence each other"
         yield Finding(Weight.ADVICE, where, what, remedy)
     else:
         yield Finding(Weight.FINE, where, "READ allowed")
@@ -191,7 +191,7 @@ def foreign_members(group: GroupFacts) -> tuple[str, ...]:
     stable classic groups only.
     """
     if isinstance(group.members, Absent):
-        # So it is not a worker: those read the input topic only.
+        # So it is not a worker, because workers read only the input topic.
         return ("client id and host are hidden, because it reads a topic that this worker may not DESCRIBE",)
     others = (each for each in group.members if each.client_id != CLIENT_ID)
     return tuple(sorted(f"client id {each.client_id} on host {each.host}" for each in others))
@@ -203,9 +203,9 @@ def _foreign(members: Sequence[str]) -> tuple[str, str]:
         f" and {more} more" if (more := len(distinct) - _MOST_NAMED) > 0 else ""
     )
     if len(members) == 1:
-        what = f"1 member is not a segment worker ({named}), and the events that it takes get no outcome"
+        what = f"1 member is not a segment worker ({named}), and the events that it reads get no outcome"
         return what, "stop it, or set another WORKER_GROUP_ID"
-    what = f"{len(members)} members are not segment workers ({named}), and the events that they take get no outcome"
+    what = f"{len(members)} members are not segment workers ({named}), and the events that they read get no outcome"
     return what, "stop them, or set another WORKER_GROUP_ID"
 
 
@@ -234,7 +234,7 @@ def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Findi
     if facts.transactional_id_visible is None:
         yield Finding(Weight.OUTAGE, where, "its coordinator is not available", "look at the brokers' logs")
     elif facts.transactional_id_visible:
-        yield Finding(Weight.FINE, where, "DESCRIBE allowed; only the first transaction shows whether WRITE is")
+        yield Finding(Weight.FINE, where, "DESCRIBE is allowed; only the first transaction shows whether WRITE is, too")
     else:
         remedy = f"grant WRITE on the transactional ids that begin with {settings.worker_group_id}:"
         yield Finding(Weight.PROBLEM, where, "WRITE is not allowed", remedy)
@@ -242,8 +242,8 @@ def _transactional_id(facts: ClusterFacts, settings: Settings) -> Iterator[Findi
 
 def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Finding]:
     if not configs:
-        remedy = "grant DESCRIBE_CONFIGS on the cluster to have them checked"
-        yield Finding(Weight.UNKNOWN, "brokers", "their limits of timeouts were not checked", remedy)
+        remedy = "grant DESCRIBE_CONFIGS on the cluster to check them"
+        yield Finding(Weight.UNKNOWN, "brokers", "their timeout limits were not checked", remedy)
         return
     for name, variable, given, is_longest in (
         ("transaction.max.timeout.ms", "WORKER_TRANSACTION_TIMEOUT_MS", settings.worker_transaction_timeout_ms, True),

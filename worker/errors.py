@@ -16,7 +16,7 @@ class ExitStatus(IntEnum):
     RESTART = 1
     """Failed at run time; a restart can help."""
     ACT_FIRST = 2
-    """Somebody must change something first; a restart does not help."""
+    """A human must change something first; a restart does not help."""
     REJECT_LIMIT = 3
     """Too large a share of the events was rejected."""
     INTERRUPTED = 130
@@ -86,7 +86,7 @@ class RetryBatchError(WorkerError):
 
 
 class ProducerFenced(RetryBatchError):
-    """Another producer took this one's transactional id in the middle of a transaction."""
+    """Another producer took over the transactional id in the middle of a transaction."""
 
 
 class StopProcessError(WorkerError):

@@ -1,4 +1,4 @@
-"""Other programs in the group of a running worker: they take partitions, and their events get no outcome."""
+"""Other programs in the group of a running worker: the events in their partitions get no outcome."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class GroupWatch:
         """Stop; a request that still waits for a broker is left behind."""
         self._closed.set()
         self._thread.join(_CLOSE_S)
-        # A worker that has left the group no longer knows its members.
+        # Once it has left the group, this worker no longer knows the members.
         self._metrics.group_described(0)
 
     def _watch(self) -> None:

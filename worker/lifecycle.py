@@ -56,7 +56,7 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float, doing: str) -> Iterator[None]:
-        """What runs inside ends in time, or the process does. Steps do not nest."""
+        """The block ends within this time, or the process does. Steps do not nest."""
         self._step = (time.monotonic() + seconds, seconds, doing)
         try:
             yield

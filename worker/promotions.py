@@ -1,4 +1,4 @@
-"""A promotion or a rollback reaches a running worker: checked at intervals, used from the next batch on."""
+"""Follows promotions and rollbacks in a running worker: checks at intervals, and switches between two batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 
 
 def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before: str | None = None) -> None:
-    """Name in the log and in the metrics the version that is served from now on, and the one before."""
+    """Report the version that is served from now on, in the log and in the metrics."""
     segmentation = model.stored.segmentation
     fields = [field.name for field in profile_fields(model.profile_class)]
     metrics.model_loaded(model.version, segmentation.digest, segmentation.names, fields)
@@ -49,8 +49,8 @@ def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, befo
 class PromotionWatch:
     """Checks every MODEL_POLL_S, on a thread of its own, which version the alias names; the loop asks for the scoring.
 
-    What a start refuses is refused here too, and so is a history that is not the one seen before. The worker then keeps
-    the current model, and the log says why, once for each reason.
+    It refuses what a start refuses, and also a history that does not continue the one seen before. The worker then
+    keeps the current model, and the log says why, once for each reason.
     """
 
     def __init__(self, settings: Settings, model: ServedModel, scoring: Scoring, metrics: Metrics) -> None:
@@ -59,12 +59,12 @@ class PromotionWatch:
         # One attribute that this thread swaps and the loop reads, once per batch: no batch is scored by two models.
         self._scoring = scoring
         self._metrics = metrics
-        # Of the history, whether or not the version that it names could be loaded: an older state stays an older state.
+        # The last entry seen, even if its version could not be loaded: an older state is refused in any case.
         self._seen = model.stored.seen
         self._followed: bytes | None = None
         self._refused_for = ""
         self._membership: Membership | None = None
-        # Each is set once a check that began after it was put here is over.
+        # Each event is set when a check that began after it was queued is over.
         self._asked: queue.SimpleQueue[threading.Event] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="promotions", daemon=True)

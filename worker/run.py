@@ -153,7 +153,7 @@ def _cluster_facts(
     deadline: Deadline,
     partitions_to_create: int | None,
 ) -> ClusterFacts | None:
-    """What the cluster is like, as soon as brokers answer; None when stopped before that."""
+    """The facts about the cluster, as soon as brokers answer; None when stopped before that."""
     probe = ListenerProbe(settings)
 
     def ask() -> ClusterFacts:
@@ -175,9 +175,9 @@ def _require_usable(facts: ClusterFacts, settings: Settings) -> None:
 
 
 def _hold(health: HealthWatch, stop: StopSignal, reason: str) -> None:
-    """Stay alive and not ready until stopped.
+    """Stay alive but not ready until stopped.
 
-    The process then ends with the exit status that it was held with, not with 0: it still shows why it did not work.
+    The process then exits with the status that it was held with, not with 0, so that the status still shows why.
     """
     health.not_ready(reason)
     _log.error("held", reason=reason, until="SIGTERM")

@@ -76,6 +76,6 @@ def signature_warnings(model: ServedModel, settings: Settings) -> Iterator[str]:
     """Warnings about signatures that are not checked, one line each."""
     if model.signatures is Signature.UNCHECKED:
         yield (
-            f"the model store {settings.models_dir} is signed, but its signatures are not checked: anything put there "
-            "is loaded; set MODEL_PUBLIC_KEY, or find out why it is empty here"
+            f"the model store {settings.models_dir} is signed, but its signatures are not checked, and unsigned "
+            "models are loaded, too; set MODEL_PUBLIC_KEY, or find out why it is empty here"
         )

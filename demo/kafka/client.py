@@ -1,4 +1,4 @@
-"""What the demo asks of a Kafka cluster; the only module of the demo that knows kafka-python."""
+"""The demo's access to a Kafka cluster; its only module that imports kafka-python."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def answers(bootstrap_servers: str) -> bool:
 
 
 class Cluster:
-    """Questions and orders to a cluster, over one connection. A context manager; every method raises ClusterError."""
+    """Queries and commands to a cluster, over one connection. A context manager; every method raises ClusterError."""
 
     def __init__(self, bootstrap_servers: str, bootstrap_timeout_ms: int = _BOOTSTRAP_TIMEOUT_MS) -> None:
         """Connect."""
@@ -132,7 +132,7 @@ class Reader:
     """Reads topics from their beginning as a read_committed reader; a context manager; raises ClusterError."""
 
     def __init__(self, bootstrap_servers: str, topics: Sequence[str]) -> None:
-        """Connect and stand at the beginning of all partitions of the topics."""
+        """Connect, and start at the beginning of all partitions of the topics."""
         self._bootstrap_servers = bootstrap_servers
         with _kafka_errors(bootstrap_servers):
             self._consumer = connected(
@@ -194,7 +194,7 @@ class Reader:
 
 
 def read_committed(bootstrap_servers: str, *topics: str) -> tuple[StoredRecord, ...]:
-    """All that a read_committed reader receives from the topics at this moment. Raises ClusterError."""
+    """All records that a read_committed reader receives from the topics now. Raises ClusterError."""
     with Reader(bootstrap_servers, topics) as reader:
         return tuple(reader.read_to_end())
 
@@ -218,7 +218,7 @@ class Sender:
                 enable_idempotence=True,
                 linger_ms=5,
                 batch_size=64 * 1024,
-                # Some of the bad events are too large on purpose, and it is the worker that has to say so.
+                # Some of the bad events are too large on purpose: the worker has to reject them.
                 max_request_size=4 * 1024 * 1024,
                 allow_auto_create_topics=False,
                 max_block_ms=_REQUEST_TIMEOUT_MS,
@@ -233,7 +233,7 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A block that ended well has flushed; after an error the rest is dropped.
+        # A successful block has flushed; after an error the rest is dropped.
         self._producer.close(timeout=1)
 
     def send(self, records: Iterable[NewRecord]) -> None:

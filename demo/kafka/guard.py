@@ -37,7 +37,7 @@ def _stop_at_end_of_input(command: subprocess.Popen[bytes]) -> None:
 
 
 def main(descriptor: int, arguments: list[str]) -> int:
-    """Run the command until it ends, or until the asker is gone."""
+    """Run the command until it ends, or until the process that asked for it is gone."""
     guard_pid = os.getpid()
     # Linux binds the signal that ends the command to the thread that started it: this is the one that stays.
     command = subprocess.Popen(

@@ -27,7 +27,7 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """The name under which the jar lies in the cache."""
+        """The jar's file name in the cache."""
         return "-".join(self.coordinate.split(":")[1:]) + ".jar"
 
 
@@ -93,7 +93,7 @@ def _downloaded(jar: Jar, directory: Path) -> Path:
 
 
 def _resolved(version: str) -> Iterable[Jar]:
-    """What this version of Kafka needs at run time, and a log binding: the content of its lock file."""
+    """The jars that this version of Kafka needs at run time, and a log binding: the content of its lock file."""
     from jgo.maven import Artifact, MavenContext  # noqa: PLC0415 - see _downloaded
     from jgo.parse import Coordinate  # noqa: PLC0415 - see _downloaded
 

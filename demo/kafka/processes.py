@@ -1,4 +1,4 @@
-"""Child processes that end with this one, whatever ends it."""
+"""Child processes that end when this one does, even if it is killed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_demo_ends_well_and_leaves_what_it_made(programs: Programs, tmp_path
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "500 events sent = 475 assigned + 25 rejected; 0 lost, 0 duplicates" in ended.stdout
     assert "25 of 25 invalid events rejected, each for the expected reason" in ended.stdout
-    assert "the worker drained and ended with status 0" in ended.stdout
+    assert "the worker drained and exited with status 0" in ended.stdout
     assert float(re.search(r"adjusted Rand index ([\d.]+)", ended.stdout)[1]) > 0.9  # type: ignore[index]  # else None
     output = tmp_path / "demo-output"
     store = ModelStore(output / "models")

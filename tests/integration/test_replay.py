@@ -222,4 +222,4 @@ def test_a_partition_and_a_topic_that_are_not_there_are_named(kafka: KafkaWorld,
     wait_until(lambda: kafka.rejected not in kafka.admin.list_topics(), "no such topic")
     ended = programs.run("worker", "replay", **environment(kafka))
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"segment-worker: topic {kafka.rejected}: does not exist, or replay may not READ")
+    assert ended.stderr.startswith(f"segment-worker: topic {kafka.rejected}: does not exist, or READ is not allowed")

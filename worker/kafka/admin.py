@@ -278,7 +278,7 @@ def _unreachable(settings: Settings, error: Exception) -> WorkerError:
     if isinstance(error, TokenEndpointUnavailable):
         return BrokersUnreachable(
             f"cannot authenticate at {servers} without a token: {_reason(error)}; check KAFKA_SASL_OAUTH_TOKEN_URL, "
-            "and that it answers from here"
+            "and that it can be reached from here"
         )
     return BrokersUnreachable(
         f"no broker answers at {servers} ({_reason(error)}); "

@@ -22,7 +22,7 @@ from worker.kafka.errors import tls_failure
 
 # Shorter than a drain may take, so that a stop while waiting for a broker still ends well.
 CONNECT_MS = 3_000
-# A certificate or a credential is replaced in less, and a broker or an identity provider is back.
+# Replacing a certificate or a credential, or restarting a broker or an identity provider, takes less.
 REFUSAL_LASTS_S = 15.0
 
 _REFUSALS = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -62,7 +62,7 @@ def connected(client: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def authentication_failure(client: Any) -> Exception | None:
-    """Why a client made by `connected` cannot log in any more, although it keeps trying; None as long as it can."""
+    """Why a client made by `connected` can no longer log in, although it keeps trying; None as long as it can."""
     found: Exception | None = client._client._manager.refusal  # noqa: SLF001  # see _Connections
     return found
 
@@ -98,7 +98,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         if conn.connected:
             self._note_success(node.node_id)
         elif self.refusal is not None and not self._accepted and not self.bootstrapped:
-            # What ends the attempt to bootstrap; not before, because kafka-python clears it itself.
+            # This ends the attempt to bootstrap; not earlier, because kafka-python itself clears it.
             self._auth_failures |= dict.fromkeys(self._others(node.node_id), self.refusal)
 
     def _note_success(self, node_id: Any) -> None:

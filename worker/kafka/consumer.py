@@ -95,7 +95,7 @@ class GroupReader:
     def membership(self) -> Membership | None:
         """Who this process is in the group now, or None when it is not a member."""
         seen = self._consumer.group_metadata()
-        # Generation -1 with an empty member is what a lost membership turns into, and what no broker checks.
+        # After a lost membership the client shows generation -1 and an empty member id, which no broker checks.
         if seen.generation_id == NO_GENERATION or not seen.member_id:
             return None
         return Membership(seen.group_id, seen.member_id, seen.generation_id, seen.group_instance_id)
@@ -184,8 +184,8 @@ class GroupReader:
             except (CorruptRecordError, UnsupportedCodecError, OversizedBatch):
                 if not records:
                     raise
-                # The next poll meets it again. What stands before it is worked on and committed first, or it would be
-                # lost to whoever then sets the group's offset behind it.
+                # The next poll meets it again. The records before it are committed first, or they would be skipped when
+                # somebody moves the group's offset past the damaged one.
                 return records
             for partition, rows in polled.items():
                 topic, number = partition

@@ -1,7 +1,7 @@
 """What each of kafka-python's errors means for the worker: retry, or stop and say what to do.
 
-The one place that translates the client's errors: `fault` for any of them, `tls_failure` for what stands behind a
-connection that failed.
+The one place that translates the client's errors: `fault` for any of them, `tls_failure` for the reason of a failed
+connection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerE
 from worker.kafka.patches.decompression import OversizedBatch
 from worker.settings import Settings
 
-# OpenSSL's numbers, X509_V_ERR_…; Python names none of them.
+# OpenSSL's X509_V_ERR_… numbers; Python has no names for them.
 _EXPIRED: Final = 10
 _NOT_YET_VALID: Final = 9
 _OTHER_HOST: Final = frozenset({62, 64})

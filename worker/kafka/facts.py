@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 CLIENT_ID: Final = "segment-worker"
-"""The client id of every Kafka client of this program; by it, workers recognise each other in the group."""
+"""The client id of every Kafka client of this program; workers recognize each other in the group by it."""
 
 
 class Absent(StrEnum):
@@ -63,6 +63,6 @@ class ClusterFacts:
     """None where the group's coordinator is not available."""
     transactional_id_visible: bool | None
     """False: this worker may not describe it, so it may not write with it. None where its coordinator is not available.
-    Brokers before Kafka 3.0 cannot tell: True."""
+    True for brokers before Kafka 3.0, which do not report it."""
     broker_configs: Mapping[str, str]
     """The configuration of one broker; empty where this worker may not read it."""

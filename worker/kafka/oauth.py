@@ -33,7 +33,7 @@ _LATER = frozenset({408, 425, 429})
 
 
 class NotATokenEndpoint(AuthenticationFailed):
-    """Something else than a token endpoint answers there; after it issued a token before, it is being replaced."""
+    """The answer is not that of a token endpoint; if it issued a token before, it is probably being replaced."""
 
 
 class TokenEndpointUnavailable(KafkaConnectionError):  # type: ignore[misc]  # kafka-python ships no types

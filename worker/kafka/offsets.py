@@ -1,4 +1,4 @@
-"""From which offset each assigned partition is read, and what to do where that offset cannot be read any more."""
+"""The offset from which each assigned partition is read, and what happens if that offset is gone."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class InputOffsets:
     def require_topic(self) -> None:
         """Raise NoStartOffset when the topic that was read is gone and another one has its name.
 
-        Not while nothing is assigned: no offset in the new topic is known then, and that it is new would be forgotten.
+        Not while nothing is assigned: the offsets in the new topic are unknown then, and the change would be forgotten.
         """
         if self._consumer.assignment() and self._is_recreated(self._topic_id):
             raise NoStartOffset
@@ -226,22 +226,22 @@ class InputOffsets:
         )
 
     def _resume_at(self, partition: TopicPartition, committed: int) -> int:
-        # Retention may delete markers that were read and not committed yet. Only what this process has read itself is
-        # known to have held no record: of offsets that are gone nobody else can say whether they did.
+        # Retention may delete markers that were read but not committed yet. Only the process that has read these
+        # offsets knows that they held no record; once they are gone, nobody else can find out.
         without_records = self._without_records.get(partition, range(0))
         return without_records.stop if without_records and without_records.start == committed else committed
 
     def _has_begun(self) -> bool:
         """Whether the group has a beginning, so that a partition without a committed offset was added after it.
 
-        WORKER_START_AT=latest says where a *group* begins. Events of partitions that were added later came after that,
+        WORKER_START_AT=latest says where a *group* begins. Events in partitions that were added later came after that,
         so these partitions start at their earliest record. Two members that start at the same time share out the
-        partitions, and each must not take the other's first commit for a group that began long ago. So the member that
-        has partition 0 commits the beginning of all partitions that it knows, in one transaction, and the others wait
-        for it. The broker refuses the transaction of a member that has lost partition 0 to another one, and tells
-        nobody the offsets of a transaction that is not over yet. Hence: partition 0 has a committed offset if, and only
-        if, the group has begun, and whatever has none then was not known then. That also holds for a partition that was
-        added between the join and the first commit: its earliest record is not older than the group.
+        partitions, and neither may mistake the other's first commit for an old group. So the member that has partition
+        0 commits the beginning of all partitions that it knows, in one transaction, and the others wait for it. The
+        broker refuses the transaction of a member that has lost partition 0 to another one, and tells nobody the
+        offsets of a transaction that is not over yet. Hence: partition 0 has a committed offset if, and only if, the
+        group has begun, and whatever has none then was not known then. That also holds for a partition that was added
+        between the join and the first commit: its earliest record is not older than the group.
 
         The member that has partition 0 looks at all partitions: if any has an offset, the group has begun and only the
         offset of partition 0 was deleted. Once the offsets of all partitions are deleted or have expired, the group

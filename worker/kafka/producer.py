@@ -19,12 +19,12 @@ from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.records import Membership, Message
 
-# Past its timeout the coordinator has aborted the transaction; a call that still waits then waits for nothing.
+# The coordinator aborts a transaction at its timeout; a call that waits for longer waits in vain.
 GRACE_S = 5.0
 # The coordinator looks for transactions past their timeout every 10 s.
 ABORT_GRACE_S = 15.0
 CLOSE_S = 1.0
-# Once or twice is a restart that overlaps with the process before it.
+# One or two fencings can come from a restart that overlaps with the old process.
 FENCINGS_MOST = 3
 # Sending begins at the flush, so that a transaction is one batch per partition.
 LINGER_MS = 200
@@ -179,7 +179,7 @@ class Transactions:
             return failure
         return StopProcessError(
             f"the last transaction of {self._transactional_id} failed and could not be aborted for "
-            f"{now_s - since_s:.0f} s ({error}); restart, and if that does not help ask its coordinator: "
+            f"{now_s - since_s:.0f} s ({error}); restart; if that does not help, ask its coordinator: "
             f"kafka-transactions describe --transactional-id {self._transactional_id}",
             ExitStatus.RESTART,
         )
@@ -189,8 +189,8 @@ class Transactions:
         self.discard()
         if topics and isinstance(error, KafkaTimeoutError) and (missing := self._missing(topics)):
             return RetryBatchError(
-                f"{doing}: topic {', '.join(missing)} does not exist any more; create it again, with as many "
-                "partitions as before, and the worker continues without a loss; or give another topic and restart"
+                f"{doing}: topic {', '.join(missing)} was deleted; create it again with the same number "
+                "of partitions, and the worker continues without loss; or set another topic and restart"
             )
         failure = fault(causes, doing, self._settings)
         # Past its timeout the coordinator itself fences a transaction: then no other producer is involved.
@@ -198,7 +198,7 @@ class Transactions:
         if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):
             return failure
         self._fencings_in_a_row += 1
-        fenced = f"another producer uses transactional id {self._transactional_id}, and fenced this one"
+        fenced = f"another producer uses transactional id {self._transactional_id} and fenced this one"
         if self._fencings_in_a_row < FENCINGS_MOST:
             return ProducerFenced(f"{doing}: {fenced}")
         return StopProcessError(

@@ -136,7 +136,7 @@ class TopicReader:
         return {(at.topic, at.partition): offset for at, offset in found.items()}
 
     def offsets_at(self, topic: str, partitions: int, time_ms: int) -> Mapping[int, int]:
-        """Each partition's first offset of this time or later; partitions without one are left out."""
+        """Each partition's first offset at or after this time; partitions without one are left out."""
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers(f"asking for the offsets of topic {topic}"):
             found = self._admin.list_partition_offsets(dict.fromkeys(wanted, max(0, time_ms)))

@@ -117,7 +117,7 @@ class KafkaTransport:
         # the assignment would still be that of the generation before.
         membership = self._reader.settled_membership()
         if membership is None:
-            raise RetryBatchError("the group rebalances, so the offsets to start at are not committed yet")
+            raise RetryBatchError("the group is rebalancing; the offsets to start at are not committed yet")
         starts = self._reader.offsets.starts(out_of_range)
         if out_of_range and not starts.offsets:
             raise RetryBatchError(f"could not read at {dict(out_of_range)}, which is not the committed offset")
@@ -167,8 +167,9 @@ def open_transport(
         )
     except RetryBatchError as error:
         raise StopProcessError(
-            f"no start at {servers} within {at_most_s:g} s ({error}); check that the brokers run and that "
-            "the group and transaction coordinators have their replicas, or raise WORKER_BROKER_WAIT_S",
+            f"could not start at {servers} within {at_most_s:g} s ({error}); check that the brokers run and "
+            "that the internal topics of the group and transaction coordinators have enough replicas, or raise "
+            "WORKER_BROKER_WAIT_S",
             ExitStatus.RESTART,
         ) from error
 

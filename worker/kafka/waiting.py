@@ -19,9 +19,9 @@ _log = structlog.get_logger()
 
 
 def wait_for_brokers(attempt: Callable[[], T], servers: str, at_most_s: float, stop: StopSignal) -> T | None:
-    """What `attempt` returns, repeated while the brokers do not do their part; None when stopped before that.
+    """The result of `attempt`, which is repeated while brokers are unavailable; None when stopped before that.
 
-    Raises the last BrokersUnreachable or RetryBatchError once the time is over, and at once whatever else it raises.
+    Raises the last BrokersUnreachable or RetryBatchError once the time is over, and any other error at once.
     """
     until_s = time.monotonic() + at_most_s
     warned = False

@@ -12,7 +12,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 QUIET_S: Final = 10.0
-"""What has not been logged for this long is over: a client that cannot connect logs several lines per second."""
+"""A failure that has not been logged for this long is over: a client that cannot connect logs several lines per
+second."""
 
 # By logger: what fails, in the order in which the names are tried.
 _AREAS: Final = {
@@ -22,14 +23,14 @@ _AREAS: Final = {
     "kafka.consumer": "consumer",
     "kafka.producer": "producer",
 }
-# Logged as a warning or an error, and neither: the offsets of a transaction that is still open, asked for again as they
-# should be; and a busy machine.
+# The client logs these as warnings or errors, but they are normal: it asks again for offsets of a transaction that is
+# still open, or the machine is busy.
 _NOT_A_FAILURE: Final = ("UnstableOffsetCommitError", "blocking the event loop")
 
 
 @dataclass(slots=True)
 class _Failing:
-    """Something that fails: since when, when it was logged last, and how often."""
+    """A failing area: since when, when it was logged last, and how often."""
 
     since_s: float
     last_s: float
@@ -37,9 +38,9 @@ class _Failing:
 
 
 class ClientLog(logging.Handler):
-    """Writes the first line about each area of kafka-python that fails, counts the rest, and says when it is over.
+    """Logs the first line of each failing area of kafka-python, counts the others, and reports when the area is quiet.
 
-    All of them as warnings: whether something is an error, the worker decides.
+    All of them are warnings: the worker decides what is an error.
     """
 
     def __init__(

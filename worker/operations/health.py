@@ -24,7 +24,7 @@ class Standstill:
     """A partition with lag whose position has not changed since then."""
 
     position: int | None
-    """None: not even known, although the partition holds records."""
+    """None: unknown, although the partition holds records."""
     since_s: float
 
 
@@ -34,11 +34,11 @@ class Turn:
 
     at_s: float
     retried_at_s: float | None = None
-    """The last retry, whatever came after it."""
+    """When the last retry was, even if turns succeeded after it."""
     failing_since_s: float | None = None
-    """The first retry without a success after it; None: the last turn succeeded."""
+    """When the first of the current retries was; None: the last turn succeeded."""
     error: str = ""
-    """Of the last retry."""
+    """The error of the last retry."""
 
     def succeeded(self, now_s: float) -> Turn:
         """The turn after this one succeeded."""
@@ -61,7 +61,7 @@ Watch = Mapping[tuple[str, int], Standstill]
 
 
 def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) -> Watch:
-    """Which partitions with lag have not moved, and since when, after one more look at them.
+    """Which partitions with lag have not moved, and since when, given the progress now.
 
     A partition that moved, has no lag or was revoked starts over. So does one whose broker did not answer: after an
     outage a worker gets the whole window again.
@@ -79,10 +79,10 @@ def watched(before: Watch, progress: Iterable[PartitionProgress], now_s: float) 
 
 
 def liveness(turn: Turn, watch: Watch, now_s: float, window_s: float) -> Health:
-    """Dead only where a restart can help: a loop that hangs, or one that reports success and does not progress.
+    """Unhealthy only if a restart can help: the loop hangs, or reports success without progress.
 
-    A retry is reported (log, metric, alert) and is no reason for a restart, however often it comes: an outage of the
-    brokers would restart every worker, and end when it ends.
+    Retries are reported (log, metric, alert) but never call for a restart, however many there are: an outage of the
+    brokers would otherwise restart every worker, and no restart would end it.
     """
     if (idle_s := now_s - turn.at_s) >= window_s:
         return Health(healthy=False, reason=f"the loop made no turn for {idle_s:.0f} s")
@@ -147,13 +147,13 @@ class HealthWatch:
         self._turn = self._turn.retried(self._clock_s(), error)
 
     def not_ready(self, reason: str) -> None:
-        """Not ready for this reason, and alive: the loop has ended, and somebody has to act."""
+        """Not ready for this reason, but alive: the loop has ended, and a human has to act."""
         self._held.set()
         self._not_ready_because = reason
         self._watch = {}
 
     def live(self) -> Health:
-        """What /livez says."""
+        """The answer of /livez."""
         if self._held.is_set():
             return Health(healthy=True, reason="held")
         if not self._running:
@@ -161,7 +161,7 @@ class HealthWatch:
         return liveness(self._turn, self._watch, self._clock_s(), self._window_s)
 
     def ready(self) -> Health:
-        """What /readyz says."""
+        """The answer of /readyz."""
         if (reason := self._not_ready_because) is not None:
             return Health(healthy=False, reason=reason)
         if self._stop.is_set():

@@ -16,7 +16,7 @@ from typing import Final, cast
 
 from worker.errors import PortUnusable
 
-# A probe sends one short request; a slower client is disconnected.
+# A probe sends one short request; slower clients are disconnected.
 CLIENT_MAX_S: Final = 5.0
 # Request line and headers together; the standard library alone would keep a hundred headers of 64 kB.
 REQUEST_MAX_BYTES: Final = 16 * 1024

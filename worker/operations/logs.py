@@ -18,9 +18,9 @@ from worker.operations.client_log import ClientLog
 
 
 def configure_logs(stream: TextIO, level: str) -> None:
-    """From now on every logger writes to the stream, pretty when that is a terminal; `level` is the least one to write.
+    """Make every logger write to the stream, readable if that is a terminal; `level` is the lowest that is written.
 
-    kafka-python's warnings and errors come along, at most two lines for each thing that fails. A line that cannot be
+    kafka-python's warnings and errors are included, at most two lines for each area that fails. A line that cannot be
     written is lost, and does not stop the worker.
     """
     lines = _Lines(stream)

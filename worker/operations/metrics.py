@@ -13,7 +13,7 @@ from worker.stream.ports import PartitionProgress
 from worker.stream.records import Batch, Outcome
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-# Those that `segment-worker check` reads of a running worker.
+# `segment-worker check` reads these from a running worker.
 MODEL_INFO = "segment_worker_model_info"
 PROMOTION_REFUSED = "segment_worker_promotion_refused"
 
@@ -52,7 +52,7 @@ class Metrics:
         )
         self._unknown_values = Counter(
             "segment_worker_unknown_values_total",
-            "Values in assigned events that training had not seen, by profile field.",
+            "Values in assigned events that did not occur in training, by profile field.",
             ["field"],
             registry=registry,
         )
@@ -61,12 +61,12 @@ class Metrics:
         )
         self._retries = Counter(
             "segment_worker_retries_total",
-            "Failed polls, commits and rewinds, after which reading restarted at the committed offsets.",
+            "Failed polls, commits and rewinds; after each, reading restarts at the committed offsets.",
             registry=registry,
         )
         self._batches_dropped = Counter(
             "segment_worker_batches_dropped_total",
-            "Batches read and not committed because the group rebalanced; their records are read again.",
+            "Batches dropped before their commit because the group rebalanced; their records are read again.",
             registry=registry,
         )
         self._batch_events = Histogram(
@@ -80,19 +80,19 @@ class Metrics:
         )
         self._process_seconds = Histogram(
             "segment_worker_process_seconds",
-            "Time to decode, validate and assign one committed batch.",
+            "Time to parse, validate and assign one committed batch.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._commit_seconds = Histogram(
             "segment_worker_commit_seconds",
-            "Time from the start of one committed batch's transaction until its results were visible.",
+            "Time from the start of a committed batch's transaction until its results were visible.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._lag = Gauge(
             "segment_worker_lag_events",
-            "Lag of an assigned partition: offsets between the committed and the last stable offset.",
+            "Lag of an assigned partition: offsets from the committed to the last stable offset.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -114,7 +114,7 @@ class Metrics:
         self._start_time.set(time.time())
         self._model = Gauge(
             MODEL_INFO,
-            "Always 1; the labels name the model that is loaded.",
+            "Always 1; the labels name the loaded model.",
             ["version", "digest"],
             registry=registry,
         )
@@ -125,12 +125,12 @@ class Metrics:
         )
         self._store_checked_at = Gauge(
             "segment_worker_model_store_check_timestamp_seconds",
-            "When the worker last read the model store, in seconds since 1970; 0 if it never does.",
+            "When the worker last read the model store, in seconds since 1970; 0 if MODEL_POLL_S is 0.",
             registry=registry,
         )
         self._foreign_members = Gauge(
             "segment_worker_foreign_members",
-            "Members of the consumer group that are not segment workers; the events that they take have no outcome.",
+            "Members of the consumer group that are not segment workers; the events that they read get no outcome.",
             registry=registry,
         )
         self._at_reject_limit = Gauge(

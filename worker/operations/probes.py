@@ -18,7 +18,7 @@ from worker.settings import Settings
 def serve_probes(settings: Settings, health: HealthWatch, metrics: Metrics) -> HttpServer | None:
     """The server of the three paths, listening; None when WORKER_HTTP_PORT is 0.
 
-    Raises PortUnusable, naming the settings, when the address cannot be listened on.
+    Raises PortUnusable, naming the settings, if it cannot listen on the address.
     """
     if settings.worker_http_port == 0:
         return None
@@ -41,15 +41,15 @@ def require_free_port(settings: Settings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunningWorker:
-    """What a running segment worker reports of its model."""
+    """What a running segment worker reports about its model."""
 
     version: str | None
-    """None: it has loaded none yet."""
+    """None: no model is loaded yet."""
     refuses_promotion: bool
 
 
 def running_worker(settings: Settings) -> RunningWorker | None:
-    """The segment worker that serves WORKER_HTTP_PORT now; None where another program does, or none."""
+    """The segment worker that serves WORKER_HTTP_PORT now; None if another program, or nobody, does."""
     connection = http.client.HTTPConnection(settings.worker_http_host, settings.worker_http_port, timeout=1)
     try:
         connection.request("GET", "/metrics")
@@ -73,7 +73,7 @@ def _listen(settings: Settings, routes: Routes) -> HttpServer:
     except PortUnusable as error:
         raise PortUnusable(
             f"WORKER_HTTP_HOST and WORKER_HTTP_PORT: cannot listen on {host}:{port} ({error}); "
-            "set another port, or 0 for none"
+            "set another port, or 0 to disable the server"
         ) from error
 
 

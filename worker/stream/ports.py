@@ -77,7 +77,7 @@ class Observer(Protocol):
         ...
 
     def committed(self, batch: Batch, outcome: Outcome, timings: Timings) -> None:
-        """A batch was committed; before this call nothing of it may be counted, or an aborted one counts twice."""
+        """A batch was committed; it may not be counted before this call, or an aborted batch counts twice."""
         ...
 
     def retrying(self, error: RetryBatchError, delay_s: float) -> None:

@@ -25,7 +25,7 @@ from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, plain_values
 from worker.stream.records import Message, Outcome, Record, trace_context
 from worker.stream.rejected_records import rejected_record
 
-# More digits than the scaling carries meaning, fewer than the last bits that depend on the size of a batch.
+# More digits than are meaningful after scaling, and fewer than those that depend on the size of a batch.
 _DECIMALS = 6
 # Without it a receiver assumes binary mode and looks for the attributes in headers.
 _RESULT_HEADERS = (("content-type", CONTENT_TYPE.encode()),)

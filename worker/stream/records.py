@@ -11,8 +11,8 @@ from schemas.rejected import RejectReason
 Headers = tuple[tuple[str, bytes | None], ...]
 
 HEADERS_MOST = 1_000
-"""If a record has more headers, all of them are dropped: 1 MB can hold half a million, and both this program and
-kafka-python pay for each of them."""
+"""If a record has more headers, all but its trace context are dropped: 1 MB can hold half a million, and both this
+program and kafka-python pay for each of them."""
 
 
 TRACE_CONTEXT: Final = ("traceparent", "tracestate")
@@ -56,7 +56,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who this worker was in its group when something was read; opaque to all but the transport."""
+    """This worker's membership in its group when something was read; opaque to all but the transport."""
 
     group_id: str
     member_id: str
@@ -93,6 +93,6 @@ class Outcome:
     """How many events held a value unknown to the model, for each field."""
     outliers: int = 0
     verdicts: Verdicts = ()
-    """Of each record of the batch."""
+    """The verdict on each record of the batch, in order."""
     errors: tuple[Exception, ...] = ()
     """What was raised on the records that were rejected as `internal_error`, in their order."""

@@ -90,7 +90,7 @@ def _breach(name: str, limit: float, counted: Verdicts) -> Breach:
 
 
 def limit_warnings(settings: Settings) -> tuple[str, ...]:
-    """Settings that are allowed and hardly meant, one line each."""
+    """Warnings about settings that are allowed but probably not intended, one line each."""
     limit = reject_limit(settings)
     lines = []
     if limit.ratio is None and "worker_reject_limit_window" in settings.model_fields_set:
@@ -114,7 +114,7 @@ class RejectGuard:
         self._before: Verdicts = ()
 
     def require_below(self, outcome: Outcome) -> None:
-        """Raise StopProcessError when this outcome reaches the limit: none of it may be sent."""
+        """Raise StopProcessError if this outcome reaches the limit and must not be sent."""
         if not self._limit.remembers or not outcome.rejected:
             return
         breach = reached(self._limit, self._before, outcome.verdicts)
@@ -135,8 +135,8 @@ def _message(breach: Breach) -> str:
     return (
         f"stopped by the reject limit: {breach.reasons.total()} of the last {breach.events} events would be rejected "
         f"({_counted(breach.reasons.most_common())}), and {breach.setting} is {breach.limit:g}; nothing of this batch "
-        "was committed; see what upstream sends, then restart (the limit is counted anew after each start), or "
-        "raise or remove the limit"
+        "was committed; see what upstream sends, then restart (counting starts again), or raise or remove the "
+        "limit"
     )
 
 

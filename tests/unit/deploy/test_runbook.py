@@ -61,7 +61,7 @@ def test_every_reason_that_the_probes_give_is_explained(joined: bool, stopping: 
     said = [health.ready().reason, health.live().reason]
     health.running(tuple, lambda: joined)
     said.append(health.ready().reason)
-    health.not_ready("what a person must mend")
+    health.not_ready("a problem that a human must fix")
     said.append(health.live().reason)
     assert [reason for reason in said if f"`{reason}`" not in section("/livez and /readyz")] == []
 

@@ -154,7 +154,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         (
             {"kafka_sasl_username": "u"},
             (
-                "KAFKA_SASL_USERNAME is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not sign in; "
+                "KAFKA_SASL_USERNAME is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not authenticate; "
                 "set that to SASL_SSL or SASL_PLAINTEXT, or remove KAFKA_SASL_USERNAME"
             ),
         ),

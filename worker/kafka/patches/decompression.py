@@ -32,7 +32,7 @@ _XERIAL_MAGIC: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
 
 Decode = Callable[[Any, int], bytes]
-"""What a compressed batch holds; stops, and raises DecompressedTooLarge, where that is more bytes than given."""
+"""Decompresses a batch; raises DecompressedTooLarge as soon as that gives more bytes than the limit."""
 
 _UNPACK: Final = Replacement(
     Fetcher.PartitionRecords, "_unpack_records", "d91ccce28d83483f1b029fb2d5198d63fb1ed0f0fcea0c6f1edc32f548415544"
@@ -40,7 +40,7 @@ _UNPACK: Final = Replacement(
 
 
 class DecompressedTooLarge(Exception):
-    """More comes out of a compressed batch than is allowed."""
+    """A compressed batch holds more bytes than allowed."""
 
 
 class OversizedBatch(KafkaError):  # type: ignore[misc]  # kafka-python ships no types
@@ -98,7 +98,7 @@ def _oversized(at: Any, batch: Any, limit_bytes: int) -> OversizedBatch:
 
 
 class _Watched:
-    """Batches, which of them was handed out last, and why it could not be read."""
+    """Batches, the last one handed out, and the error if it could not be read."""
 
     def __init__(self, batches: Any) -> None:
         self._batches = batches
@@ -112,7 +112,7 @@ class _Watched:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What comes after the last record that can be read: nothing, or the same error however often it is asked for.
+    """The end of the readable records: raises StopIteration, or the batch's error, each time it is asked.
 
     A generator ends with its first error, and kafka-python 3.0.12 then asks it for records in an endless loop.
     """
@@ -131,14 +131,14 @@ def _bounded(decode: Decode, limit_bytes: int) -> Callable[[Any], bytes]:
         try:
             return decode(compressed, limit_bytes)
         except (zlib.error, zstandard.ZstdError, snappy.UncompressError, RuntimeError, EOFError, ValueError) as error:
-            # As raised, the error would not say where, and would not count as a corrupt record.
+            # The library's error would not say where, and would not count as a corrupt record.
             raise CorruptRecordError(f"the compressed batch cannot be decompressed ({error})") from error
 
     return decode_bounded
 
 
 class _Inflated:
-    """What came out of a compressed batch so far, and how much more may."""
+    """The bytes decompressed so far, and how many more are allowed."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.left_bytes = limit_bytes
@@ -167,7 +167,7 @@ def _gunzip(compressed: Any, limit_bytes: int) -> bytes:
     member = zlib.decompressobj(_GZIP)
     for chunk in _chunks(compressed):
         rest = chunk
-        while rest := rest.lstrip(b"\x00") if member.eof else rest:  # zeros may stand behind a member
+        while rest := rest.lstrip(b"\x00") if member.eof else rest:  # zeros may follow a member
             if member.eof:
                 member = zlib.decompressobj(_GZIP)
             inflated.add(member.decompress(rest, _STEP_BYTES))
@@ -178,7 +178,7 @@ def _gunzip(compressed: Any, limit_bytes: int) -> bytes:
 
 
 def _unlz4(compressed: Any, limit_bytes: int) -> bytes:
-    # What stands behind the first frame is passed over, as Kafka's own client and kafka-python do.
+    # Data after the first frame is skipped, as in Kafka's own client and in kafka-python.
     inflated = _Inflated(limit_bytes)
     frame = lz4.frame.LZ4FrameDecompressor()
     for chunk in _chunks(compressed):

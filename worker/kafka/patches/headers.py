@@ -93,7 +93,7 @@ def _replace_undecodable_names(buffer: bytearray, position: int) -> None:
 
 
 def _span(buffer: bytearray, position: int) -> tuple[slice, int]:
-    """Where the content behind a length lies, and the position after it; the slice of a null stops before its start."""
+    """Where the content after a length is, and the position after it; the slice of a null stops before its start."""
     length, start = decode_varint(buffer, position)
     return (slice(start, start + length), start + length) if length >= 0 else (slice(start, start - 1), start)
 

@@ -102,7 +102,9 @@ def _running(worker: RunningWorker, address: str) -> Iterator[Finding]:
     what = f"a running segment worker already listens on {address} and serves {model}"
     yield Finding(Weight.ADVICE, "http", what, "stop it before you start another one there")
     if worker.refuses_promotion:
-        what = f"the worker on {address} refuses what the model store says now, and keeps its model"
+        what = (
+            f"the worker on {address} refuses the promoted version or the state of the model store, and keeps its model"
+        )
         yield Finding(Weight.ADVICE, "http", what, "see promotion_refused in its log for the reason")
 
 
@@ -132,7 +134,7 @@ def _offsets(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         with TopicReader(settings, connection_arguments(settings), settings.worker_group_id) as reader:
             lost = tuple(reader.lost_offsets(settings.worker_input_topic, topic.partitions))
     except WorkerError as error:
-        what = f"whether workers can resume from its committed offsets: {error}"
+        what = f"could not check whether workers can resume from its committed offsets: {error}"
         yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
         return
     yield from judge_offsets(lost, settings)

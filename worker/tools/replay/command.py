@@ -38,7 +38,7 @@ class Replay:
 
     @property
     def transactional_id(self) -> str:
-        """The same for every run, so that a second one ends the first; no instance id makes a worker have it."""
+        """The same for every run, so that a second run ends the first; no instance id gives it to a worker."""
         return f"{self.settings.worker_group_id}:~replay"
 
     @property
@@ -128,7 +128,7 @@ def _send(
     # Not a member: the transactional id is protection enough.
     nobody = Membership(replay.group_id, "", NO_GENERATION, None)
     ends = {at: str(span.stop) for at, span in spans.items() if span}
-    # Before the first event, so that a run that is begun again ends where this one would have.
+    # Before the first event, so that a continued run ends where this one would have.
     if ends:
         transactions.commit({}, {at: spans[at].start for at in ends}, nobody, ends)
     for at, position, records in reader.read(spans):
@@ -146,7 +146,7 @@ def _send(
 
 def _message(event: Restored) -> Message:
     headers = tuple((name, null_if_absent(content)) for name, content in event.headers)
-    # Null beside null is refused too; where there is a value, a null key is an ordinary one.
+    # The client refuses a null key only beside a null value.
     key = null_if_absent(event.key) if event.value is None else event.key
     return Message(key, event.value, headers)
 
@@ -168,7 +168,7 @@ def _spans(replay: Replay, reader: TopicReader, partitions: int) -> Mapping[Part
 
 
 def _partitions(replay: Replay, connection: Mapping[str, Any], needed: Mapping[str, str]) -> int:
-    """How many the rejected topic has, after a look at the rights."""
+    """How many partitions the dead-letter topic has; checks the rights, too."""
     settings = replay.settings
     with Cluster(settings, connection, _CONNECT_S) as cluster:
         topics = require_rights(cluster.facts(), needed, settings)
@@ -187,12 +187,14 @@ def require_rights(facts: ClusterFacts, needed: Mapping[str, str], settings: Set
     for name, operation in needed.items():
         topic = facts.topics[name]
         if isinstance(topic, Absent) or operation not in topic.operations:
-            problems.append(f"topic {name}: does not exist, or replay may not {operation}; create it, or grant that")
+            problems.append(
+                f"topic {name}: does not exist, or {operation} is not allowed; create it, or grant {operation}"
+            )
         else:
             found[name] = topic.partitions
     if "WRITE" in needed.values() and facts.transactional_id_visible is False:
         what = "grant WRITE on the transactional ids that begin with"
-        problems.append(f"transactional id: replay may not use it; {what} {settings.worker_group_id}:")
+        problems.append(f"transactional id: WRITE is not allowed; {what} {settings.worker_group_id}:")
     if problems:
         raise ClusterUnusable(tuple(problems))
     return found

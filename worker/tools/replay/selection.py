@@ -110,10 +110,10 @@ class Progress(NamedTuple):
 def spans_to_send(
     found: Mapping[int, range], progress: Mapping[int, Progress], selection: Selection
 ) -> Mapping[int, range]:
-    """Of each partition what is left to send: the rest of an unfinished run, or else what has come since the last one.
+    """What is left to send in each partition: the rest of an unfinished run, or else what has come since the last one.
 
-    `found` is what is there now within the bounds. What a run itself adds to the topic lies behind its end, so that no
-    run, begun again or not, sends an event twice.
+    `found` is what is there now within the bounds. Records that a run itself causes in the topic come after its end, so
+    neither a run nor its continuation sends an event twice.
     """
     selected = {
         number: span for number, span in found.items() if not selection.partitions or number in selection.partitions
@@ -124,7 +124,7 @@ def spans_to_send(
         if (before := progress.get(number)) is not None and before.end is not None
     }
     if any(rest.values()):
-        # A run ends in all partitions or in none: what came to one that it had finished belongs to the next.
+        # A run ends in all its partitions or in none: what arrived in a finished one belongs to the next run.
         return {number: rest.get(number, range(0)) for number in selected}
     return {
         number: _part(span, progress[number].offset if number in progress else 0, span.stop)
@@ -148,7 +148,7 @@ class Counts:
     left_out: Counter[LeftOut] = field(default_factory=Counter)
 
     def add(self, event: Restored | LeftOut) -> None:
-        """Count one record of the rejected topic."""
+        """Count one record of the dead-letter topic."""
         if isinstance(event, LeftOut):
             self.left_out[event] += 1
         else:

@@ -65,7 +65,7 @@ class PartitionReport:
     orphans: int
     """Outcomes of offsets that do not have an input record."""
     waiting: int
-    """At most so many input records wait after the committed offset."""
+    """How many input records wait after the committed offset, at most."""
     gone_before: int | None
     """The first offset that is still there, where input records before it were removed; else None."""
     uncommitted: int | None
@@ -82,11 +82,11 @@ class Result(StrEnum):
     """What `verify` found out."""
 
     CLEAN = "clean"
-    """Every input record in scope has exactly one outcome, in order, except those that cannot be checked any more."""
+    """Every input record in scope has exactly one outcome, in order, except those that can no longer be checked."""
     DAMAGED = "damaged"
     """An outcome is missing, or is there where it must not be."""
     UNPROVEN = "unproven"
-    """What cannot be checked was asked for, or is everything in a partition."""
+    """The bounds include records that cannot be checked, or a whole partition cannot be checked."""
     NOTHING = "nothing"
     """No committed input record is in scope."""
 

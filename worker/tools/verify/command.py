@@ -77,7 +77,7 @@ def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts
         if topic is Absent.MISSING:
             problems.append(f"topic {name}: does not exist; check the names of the topics")
         elif isinstance(topic, Absent) or "READ" not in topic.operations:
-            problems.append(f"topic {name}: may not be read; grant READ on it to the user that verify signs in as")
+            problems.append(f"topic {name}: may not be read; grant READ on it to the user that verify logs in as")
         else:
             topics[name] = topic
     if isinstance(facts.group, Absent):
@@ -125,7 +125,7 @@ def input_spans(
         end = committed.get(number, 0)
         if end > log.end:
             raise StopProcessError(
-                f"offset {end} of topic {topic}, partition {number} is committed, and the partition ends at {log.end}: "
+                f"offset {end} of topic {topic}, partition {number} is committed, but the partition ends at {log.end}: "
                 "the topic was recreated, or lost records; what was committed before that cannot be verified",
                 ExitStatus.RESTART,
             )
@@ -178,7 +178,7 @@ def _scope(
         input_topic=topic,
         outcome_topics=(settings.worker_output_topic, settings.worker_rejected_topic),
         spans=input_spans(logs, committed, bounds, since, until),
-        # What is looked at is younger than all that was removed.
+        # All that is read is younger than what was removed.
         lost_before_ms=None if first_ms is not None and first_ms >= (lost_before_ms or 0) else lost_before_ms,
         begin_at_first_outcome=settings.worker_start_at == "latest" and not bounds.begin_later,
         asked_for_all=bounds.begin_later,

@@ -43,7 +43,7 @@ def _remarks(found: Verification) -> Iterator[str]:
     if found.of_other_topics:
         yield f"not checked: {counted(found.of_other_topics, 'outcome')} of other input topics"
     if waiting := sum(each.waiting for each in found.partitions):
-        yield f"up to {waiting} more wait after the committed offsets"
+        yield f"up to {waiting} more records wait after the committed offsets"
 
 
 def _partition_remarks(each: PartitionReport, scope: Scope) -> Iterator[str]:
@@ -55,7 +55,7 @@ def _partition_remarks(each: PartitionReport, scope: Scope) -> Iterator[str]:
             yield f"{where}{kind.replace('_', ' ')}: offset {', '.join(map(str, offsets))}{more}"
     if each.uncommitted is not None:
         yield (
-            f"{where}offset {each.uncommitted} has an outcome, and group {scope.group_id} has not committed it: its "
+            f"{where}offset {each.uncommitted} has an outcome, but group {scope.group_id} has not committed it: its "
             "offsets were moved back or deleted, or another program writes outcomes"
         )
     if each.not_checkable:
@@ -76,8 +76,8 @@ def _summary(found: Verification) -> str:
     where = "within these bounds" if found.scope.bounded else "to verify"
     finding = {
         Result.CLEAN: f"{_each_of(inputs - left_out)} has exactly one outcome{but}",
-        Result.DAMAGED: f"not {_each_of(inputs)} has exactly one outcome in its place",
-        Result.UNPROVEN: "what is not checkable was asked for, or is everything in a partition",
+        Result.DAMAGED: f"not {_each_of(inputs)} has exactly one outcome, in order",
+        Result.UNPROVEN: "the bounds include records that are not checkable, or a whole partition is not checkable",
         Result.NOTHING: f"no committed input record {where}",
     }[found.result]
     return f"{found.result}: {finding}"

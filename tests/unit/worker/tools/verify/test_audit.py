@@ -71,7 +71,7 @@ def test_a_missing_one_is_named() -> None:
     assert verification.result is Result.DAMAGED
     assert as_text(verification).splitlines()[-2:] == [
         "partition 0: missing: offset 10",
-        "damaged: not each of 2 committed input records has exactly one outcome in its place",
+        "damaged: not each of 2 committed input records has exactly one outcome, in order",
     ]
 
 
@@ -118,7 +118,7 @@ def test_an_outcome_that_the_group_never_committed_is_damage() -> None:
     verification, report = found(audit, committed=20)
     assert report.uncommitted == 20
     assert verification.result is not Result.CLEAN
-    assert "partition 0: offset 20 has an outcome, and group group has not committed it" in as_text(verification)
+    assert "partition 0: offset 20 has an outcome, but group group has not committed it" in as_text(verification)
     assert found(audit, committed=21)[0].result is Result.CLEAN
 
 
@@ -188,7 +188,7 @@ def test_without_any_committed_input_record_nothing_is_proven() -> None:
         assert as_text(verification).splitlines()[-1].startswith("nothing: ")
 
 
-def test_what_waits_and_what_is_gone_is_told_and_is_no_damage() -> None:
+def test_waiting_and_removed_records_are_reported_and_are_not_damage() -> None:
     audit = with_inputs(10, waiting={0: 3, 1: 2}, gone_before={0: 10})
     audit.add_outcomes(OUTPUT, 0, answers(10))
     verification, report = found(audit)
@@ -196,7 +196,7 @@ def test_what_waits_and_what_is_gone_is_told_and_is_no_damage() -> None:
     assert (report.waiting, report.gone_before) == (3, 10)
     assert as_text(verification).splitlines()[-3:] == [
         "partition 0: not checkable: retention removed the input records before offset 10",
-        "up to 5 more wait after the committed offsets",
+        "up to 5 more records wait after the committed offsets",
         "clean: 1 committed input record has exactly one outcome",
     ]
 
