@@ -38,7 +38,7 @@ OUR_PACKAGES = frozenset({"trainer", "models", "schemas"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 someone must act first, 130 interrupted."""
+    """Run one command and return its exit status: 0 done, 2 a person must act, 130 interrupted."""
     try:
         arguments = _parsed(_parser(TrainerSettings()), argv)
         arguments.run(arguments)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refused(_missing_extra(package))
     except BrokenPipeError:
-        # The reader of our output has closed it; what is left in the buffer must not fail again at exit.
+        # The reader has closed our output; flushing the buffer at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ValidationError as error:
         return _refused(_wrong_settings(error))
@@ -95,11 +95,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     from trainer.text.summary import next_step
 
     store = _store(arguments)
-    # Now, and not after an hour of work.
+    # Before the work, which may take an hour.
     store.keys.require_signing()
     profile_class = load_profile_class(arguments.profile)
     if arguments.promote and (version := promoted_already(store, profile_class)) is not None:
-        print(f"{version} is in production in {store.root} already: nothing was fitted")
+        print(f"{version} is already in production in {store.root}: nothing was fitted")
         return
     from trainer.commands.fit import BadRows, fit_history, print_fit
     from trainer.text.progress import watched
@@ -414,7 +414,8 @@ def _takes_fit_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument(
         "--promote",
         action="store_true",
-        help="put the new version into production; if there is one already, fit nothing and succeed",
+        help="put the new version into production; if one of this profile class is there already, succeed "
+        "without fitting",
     )
     _takes_acceptance(fit, "with --promote: ")
 

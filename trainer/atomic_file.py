@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from trainer.errors import OutputError
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file beside the path that takes its place once it is written; of an attempt that fails nothing is left.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside the path that replaces it at the end; after an error it is removed.
 
-    A link is followed. Raises OutputError when it cannot be written, and for anything but a file: a device or a pipe
-    must not be replaced by one.
+    Links are followed. Raises OutputError when the file cannot be written, and when the path is a device, a pipe or a
+    directory, which must not be replaced.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise OutputError(f"{path} cannot be written, it is no file: name one, or a path at which nothing is yet")
+        raise OutputError(
+            f"{path} is not a regular file, so it cannot be replaced: name a file, or a path that does not exist yet"
+        )
     unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
     try:
         try:
@@ -29,5 +31,6 @@ def whole(path: Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): make room, or name another file"
+            f"{path} cannot be written ({error.strerror or error}): check its directory and the free space "
+            "there, or name another file"
         ) from error

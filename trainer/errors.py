@@ -1,29 +1,29 @@
-"""What can keep the trainer from doing what was asked."""
+"""The errors of the trainer."""
 
 
 class TrainerError(Exception):
-    """What was asked cannot be done as it stands; a person must act. Its text says what, where and what to do."""
+    """A command cannot be done; a person must act. The text says what is wrong, where, and what to do."""
 
 
 class HistoryError(TrainerError):
-    """A history cannot be read, or has rows that are none."""
+    """A history cannot be read, or has invalid rows."""
 
 
 class ScratchError(TrainerError):
-    """There is no room for what a command keeps on disk while it runs."""
+    """A temporary file cannot be written."""
 
 
 class FitRefused(TrainerError):
-    """A history is read, but there is nothing in it to segment as asked."""
+    """A valid history cannot be segmented with these options."""
 
 
 class OutputError(TrainerError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to its path."""
 
 
 class NameRefused(TrainerError):
-    """A segment cannot have the name that was given."""
+    """A segment cannot have this name."""
 
 
 class ExportRefused(TrainerError):
-    """A model cannot be exported in this form, or the file would not do what the model does."""
+    """A model cannot be exported in this form, or the file would not give the same results as the model."""

@@ -1,7 +1,6 @@
 """What a fit found, as plain values: the report draws them, findings.json keeps them, `show` prints them.
 
-Everywhere here a segment is named by its stable number, and a count of users below the least number that may be shown
-is None.
+Segments are identified by their stable numbers. A count of users that is too small to be shown is None.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from schemas.roles import Kind
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One number of segments that was tried on the judged sample, beside the same search on data without segments."""
+    """One number of segments that was tried on the judged sample, and the same search on data without segments."""
 
     k: int
     silhouette: float
     null_silhouette: tuple[float, float, float] | None
-    """Least, mean and greatest silhouette of the draws without segments at this k; None where none was drawn."""
+    """Least, mean and greatest silhouette of the data sets without segments at this k; None where there are none."""
     inertia: float
     """Sum of squared distances to the nearest centre."""
     gap: float | None
-    """Mean log inertia of the draws without segments − log inertia of the data (Tibshirani et al. 2001)."""
+    """Mean log inertia of the data sets without segments − log inertia of the data (Tibshirani et al. 2001)."""
     gap_error: float | None
     """Standard deviation of the draws' log inertia · √(1 + 1/draws)."""
     stability: float | None
@@ -41,7 +40,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """The line between a segment and its nearest neighbour: are there two humps on it?"""
+    """Whether there is a gap between a segment and its nearest neighbour."""
 
     segment: int
     neighbour: int
@@ -62,7 +61,7 @@ class Judgement:
     silhouette: float
     """S, of the judged k on the sample."""
     null_silhouettes: tuple[float, ...]
-    """S₀: the best that the same search found in each draw of data with the same columns and no segments."""
+    """S₀: the best silhouette of the same search in each data set with the same columns and no segments."""
     effect: float
     """E = (S − mean S₀) / (1 − mean S₀)."""
     p_value: float
@@ -70,8 +69,8 @@ class Judgement:
     jaccard: Mapping[int, float]
     """Segment -> mean Jaccard with its match in bootstrap resamples."""
     borders: tuple[Border, ...]
-    humps: tuple[str, ...]
-    """Headers of the number columns that have several humps by themselves (dip test)."""
+    multimodal_columns: tuple[str, ...]
+    """Headers of the numeric columns that are multimodal by themselves (dip test)."""
     sample_rows: int
     trials: tuple[Trial, ...]
     """In ascending k."""
@@ -81,7 +80,7 @@ class Judgement:
 
 
 class Measure(StrEnum):
-    """How a segment's difference from all other users is put into a figure."""
+    """The measure of a segment's difference from all other users."""
 
     STANDARDISED_DIFFERENCE = "standardised difference"
     """(mean − mean of the others) / standard deviation over all users."""
@@ -93,7 +92,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FieldTest:
-    """Whether a field differs between segments that it did not help to make."""
+    """Whether a field differs between segments that were fitted without it."""
 
     field: str
     header: str
@@ -105,32 +104,32 @@ class FieldTest:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What sets one segment apart in one field, label or item; of fields that survive their test only."""
+    """How one segment differs in one field, label or item; only for fields that survive their test."""
 
     field: str
     header: str
     group: str
     kind: Kind
     level: str | None
-    """The label or item; None for numbers and ordered fields."""
+    """The label or item; None for numbers and ordinal fields."""
     measure: Measure
     size: float
     low: float
     high: float
-    """95 % interval over resamples that were clustered again and matched."""
+    """95 % bootstrap interval: resamples were clustered and matched."""
     inside: float
-    """Mean (number), mean place from 0 (ordered) or share (label, item) of the segment's users."""
+    """Mean (number), mean rank from 0 (ordinal) or share (label, item) of the segment's users."""
     outside: float
     """The same of all other users."""
     lift: float | None
-    """inside / share of all users; None where under 20 users of the segment would be expected, or for no share."""
+    """inside / share of all users; None for means, and where under 20 users of the segment would be expected."""
     levels: tuple[str, ...] = ()
-    """What the places of an ordered field are called, lowest first."""
+    """The levels of an ordinal field, lowest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One segment as a person meets it."""
+    """One segment, described for people."""
 
     segment: int
     name: str
@@ -141,7 +140,7 @@ class Card:
     effects: tuple[Effect, ...]
     """Strongest first; empty with verdict none."""
     suggestion: str
-    """What marketing might do with it, drawn from the effects; empty with verdict none."""
+    """What marketing might do with it, derived from the effects; empty with verdict none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ class Proxy:
     """Bias-corrected Cramér's V (Bergsma 2013), 0 … 1."""
     low: float
     high: float
-    """95 % interval over resamples that were clustered again and matched."""
+    """95 % bootstrap interval: resamples were clustered and matched."""
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -183,7 +182,7 @@ class HeatRow:
     """The same cells in the field's own unit, ready to print; "<20" where suppressed."""
 
 
-# --- the same ones as last time --------------------------------------------------------------------------------------
+# --- compared with the version before ---------------------------------------------------------------------------------
 
 
 class Fate(StrEnum):
@@ -204,9 +203,9 @@ class SegmentFate:
     name: str
     fate: Fate
     jaccard: float | None
-    """Highest Jaccard with a segment of the other version, of a kept one with itself; None: too few users in common."""
+    """Highest Jaccard with a segment of the other version (kept: with its predecessor); None: too few shared users."""
     others: tuple[int, ...]
-    """Kept: its own number before. Split or merged: the segments that it came from or went into. Else empty."""
+    """Kept: its earlier number. Split or merged: the segments that it came from or went into. Otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +215,13 @@ class Lineage:
     reassigned: Reassigned
     """How many users change their segment, and the version that is replaced."""
     before_accepted_no_structure: bool
-    """Whether the earlier version was promoted although nothing was found in its data."""
+    """Whether the earlier version was promoted although no segments were found in its data."""
     before_segments: tuple[int, ...]
     after_segments: tuple[int, ...]
     users: tuple[tuple[int | None, ...], ...]
-    """users[i][j]: in before_segments[i] then, in after_segments[j] now; None: too few to be shown."""
+    """users[i][j]: were in before_segments[i], are in after_segments[j]; None: too few to be shown."""
     fates: tuple[SegmentFate, ...]
-    """Of every segment after, in their order; then of those before that were not kept: split, merged or retired."""
+    """First those of after_segments, in order; then those of earlier segments that were split, merged or retired."""
 
 
 # --- data and origin -------------------------------------------------------------------------------------------------
@@ -230,23 +229,23 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class ColumnQuality:
-    """How good one column of the history is."""
+    """The quality of one column of the history."""
 
     field: str
     header: str
     group: str
     kind: Kind
     left_out_because: str | None
-    """None: it counts in the distance."""
+    """None if it counts in the distance."""
     clipped_share: float | None
-    """Share of users beyond the clip limits; None for anything but a number."""
+    """Share of users beyond the clip limits; None for other kinds."""
     unseen_share: float | None
-    """Share of users with a label that is none of the declared levels; None for anything but an ordered field."""
+    """Share of users with an undeclared label; None for all but ordinal fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What the history was like."""
+    """The quality of the history."""
 
     rows: int
     rows_skipped: int
@@ -271,7 +270,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that is told of a fit beside the model itself: findings.json, and the whole input of the report."""
+    """All findings of a fit, the content of findings.json and the whole input of the report."""
 
     judgement: Judgement
     tests: tuple[FieldTest, ...]

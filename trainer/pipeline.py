@@ -15,7 +15,7 @@ from trainer.errors import FitRefused
 from trainer.explaining.division import Division
 from trainer.explaining.explain import Explained, explain
 from trainer.findings import Judgement, Lineage
-from trainer.fitting.assignment import Placed, place
+from trainer.fitting.assignment import AssignedUsers, assign_users
 from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
 from trainer.fitting.columns import ChosenColumns, ColumnRule, choose_columns
 from trainer.fitting.lloyd import Refined, refined, scaled_users
@@ -39,7 +39,7 @@ class FitOptions:
     columns: ColumnRule
     seed: int
     max_k: int
-    """The most segments that are tried."""
+    """The largest number of segments to try."""
     min_segment_users: int
     """A smaller segment is never published."""
     not_named: frozenset[str]
@@ -48,44 +48,44 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted segmentation with all that is said about it."""
+    """A fitted segmentation with its judgement and explanation."""
 
     segmentation: Segmentation
-    placed: Placed
+    assigned: AssignedUsers
     """The users of the history, in its order."""
     sample: Sample
     columns: ChosenColumns
     judgement: Judgement
     explained: Explained
     lineage: Lineage | None
-    """None where no model was before that takes the same columns."""
+    """None where no version of the same profile class was in production."""
     given_names: Mapping[int, str]
-    """Stable number -> name that a person gave."""
+    """Stable number -> name given by a person."""
 
 
 def fit(history: History, options: FitOptions, before: Before, watcher: Watcher) -> Fitted:
     """The segmentation of a history, judged, explained, and numbered as the successor of the one before.
 
     Equal histories, options, predecessors and libraries give equal segmentations, bit for bit. Raises FitRefused when
-    there is no group as asked, no column that varies, too few rows, or a segment of too few users.
+    a selected group does not exist, no column varies, or there are too few rows or a segment with too few users.
     """
     with one_thread():
         columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
         sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
         choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
-        by_size, placed, cluster_of = _fit_all(history, columns, choice.chosen.centroids, options.seed, watcher)
-        _refuse_small(placed, options.min_segment_users)
+        by_size, assigned, cluster_of = _fit_all(history, columns, choice.chosen.centroids, options.seed, watcher)
+        _refuse_small(assigned, options.min_segment_users)
         judged = judge(sample, choice, columns.related, options.seed, watcher)
 
         watcher.at("matching the segments with those in production")
         followed = continued(by_size, before, partial(_columns, history))
-        placed = placed.renumbered(followed.numbers)
-        number_of = dict(zip(cluster_of, placed.numbers, strict=True))
+        assigned = assigned.renumbered(followed.numbers)
+        number_of = dict(zip(cluster_of, assigned.numbers, strict=True))
         judgement = judged.renumbered(number_of)
 
         watcher.at("explaining the segments")
         clusters = range(by_size.k)
-        sizes, outliers = placed.sizes, placed.outliers()
+        sizes, outliers = assigned.sizes, assigned.outliers()
         division = Division(
             sample=sample,
             labels=np.array(cluster_of, dtype=np.intp)[by_size.assign(sample.columns).segment],
@@ -104,7 +104,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
     names = {card.segment: card.name for card in explained.cards}
     return Fitted(
         segmentation=named(followed.segmentation, names),
-        placed=placed,
+        assigned=assigned,
         sample=sample,
         columns=columns,
         judgement=judgement,
@@ -130,21 +130,21 @@ def _chosen(sample: Sample, rows: int, options: FitOptions, warm: Floats | None,
 
 def _fit_all(
     history: History, columns: ChosenColumns, centroids: Floats, seed: int, watcher: Watcher
-) -> tuple[Segmentation, Placed, tuple[int, ...]]:
-    """The segments of all users, largest first and so numbered, where each user belongs, and which centre each was."""
+) -> tuple[Segmentation, AssignedUsers, tuple[int, ...]]:
+    """The segments of all users, numbered by size from the largest, the users, and the original centre of each."""
     watcher.at("encoding all users")
     with scaled_users(history, columns.encoder, partial(watcher.at, "encoding all users")) as scaled:
         watcher.at(f"fitting {len(centroids)} segments to {history.rows:,} users")
         found = refined(scaled, centroids)
     cluster_of = _largest_first(found)
-    # Without limits yet: they are quantiles of the distances that it gives.
+    # Without outlier limits yet: those are quantiles of the distances to these segments.
     unlimited = Segmentation(columns.encoder, tuple(starmap(_segment, enumerate(found.centroids[[*cluster_of]]))))
-    watcher.at("placing all users")
-    return (*place(history, unlimited, seed, partial(watcher.at, "placing all users")), cluster_of)
+    watcher.at("assigning all users")
+    return (*assign_users(history, unlimited, seed, partial(watcher.at, "assigning all users")), cluster_of)
 
 
 def _largest_first(found: Refined) -> tuple[int, ...]:
-    """The centres in the order of their numbers, which therefore mean the same in every fit of the same data."""
+    """The centres, largest first, so that equal data always get equal numbers."""
     return tuple(sorted(range(len(found.users)), key=lambda i: (-found.users[i], found.centroids[i].tolist())))
 
 
@@ -158,10 +158,11 @@ def _segment(number: int, centroid: Floats) -> Segment:
     )
 
 
-def _refuse_small(placed: Placed, least: int) -> None:
-    users = min(placed.sizes.values())
+def _refuse_small(assigned: AssignedUsers, least: int) -> None:
+    users = min(assigned.sizes.values())
     if users < least:
         raise FitRefused(
-            f"one of {len(placed.sizes)} segments would have {users:,} of the {sum(placed.sizes.values()):,} users, "
-            f"and one under {least:,} is not published: give a smaller --k, add history, or lower --min-segment-users"
+            f"one of {len(assigned.sizes)} segments would have {users:,} of {sum(assigned.sizes.values()):,} users, "
+            f"fewer than the {least:,} that a published segment needs: give a smaller --k, add history, or lower "
+            "--min-segment-users"
         )

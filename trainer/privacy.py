@@ -6,19 +6,19 @@ LEAST_SHOWN = 20
 DEMOGRAPHIC = "demographic"
 """The group of fields that say who a person is, not what they do."""
 SUPPRESSED = f"<{LEAST_SHOWN}"
-"""What stands in a table where a count, or a figure of so few users, may not be shown."""
+"""The text for a count below 20, or a figure about so few users."""
 
 
 def shown(count: int) -> int | None:
-    """A count of users, or None where it is under 20; nobody at all is suppressed too, for that says something of all.
+    """A count of users, or None below 20; 0 is suppressed too, because it is a statement about every user.
 
-    A share or mean of so few users tells as much as their count, and is to be left out with it.
+    Suppress shares and means of so few users together with their count: they reveal as much.
     """
     return count if count >= LEAST_SHOWN else None
 
 
 def share_shown(having: int, users: int) -> bool:
-    """Whether the share of users who have something may be shown: 20 have it, and 20 have it not or nobody."""
+    """Whether the share of users with something may be shown: 20 or more have it, and 20 or more or none lack it."""
     return having >= LEAST_SHOWN and (having == users or users - having >= LEAST_SHOWN)
 
 

@@ -12,7 +12,7 @@ from models.store_path import StorePath
 
 
 class TrainerSettings(BaseSettings):
-    """Settings from the environment or from .env, named as the worker's; the private key is the trainer's only."""
+    """Settings from the environment or from .env, with the worker's names; only the trainer has the private key."""
 
     # As the worker reads them, so that both find the same store.
     model_config = SettingsConfigDict(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from models.segmentation import Assignments
 from models.store import StoredModel
-from trainer.atomic_file import whole
+from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
 from trainer.history.history import History, read_history, refuse_bad_rows
@@ -42,7 +42,7 @@ def refuse_output(output: Path, history: Path) -> None:
     if not output.absolute().parent.is_dir():
         raise OutputError(f"the directory {output.parent} does not exist: create it, or name another file with -o")
     if output.exists() and history.exists() and output.samefile(history):
-        raise OutputError(f"{output} is the history itself: name another file with -o")
+        raise OutputError(f"{output} is the history itself, which must not be overwritten: name another file with -o")
 
 
 def assign_history(
@@ -74,8 +74,8 @@ def assign_history(
     with read_history(path, profile_class, reading(watcher, path)) as history:
         refuse_bad_rows(path, history, "correct them")
         history.require(needed)
-        # One thread, so that the users of the fit get exactly what the fit gave them, to the last digit.
-        with whole(output) as unfinished, one_thread():
+        # One thread, so that the users of the fit get exactly the same results, to the last digit.
+        with atomic_file(output) as unfinished, one_thread():
             write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))
     return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
 

@@ -1,4 +1,4 @@
-"""Two stored versions over the same users: who moves where when the second replaces the first."""
+"""segment-trainer compare: who changes segment when one version replaces another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from models.encoding import Columns
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
-from trainer.atomic_file import whole
+from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.history.history import read_history, refuse_bad_rows
@@ -39,8 +39,8 @@ def compare(
 ) -> Comparison:
     """Both versions, the earlier one first, over the users of a history.
 
-    Raises HistoryError for a file that is no history or has a bad row, ProfileMismatch for another profile class, and
-    whatever ModelStore.load raises.
+    Raises HistoryError for a file that is not a history or has a bad row, ProfileMismatch for another profile class,
+    and whatever ModelStore.load raises.
     """
     before, after = map(store.load, versions)
     found = _scored(path, profile_class, before, after, watcher)
@@ -124,15 +124,15 @@ def print_comparison_as_json(comparison: Comparison) -> None:
 def refuse_plot(plot: Path | None) -> None:
     """Raise OutputError when the picture could not be written: before the work, not after it."""
     if plot is not None and (plot.is_dir() or not plot.absolute().parent.is_dir()):
-        raise OutputError(f"{plot} cannot be written: name a file in a directory that is there with --plot")
+        raise OutputError(f"{plot} cannot be written: name a file in an existing directory with --plot")
 
 
 def write_picture(path: Path, found: Lineage) -> None:
     """Draw who moves where, as .svg or .png, whichever the path ends in."""
-    from trainer.report.figures import migration  # noqa: PLC0415  # matplotlib takes its time, and most look at the table
+    from trainer.report.figures import migration  # noqa: PLC0415  # slow to import, and rarely needed
 
     picture = migration(found)
-    with whole(path) as unfinished:
+    with atomic_file(path) as unfinished:
         unfinished.write_bytes(picture.png if path.suffix == ".png" else picture.svg)
 
 
@@ -156,7 +156,7 @@ def _ended(fate: SegmentFate, found: Lineage) -> str:
     if fate.segment not in found.after_segments:
         return became(fate, found) + _overlap_in_words(fate)
     words = "retired" if fate.fate is Fate.RETIRED else became(fate, replace(found, after_segments=()))
-    return f"{words}; its number stands for another segment now{_overlap_in_words(fate)}"
+    return f"{words}; its number belongs to another segment now{_overlap_in_words(fate)}"
 
 
 def _overlap_in_words(fate: SegmentFate) -> str:

@@ -26,7 +26,7 @@ from trainer.text.summary import facts_of
 
 
 class BadRows(Enum):
-    """What becomes of a history with bad rows."""
+    """What to do with bad rows."""
 
     REFUSE = auto()
     SKIP = auto()
@@ -34,7 +34,7 @@ class BadRows(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version that a fit left in the store, and the fit itself."""
+    """A published version, and its fit."""
 
     manifest: Manifest
     fitted: Fitted
@@ -52,14 +52,14 @@ def fit_history(
 ) -> Published:
     """Fit a history and publish the version, whole or not at all; nothing is promoted.
 
-    Raises HistoryError for a file that is no history, FitRefused where there is nothing to segment, and what
+    Raises HistoryError for a file that is not a history, FitRefused when it cannot be segmented, and what
     ModelStore.publish raises.
     """
     with read_history(path, profile_class, reading(watcher, path)) as history:
         if bad_rows is BadRows.REFUSE:
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
         elif history.rows == 0:
-            raise FitRefused(f"{path} has no good row: its first problem is {_first_problem(history)}")
+            raise FitRefused(f"{path} has only bad rows; the first problem is {_first_problem(history)}")
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
         fitted = fit(history, options, before, watcher)
         watcher.at("writing the report and the version")

@@ -30,7 +30,7 @@ def print_history(store: ModelStore) -> None:
             ],
         )
     else:
-        print(f"no version in {store.root} was promoted yet: promote one with `segment-trainer promote VERSION`")
+        print(f"no version in {store.root} has been promoted yet: run `segment-trainer promote VERSION`")
     for line in start_of_history(store):
         print(line)
 

@@ -1,4 +1,4 @@
-"""A name that a person gives to a segment: a new version that differs in that name only."""
+"""segment-trainer name: a new version that differs only in the name of one segment."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from trainer.text.console import print_facts
 from trainer.text.summary import by_number, marked, next_step
 
 NAME_MAX_CHARS = 60
-# The files with a column segment_name, after one with the segment's number.
+# The files with a column segment_name, which follows the column of the segment's number.
 TABLES = ("segmented_users.csv", "segment_profiles.csv")
 
 
 def give_name(store: ModelStore, version: str, segment: int, name: str, at: datetime) -> Manifest:
-    """Publish a version that differs from this one in the name of one segment only, with this one as parent.
+    """Publish a version that differs only in the name of one segment, with this one as its parent.
 
-    Raises NameRefused for a name that is none, that another segment has, or for a segment that is not there; and what
-    loading and publishing raise.
+    Raises NameRefused for a name that is not valid or belongs to another segment, and for an unknown segment; and
+    whatever loading and publishing raise.
     """
     stored = store.load(version)
     manifest = stored.manifest
@@ -77,32 +77,30 @@ def _checked(name: str, segment: int, version: str, segmentation: Segmentation) 
     names = segmentation.names
     if segment not in names:
         known = ", ".join(f"{number} ({known})" for number, known in names.items())
-        raise NameRefused(f"version {version} has no segment {segment}: name one of {known}")
+        raise NameRefused(f"version {version} has no segment {segment}: give one of {known}")
     if not 1 <= len(name) <= NAME_MAX_CHARS or not name.isprintable():
-        raise NameRefused(
-            f"{name!r} has {len(name)} characters: give a name of 1 to {NAME_MAX_CHARS}, all of them printable"
-        )
+        raise NameRefused(f"{name!r} is not a valid name: give 1 to {NAME_MAX_CHARS} printable characters")
     if name == names[segment]:
-        raise NameRefused(f"segment {segment} of version {version} is named {name!r} already: nothing was written")
+        raise NameRefused(f"segment {segment} of version {version} is already named {name!r}")
     if re.fullmatch(r"segment \d+", name, re.IGNORECASE) and name != f"Segment {segment}":
-        raise NameRefused(f"{name!r} reads like the number of another segment: give another name")
+        raise NameRefused(f"{name!r} looks like the default name of another segment: give another name")
     for number, other in names.items():
         if number != segment and other.casefold() == name.casefold():
             raise NameRefused(
-                f"segment {number} is named {other!r} already: give another name, or rename that one first"
+                f"segment {number} is already named {other!r}: give another name, or rename that one first"
             )
     return name
 
 
 def _renamed(findings: Findings, segment: int, name: str) -> Findings:
-    """The findings with another name for one segment, wherever it is told."""
+    """The findings with another name for one segment, wherever it appears."""
     lineage = findings.lineage
     if lineage is not None:
         after = len(lineage.after_segments)
         fates = (
-            # Those of the earlier version follow: what it called its segments stays.
-            replace(fate, name=name) if place < after and fate.segment == segment else fate
-            for place, fate in enumerate(lineage.fates)
+            # The fates of earlier segments follow: those keep the names they had.
+            replace(fate, name=name) if index < after and fate.segment == segment else fate
+            for index, fate in enumerate(lineage.fates)
         )
         lineage = replace(lineage, fates=tuple(fates))
     cards = (replace(card, name=name) if card.segment == segment else card for card in findings.cards)
@@ -112,7 +110,7 @@ def _renamed(findings: Findings, segment: int, name: str) -> Findings:
 def _files(
     store: ModelStore, manifest: Manifest, made: Mapping[str, bytes], names: Mapping[str, str]
 ) -> Callable[[Path], None]:
-    """A function that writes the files of the new version: made anew, with the name changed, or as they were."""
+    """A function that writes the files of the new version: regenerated, rewritten with the new name, or copied."""
 
     def write(new: Path) -> None:
         for file, content in made.items():
@@ -126,7 +124,7 @@ def _files(
 
 
 def _rewrite(path: Path, names: Mapping[str, str]) -> None:
-    """Put the names (by number) into the column segment_name; a row at a time, since there may be millions."""
+    """Put the names (by number) into the column segment_name; row by row, since there may be millions."""
     renamed = path.with_name(f".{path.name}")
     with path.open(encoding="utf-8", newline="") as read, renamed.open("x", encoding="utf-8", newline="") as written:
         rows, writer = csv.reader(read), csv.writer(written, lineterminator="\n")

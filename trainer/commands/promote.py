@@ -23,16 +23,16 @@ def promote(
     most_reassigned: float | None = None,
     measured: Reassigned | None = None,
 ) -> None:
-    """Put a version into production, and print so, with how many users change their segment.
+    """Put a version into production and report it, with how many users change their segment.
 
-    most_reassigned is the greatest share of them, 0 to 1; measured takes precedence over the manifest. Raises
-    PromotionRefused for a verdict that is not accepted, and for a share that is too high or not known.
+    most_reassigned limits their share, 0 to 1; measured takes precedence over the manifest. Raises
+    PromotionRefused for a verdict that is not accepted, and for a share that is too high or unknown.
     """
     before = promoting.to_replace(store, PRODUCTION)
     limit = None if most_reassigned is None else ReassignedLimit(most_reassigned, measured)
     entry = promoting.promote(store, version, PRODUCTION, at, accepting, limit)
     if before is not None and before.version == entry.version:
-        print(f"{entry.version} is in production already")
+        print(f"{entry.version} is already in production")
         return
     parts = [f"{marked_entry(entry)} is in production now, before: {entry.previous or 'none'}"]
     if entry.previous is not None:
@@ -65,9 +65,9 @@ def promoted_already(store: ModelStore, profile_class: type[BaseModel]) -> str |
 
 
 def sign(store: ModelStore, version: str) -> None:
-    """Sign a version as it lies in the store, and print so; a signed one stays as it is."""
+    """Sign a version as it is in the store and report it; a signed version stays unchanged."""
     try:
         store.manifest(version)
     except NotSigned:
         publishing.sign(store, version)
-        print(f"{version} is signed now, as it lies in {store.root}")
+        print(f"{version} is signed now, as it is in {store.root}")

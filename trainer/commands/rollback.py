@@ -11,7 +11,7 @@ from trainer.text.summary import marked_entry
 
 
 def rollback(store: ModelStore, at: datetime) -> None:
-    """Put the previous version back into production, and print so; raises PromotionRefused when there is none."""
+    """Put the previous version back into production, and report it; raises PromotionRefused when there is none."""
     entry = promoting.rollback(store, PRODUCTION, at)
     print(
         f"{marked_entry(entry)} is in production again, before: {entry.previous}; {workers_that_switch(store, entry)}"

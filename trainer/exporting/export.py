@@ -1,7 +1,7 @@
 """A stored model in a form that other programs run: from raw fields to the segment, without this project.
 
-The file is read back and tried on made-up rows, row by row against the model itself, before it gets its name. Neither
-trainer nor worker ever loads an exported file again.
+Before the file gets its name, it is read back and compared with the model on synthetic rows. Neither trainer nor
+worker ever loads an exported file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy.typing as npt
 from models.encoding import Columns, Floats
 from models.segmentation import Segmentation
 from models.store import StoredModel
-from trainer.atomic_file import whole
+from trainer.atomic_file import atomic_file
 from trainer.errors import ExportRefused
-from trainer.exporting.test_data import made_up_rows
+from trainer.exporting.test_data import synthetic_rows
 
-# A row that is so near to a border may fall on its other side when sums are made in another order.
+# Closer to a border, a row may fall on the other side when sums are computed in another order.
 BORDER_MARGIN = 1e-6
-# Near a centroid the distance is the root of a difference of squares, of which half of the digits are left.
+# Near a centroid the distance is the root of a small difference of squares, which loses half of the digits.
 DISTANCE_TOLERANCE = 1e-6
 SEED = 0
 
@@ -36,39 +36,39 @@ class Target(StrEnum):
 
 
 class Form(Protocol):
-    """What a module of a form offers."""
+    """The interface of a module that writes one form."""
 
     def write(self, stored: StoredModel, path: Path) -> None:
         """Write the file."""
         ...
 
     def assigned(self, segmentation: Segmentation, path: Path, columns: Columns) -> tuple[npt.NDArray[np.intp], Floats]:
-        """Segment and distance of each row, worked out by nothing but the file."""
+        """Segment and distance of each row, computed from the file alone."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written, and how many rows it was tried on."""
+    """A file that was written, and how many rows it was tested on."""
 
     stored: StoredModel
     target: Target
     rows: int
     on_border: int
-    """Rows so near to a border that their segment was not compared."""
+    """Rows so close to a border that their segment was not compared."""
     output: Path
 
 
 def export(stored: StoredModel, target: Target, path: Path) -> Exported:
-    """Write the model in this form, whole or not at all, once it does on every row what the model does.
+    """Write the model in this form, whole or not at all, after testing that it gives the same results.
 
-    It is tried on a few thousand made-up rows: every level, numbers far outside, unknown labels, empty lists. Segments
-    must be the same, except where the margin is under 1e-6, and distances within 1e-6. Raises ExportRefused where they
-    are not, OutputError when the file cannot be written, ModuleNotFoundError without the packages of the form.
+    The test takes a few thousand synthetic rows: every level, numbers far outside, unknown labels, empty lists.
+    Segments must be equal, except where the margin is under 1e-6, and distances within 1e-6. Raises ExportRefused if
+    they are not, OutputError when the file cannot be written, ModuleNotFoundError without the packages of the form.
     """
     form = _form(target)
-    columns = made_up_rows(stored.segmentation, SEED)
-    with whole(path) as unfinished:
+    columns = synthetic_rows(stored.segmentation, SEED)
+    with atomic_file(path) as unfinished:
         form.write(stored, unfinished)
         segment, distance = form.assigned(stored.segmentation, unfinished, columns)
         on_border = _refuse_differences(stored, target, columns, segment, distance)
@@ -82,7 +82,7 @@ def _form(target: Target) -> Form:
 
             return onnx_form
         case Target.SKLEARN:
-            from trainer.exporting import sklearn_form  # noqa: PLC0415  # no reason to wait for it when it is not asked for
+            from trainer.exporting import sklearn_form  # noqa: PLC0415  # slow to import, and needed for this form only
 
             return sklearn_form
 
@@ -90,7 +90,7 @@ def _form(target: Target) -> Form:
 def _refuse_differences(
     stored: StoredModel, target: Target, columns: Columns, segment: npt.NDArray[np.intp], distance: Floats
 ) -> int:
-    """The number of rows on a border. Raises ExportRefused for any other row that is not as the model has it."""
+    """The number of rows on a border. Raises ExportRefused if any other row differs from the model."""
     expected = stored.segmentation.assign(columns)
     on_border = expected.margin < BORDER_MARGIN
     moved = (segment != expected.segment) & ~on_border
@@ -100,8 +100,8 @@ def _refuse_differences(
         row = int(different[0])
         raise ExportRefused(
             f"the {target} form of version {stored.manifest.id} differs from the model on {len(different):,} of "
-            f"{len(segment):,} made-up rows, on the first by segment {segment[row]} at distance {distance[row]:.9g} "
-            f"where the model says {expected.segment[row]} at {expected.distance[row]:.9g}: nothing was written; "
-            "report it as a defect of this program, with its version and those of the packages of the form"
+            f"{len(segment):,} synthetic rows; the first has segment {segment[row]} at distance {distance[row]:.9g} "
+            f"instead of {expected.segment[row]} at {expected.distance[row]:.9g}: nothing was written (this is a bug: "
+            f"please report it with the versions of this program and of the packages for {target})"
         )
     return int(on_border.sum())

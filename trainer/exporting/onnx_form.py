@@ -1,13 +1,13 @@
-"""A segmentation as an ONNX graph, and what onnxruntime makes of it: the one module that touches them.
+"""A segmentation as an ONNX graph, and its results in onnxruntime: the only module that imports onnx.
 
-Of each field that counts in the distance the graph has one input, under the field's name, one value a row:
+The graph has one input for each field that counts in the distance, under the field's name, one value per row:
 
 - a number: double, shape (rows);
 - a label: string, shape (rows);
-- a list of labels: string, shape (rows, most items of a row), each list padded with "" to the longest.
+- a list of labels: string, shape (rows, length of the longest list), each list padded with "" to the longest.
 
 Outputs: `segment` (int64, stable number) and `distance` (double, to the segment's centroid in scaled space), both of
-shape (rows). All arithmetic is done in double precision, as in models.segmentation. The graph says all of this too, in
+shape (rows). All arithmetic is done in double precision, as in models.segmentation. The graph documents all of this in
 the doc strings of its inputs and outputs and in its metadata.
 """
 
@@ -37,7 +37,7 @@ from models.segmentation import Segmentation
 from models.store import StoredModel
 from trainer.errors import ExportRefused
 
-# What every onnxruntime since 1.12 reads.
+# Supported by every onnxruntime since 1.12.
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8
 ROWS = "rows"
@@ -46,23 +46,23 @@ PADDING = ""
 
 
 def write(stored: StoredModel, path: Path) -> None:
-    """Write the graph of a stored model. Raises ExportRefused for field names or labels that it cannot have."""
+    """Write the graph of a stored model. Raises ExportRefused for field names or labels that a graph cannot have."""
     model = _model(stored)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def assigned(segmentation: Segmentation, path: Path, columns: Columns) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Segment and distance of each row, as onnxruntime reads them out of the file."""
+    """Segment and distance of each row, computed by onnxruntime from the file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    fed = {column.name: _fed(column, columns[column.name]) for column in segmentation.encoder.kept}
-    segment, distance = session.run([SEGMENT, DISTANCE], fed)
+    inputs = {column.name: _input(column, columns[column.name]) for column in segmentation.encoder.kept}
+    segment, distance = session.run([SEGMENT, DISTANCE], inputs)
     return segment, distance
 
 
-def _fed(column: object, values: Sequence[Any]) -> npt.NDArray[Any]:
+def _input(column: object, values: Sequence[Any]) -> npt.NDArray[Any]:
     if isinstance(column, NumberColumn):
         return np.array(values, dtype=np.float64)
     if not isinstance(column, SeveralOfColumn):
@@ -74,32 +74,32 @@ def _fed(column: object, values: Sequence[Any]) -> npt.NDArray[Any]:
 
 
 class _Graph:
-    """Nodes and constants in the making; each is known by the name of what it gives."""
+    """A graph under construction; nodes and constants are referred to by the name of their output."""
 
     def __init__(self) -> None:
         self.inputs: list[Any] = []
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def given(self, name: str, kind: int, shape: Sequence[str], says: str) -> str:
+    def given(self, name: str, kind: int, shape: Sequence[str], description: str) -> str:
         """An input of the graph."""
-        self.inputs.append(helper.make_tensor_value_info(name, kind, shape, doc_string=says))
+        self.inputs.append(helper.make_tensor_value_info(name, kind, shape, doc_string=description))
         return name
 
     def constant(self, value: npt.NDArray[Any]) -> str:
-        """An array that stands in the file."""
+        """An array that is stored in the file."""
         name = f"/constant/{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
     def node(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
-        """One operator on what was given, and what comes out."""
+        """One operator on these inputs; returns the name of its output."""
         name = output or f"/{operator}/{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [name], name, domain=domain, **attributes))
         return name
 
-    def places(self, name: str, labels: Sequence[str]) -> str:
-        """The place of each label from 0, and for an unknown one their number."""
+    def indices(self, name: str, labels: Sequence[str]) -> str:
+        """The index of each label; for an unknown one the number of labels."""
         return self.node(
             "LabelEncoder",
             name,
@@ -146,13 +146,13 @@ def _require_expressible(encoder: Encoder) -> None:
     for column in encoder.kept:
         if column.name in {SEGMENT, DISTANCE}:
             raise ExportRefused(
-                f"a field is named {column.name!r}, as an output of the graph is: export --to sklearn, or fit with a "
-                "profile class that names it otherwise"
+                f"field {column.name!r} has the name of an output of the graph: export --to sklearn, or fit with a "
+                "profile class that gives it another name"
             )
         if isinstance(column, SeveralOfColumn) and PADDING in column.levels:
             raise ExportRefused(
-                f"{column.name} has {PADDING!r} among its labels, which is what pads a list in a graph: export --to "
-                "sklearn, or fit without it"
+                f"field {column.name!r} has the label {PADDING!r}, which pads lists in a graph: export --to sklearn, "
+                "or fit without that label"
             )
 
 
@@ -189,30 +189,30 @@ def _number(graph: _Graph, column: NumberColumn, one: str) -> str:
 def _ordered(graph: _Graph, column: OrderedColumn, one: str) -> str:
     name = graph.given(column.name, TensorProto.STRING, [ROWS], f"a label, lowest first: {', '.join(column.levels)}")
     values = graph.constant(np.array([*range(len(column.levels)), column.mean], dtype=np.float64))
-    return graph.node("Unsqueeze", graph.node("Gather", values, graph.places(name, column.levels)), one)
+    return graph.node("Unsqueeze", graph.node("Gather", values, graph.indices(name, column.levels)), one)
 
 
 def _category(graph: _Graph, column: CategoryColumn) -> str:
     name = graph.given(column.name, TensorProto.STRING, [ROWS], f"a label: {', '.join(column.levels)}")
-    return graph.node("Gather", _marks(graph, len(column.levels)), graph.places(name, column.levels))
+    return graph.node("Gather", _one_hot(graph, len(column.levels)), graph.indices(name, column.levels))
 
 
 def _several_of(graph: _Graph, column: SeveralOfColumn, one: str) -> str:
-    says = f"a list of labels, padded with {PADDING!r} to the longest: {', '.join(column.levels)}"
-    name = graph.given(column.name, TensorProto.STRING, [ROWS, f"most_items_of_{column.name}"], says)
-    marks = graph.node("Gather", _marks(graph, len(column.levels)), graph.places(name, column.levels))
-    # A label that is named twice marks its column once.
-    times = graph.node("ReduceSum", marks, one, keepdims=0)
+    description = f"a list of labels, padded with {PADDING!r} to the longest: {', '.join(column.levels)}"
+    name = graph.given(column.name, TensorProto.STRING, [ROWS, f"most_items_of_{column.name}"], description)
+    indicators = graph.node("Gather", _one_hot(graph, len(column.levels)), graph.indices(name, column.levels))
+    # A label that is listed twice counts once.
+    times = graph.node("ReduceSum", indicators, one, keepdims=0)
     return graph.node("Min", times, graph.constant(np.array(1.0)))
 
 
-def _marks(graph: _Graph, levels: int) -> str:
+def _one_hot(graph: _Graph, levels: int) -> str:
     """One row for each label, with a 1 in its own column, and a row of zeros for an unknown one."""
     return graph.constant(np.eye(levels + 1, levels))
 
 
 def _nearest(graph: _Graph, segmentation: Segmentation, scaled: str) -> None:
-    """The outputs, by |x − c|² = |c|² − 2 c·x + |x|², as Segmentation.assign works them out."""
+    """The outputs, by |x − c|² = |c|² − 2 c·x + |x|², as Segmentation.assign computes them."""
     centroids = segmentation.centroids
     products = graph.node("MatMul", scaled, graph.constant(np.ascontiguousarray(-2.0 * centroids.T)))
     to_centroids = graph.node("Add", products, graph.constant(np.square(centroids).sum(axis=1)[None, :]))

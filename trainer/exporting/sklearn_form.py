@@ -1,13 +1,12 @@
 """A segmentation as one scikit-learn Pipeline, in a joblib file that loads where this project is not installed.
 
 Its `predict` takes a pandas DataFrame with one column for each field that counts in the distance, under the field's
-name as in an event; other columns are let be. A number is a number, a label a string, several labels a list of strings:
-a list itself, neither a tuple nor text with commas, which raise TypeError. It returns the stable number of each row's
-segment.
+name as in an event; other columns are ignored. A number is a number, a label a string, several labels a list of
+strings (a tuple or comma-separated text raises TypeError). It returns the stable number of each row's segment.
 
 All steps are scikit-learn's own objects: a ColumnTransformer that encodes, a StandardScaler, and a KNeighborsClassifier
-that knows one point for each segment, its centroid, and says the stable number of the nearest one. KMeans.predict would
-find the same one, but say its place in a list. Nothing of this project is in the file.
+with one point per segment, its centroid, that returns the stable number of the nearest one (KMeans.predict would return
+its index). The file contains no code or class of this project.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def write(stored: StoredModel, path: Path) -> None:
 
 
 def assigned(segmentation: Segmentation, path: Path, columns: Columns) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Segment and distance of each row, as scikit-learn reads them out of the file: one that was just written here."""
+    """Segment and distance of each row, computed by scikit-learn from a file that was just written here."""
     pipeline: Any = joblib.load(path)
     frame = _frame(segmentation.encoder, columns)
     distance, _ = pipeline[-1].kneighbors(pipeline[:-1].transform(frame))
@@ -71,7 +70,7 @@ def _frame(encoder: Encoder, columns: Columns) -> pd.DataFrame:
 def _encode(encoder: Encoder) -> Any:
     steps = [(column.name, _step(column), _selected(column)) for column in encoder.kept]
     encode = ColumnTransformer(steps, sparse_threshold=0.0, verbose_feature_names_out=False)
-    return encode.fit(_frame(encoder, {column.name: _taught(column) for column in encoder.kept}))
+    return encode.fit(_frame(encoder, {column.name: _training_values(column) for column in encoder.kept}))
 
 
 def _step(column: Column) -> Any:
@@ -90,9 +89,9 @@ def _step(column: Column) -> Any:
         case CategoryColumn():
             return OneHotEncoder(categories=[[*column.levels]], handle_unknown="ignore", sparse_output=False)
         case SeveralOfColumn():
-            # What list.copy refuses is no list: text would otherwise be taken for a list of characters.
-            places = {level: place for place, level in enumerate(column.levels)}
-            return CountVectorizer(analyzer=list.copy, vocabulary=places, binary=True, lowercase=False)
+            # list.copy accepts lists only: text would otherwise be read as a list of characters.
+            indices = {level: index for index, level in enumerate(column.levels)}
+            return CountVectorizer(analyzer=list.copy, vocabulary=indices, binary=True, lowercase=False)
 
 
 def _clip(low: float, high: float | None) -> Any:
@@ -100,12 +99,12 @@ def _clip(low: float, high: float | None) -> Any:
 
 
 def _selected(column: Column) -> str | list[str]:
-    """By a list of one name a step is given a table, by the name alone a series: the items of lists are text to it."""
+    """A list of one name selects a table, a name alone a series, which the step for lists needs."""
     return column.name if isinstance(column, SeveralOfColumn) else [column.name]
 
 
-def _taught(column: Column) -> Sequence[Any]:
-    """Values from which the column's step learns what the model knows."""
+def _training_values(column: Column) -> Sequence[Any]:
+    """Values from which the column's step learns the parameters of the model."""
     if isinstance(column, NumberColumn):
         return [column.log_unit or 0.0]
     return [[*column.levels]] if isinstance(column, SeveralOfColumn) else [column.levels[0]]

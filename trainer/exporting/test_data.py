@@ -1,4 +1,4 @@
-"""Rows to try an export on: made up, with all that a column may hold."""
+"""Synthetic rows to test an export on, with every kind of value that a column may hold."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from trainer.fitting.golden import MOST_ITEMS, UNSEEN
 
 ROWS_ANYWHERE = 3_000
 ROWS_NEAR_EACH = 100
-# As shares of the span that training saw, and of a column's spread.
+# Shares of the range seen in training, and of a column's standard deviation.
 BEYOND = 0.2
 AROUND = 0.3
 ODD_SHARE = 0.05
 ODD_NUMBERS = (0.0, -0.0, -1.0, 1e-300, 1e12, -1e12)
 
 
-def made_up_rows(segmentation: Segmentation, seed: int) -> Columns:
-    """3,000 rows from anywhere and 100 around each centroid, so that every segment is met; one column a field.
+def synthetic_rows(segmentation: Segmentation, seed: int) -> Columns:
+    """3,000 rows from the whole range and 100 around each centroid, so that every segment occurs; one column per field.
 
-    Each level of each field comes up. Of all values 5 % are odd: a number far outside, a label that training did not
-    see, a list that is empty or names an item twice.
+    Each level of each field occurs. 5 % of all values are odd: a number far outside, an unknown label, a list that is
+    empty or has an item twice.
     """
     generator = np.random.default_rng(seed)
     encoder = segmentation.encoder
@@ -33,7 +33,7 @@ def made_up_rows(segmentation: Segmentation, seed: int) -> Columns:
     columns: dict[str, Sequence[Any]] = {}
     for column in encoder.columns:
         start = starts.get(column)
-        # Of a column that does not count no centroid says anything.
+        # Centroids have no coordinates for columns that do not count.
         block = None if start is None else near[:, start : start + column.width]
         columns[column.name] = _values(column, block, len(near), generator)
     return columns
@@ -45,8 +45,8 @@ def _values(column: Column, near: Floats | None, rows_near: int, generator: np.r
     if isinstance(column, SeveralOfColumn):
         return _lists(column.levels, [[]] * rows_near if near is None else _likely(column.levels, near), generator)
     if isinstance(column, OrderedColumn):
-        places = np.zeros(rows_near) if near is None else np.clip(np.rint(near.ravel()), 0, len(column.levels) - 1)
-        return _labels(column.levels, places.astype(np.intp).tolist(), generator)
+        ranks = np.zeros(rows_near) if near is None else np.clip(np.rint(near.ravel()), 0, len(column.levels) - 1)
+        return _labels(column.levels, ranks.astype(np.intp).tolist(), generator)
     return _labels(column.levels, [0] * rows_near if near is None else near.argmax(axis=1).tolist(), generator)
 
 
@@ -61,21 +61,21 @@ def _numbers(column: NumberColumn, near: Floats, generator: np.random.Generator)
 
 
 def _labels(levels: Sequence[str], near: Sequence[int], generator: np.random.Generator) -> Sequence[str]:
-    places = [*_each_in_turn(len(levels), generator), *near]
-    odd = generator.random(len(places)) < ODD_SHARE
+    indices = [*_each_in_turn(len(levels), generator), *near]
+    odd = generator.random(len(indices)) < ODD_SHARE
     odd[: len(levels)] = False
-    return [UNSEEN if strange else levels[place] for place, strange in zip(places, odd, strict=True)]
+    return [UNSEEN if unseen else levels[index] for index, unseen in zip(indices, odd, strict=True)]
 
 
 def _lists(
     levels: Sequence[str], near: Sequence[Sequence[str]], generator: np.random.Generator
 ) -> Sequence[Sequence[str]]:
-    if not levels:  # no user of training had an item
+    if not levels:  # no user in training had an item
         return [[UNSEEN] if odd else [] for odd in generator.random(ROWS_ANYWHERE + len(near)) < ODD_SHARE]
     lists: list[list[str]] = []
     for first in _each_in_turn(len(levels), generator):
         others = generator.integers(0, len(levels), generator.integers(0, MOST_ITEMS))
-        lists.append([levels[place] for place in (first, *others)])
+        lists.append([levels[index] for index in (first, *others)])
     lists += map(list, near)
     for row in np.flatnonzero(generator.random(len(lists)) < ODD_SHARE):
         lists[row] = [[], [*lists[row], UNSEEN], [*lists[row], *lists[row]], [UNSEEN]][generator.integers(0, 4)]

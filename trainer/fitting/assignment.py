@@ -21,10 +21,10 @@ from trainer.history.tempfiles import room_needed
 OUTLIER_QUANTILE = 0.995
 # Below it, a segment's own 99.5 % quantile rests on fewer than five users.
 USERS_FOR_OWN_QUANTILE = 1_000
-# Distances of equal users differ in the last digits, the more so as centres are means of float32; that makes none of
-# them an outlier.
+# Distances of equal users differ in the last digits, the more so as centres are means of float32; such differences
+# must not make an outlier.
 LEAST_OUTLIER_DISTANCE = 1e-5
-# Quantiles are taken of all distances up to so many, of a sample of as many beyond.
+# Quantiles are computed from at most this many distances, sampled if there are more.
 QUANTILE_USERS = 1_000_000
 
 Places = npt.NDArray[np.void]
@@ -32,8 +32,8 @@ _PLACE = np.dtype([("position", np.uint32), ("distance", np.float64), ("margin",
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Where each user of a history belongs, in the order of the history; it lies on disk as long as the history."""
+class AssignedUsers:
+    """The segment of each user of a history, in its order; on disk as long as the history is open."""
 
     file: BinaryIO
     numbers: tuple[int, ...]
@@ -64,7 +64,7 @@ class Placed:
         return dict(zip(self.numbers, counts.tolist(), strict=True))
 
     def chunks(self) -> Iterator[Assignments]:
-        """Every chunk of the history, as Segmentation.assign would give it; only unknown values are not told."""
+        """Every chunk of the history, as Segmentation.assign returns it, but without unknown values."""
         numbers = np.array(self.numbers, dtype=np.intp)
         for places in self._chunks():
             position, distance = places["position"], places["distance"]
@@ -72,7 +72,7 @@ class Placed:
                 numbers[position], distance, places["margin"], outlier=distance > self.limits[position], unknown={}
             )
 
-    def renumbered(self, numbers: Mapping[int, int]) -> Placed:
+    def renumbered(self, numbers: Mapping[int, int]) -> AssignedUsers:
         """The same users, their segments under other numbers."""
         return replace(self, numbers=tuple(numbers[number] for number in self.numbers))
 
@@ -80,23 +80,23 @@ class Placed:
         return _places(self.file, self.users)
 
 
-def place(
-    history: History, segmentation: Segmentation, seed: int, told: Callable[[int, int], None]
-) -> tuple[Segmentation, Placed]:
+def assign_users(
+    history: History, segmentation: Segmentation, seed: int, on_progress: Callable[[int, int], None]
+) -> tuple[Segmentation, AssignedUsers]:
     """Each user in the nearest segment, and the segmentation with the distance beyond which a user is an outlier.
 
     A segment of 1,000 users or more has its own quantile; a smaller one the quantile of distance ÷ median over all
     users, times its median. Both are exact up to 1,000,000 users (of the segment; of the history), and beyond that come
     from a seeded sample of as many: the 99.5 % quantile's rank is then within ±0.018 % with a probability of 99 %
-    (binomial). told hears how many rows of how many are placed. Raises FitRefused where a segment has no user,
-    ScratchError where there is no room.
+    (binomial). on_progress is called with the rows done, of how many. Raises FitRefused when a segment has no users,
+    ScratchError when the disk is full.
     """
     file = history.scratch_file()
-    users, inertia = _write(file, history, segmentation, told)
+    users, inertia = _write(file, history, segmentation, on_progress)
     if not users.sum(axis=0).all():
-        raise FitRefused(f"{segmentation.k} segments leave one without a user: give a smaller --k")
+        raise FitRefused(f"{segmentation.k} segments leave one without users: give a smaller --k")
     medians, quantiles = np.zeros(segmentation.k), np.zeros(segmentation.k)
-    for position in range(segmentation.k):  # one at a time, since each may take as much memory as the next
+    for position in range(segmentation.k):  # one at a time, to bound the memory
         distances = _distances(file, users, position, seed)
         medians[position] = np.median(distances)
         quantiles[position] = np.quantile(distances, OUTLIER_QUANTILE)
@@ -109,14 +109,14 @@ def place(
         for segment, median, limit in zip(segmentation.segments, medians.tolist(), limits.tolist(), strict=True)
     )
     numbers = tuple(segment.number for segment in segments)
-    return replace(segmentation, segments=segments), Placed(file, numbers, limits, users, inertia)
+    return replace(segmentation, segments=segments), AssignedUsers(file, numbers, limits, users, inertia)
 
 
 def _write(
-    file: BinaryIO, history: History, segmentation: Segmentation, told: Callable[[int, int], None]
+    file: BinaryIO, history: History, segmentation: Segmentation, on_progress: Callable[[int, int], None]
 ) -> tuple[npt.NDArray[np.int64], float]:
     """Write where each user belongs; users by chunk and segment, and the sum of squared distances."""
-    # The same matrix from the columns that count alone.
+    # The same matrix, from only the columns that count.
     fewer = replace(segmentation, encoder=counting(segmentation.encoder))
     position_of = {segment.number: position for position, segment in enumerate(segmentation.segments)}
     by_number = np.zeros(max(position_of) + 1, dtype=np.uint32)
@@ -134,7 +134,7 @@ def _write(
         users.append(np.bincount(places["position"], minlength=segmentation.k))
         inertias.append(float(np.square(found.distance).sum()))
         done += len(places)
-        told(done, history.rows)
+        on_progress(done, history.rows)
     return np.array(users), math.fsum(inertias)
 
 

@@ -1,4 +1,4 @@
-"""How many segments: the number whose segments are the most apart, among those that leave none too small."""
+"""The number of segments: the one with the best separated segments, none of them too small."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ FEWEST_SEGMENTS = 2
 MOST_SEGMENTS = 10
 LEAST_USERS = 20
 LEAST_SHARE = 0.03
-# What a fresh start must gain in silhouette to replace the segments that are in production: users who know them have
-# to learn new ones.
+# The gain in silhouette for which a fresh start replaces the segments in production: people who know those must learn
+# new ones.
 GAIN_TO_START_AFRESH = 0.02
 
 
@@ -73,7 +73,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The number of segments with all that was weighed."""
+    """The chosen number of segments, with the evidence."""
 
     chosen: Candidate
     runner_up: Candidate | None
@@ -81,20 +81,20 @@ class Choice:
     candidates: tuple[Candidate, ...]
     """In ascending k; one only where k was given. The chosen one is among them."""
     elbow_k: int | None
-    """Where the curve of inertia bends most; shown, never decides."""
+    """Where the curve of inertia bends most; shown, but never decisive."""
     least_share: float
     """The smallest share of rows that a segment might have; 0 where k was given."""
     k_was_given: bool
 
 
 def choose_k(
-    scaled: Floats, limits: SearchRange, seed: int, warm: Floats | None, tried: Callable[[int, int], None]
+    scaled: Floats, limits: SearchRange, seed: int, warm: Floats | None, on_progress: Callable[[int, int], None]
 ) -> Choice:
     """The k of 2 … max_k with the highest silhouette on a sample (rows × width), its segments large enough.
 
-    warm are the centres of the model in production (k₀ × width), in the same space: what k-means finds from them on is
-    chosen unless a fresh start gains more than 0.02 in silhouette. tried is told how many numbers were tried, of how
-    many. Raises FitRefused when no k leaves every segment large enough.
+    warm are the centres of the model in production (k₀ × width), in the same space: the result of k-means
+    from there is chosen unless a fresh start gains more than 0.02 in silhouette. on_progress is called with how many
+    numbers were tried, of how many. Raises FitRefused when no k leaves every segment large enough.
     """
     least = limits.least_share
     needed = FEWEST_SEGMENTS * limits.min_segment_users
@@ -104,7 +104,7 @@ def choose_k(
             "add history, or give the number with --k"
         )
     ks = range(FEWEST_SEGMENTS, limits.max_k + 1)
-    fresh = search(scaled, ks, seed, tried)
+    fresh = search(scaled, ks, seed, on_progress)
     best = best_first(fresh, least)
     chosen = best[0] if best else None
     if warm is not None and len(warm) in [candidate.k for candidate in fresh]:
@@ -114,7 +114,7 @@ def choose_k(
     if chosen is None:
         too_few = math.ceil(least * limits.rows)
         raise FitRefused(
-            f"any number of segments leaves one with under {too_few:,} of the {limits.rows:,} rows: "
+            f"every number of segments leaves one with fewer than {too_few:,} of the {limits.rows:,} rows: "
             "look for extreme rows in the history, add history, or give the number with --k"
         )
     return Choice(
@@ -128,7 +128,7 @@ def choose_k(
 
 
 def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
-    """The choice that someone else made, started warm as choose_k does where production has as many segments.
+    """The choice of the user, started warm as in choose_k where production has as many segments.
 
     Raises FitRefused when there are too few rows for it.
     """
@@ -138,7 +138,7 @@ def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
     if not found:
         different = different_rows(scaled)
         raise FitRefused(
-            f"{k} segments are more than the {different} different users in the history: give a smaller --k"
+            f"the history has only {different} different users, too few for {k} segments: give a smaller --k"
         )
     (chosen,) = found
     if warm is not None and len(warm) == k:
@@ -147,25 +147,27 @@ def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
     return Choice(chosen, None, (chosen,), None, least_share=0.0, k_was_given=True)
 
 
-def search(scaled: Floats, ks: Sequence[int], seed: int, tried: Callable[[int, int], None]) -> tuple[Candidate, ...]:
-    """A candidate for each k that there are enough different rows for: the same for data and for its nulls."""
+def search(
+    scaled: Floats, ks: Sequence[int], seed: int, on_progress: Callable[[int, int], None]
+) -> tuple[Candidate, ...]:
+    """A candidate for each k with enough distinct rows: the same search for data and for its null data sets."""
     different = different_rows(scaled)
     possible = [k for k in ks if k <= different]
     found: list[Clusters] = []
     for k in possible:
         found.append(cluster(scaled, k, seed))
-        tried(len(found), len(possible))
+        on_progress(len(found), len(possible))
     return _candidates(Start.FRESH, found, scaled)
 
 
 def different_rows(scaled: Floats) -> int:
-    """How many rows there are of which no two are equal."""
-    rows = np.ascontiguousarray(scaled) + 0.0  # which makes of −0 a 0: below, bytes are compared
+    """The number of distinct rows."""
+    rows = np.ascontiguousarray(scaled) + 0.0  # turns −0 into 0: bytes are compared below
     return len(np.unique(rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))))
 
 
 def best_first(candidates: Sequence[Candidate], least_share: float) -> list[Candidate]:
-    """Those whose smallest segment is large enough, by silhouette, the highest first; of equals the smaller k."""
+    """The candidates with large enough segments, by silhouette, highest first; ties go to the smaller k."""
     allowed = [candidate for candidate in candidates if candidate.smallest_share >= least_share]
     return sorted(allowed, key=lambda candidate: (-candidate.silhouette, candidate.k))
 

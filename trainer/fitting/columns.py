@@ -14,7 +14,7 @@ from trainer.history.history import History
 from trainer.text.progress import Watcher
 from trainer.text.summary import reasons_in_words
 
-# Relations that matter (Cramér's V of 0.1 and more) are found in a tenth of that.
+# A tenth of it is enough for relations that matter (Cramér's V of 0.1 and more).
 RELATED_ROWS = 100_000
 
 
@@ -27,7 +27,7 @@ class ColumnRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChosenColumns:
-    """The columns of a history, as the distance has them."""
+    """The columns of a history, as the distance uses them."""
 
     encoder: Encoder
     kept: tuple[str, ...]
@@ -35,7 +35,7 @@ class ChosenColumns:
     left_out: Mapping[str, str]
     """Field name -> why."""
     related: frozenset[str]
-    """Names of those that might count and are related to another one."""
+    """Names of the usable fields that are related to another one."""
     learned: tuple[Learned, ...]
     """Of every field, in the order of the profile."""
     notes: tuple[str, ...]
@@ -58,7 +58,7 @@ def choose_columns(
     left_out = _useless(learned, groups)
     usable = tuple(field for field in fields if field.name not in left_out)
     if not usable:
-        raise FitRefused(f"there is nothing to tell users apart by: {reasons_in_words(left_out)}")
+        raise FitRefused(f"no column tells users apart: {reasons_in_words(left_out)}")
     watcher.at(step, len(fields), len(fields))
     connected = related(relations(history.sample(RELATED_ROWS, seed), usable))
     kept = frozenset(field.name for field in usable)
@@ -79,11 +79,11 @@ def _useless(learned: Sequence[Learned], groups: frozenset[str] | None) -> dict[
     known = sorted({each.field.group for each in learned})
     unknown = sorted((groups or frozenset()) - set(known))
     if unknown:
-        raise FitRefused(f"there is no feature group {unknown[0]!r}: --only takes {', '.join(known)}")
+        raise FitRefused(f"the profile class has no feature group {unknown[0]!r}: --only takes {', '.join(known)}")
     useless: dict[str, str] = {}
     for each in learned:
         if groups is not None and each.field.group not in groups:
-            useless[each.field.name] = f"its group, {each.field.group}, was not asked for"
+            useless[each.field.name] = f"its group, {each.field.group}, was not selected with --only"
         elif each.useless_because is not None:
             useless[each.field.name] = each.useless_because
     return useless
@@ -93,5 +93,5 @@ def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
     if history.ignored_headers:
         names = ", ".join(f'"{header}"' for header in history.ignored_headers)
-        notes.append(f"columns that the profile class does not have were ignored: {names}")
+        notes.append(f"columns that the profile class does not list were ignored: {names}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Golden rows: profiles that nobody has, kept with a model to prove that it still does what it did."""
+"""Golden rows: synthetic profiles, stored with a model to check that it still assigns them the same segments."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ UNSEEN = "a label that training did not see"
 
 
 def golden_rows(users: pd.DataFrame, segmentation: Segmentation, seed: int) -> Golden:
-    """Up to 32 synthetic rows with their segments: each column is drawn by itself, so that no row is a user.
+    """Up to 32 synthetic rows with their segments: each column is drawn independently, so that no row is a real user.
 
-    Takes a sample of the history, one column a field. Numbers are drawn between its quantiles, labels from the levels
+    Takes a sample of the history, one column per field. Numbers are drawn between its quantiles, labels from the levels
     of the model; the last row has labels that training did not see.
     """
     generator = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""K-means on all users, chunk by chunk: from the centres that the sample gave to those of the whole history."""
+"""K-means on all users, chunk by chunk: from the sample's centres to those of the whole history."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ScaledUsers:
 
 
 @contextmanager
-def scaled_users(history: History, encoder: Encoder, told: Callable[[int, int], None]) -> Iterator[ScaledUsers]:
-    """All users, encoded and scaled, 4 bytes a coordinate; told hears how many of how many are done.
+def scaled_users(history: History, encoder: Encoder, on_progress: Callable[[int, int], None]) -> Iterator[ScaledUsers]:
+    """All users, encoded and scaled, 4 bytes per coordinate; on_progress is called with the users done, of how many.
 
-    Raises ScratchError where there is no room.
+    Raises ScratchError when the disk is full.
     """
-    # The same matrix from the columns that count alone.
+    # The same matrix, from only the columns that count.
     fewer = counting(encoder)
     done = 0
     sums, squares = [], []
@@ -63,7 +63,7 @@ def scaled_users(history: History, encoder: Encoder, told: Callable[[int, int], 
                 file.write(np.ascontiguousarray(scaled, dtype=np.float32).data)
                 file.flush()
             done += len(scaled)
-            told(done, history.rows)
+            on_progress(done, history.rows)
         means, mean_squares = (np.array([*map(math.fsum, zip(*each, strict=True))]) / done for each in (sums, squares))
         variance = float((mean_squares - np.square(means)).mean())
         yield ScaledUsers(file, history.copy.chunk_rows, encoder.width, variance)
@@ -80,17 +80,17 @@ class Refined:
 
 
 def refined(scaled: ScaledUsers, centroids: Floats) -> Refined:
-    """Lloyd's k-means on every user, from the given centres (k × width) on.
+    """Lloyd's k-means on every user, starting from the given centres (k × width).
 
     Sums are float64, made in the order of the file, so that the result depends on neither memory nor cores. Ends as
     scikit-learn's does: when the squared movement of all centres is at most 0.0001 times the mean variance of a
-    coordinate, or after 300 iterations. Raises FitRefused where a centre is left without a user.
+    coordinate, or after 300 iterations. Raises FitRefused when a centre is left without users.
     """
     users: Counts = np.zeros(len(centroids), dtype=np.int64)
     for _ in range(MOST_ITERATIONS):
         sums, users = _sums(scaled.chunks(), centroids)
         if not users.all():
-            raise FitRefused(f"{len(centroids)} segments leave one without a user: give a smaller --k")
+            raise FitRefused(f"{len(centroids)} segments leave one without users: give a smaller --k")
         before, centroids = centroids, sums / users[:, None]
         if np.square(centroids - before).sum() <= TOLERANCE * scaled.mean_variance:
             break
@@ -98,7 +98,7 @@ def refined(scaled: ScaledUsers, centroids: Floats) -> Refined:
 
 
 def _sums(chunks: Iterator[Coordinates], centroids: Floats) -> tuple[Floats, Counts]:
-    """Of the users nearest to each centre: the sum of their coordinates (k × width), and how many they are."""
+    """The sum of the coordinates (k × width), and the number, of the users nearest to each centre."""
     k, width = centroids.shape
     minus_two = (-2.0 * centroids).astype(np.float32)
     squared = np.square(centroids).sum(axis=1, keepdims=True).astype(np.float32)

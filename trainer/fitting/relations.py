@@ -1,4 +1,4 @@
-"""Which columns of a history are related to any other: a column that is not tells nothing about groups of users."""
+"""Which columns of a history are related to any other: others say nothing about groups of users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.roles import Kind, ProfileField
 QUANTILE_BINS = 5
 SIGNIFICANCE = 0.01
 LEAST_STRENGTH = 0.1
-# Cochran's rule: below it a chi-square table finds relations in noise.
+# Cochran's rule: with fewer, a chi-square test finds relations in noise.
 LEAST_EXPECTED_ROWS = 5.0
 
 Counts = npt.NDArray[np.float64]
@@ -26,35 +26,35 @@ Counts = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How two columns hang together; both under their event names."""
+    """How strongly two fields are associated."""
 
     first: str
     second: str
     p_value: float
-    """Chance of a table at least as uneven if the two were independent, corrected for the number of pairs tested."""
+    """Probability of a table at least as uneven if they were independent, corrected for the number of pairs tested."""
     strength: float
-    """Bias-corrected Cramér's V: 0 independent, 1 one follows from the other."""
+    """Bias-corrected Cramér's V: 0 if independent, 1 if one determines the other."""
 
     @property
     def holds(self) -> bool:
-        """Whether it is neither chance nor too weak to matter."""
+        """Whether it is significant, and strong enough to matter."""
         return self.p_value <= SIGNIFICANCE and self.strength >= LEAST_STRENGTH
 
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """A column as marks, rows × levels: one mark a row, or any number where items are several of."""
+    """A column as indicators, rows × levels: one per row, or any number for a list of items."""
 
     name: str
     kind: Kind
-    marks: sparse.csr_array
+    indicators: sparse.csr_array
 
 
 def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Relation, ...]:
     """Every pair of the given fields, in their order, with the p-value corrected for all pairs (Bonferroni).
 
-    Numbers are compared in five quantile bins, labels by level; of a several-of field the most telling item counts, at
-    a p-value multiplied by the number of its items.
+    Numbers are compared in five quantile bins, labels by level; the most significant item of a multi-label field
+    counts, at a p-value multiplied by the number of its items.
     """
     factors = [_factor(table[field.name], field) for field in fields]
     pairs = [*combinations(factors, 2)]
@@ -62,38 +62,38 @@ def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Rela
 
 
 def related(found: Sequence[Relation]) -> frozenset[str]:
-    """Names of the fields that stand in a relation that holds."""
+    """Names of the fields with at least one relation that holds."""
     return frozenset(name for relation in found if relation.holds for name in (relation.first, relation.second))
 
 
 def _factor(values: pd.Series, field: ProfileField) -> _Factor:
     if field.kind is Kind.NUMBER:
-        return _Factor(field.name, field.kind, _marks(quantile_bins(values.to_numpy(dtype=np.float64))))
+        return _Factor(field.name, field.kind, _indicators(quantile_bins(values.to_numpy(dtype=np.float64))))
     if field.kind is Kind.SEVERAL_OF:
-        return _Factor(field.name, field.kind, _item_marks(values))
-    return _Factor(field.name, field.kind, _marks(values.cat.codes.to_numpy()))
+        return _Factor(field.name, field.kind, _item_indicators(values))
+    return _Factor(field.name, field.kind, _indicators(values.cat.codes.to_numpy()))
 
 
 def quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """The bin of each value, from 0: five of about equal size, fewer where many values are equal."""
     edges = np.unique(np.quantile(values, np.arange(1, QUANTILE_BINS) / QUANTILE_BINS))
-    # Where many rows share one value, an edge falls on it: they belong on whichever side leaves more bins.
+    # Where many rows share one value, an edge falls on it: they go to the side that leaves more bins.
     below, above = (np.searchsorted(edges, values, side=side) for side in ("left", "right"))
     return max(below, above, key=lambda bins: len(np.unique(bins)))
 
 
-def _marks(codes: npt.NDArray[np.integer]) -> sparse.csr_array:
-    return _rows_of_marks(codes, np.arange(len(codes) + 1))
+def _indicators(codes: npt.NDArray[np.integer]) -> sparse.csr_array:
+    return _rows_of_indicators(codes, np.arange(len(codes) + 1))
 
 
-def _item_marks(values: pd.Series) -> sparse.csr_array:
+def _item_indicators(values: pd.Series) -> sparse.csr_array:
     distinct = values.map(lambda items: tuple(dict.fromkeys(items)))
     codes, _ = pd.factorize(np.array([item for items in distinct for item in items], dtype=object))
     ends = np.concatenate([[0], np.cumsum(distinct.map(len).to_numpy(dtype=np.intp))])
-    return _rows_of_marks(codes, ends)
+    return _rows_of_indicators(codes, ends)
 
 
-def _rows_of_marks(levels: npt.NDArray[np.integer], ends: npt.NDArray[np.intp]) -> sparse.csr_array:
+def _rows_of_indicators(levels: npt.NDArray[np.integer], ends: npt.NDArray[np.intp]) -> sparse.csr_array:
     shape = (len(ends) - 1, int(levels.max(initial=-1)) + 1)
     return sparse.csr_array((np.ones(len(levels)), levels, ends), shape=shape)
 
@@ -107,12 +107,12 @@ def _relation(first: _Factor, second: _Factor, pairs: int) -> Relation:
 
 
 def _tables(first: _Factor, second: _Factor) -> Iterator[Counts]:
-    together = (first.marks.T @ second.marks).toarray()
+    together = (first.indicators.T @ second.indicators).toarray()
     if first.kind is not Kind.SEVERAL_OF and second.kind is not Kind.SEVERAL_OF:
         yield together
         return
-    rows = first.marks.shape[0]
-    first_totals, second_totals = (factor.marks.sum(axis=0) for factor in (first, second))
+    rows = first.indicators.shape[0]
+    first_totals, second_totals = (factor.indicators.sum(axis=0) for factor in (first, second))
     if second.kind is not Kind.SEVERAL_OF:
         yield from (np.stack([having, second_totals - having]) for having in together)
     elif first.kind is not Kind.SEVERAL_OF:

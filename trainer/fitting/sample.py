@@ -1,4 +1,4 @@
-"""The seeded sample on which everything is judged: its users as they are, and as the model sees them."""
+"""The seeded sample on which a fit is judged: raw, and as the model sees it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Sample:
     """At most 3,000 users of a history."""
 
     table: pd.DataFrame
-    """One row a user, one column a field under its event name: float64, category, or tuples of labels."""
+    """One row per user, one column per field under its event name: float64, category, or tuples of labels."""
     fields: tuple[ProfileField, ...]
-    """Of all columns, those that do not count in the distance too."""
+    """All fields, including those that do not count in the distance."""
     encoder: Encoder
 
     @cached_property

@@ -17,16 +17,16 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from models.encoding import Floats
 
-# Five find what ten find on planted groups, six uneven ones too; three do.
+# On planted groups, even six uneven ones, five find what ten find; so do three.
 STARTS = 5
 STARTS_PER_RESAMPLE = 3
 MOST_ITERATIONS = 300
-# Distances of so many rows to all others are held at once, so that they stay in the processor's cache.
+# Distances from this many rows to all others are computed at a time, to stay in the processor's cache.
 SILHOUETTE_ROWS = 128
 
 Labels = npt.NDArray[np.intp]
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +43,31 @@ def one_thread() -> AbstractContextManager[object]:
     return cast(AbstractContextManager[object], threadpool_limits(limits=1))
 
 
-def on_all_cores(work: Callable[[Asked], Answer], asked: Sequence[Asked]) -> Iterator[Answer]:
-    """What the work makes of each, in their order, on all cores; if it draws lots, it must seed them by what is asked.
+def on_all_cores(work: Callable[[Argument], Result], arguments: Sequence[Argument]) -> Iterator[Result]:
+    """The results of the work, in order, on all cores; random work must take its seed from its argument.
 
-    Threads: k-means and products of matrices let go of the interpreter's lock, and new processes would spend seconds
-    on imports, more than all the work on 1,000 rows takes.
+    In threads: k-means and matrix products release the interpreter's lock, and new processes would spend seconds on
+    imports, more than all the work on 1,000 rows takes.
     """
-    # Found once: to look for the libraries takes longer than a small k-means.
+    # Created once: searching for the libraries takes longer than a small k-means.
     libraries = ThreadpoolController()
 
-    def in_one_thread(each: Asked) -> Answer:
+    def in_one_thread(each: Argument) -> Result:
         with libraries.limit(limits=1):  # OpenMP keeps a limit for each thread, and these have none yet
             return work(each)
 
     yield from joblib.Parallel(n_jobs=-1, backend="threading", return_as="generator")(
-        joblib.delayed(in_one_thread)(each) for each in asked
+        joblib.delayed(in_one_thread)(each) for each in arguments
     )
 
 
 def cluster(scaled: Floats, k: int, seed: int) -> Clusters:
-    """The best of five k-means runs, each from its own k-means++ start; of all that it takes k different rows."""
+    """The best of five k-means runs, each from its own k-means++ start; needs at least k different rows."""
     return _clusters(KMeans(n_clusters=k, n_init=STARTS, max_iter=MOST_ITERATIONS, random_state=seed), scaled)
 
 
 def cluster_drawn(scaled: Floats, times: npt.NDArray[np.intp], k: int, seed: int) -> Labels:
-    """The cluster of each row when each counts as often as it was drawn; k-means from fresh starts."""
+    """The cluster of each row weighted by how often it was drawn; k-means from fresh starts."""
     kmeans = KMeans(n_clusters=k, n_init=STARTS_PER_RESAMPLE, max_iter=MOST_ITERATIONS, random_state=seed)
     kmeans.fit(scaled, sample_weight=times.astype(np.float64))
     labels: Labels = kmeans.labels_.astype(np.intp)
@@ -75,7 +75,7 @@ def cluster_drawn(scaled: Floats, times: npt.NDArray[np.intp], k: int, seed: int
 
 
 def cluster_from(scaled: Floats, centroids: Floats) -> Clusters:
-    """K-means from the given centres (k × width) on."""
+    """K-means that starts from the given centres (k × width)."""
     return _clusters(KMeans(n_clusters=len(centroids), init=centroids, n_init=1, max_iter=MOST_ITERATIONS), scaled)
 
 
@@ -93,17 +93,17 @@ def silhouettes(scaled: Floats, labelings: Sequence[Labels]) -> tuple[float, ...
     """
     rows = len(scaled)
     sizes = [np.bincount(labels).astype(np.float64) for labels in labelings]
-    marks = np.zeros((rows, sum(map(len, sizes))))
+    one_hot = np.zeros((rows, sum(map(len, sizes))))
     starts = np.cumsum([0, *map(len, sizes)])
     for labels, start in zip(labelings, starts[:-1], strict=True):
-        marks[np.arange(rows), start + labels] = 1.0
+        one_hot[np.arange(rows), start + labels] = 1.0
     squares = (scaled**2).sum(axis=1)
     totals = np.zeros(len(labelings))
     for first in range(0, rows, SILHOUETTE_ROWS):
         chunk = slice(first, first + SILHOUETTE_ROWS)
         distances = squares[chunk, None] + squares - 2 * (scaled[chunk] @ scaled.T)
         np.sqrt(np.maximum(distances, 0.0, out=distances), out=distances)
-        sums = distances @ marks
+        sums = distances @ one_hot
         for i, labels in enumerate(labelings):
             totals[i] += _silhouette_sum(sums[:, starts[i] : starts[i + 1]], labels[chunk], sizes[i])
     return tuple((totals / rows).tolist())
@@ -118,8 +118,8 @@ def _silhouette_sum(sums: Floats, labels: Labels, sizes: Floats) -> float:
     means[own] = np.inf
     nearest = means.min(axis=1)
     far = np.maximum(inner, nearest)
-    told = (others > 0) & np.isfinite(nearest) & (far > 0)
-    return float(((nearest[told] - inner[told]) / far[told]).sum())
+    defined = (others > 0) & np.isfinite(nearest) & (far > 0)
+    return float(((nearest[defined] - inner[defined]) / far[defined]).sum())
 
 
 def scaler_file(means: Floats, scales: Floats, rows: int) -> bytes:
@@ -133,10 +133,10 @@ def scaler_file(means: Floats, scales: Floats, rows: int) -> bytes:
 def kmeans_file(centroids: Floats, numbers: Sequence[int], inertia: float) -> bytes:
     """The bytes of kmeans.joblib: a KMeans with these centres, and as segment_numbers_ the stable number of each.
 
-    It has no labels_: those of training stand in segmented_users.csv, and would make the file as long as the history.
+    It has no labels_: those of training are in segmented_users.csv, and would make the file as large as the history.
     """
     # Fitted on its own centres, which sets all that predict needs.
-    with one_thread():  # it notes how many there were
+    with one_thread():  # it records the number of threads
         kmeans = KMeans(n_clusters=len(centroids), init=centroids, n_init=1).fit(centroids)
     del kmeans.labels_
     kmeans.cluster_centers_, kmeans.inertia_ = centroids, inertia

@@ -1,4 +1,4 @@
-"""The rows of a history that are no profiles: all of them on disk, since there may be millions."""
+"""The rows of a history that are not valid profiles: all of them on disk, since there may be millions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BadRows:
     """Bad rows in the order of the file: how many there are, the first few, and all of them in a file."""
 
     def __init__(self, place: str, header: Sequence[str]) -> None:
-        """None yet; place is what they are counted in."""
+        """None yet; place is what rows are counted in: "line" or "row"."""
         self.place = place
         self.count = 0
         self.first: list[BadRow] = []
@@ -28,7 +28,7 @@ class BadRows:
 
     @property
     def in_place(self) -> str:
-        """How it is said where a row stands, before the number."""
+        """The words before the number of a row: "on line" or "in row"."""
         return "on line" if self.place == "line" else f"in {self.place}"
 
     def add(self, rows: Iterable[BadRow]) -> None:
@@ -49,7 +49,7 @@ class BadRows:
             yield BadRow(int(place), problem, tuple(cells))
 
     def write(self, path: Path) -> None:
-        """Write a CSV file of all rows: where each stands, what is wrong with it, and its cells as they were."""
+        """Write a CSV file of all rows: its line or row number, what is wrong, and its original cells."""
         self._file.seek(0)
         with path.open("wb") as file:
             shutil.copyfileobj(self._file.buffer, file)

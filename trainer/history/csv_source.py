@@ -17,7 +17,18 @@ from pydantic import BaseModel
 
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.history.rows import READ_ROWS, BadRow, Layout, Read, Rows, Source, Told, items_of, layout, missing_columns
+from trainer.history.rows import (
+    READ_ROWS,
+    BadRow,
+    Layout,
+    OnProgress,
+    Read,
+    Rows,
+    Source,
+    items_of,
+    layout,
+    missing_columns,
+)
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -30,12 +41,14 @@ READ_BYTES = 1 << 20
 
 
 @contextmanager
-def csv_source(path: Path, file: BinaryIO, size: int, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
-    """The rows of an open file of that many bytes; told hears how many of them were read.
+def csv_source(
+    path: Path, file: BinaryIO, size: int, profile_class: type[BaseModel], on_progress: OnProgress
+) -> Iterator[Source]:
+    """The rows of an open file of that many bytes; on_progress is called with the bytes read so far.
 
     Raises HistoryError for a file that is not comma-separated UTF-8, or lacks a column.
     """
-    watched = _Watched(file, size, told)
+    watched = _Watched(file, size, on_progress)
     raw = io.BufferedReader(watched, READ_BYTES)
     content: BinaryIO = raw
     if raw.peek(len(GZIP_MARK)).startswith(GZIP_MARK):
@@ -52,10 +65,10 @@ def csv_source(path: Path, file: BinaryIO, size: int, profile_class: type[BaseMo
 
 
 class _Watched(io.RawIOBase):
-    """A file of which every byte that is read is counted and goes into a digest."""
+    """A file that counts the bytes read from it and computes their digest."""
 
-    def __init__(self, file: BinaryIO, size: int, told: Told) -> None:
-        self._file, self._size, self._told = file, size, told
+    def __init__(self, file: BinaryIO, size: int, on_progress: OnProgress) -> None:
+        self._file, self._size, self._on_progress = file, size, on_progress
         self._sha256, self._done = hashlib.sha256(), 0
 
     def readable(self) -> bool:
@@ -66,7 +79,7 @@ class _Watched(io.RawIOBase):
         count: int = cast(io.BufferedIOBase, self._file).readinto(into)
         self._sha256.update(into[:count])
         self._done += count
-        self._told(self._done, self._size)
+        self._on_progress(self._done, self._size)
         return count
 
     def digest(self) -> str:
@@ -76,7 +89,7 @@ class _Watched(io.RawIOBase):
 def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
     """The file line by line, decoded, without the byte-order mark that some programs put before the first one.
 
-    Read in binary, because a text file that is no UTF-8 does not tell the line, and pandas does not either.
+    Read in binary, because the errors of a text file, and of pandas, do not name the line that is not UTF-8.
     """
     try:
         for number, line in enumerate(content, start=1):
@@ -103,7 +116,7 @@ def _layout(path: Path, reader: Reader, profile_class: type[BaseModel]) -> Layou
     except csv.Error as error:
         _refuse_syntax(path, 1, error)
     if not header:
-        raise HistoryError(f"{path} is empty: it needs a header line and one row a user")
+        raise HistoryError(f"{path} is empty: it needs a header line and one row per user")
     missing = missing_columns(header, profile_class)
     for delimiter, name in DELIMITER_NAMES.items():
         found = next(csv.reader([",".join(header)], delimiter=delimiter), [])
@@ -114,7 +127,7 @@ def _layout(path: Path, reader: Reader, profile_class: type[BaseModel]) -> Layou
 
 def _refuse_syntax(path: Path, line: int, error: csv.Error) -> NoReturn:
     raise HistoryError(
-        f"{path} is not a CSV file from line {line} on ({error}): look for a quote that is not closed"
+        f"{path} is not valid CSV, starting at line {line} ({error}): look for a quote that is not closed"
     ) from error
 
 
@@ -124,7 +137,7 @@ def _rows(path: Path, reader: Reader, layout: Layout) -> Iterator[Rows]:
     line = reader.line_num + 1
     try:
         for cells in reader:
-            if cells:  # an empty line is no row
+            if cells:  # empty lines are skipped
                 lines.append(line)
                 rows.append(cells)
                 if len(rows) == READ_ROWS:
@@ -163,8 +176,8 @@ def _read(profile_class: type[BaseModel], name: str, kind: Kind) -> Read:
 
 
 def _numbers(cells: Sequence[str]) -> list[Any]:
-    """The numbers that cells hold; any other text as it is, for the profile class to refuse."""
-    if "_" not in "".join(cells):  # Python reads 1_000, nobody else does
+    """The numbers that cells hold; other text unchanged, for the profile class to refuse."""
+    if "_" not in "".join(cells):  # only Python reads 1_000 as a number
         try:
             return [*map(float, cells)]
         except ValueError:
@@ -188,5 +201,5 @@ def _number(cell: str) -> float | str:
 def _whole_number(cell: str) -> float | str:
     try:
         return int(cell) if cell.isdecimal() and cell.isascii() else _number(cell)
-    except ValueError:  # more digits than Python reads
+    except ValueError:  # too many digits for Python's int
         return cell

@@ -1,4 +1,4 @@
-"""A history of users: a CSV or Parquet file, one row a user, checked row by row against the profile class."""
+"""A history of users: a CSV or Parquet file, one row per user, checked row by row against the profile class."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, Pla
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
 from trainer.history.parquet_source import PARQUET_MARK, parquet_source
-from trainer.history.rows import BadRow, Source, Told
+from trainer.history.rows import BadRow, OnProgress, Source
 from trainer.history.sampling import Drawn, draw
 from trainer.history.tempfiles import close, scratch_file
 from trainer.history.validation import Check, cell_text, shown
+from trainer.text.wording import counted
 
-# Repeated users are looked for among about so many at a time, which bounds the memory.
+# Duplicate users are searched for among about this many users at a time, which bounds the memory.
 USERS_COMPARED = 1_000_000
 
 Integers = npt.NDArray[np.integer]
@@ -48,9 +49,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class History:
-    """The users of a file, in its order, checked; rows that failed the check stand apart.
+    """The valid users of a file, in its order; invalid rows are kept separately.
 
-    They lie on disk, in files without a name that are gone when the history is closed.
+    Both are on disk, in unnamed files that disappear when the history is closed.
     """
 
     id_header: str
@@ -70,7 +71,7 @@ class History:
         self.close()
 
     def close(self) -> None:
-        """Remove all that lies on disk."""
+        """Remove the files on disk."""
         self.kept_open.close()
 
     @property
@@ -80,7 +81,7 @@ class History:
 
     @property
     def fields(self) -> tuple[ProfileField, ...]:
-        """Those that have a column here: all but fields with more than 100,000 different labels."""
+        """The fields that have a column here: all but those with more than 100,000 different labels."""
         labels = self.copy.labels
         return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
 
@@ -90,23 +91,23 @@ class History:
             if name not in [field.name for field in self.fields]:
                 header = next(field.header for field in self.all_fields if field.name == name)
                 raise HistoryError(
-                    f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model knows: '
-                    "correct it, or fit a new model"
+                    f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model has: '
+                    "correct the column, or fit a new model"
                 )
 
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
-        """All users, some thousands at a time; with the columns of these fields, or of all: of those that have one."""
+        """All users, a few thousand at a time, with the columns of these fields (None: of all) that have one."""
         fields = [field for field in self.fields if names is None or field.name in names]
         readers = [self._values(field) for field in fields]
         for users, *columns in zip(self.copy.users(), *readers, strict=True):
             yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))
 
     def holders(self, name: str) -> Iterator[tuple[Integers, Integers]]:
-        """Of every chunk of a field of labels: who has which label, as rows of the chunk and codes; each once."""
+        """For each chunk, which user has which label of a field, as row and code; each pair once."""
         if self._field(name).kind is Kind.SEVERAL_OF:
             labels = len(self.copy.labels[name])
             for items in self.copy.items(name):
-                # Whoever has an item twice has it.
+                # An item that a user lists twice counts once.
                 pairs = np.unique(items.rows * labels + items.codes)
                 yield pairs // labels, pairs % labels
         else:
@@ -122,7 +123,7 @@ class History:
         return {label: count for label, count in sorted(zip(labels, counts.tolist(), strict=True)) if count}
 
     def drawn(self, most: int, seed: int) -> Drawn:
-        """Rows drawn at random without replacement, or all of them where there are no more."""
+        """At most so many rows, drawn at random without replacement."""
         return draw(self.copy.chunk_rows, most, seed)
 
     def drawn_numbers(self, name: str, drawn: Drawn) -> Floats:
@@ -131,15 +132,15 @@ class History:
         return np.concatenate([np.zeros(0), *(numbers[at] for numbers, at in chunks)])
 
     def sample(self, most: int, seed: int) -> pd.DataFrame:
-        """Users drawn at random without replacement, or all where there are no more, in the order of the file.
+        """At most so many users, drawn at random without replacement, in the order of the file.
 
-        One row a user, one column a field under its event name: float64, category, or tuples of labels.
+        One row per user, one column per field under its event name: float64, category, or tuples of labels.
         """
         drawn = self.drawn(most, seed)
         return pd.DataFrame({field.name: self._drawn_column(field, drawn) for field in self.fields})
 
     def scratch_file(self) -> BinaryIO:
-        """A new file without a name, which is gone when the history is closed; raises ScratchError without room."""
+        """A new unnamed file that disappears when the history is closed; raises ScratchError when the disk is full."""
         file = scratch_file()
         self.kept_open.callback(close, file)
         return file
@@ -167,35 +168,34 @@ class History:
         return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
 
 
-def read_history(path: Path, profile_class: type[BaseModel], told: Told) -> History:
-    """All users of the file; told hears how much of it was read, of how much.
+def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> History:
+    """All users of the file; on_progress is called with how much has been read, and the whole length.
 
-    Which kind of file it is, its first bytes tell: CSV, CSV compressed with gzip, or Parquet. A row that is no profile,
-    or names a user again, is listed in bad_rows. Raises HistoryError for a file that cannot be read, is not
-    comma-separated UTF-8, lacks a column, or has no row; ScratchError where there is no room
-    for the checked copy.
+    The first bytes decide how it is read: as CSV, CSV compressed with gzip, or Parquet. A row that is not a valid
+    profile, or that repeats a user, goes to bad_rows. Raises HistoryError for a file that cannot be read, is not
+    comma-separated UTF-8, lacks a column, or has no rows; ScratchError when the disk is full.
     """
-    with ExitStack() as undo, _opened(path, profile_class, told) as source:
+    with ExitStack() as undo, _opened(path, profile_class, on_progress) as source:
         layout = source.layout
         check = Check(profile_class, layout, source.read)
         bad_rows = BadRows(source.place, layout.header)
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
-        with _no_search_for_cycles():
+        with _cycle_collection_paused():
             for rows in source.rows:
                 checked = check(rows)
                 bad_rows.add(checked.bad_rows)
                 writer.add(checked.places, checked.users, checked.columns)
         copy = writer.finish()
         if copy.rows + bad_rows.count == 0:
-            raise HistoryError(f"{path} has a header and no rows: there is nothing to learn from")
+            raise HistoryError(f"{path} has a header but no rows: add one row per user")
         digest = source.digest()
         repeated, first = _repeated(copy)
         if repeated.size:
             copy = copy.without(repeated)
             undo.callback(copy.close)
-            with _opened(path, profile_class, told) as once_more:
+            with _opened(path, profile_class, on_progress) as once_more:
                 found = _repeated_rows(once_more, repeated, first, bad_rows.in_place)
                 bad_rows = _merged(bad_rows, found, layout.header)
             undo.callback(bad_rows.close)
@@ -218,12 +218,13 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     lines = [f"  {bad_rows.place} {row.place}, {row.problem}" for row in bad_rows.first]
     if bad_rows.count > len(bad_rows.first):
         lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
-    count = f"{bad_rows.count:,} bad {'row' if bad_rows.count == 1 else 'rows'}"
-    raise HistoryError("\n".join([f"{path} has {count}, nothing was written: {remedy}", *lines]))
+    raise HistoryError(
+        "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
+    )
 
 
 @contextmanager
-def _opened(path: Path, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
+def _opened(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> Iterator[Source]:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
@@ -234,18 +235,18 @@ def _opened(path: Path, profile_class: type[BaseModel], told: Told) -> Iterator[
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         if file.peek(len(PARQUET_MARK)).startswith(PARQUET_MARK):
-            with parquet_source(path, file, profile_class, told) as source:
+            with parquet_source(path, file, profile_class, on_progress) as source:
                 yield source
         else:
-            with csv_source(path, file, path.stat().st_size, profile_class, told) as source:
+            with csv_source(path, file, path.stat().st_size, profile_class, on_progress) as source:
                 yield source
 
 
 @contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """A context in which Python does not look for garbage in cycles.
+def _cycle_collection_paused() -> Iterator[None]:
+    """A context without Python's search for reference cycles.
 
-    Rows make none, and among the millions of small objects that they are, the search takes a third of the time.
+    Rows contain no cycles, and searching their millions of small objects takes a third of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -256,16 +257,16 @@ def _no_search_for_cycles() -> Iterator[None]:
             gc.enable()
 
 
-# --- users who are there twice ---------------------------------------------------------------------------------------
+# --- duplicate users -------------------------------------------------------------------------------------------------
 
 
 def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
-    """Where users are named again, in ascending order, and where each of them stands first.
+    """The numbers of rows that repeat a user, ascending, and the number of the first row of each of those users.
 
-    Equal hashes find them, without a table of all users in memory; the names themselves decide.
+    Equal hashes find candidates without a table of all users in memory; the ids themselves decide.
     """
     parts = math.ceil(copy.rows / USERS_COMPARED)
-    again, before = array("q"), array("q")  # in a history of events there are more of them than users
+    again, before = array("q"), array("q")  # a history of events has more of them than users
     for part in range(parts):
         hashes = np.sort(np.concatenate([each[each % parts == part] for each in copy.hashes()]))
         suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
@@ -281,7 +282,7 @@ def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
 
 
 def _repeated_rows(source: Source, repeated: Places, first: Places, in_place: str) -> Iterator[BadRow]:
-    """The repeated rows as they stand in the file: the copy has not all of their cells."""
+    """The original repeated rows, read again: the copy lacks some of their cells."""
     header, id_at = source.layout.id_header, source.layout.id_at
     for rows in source.rows:
         at = np.searchsorted(repeated, rows.places)

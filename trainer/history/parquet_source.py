@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.history.rows import READ_ROWS, Layout, Read, Rows, Source, Told, items_of, layout
+from trainer.history.rows import READ_ROWS, Layout, OnProgress, Read, Rows, Source, items_of, layout
 
 PARQUET_MARK = b"PAR1"
 
@@ -27,8 +27,10 @@ WANTED = {
 
 
 @contextmanager
-def parquet_source(path: Path, file: BinaryIO, profile_class: type[BaseModel], told: Told) -> Iterator[Source]:
-    """The rows of an open file; told hears how many of them were read.
+def parquet_source(
+    path: Path, file: BinaryIO, profile_class: type[BaseModel], on_progress: OnProgress
+) -> Iterator[Source]:
+    """The rows of an open file; on_progress is called with the rows read so far.
 
     Raises HistoryError for a file that is damaged, lacks a column, or has one of another type than the profile class.
     """
@@ -36,7 +38,7 @@ def parquet_source(path: Path, file: BinaryIO, profile_class: type[BaseModel], t
         opened = pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         _refuse_damaged(path, error)
-    # A column that the class does not have may be of any type: it is not even read.
+    # Columns that the class does not list may have any type: they are never read.
     found = layout(path, opened.schema_arrow.names, profile_class)
     wanted = [name for name in found.header if name not in found.ignored]
     read_at = {name: at for at, name in enumerate(wanted)}
@@ -49,12 +51,12 @@ def parquet_source(path: Path, file: BinaryIO, profile_class: type[BaseModel], t
         ignored=found.ignored,
     )
     schema = opened.schema_arrow
-    _refuse_type(path, found.id_header, schema, _is_id, "text or a whole number")
+    _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
     yield Source(
         layout=kept,
         place="row",
         read=tuple(_read(path, field.header, field.kind, schema) for field in found.fields),
-        rows=_rows(path, opened, kept, told),
+        rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),
     )
 
@@ -63,7 +65,7 @@ def _refuse_damaged(path: Path, error: Exception) -> NoReturn:
     raise HistoryError(f"{path} is a damaged Parquet file ({str(error).splitlines()[0]}): write it again") from error
 
 
-def _rows(path: Path, opened: Any, layout: Layout, told: Told) -> Iterator[Rows]:
+def _rows(path: Path, opened: Any, layout: Layout, on_progress: OnProgress) -> Iterator[Rows]:
     done, total = 0, opened.metadata.num_rows
     try:
         for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
@@ -71,7 +73,7 @@ def _rows(path: Path, opened: Any, layout: Layout, told: Told) -> Iterator[Rows]
             columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
             yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())
             done += batch.num_rows
-            told(done, total)
+            on_progress(done, total)
     except (pa.ArrowException, OSError) as error:
         _refuse_damaged(path, error)
 
@@ -99,8 +101,8 @@ def _refuse_type(path: Path, header: str, schema: Any, fits: Any, wanted: str) -
     found = schema.field(header).type
     if not fits(found) and not pa.types.is_null(found):  # a column of nothing but empty cells
         raise HistoryError(
-            f'{path}: column "{header}" has the type {found}, {wanted} is wanted: write it with that type, or describe '
-            "your own columns in a profile class and pass it with --profile"
+            f'{path}: column "{header}" has the type {found}, but the profile class needs '
+            f"{wanted}: convert the column, or pass the profile class of this file with --profile"
         )
 
 

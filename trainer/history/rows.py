@@ -1,4 +1,4 @@
-"""The rows of a file as they stand there: cells by column, and which column is which field of the profile class."""
+"""The raw rows of a file, by column, and which column is which field of the profile class."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pydantic import BaseModel
 from schemas.roles import ProfileField, history_id_column, profile_fields
 from trainer.errors import HistoryError
 
-# So many rows at a time are read and checked: with more, they are no longer in the processor's cache when the next
-# step comes to them, which takes a third longer.
+# Rows that are read and checked at a time: a larger batch leaves the processor's cache before the next step, which
+# takes a third longer.
 READ_ROWS = 1_000
 
-Told = Callable[[int, int], None]
-"""Someone who is told how much of a file was read, of how much."""
+OnProgress = Callable[[int, int], None]
+"""Called with how much of a file has been read, and its whole length."""
 Read = Callable[[Sequence[Any]], list[Any]]
-"""Makes values that a profile may hold of the cells of a column; what it cannot read stays, for the class to refuse."""
+"""Converts the cells of a column to values for a profile; a cell that it cannot read stays, for the class to refuse."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is no profile: where it stands, what is wrong in which column, and its cells as they were."""
+    """A row that is not a valid profile: where it stands, what is wrong in which column, and its original cells."""
 
     place: int
     problem: str
@@ -38,9 +38,9 @@ class Rows:
     places: Sequence[int]
     """Where each stands."""
     columns: Sequence[Sequence[Any]]
-    """One for each column of the header, a cell a row; none where there is no row."""
+    """One per column of the header, one cell per row; empty where there are no rows."""
     broken: tuple[BadRow, ...]
-    """Rows that have not a cell for each column; none of them stands above."""
+    """Rows with too few or too many cells; they are not in the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A history as it lies in a file, opened."""
+    """An open file with a history."""
 
     layout: Layout
     place: str
@@ -71,7 +71,7 @@ class Source:
 
 
 def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) -> Layout:
-    """What the columns of a header are; raises HistoryError for one that is missing, or there twice."""
+    """The columns of a header; raises HistoryError for a column that is missing or appears twice."""
     fields = profile_fields(profile_class)
     id_header = history_id_column(profile_class)
     wanted = [id_header, *(field.header for field in fields)]
@@ -79,12 +79,12 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) ->
     if missing:
         names = ", ".join(f'"{name}"' for name in missing)
         raise HistoryError(
-            f"{path} lacks the {'column' if len(missing) == 1 else 'columns'} {names}: add them, or describe your own "
-            "columns in a profile class and pass it with --profile"
+            f"{path} lacks {names}, which {profile_class.__name__} needs: correct its header, or pass the profile "
+            "class that lists its columns with --profile"
         )
     twice = sorted({name for name in wanted if header.count(name) > 1})
     if twice:
-        raise HistoryError(f"{path} has two columns named {twice[0]!r}: remove one")
+        raise HistoryError(f"{path} has more than one column named {twice[0]!r}: keep only one")
     return Layout(
         header=tuple(header),
         id_header=id_header,
@@ -96,13 +96,13 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) ->
 
 
 def missing_columns(header: Sequence[str], profile_class: type[BaseModel]) -> list[str]:
-    """The columns that the profile class needs and a header has not."""
+    """The columns that the profile class needs and a header lacks."""
     wanted = [history_id_column(profile_class), *(field.header for field in profile_fields(profile_class))]
     return [name for name in wanted if name not in header]
 
 
 def items_of(cells: Sequence[str]) -> list[tuple[str, ...]]:
-    """The items of cells that hold several, separated by commas."""
+    """The comma-separated items of each cell."""
     known: dict[str, tuple[str, ...]] = {}
     for cell in cells:
         if cell not in known:

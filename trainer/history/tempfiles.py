@@ -1,4 +1,4 @@
-"""Files without a name: what a command keeps on disk while it runs, and of which nothing is left however it ends."""
+"""Unnamed temporary files: they are gone when the command ends, however it ends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import IO, Any, BinaryIO, cast
 
 from trainer.errors import ScratchError
 
-LARGE_FILES = Path("/var/tmp")  # noqa: S108  # no name is ever taken in it
+LARGE_FILES = Path("/var/tmp")  # noqa: S108  # no file there gets a name
 
 
 def scratch_folder() -> Path:
-    """Where temporary files lie: in $TMPDIR, else in /var/tmp, else where Python puts them.
+    """The directory of temporary files: $TMPDIR, else /var/tmp, else Python's default.
 
-    The same choice as SQLite's: /tmp is often kept in memory, which is what these files are to spare.
+    As SQLite chooses: /tmp is often in memory, and these files exist to save memory.
     """
     if "TMPDIR" not in os.environ and os.access(LARGE_FILES, os.W_OK | os.X_OK):
         return LARGE_FILES
@@ -25,9 +25,9 @@ def scratch_folder() -> Path:
 
 
 def scratch_file() -> BinaryIO:
-    """A new file, open for writing and reading, that no folder lists and that is gone once it is closed.
+    """A new unnamed file, open for writing and reading, that disappears when it is closed.
 
-    Raises ScratchError when there is no room for one.
+    Raises ScratchError when it cannot be created.
     """
     with room_needed():
         return cast(BinaryIO, tempfile.TemporaryFile(dir=scratch_folder()))
@@ -35,7 +35,7 @@ def scratch_file() -> BinaryIO:
 
 def close(file: IO[Any]) -> None:
     """Close a temporary file, full disk or not."""
-    with suppress(OSError):  # where there was no room, there is none for the last bytes now either
+    with suppress(OSError):  # on a full disk, the last bytes cannot be written either
         file.close()
 
 
@@ -46,6 +46,6 @@ def room_needed() -> Iterator[None]:
         yield
     except OSError as error:
         raise ScratchError(
-            f"the checked copy of the history cannot be kept in {scratch_folder()} ({error.strerror or error}): "
-            "make room there, or set TMPDIR to a folder on a disk that has more than the history is long"
+            f"the temporary copy of the history cannot be written in {scratch_folder()} ({error.strerror or error}): "
+            "free space there, or set TMPDIR to a directory with more free space than the size of the history"
         ) from error

@@ -24,7 +24,7 @@ Values = Sequence[Any] | Floats
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Some rows of a file: those that are profiles and those that are none, each in the order of the file."""
+    """Some rows of a file: the valid profiles and the bad rows, each in the order of the file."""
 
     places: tuple[int, ...]
     users: tuple[str, ...]
@@ -34,7 +34,7 @@ class Checked:
 
 
 class Check:
-    """What tells which rows of a file are profiles of a class."""
+    """Checks which rows of a file are valid profiles of a class."""
 
     def __init__(self, profile_class: type[BaseModel], layout: Layout, read: Sequence[Read]) -> None:
         self._rule = TypeAdapter(list[profile_class])  # type: ignore[valid-type]  # known at run time only
@@ -74,7 +74,7 @@ class Check:
 
     def _inputs(self, rows: Rows) -> list[dict[str, Any]]:
         columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
-        # As a comprehension it would take twice as long.
+        # Twice as fast as a comprehension.
         return [*map(dict, map(zip, repeat(self._names), zip(*columns, strict=True)))]
 
     def _checked(self, inputs: Sequence[dict[str, Any]]) -> tuple[list[_Problem], tuple[Values, ...]]:
@@ -85,7 +85,7 @@ class Check:
         except NOT_CAUSED_BY_EVENT:
             raise
         except BaseException:
-            # Not the whole history fails with a row on which the class's own code does.
+            # One row on which the class's own code raises must not fail the whole history.
             if found := [problem for i, one in enumerate(inputs) for problem in self._raised(i, one)]:
                 return found, ()
             raise
@@ -93,7 +93,7 @@ class Check:
             columns = [_column(field.kind, [*map(attrgetter(field.name), profiles)]) for field in self._layout.fields]
         except NOT_CAUSED_BY_EVENT:
             raise
-        except BaseException:  # noqa: BLE001  # a class may return anything; the exact way says which row and field
+        except BaseException:  # noqa: BLE001  # a class may return anything; the row-by-row check names row and field
             return self._exactly(profiles)
         return [], tuple(columns)
 
@@ -140,7 +140,7 @@ def _problem(error: ErrorDetails) -> _Problem:
 
 
 def _column(kind: Kind, values: Sequence[Any]) -> Values:
-    """The values as they are where all are plain; raises TypeError, ValueError or OverflowError otherwise."""
+    """The values unchanged if all have plain types; raises TypeError, ValueError or OverflowError otherwise."""
     if kind is Kind.SEVERAL_OF and not set(map(type, values)) <= {tuple, list, set, frozenset}:
         raise TypeError(kind)
     types = set(map(type, chain.from_iterable(values) if kind is Kind.SEVERAL_OF else values))
@@ -155,12 +155,12 @@ def _column(kind: Kind, values: Sequence[Any]) -> Values:
 
 
 def shown(value: str) -> str:
-    """A value in quotes, cut off where it is long."""
+    """A value in quotes, truncated."""
     return repr(value if len(value) <= VALUE_SHOWN_CHARS else value[:VALUE_SHOWN_CHARS] + "…")
 
 
 def cell_text(cell: Any) -> str:
-    """A cell as text: nothing for none, items separated by commas."""
+    """A cell as text: empty for None, items separated by commas."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, list):

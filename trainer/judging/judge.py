@@ -61,7 +61,7 @@ class Evidence:
     """Of the segment that comes back worst."""
     greatest_dip_p_value: float
     """Of the border with the least gap."""
-    humps: tuple[str, ...]
+    multimodal_columns: tuple[str, ...]
     """Headers of the number columns that have several humps by themselves."""
 
     @property
@@ -152,7 +152,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
             least_jaccard=min(stability.jaccard),
             greatest_dip_p_value=max(border.dip_p_value for border in borders),
-            humps=dip_test.columns_with_humps(sample),
+            multimodal_columns=dip_test.columns_with_humps(sample),
         )
 
     evidence = evidence_of(range(FIRST_DRAWS))
@@ -172,7 +172,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         p_value=evidence.p_value,
         jaccard=dict(enumerate(stability.jaccard)),
         borders=borders,
-        humps=evidence.humps,
+        multimodal_columns=evidence.multimodal_columns,
         sample_rows=len(sample.scaled),
         trials=tuple(
             _trial(candidate, nulls, min(each.jaccard), choice.least_share)
@@ -230,8 +230,8 @@ def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
     figures = f"silhouette {evidence.silhouette:.2f} against {evidence.null_mean:.2f}"
     objection = _objection(evidence, figures)
     if objection is not None:
-        if evidence.humps:
-            objection += f"; {_with_humps(evidence.humps)}: a threshold there says as much as segments"
+        if evidence.multimodal_columns:
+            objection += f"; {_with_humps(evidence.multimodal_columns)}: a threshold there says as much as segments"
         return Verdict.NONE, objection
     doubts = _doubts(evidence)
     if doubts:

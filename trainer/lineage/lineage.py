@@ -1,4 +1,4 @@
-"""Which segments are the same ones as before: two versions over the same users, and what became of each segment."""
+"""Which segments continue: two versions compared on the same users, and what became of each segment."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.fitting.scikit import one_thread
 from trainer.privacy import shown
 
-# The least Jaccard of a segment that is still the same one, and the least share of a segment that is most of it.
+# The lowest Jaccard of a segment that continues, and the smallest share that counts as most of a segment.
 MOST = 0.5
 
 Counts = npt.NDArray[np.int64]
-Marks = npt.NDArray[np.bool_]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Some users by their segment in two versions."""
+    """Numbers of users by their segment in two versions."""
 
     before: tuple[int, ...]
     """Stable numbers in the earlier version."""
@@ -36,7 +36,7 @@ class Overlap:
 
     @property
     def jaccard(self) -> Floats:
-        """Users in both ÷ users in either, of each pair; 0 where a segment is empty."""
+        """Users in both ÷ users in either, for each pair; 0 where a segment is empty."""
         either = self.users.sum(axis=1, keepdims=True) + self.users.sum(axis=0) - self.users
         shared: Floats = self.users / np.maximum(either, 1)
         return shared
@@ -68,28 +68,30 @@ def nothing_before(after: Segmentation) -> Overlap:
 
 
 def columns_needed(before: Segmentation, after: Segmentation) -> frozenset[str]:
-    """The fields that `overlap` reads: those that count in the distance of one of them."""
+    """The fields that `overlap` reads: those that count in the distance of either version."""
     return frozenset(column.name for model in (before, after) for column in model.encoder.kept)
 
 
 def overlap(before: Segmentation, after: Segmentation, chunks: Iterable[Columns]) -> Overlap:
-    """How many users of the chunks are in which segment of both versions, which take the same profile's columns.
+    """How many users of the chunks are in each pair of segments of two versions of the same profile class.
 
-    A column of labels that a chunk does not have, because a history has too many different ones, counts as unknown.
+    A column of labels that the chunks lack, because it has too many different labels, counts as unknown.
     """
     users = np.zeros(before.k * after.k, dtype=np.int64)
-    with one_thread():  # so that each user gets what the fit gave, to the last digit
+    with one_thread():  # so that each user gets the same result as in the fit, to the last digit
         for chunk in chunks:
-            users += np.bincount(places(before, chunk) * after.k + places(after, chunk), minlength=len(users))
+            users += np.bincount(
+                segment_indices(before, chunk) * after.k + segment_indices(after, chunk), minlength=len(users)
+            )
     return Overlap(_numbers(before), _numbers(after), users.reshape(before.k, after.k))
 
 
-def places(model: Segmentation, columns: Columns) -> npt.NDArray[np.intp]:
-    """Where the segment of each user stands among those of the model.
+def segment_indices(model: Segmentation, columns: Columns) -> npt.NDArray[np.intp]:
+    """The index, among the model's segments, of each user's segment.
 
-    A column of labels that is not there counts as unknown; of the others, only those that count are read.
+    A missing column of labels counts as unknown; columns that do not count in the distance are not read.
     """
-    # The same segments from the columns that count alone, each numbered by its place.
+    # The same segments from only the columns that count, each numbered by its index.
     fewer = Segmentation(
         Encoder(model.encoder.kept),
         tuple(replace(segment, number=place) for place, segment in enumerate(model.segments)),
@@ -98,7 +100,7 @@ def places(model: Segmentation, columns: Columns) -> npt.NDArray[np.intp]:
 
 
 def _whole(chunk: Columns, model: Segmentation) -> Columns:
-    """The chunk with all the columns of the model; no label is known in those that are not there."""
+    """The chunk with all columns of the model; missing ones hold unknown labels only."""
     users = len(next(iter(chunk.values())))
     return {
         **{
@@ -114,14 +116,14 @@ def _whole(chunk: Columns, model: Segmentation) -> Columns:
 
 
 def matches(found: Overlap) -> dict[int, int]:
-    """Number after -> number before of each segment that is still the same one: a pair with a Jaccard of .5 or more.
+    """Number after -> number before of each segment that continues: a pair with a Jaccard of .5 or more.
 
-    The pairs are those of the greatest total Jaccard among such pairs (linear_sum_assignment). Above .5 a pair shuts
-    out every other, so only a segment that was cut into two equal halves, or put together from two, leaves a choice:
-    the half that is listed first is taken. Two segments without a user are the same one where they have one number.
+    The pairs have the greatest total Jaccard among such pairs (linear_sum_assignment). A pair above .5 excludes every
+    other, so there is a choice only where a segment was split into, or merged from, two equal halves: the half that is
+    listed first is taken. Two segments without users match if they have the same number.
     """
     jaccard = found.jaccard
-    # Lower ones count for nothing: two weak pairs must not take a segment away from its own.
+    # Lower ones count as 0: two weak pairs must not outweigh a strong one.
     rows, columns = linear_sum_assignment(np.where(jaccard >= MOST, jaccard, 0.0), maximize=True)
     empty_before = {number for number, users in zip(found.before, found.users.sum(axis=1), strict=True) if not users}
     empty_after = {number for number, users in zip(found.after, found.users.sum(axis=0), strict=True) if not users}
@@ -134,7 +136,7 @@ def matches(found: Overlap) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """What became of one segment, and of which segments of the other version that speaks."""
+    """What became of one segment, and the segments of the other version that are involved."""
 
     fate: Fate
     others: tuple[int, ...]
@@ -144,7 +146,7 @@ def fates_after(found: Overlap) -> tuple[Became, ...]:
     """The fate of each segment of the later version, in its order; the first that holds:
 
     kept: matched. Merged: most of two segments or more went into it. Split: most of it comes from one segment. Merged:
-    most of one segment went into it, though that is not most of it. New: else, and when no user is in it. Most is
+    most of one segment went into it, though that is not most of it. New: otherwise, and when it has no users. Most is
     half or more.
     """
     kept = matches(found)
@@ -153,8 +155,8 @@ def fates_after(found: Overlap) -> tuple[Became, ...]:
         Became(Fate.KEPT, (kept[number],))
         if number in kept
         else _fate(
-            together=_those(found.before, went[:, j], found.users[:, j]),
-            apart=_those(found.before, came[:, j], found.users[:, j]),
+            together=_flagged(found.before, went[:, j], found.users[:, j]),
+            apart=_flagged(found.before, came[:, j], found.users[:, j]),
             names=(Fate.MERGED, Fate.SPLIT, Fate.NEW),
         )
         for j, number in enumerate(found.after)
@@ -165,8 +167,8 @@ def fates_before(found: Overlap) -> tuple[Became, ...]:
     """The fate of each segment of the earlier version, in its order; the first that holds:
 
     kept: matched. Split: most of two segments or more comes from it. Merged: most of it went into one segment. Split:
-    most of one segment comes from it, though that is not most of it. Retired: else, and when no user is in it. The
-    mirror of `fates_after`: seen backwards, a split is a merger.
+    most of one segment comes from it, though that is not most of it. Retired: otherwise, and when it has no users.
+    The mirror image of `fates_after`: backwards, a split is a merger.
     """
     kept = {before: after for after, before in matches(found).items()}
     went, came = _went(found.users), _went(found.users.T).T
@@ -174,8 +176,8 @@ def fates_before(found: Overlap) -> tuple[Became, ...]:
         Became(Fate.KEPT, (kept[number],))
         if number in kept
         else _fate(
-            together=_those(found.after, came[i], found.users[i]),
-            apart=_those(found.after, went[i], found.users[i]),
+            together=_flagged(found.after, came[i], found.users[i]),
+            apart=_flagged(found.after, went[i], found.users[i]),
             names=(Fate.SPLIT, Fate.MERGED, Fate.RETIRED),
         )
         for i, number in enumerate(found.before)
@@ -193,25 +195,25 @@ def _fate(together: tuple[int, ...], apart: tuple[int, ...], names: tuple[Fate, 
     return Became(nothing, ())
 
 
-def _went(users: Counts) -> Marks:
-    """Whether half or more of the row's users are in the column; nobody is most of nothing."""
-    marks: Marks = (2 * users >= users.sum(axis=1, keepdims=True)) & (users > 0)
-    return marks
+def _went(users: Counts) -> Flags:
+    """Whether half or more of the row's users are in the column; never where there are no users."""
+    flags: Flags = (2 * users >= users.sum(axis=1, keepdims=True)) & (users > 0)
+    return flags
 
 
-def _those(numbers: Sequence[int], marks: Marks, users: Counts) -> tuple[int, ...]:
-    """The marked segments, those with the most users first."""
+def _flagged(numbers: Sequence[int], flags: Flags, users: Counts) -> tuple[int, ...]:
+    """The flagged segments, those with the most users first."""
     order = np.argsort(-users, kind="stable")
-    return tuple(numbers[i] for i in order.tolist() if marks[i])
+    return tuple(numbers[i] for i in order.tolist() if flags[i])
 
 
 # --- numbers and names -----------------------------------------------------------------------------------------------
 
 
 def stable_numbers(found: Overlap, next_number: int) -> Mapping[int, int]:
-    """Number after -> stable number: a kept segment has the one it had, the others get next_number and so on, in order.
+    """Number after -> stable number: a kept segment keeps its number, the others get next_number and up, in order.
 
-    next_number must be above every number that was ever used: one of a retired segment must not come back.
+    next_number must be above every number ever used: the number of a retired segment must not come back.
     """
     kept = matches(found)
     new = (number for number in found.after if number not in kept)
@@ -230,7 +232,7 @@ def renumbered(segmentation: Segmentation, numbers: Mapping[int, int]) -> Segmen
 
 
 def named(segmentation: Segmentation, names: Mapping[int, str]) -> Segmentation:
-    """The same segments, those in `names` (by number) under the names given there."""
+    """The same segments, renamed where `names` (by number) has a name."""
     return replace(
         segmentation,
         segments=tuple(
@@ -258,15 +260,15 @@ class Earlier:
 def lineage(found: Overlap, before: Earlier, names_after: Mapping[int, str]) -> Lineage:
     """Who moves where when the later version replaces the earlier one; counts of too few users are left out.
 
-    Takes the overlap under final numbers, of at least one user; tells of the segments in their order.
+    Takes the overlap under final numbers, of at least one user; the segments are in ascending order.
     """
     found = found.in_order()
     after = [
-        _told(number, names_after[number], became, found.users[:, j], found.jaccard[:, j], found.before)
+        _segment_fate(number, names_after[number], became, found.users[:, j], found.jaccard[:, j], found.before)
         for j, (number, became) in enumerate(zip(found.after, fates_after(found), strict=True))
     ]
     gone = [
-        _told(number, before.names[number], became, found.users[i], found.jaccard[i], found.after)
+        _segment_fate(number, before.names[number], became, found.users[i], found.jaccard[i], found.after)
         for i, (number, became) in enumerate(zip(found.before, fates_before(found), strict=True))
         if became.fate is not Fate.KEPT
     ]
@@ -285,10 +287,10 @@ def lineage(found: Overlap, before: Earlier, names_after: Mapping[int, str]) -> 
     )
 
 
-def _told(
+def _segment_fate(
     number: int, name: str, became: Became, users: Counts, jaccard: Floats, numbers: Sequence[int]
 ) -> SegmentFate:
-    """A fate with its overlap: a kept segment's with itself, otherwise the highest."""
+    """A fate with its overlap: that of a kept segment with its predecessor, otherwise the highest."""
     best = numbers.index(became.others[0]) if became.fate is Fate.KEPT else int(np.argmax(jaccard))
     overlapping = None if shown(int(users[best])) is None else float(jaccard[best])
     return SegmentFate(number, name, became.fate, overlapping, became.others)

@@ -1,4 +1,4 @@
-"""What a new model takes over from the one in production: numbers, names given by hand, and who would move."""
+"""What a new model takes over from the one in production: numbers, names given by people, and who would move."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from trainer.lineage.lineage import (
     named,
     nothing_before,
     overlap,
-    places,
     renumbered,
+    segment_indices,
     stable_numbers,
 )
 
@@ -35,15 +35,15 @@ class Before:
     parent: str | None
     """The version in production."""
     model: Segmentation | None
-    """Its model; None where nothing is in production, or what is takes other columns."""
+    """Its model; None where there is none, or where it has another profile class."""
     accepted_no_structure: bool
     given_names: Mapping[int, str]
     next_number: int
-    """What the first new segment is numbered."""
+    """The number of the first new segment."""
 
 
 NOTHING_BEFORE = Before(None, None, accepted_no_structure=False, given_names={}, next_number=0)
-"""What a store has before its first promotion: nobody has met a number yet, however often a model was fitted."""
+"""What a store has before its first promotion: no number has been used yet, however many versions were fitted."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Continued:
     """A new model under stable numbers."""
 
     segmentation: Segmentation
-    """Kept segments have their old numbers, and the names that a person gave them; the others "Segment <number>"."""
+    """Kept segments keep their numbers and the names given by people; the others are named "Segment <number>"."""
     numbers: Mapping[int, int]
     """Number in the model as it was fitted -> stable number."""
     given_names: Mapping[int, str]
-    """Of those given before, the ones whose segments were kept."""
+    """The earlier given names whose segments were kept."""
     overlap: Overlap | None
-    """With the model in production, over the users of the fit, under stable numbers; None where there is none."""
+    """With the model in production, over the users of the fit, under stable numbers; None without a model."""
 
 
 def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Before:
@@ -85,21 +85,21 @@ def before_fit(store: ModelStore, alias: str, profile: ProfileReference) -> Befo
 def warm_start(before: Before, sample: Sample) -> Floats | None:
     """Where k-means starts to find the segments in production again: the means of their users, shape (k, width).
 
-    In the space of the new encoder, whatever the old one was, so nothing needs to be translated; with the same encoder
-    it is the first step of k-means from the old centres. A segment of which the sample has no user is left out. None
-    where no model was before, or the sample's users are in fewer than two of its segments.
+    In the space of the new encoder, whatever the old one was; with the same encoder it is the first step of k-means
+    from the old centres. A segment without users in the sample is left out. None without an earlier model, or when the
+    sample's users are in fewer than two of its segments.
     """
     if before.model is None:
         return None
-    of_user = places(before.model, sample.columns)
-    means = np.unique([sample.scaled[of_user == place].mean(axis=0) for place in np.unique(of_user)], axis=0)
+    of_user = segment_indices(before.model, sample.columns)
+    means = np.unique([sample.scaled[of_user == index].mean(axis=0) for index in np.unique(of_user)], axis=0)
     return means if len(means) > 1 else None
 
 
 def continued(fitted: Segmentation, before: Before, chunks: Callable[[Iterable[str]], Iterable[Columns]]) -> Continued:
-    """The model that was fitted, as the successor of the one before; chunks give some columns of all users of the fit.
+    """The fitted model as the successor of the one before; chunks returns some columns of all users of the fit.
 
-    They are read only where there is a model before.
+    It is called only when there is an earlier model.
     """
     if before.model is None:
         found = nothing_before(fitted)
@@ -116,7 +116,7 @@ def continued(fitted: Segmentation, before: Before, chunks: Callable[[Iterable[s
 
 
 def lineage_of(found: Continued, before: Before, names: Mapping[int, str]) -> Lineage | None:
-    """Who moves where, once the segments have their names; None where there was no model before."""
+    """Who moves where, once the segments have their names; None without an earlier model."""
     if before.parent is None or before.model is None or found.overlap is None:
         return None
     earlier = Earlier(before.parent, before.accepted_no_structure, before.model.names)

@@ -12,35 +12,35 @@ import numpy as np
 from models.encoding import Floats
 from models.segmentation import Assignments
 from schemas.roles import Kind, ProfileField
-from trainer.fitting.assignment import Placed
+from trainer.fitting.assignment import AssignedUsers
 from trainer.history.history import History
 from trainer.history.sampling import Drawn, draw
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, share_shown, shown
 
 ITEMS_SHOWN = 3
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-# Medians are taken of so many users, a fair part of each segment.
+# Medians are computed from at most this many users, shared equally among the segments.
 MEDIAN_USERS = 1_000_000
 
 
 def write_segmented_users(
     path: Path, id_header: str, names: Mapping[int, str], chunks: Iterable[tuple[Sequence[str], Assignments]]
 ) -> None:
-    """Write one row a user, in the order given: id, segment, segment_name, distance, margin, outlier.
+    """Write one row per user, in the given order: id, segment, segment_name, distance, margin, outlier.
 
-    The id is written as it was read, so that the table can be joined.
+    The id is written unchanged, so that the table can be joined.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([id_header, "segment", "segment_name", "distance", "margin", "outlier"])
-        called = {number: _as_text(name) for number, name in names.items()}
+        shown_names = {number: _as_text(name) for number, name in names.items()}
         for users, found in chunks:
             numbers = found.segment.tolist()
             writer.writerows(
                 zip(
                     users,
                     numbers,
-                    map(called.__getitem__, numbers),
+                    map(shown_names.__getitem__, numbers),
                     found.distance.tolist(),
                     found.margin.tolist(),
                     found.outlier.tolist(),
@@ -49,18 +49,20 @@ def write_segmented_users(
             )
 
 
-def write_segment_profiles(path: Path, history: History, names: Mapping[int, str], placed: Placed, seed: int) -> None:
-    """Write one row a segment and a last one for all users: size, share, outliers, and what is typical in each column.
+def write_segment_profiles(
+    path: Path, history: History, names: Mapping[int, str], assigned: AssignedUsers, seed: int
+) -> None:
+    """Write one row per segment and a last one for all users: size, share, outliers, and typical values of each column.
 
-    Of a number its mean and median; of a label the most common one and its share; of several items the three most
-    common, each with the share of users who have it. Columns that do not count in the distance are described too.
-    Means and shares are exact. Medians are so up to 1,000,000 ÷ (segments + 1) users of a segment, and come from a
-    seeded sample of as many beyond: with ten segments, its rank is then within ±0.5 % with a probability of 99 %.
-    Whatever tells of fewer than 20 users is "<20", and so is, or is left out, a share that fewer than 20 lack
-    but not nobody; likewise the sum of all outliers where it would tell those of one segment.
+    For a number its mean and median; for a label the most common one and its share; for lists the three most common
+    items, each with the share of users who have it. Columns that do not count in the distance are described too.
+    Means and shares are exact. So are medians up to 1,000,000 ÷ (segments + 1) users of a segment; for larger ones they
+    come from a seeded sample of that size: with ten segments, its rank is within ±0.5 % with a probability of 99 %.
+    Figures about fewer than 20 users are "<20". A share that 1 to 19 users lack is "<20" or left out, and so is the
+    sum of all outliers where it would reveal the suppressed number of one segment.
     """
-    # Every row of the table is a group; all users are the last.
-    users = np.append(placed.users, placed.users.sum(axis=1, keepdims=True), axis=1)
+    # Each row of the table describes a group; the last group is all users.
+    users = np.append(assigned.users, assigned.users.sum(axis=1, keepdims=True), axis=1)
     sizes = users.sum(axis=0).tolist()
     rows: list[dict[str, object]] = [
         {
@@ -70,21 +72,24 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
             "share": _shown(round(size / sizes[-1], 4), size),
         }
         for number, name, size in zip(
-            [*placed.numbers, "all"], [*(names[number] for number in placed.numbers), "All users"], sizes, strict=True
+            [*assigned.numbers, "all"],
+            [*(names[number] for number in assigned.numbers), "All users"],
+            sizes,
+            strict=True,
         )
     ]
-    outliers = [*placed.outliers().values()]
+    outliers = [*assigned.outliers().values()]
     for row, count in zip(rows, [*outliers, sum(outliers)], strict=True):
         row["outliers"] = _shown(count, count)
     if sum(shown(count) is None for count in outliers) == 1:
-        rows[-1]["outliers"] = SUPPRESSED  # less the others, it would tell the one that is suppressed
+        rows[-1]["outliers"] = SUPPRESSED  # minus the others, it would reveal the suppressed one
     each = MEDIAN_USERS // len(sizes)
     drawn = [draw(group.tolist(), each, seed) for group in users.T]
     for field in history.fields:
         if field.kind is Kind.NUMBER:
-            typical = _typical_numbers(history, field, placed, drawn)
+            typical = _typical_numbers(history, field, assigned, drawn)
         else:
-            typical = _typical_labels(history, field, placed, sizes)
+            typical = _typical_labels(history, field, assigned, sizes)
         for row, cells, size in zip(rows, typical, sizes, strict=True):
             row |= {name: _shown(cell, size) for name, cell in cells.items()}
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -94,7 +99,7 @@ def write_segment_profiles(path: Path, history: History, names: Mapping[int, str
 
 
 def _as_text(cell: str) -> str:
-    """A name or label that no spreadsheet takes for a formula."""
+    """A name or label that a spreadsheet does not read as a formula."""
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
@@ -103,43 +108,43 @@ def _shown(cell: object, users: int) -> object:
 
 
 def _typical_numbers(
-    history: History, field: ProfileField, placed: Placed, drawn: Sequence[Drawn]
+    history: History, field: ProfileField, assigned: AssignedUsers, drawn: Sequence[Drawn]
 ) -> Iterator[dict[str, object]]:
     groups = len(drawn)
     sums: list[Floats] = []
     parts: list[list[Floats]] = [[] for _ in range(groups)]
-    for numbers, positions, *rows in zip(history.copy.numbers(field.name), placed.positions(), *drawn, strict=True):
+    for numbers, positions, *rows in zip(history.copy.numbers(field.name), assigned.positions(), *drawn, strict=True):
         sums.append(np.append(np.bincount(positions, weights=numbers, minlength=groups - 1), numbers.sum()))
         for group, at in enumerate(rows):
             members = numbers if group == groups - 1 else numbers[positions == group]
             parts[group].append(members[at])
-    sizes = [*placed.sizes.values(), history.rows]
+    sizes = [*assigned.sizes.values(), history.rows]
     for total, size, part in zip(zip(*sums, strict=True), sizes, parts, strict=True):
         mean, median = math.fsum(total) / size, float(np.median(np.concatenate(part)))
         yield {f"{field.header}: mean": float(f"{mean:.6g}"), f"{field.header}: median": float(f"{median:.6g}")}
 
 
 def _typical_labels(
-    history: History, field: ProfileField, placed: Placed, sizes: Sequence[int]
+    history: History, field: ProfileField, assigned: AssignedUsers, sizes: Sequence[int]
 ) -> Iterator[dict[str, object]]:
     labels = history.copy.labels[field.name]
     counts = np.zeros((len(sizes), len(labels)), dtype=np.int64)
-    for positions, (rows, codes) in zip(placed.positions(), history.holders(field.name), strict=True):
+    for positions, (rows, codes) in zip(assigned.positions(), history.holders(field.name), strict=True):
         np.add.at(counts, (positions[rows], codes), 1)
     counts[-1] = counts.sum(axis=0)
     for group, size in zip(counts, sizes, strict=True):
-        # Of what fewer users have, nothing is said.
-        told = [(int(group[code]), labels[code]) for code in np.flatnonzero(group >= LEAST_SHOWN).tolist()]
-        told.sort(key=lambda entry: (-entry[0], entry[1]))
-        yield _items(field, told, size) if field.kind is Kind.SEVERAL_OF else _label(field, told, size)
+        # Labels of fewer users are never shown.
+        common = [(int(group[code]), labels[code]) for code in np.flatnonzero(group >= LEAST_SHOWN).tolist()]
+        common.sort(key=lambda entry: (-entry[0], entry[1]))
+        yield _items(field, common, size) if field.kind is Kind.SEVERAL_OF else _label(field, common, size)
 
 
-def _items(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
-    texts = [f"{item} {count / size:.0%}" if share_shown(count, size) else item for count, item in told[:ITEMS_SHOWN]]
+def _items(field: ProfileField, common: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
+    texts = [f"{item} {count / size:.0%}" if share_shown(count, size) else item for count, item in common[:ITEMS_SHOWN]]
     return {f"{field.header}: most common": _as_text("; ".join(texts)) or SUPPRESSED}
 
 
-def _label(field: ProfileField, told: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
-    count, label = told[0] if told else (0, SUPPRESSED)
+def _label(field: ProfileField, common: Sequence[tuple[int, str]], size: int) -> dict[str, object]:
+    count, label = common[0] if common else (0, SUPPRESSED)
     share = round(count / size, 4) if share_shown(count, size) else SUPPRESSED
     return {f"{field.header}: most common": _as_text(label), f"{field.header}: share": share}

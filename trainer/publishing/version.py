@@ -20,7 +20,7 @@ from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
 from trainer.publishing.tables import write_segment_profiles, write_segmented_users
 from trainer.report.page import report_files
 
-# Those whose results a version rests on, this program first.
+# The packages on which a version depends, this program first.
 LIBRARIES = (
     "stream-segmentation",
     "diptest",
@@ -36,7 +36,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a fit cannot know of itself."""
+    """The facts about a fit that come from outside."""
 
     created_at: datetime
     parent: str | None
@@ -90,7 +90,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
             created_at=origin.created_at,
             parent=origin.parent,
             seed=options.seed,
-            options=_in_words(options),
+            options=_described(options),
             libraries=_libraries(),
             profile=origin.profile.name,
             profile_digest=origin.profile.schema_digest,
@@ -100,7 +100,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
     )
 
 
-def _in_words(options: FitOptions) -> Mapping[str, str]:
+def _described(options: FitOptions) -> Mapping[str, str]:
     return {
         "k": "chosen" if options.k is None else str(options.k),
         "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
@@ -119,16 +119,16 @@ def files_of(fitted: Fitted, history: History, found: Findings) -> Callable[[Pat
     """A function that writes every file of the version into the folder that it is given."""
 
     def write(folder: Path) -> None:
-        segmentation, placed, seed = fitted.segmentation, fitted.placed, found.origin.seed
+        segmentation, assigned, seed = fitted.segmentation, fitted.assigned, found.origin.seed
         (folder / "model.json").write_bytes(segmentation.to_json())
         (folder / "golden.json").write_bytes(golden_rows(fitted.sample.table, segmentation, seed).to_json())
         (folder / "scaler.joblib").write_bytes(
             scaler_file(segmentation.encoder.means, segmentation.encoder.scales, history.rows)
         )
         numbers = [segment.number for segment in segmentation.segments]
-        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, numbers, placed.inertia))
-        write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, placed, seed)
-        chunks = zip(history.copy.users(), placed.chunks(), strict=True)
+        (folder / "kmeans.joblib").write_bytes(kmeans_file(segmentation.centroids, numbers, assigned.inertia))
+        write_segment_profiles(folder / "segment_profiles.csv", history, segmentation.names, assigned, seed)
+        chunks = zip(history.copy.users(), assigned.chunks(), strict=True)
         write_segmented_users(folder / "segmented_users.csv", history.id_header, segmentation.names, chunks)
         (folder / FINDINGS_FILE).write_bytes(findings_to_json(found))
         for name, content in report_files(found).items():

@@ -150,15 +150,15 @@ def test_version_is_the_distributions(run: Run) -> None:
         (["history.csv"], "history.csv does not exist: check the path"),
         (["."], ". is a directory: name the file in it"),
         (["empty.csv"], "empty.csv is empty"),
-        (["header.csv"], "header.csv has a header and no rows"),
+        (["header.csv"], "header.csv has a header but no rows"),
         (["semicolons.csv"], "semicolons.csv is separated by semicolons: save it separated by commas"),
         (["wide.csv"], "wide.csv is UTF-16: save it as UTF-8"),
         (["latin.csv"], "latin.csv, line 3 is not UTF-8"),
-        (["missing.csv"], 'missing.csv lacks the columns "Age", "Gender": add them'),
-        (["same.csv"], "there is nothing to tell users apart by"),
+        (["missing.csv"], 'missing.csv lacks "Age", "Gender", which UserProfile needs'),
+        (["same.csv"], "no column tells users apart"),
         (["few.csv"], "10 rows are too few to choose a number of segments, 40 are needed"),
         (["few.csv", "--k", "11"], "10 rows are too few for 11 segments"),
-        (["few.csv", "--only", "shoes"], "there is no feature group 'shoes'"),
+        (["few.csv", "--only", "shoes"], "no feature group 'shoes'"),
         (["few.csv", "--profile", "nothing:Here"], "module nothing cannot be imported"),
         (["few.csv", "--k", "1"], "argument --k: expected an integer of at least 2, got '1'"),
         (["few.csv", "--k", "many"], "argument --k: expected an integer of at least 2, got 'many'"),
@@ -239,7 +239,7 @@ def test_promote_with_the_fit_puts_it_into_production_once(tmp_path: Path, run: 
     assert "next " not in output
     status, output, errors = run("fit", "not-even-there.csv", "--promote")
     assert (status, errors) == (0, "")
-    assert output == f"{manifest.id} is in production in model-store already: nothing was fitted\n"
+    assert output == f"{manifest.id} is already in production in model-store: nothing was fitted\n"
     assert len(ModelStore(Path("model-store")).versions()) == 1
 
 
@@ -396,7 +396,7 @@ def test_promote_refuses_what_has_no_structure_unless_it_is_accepted(here: Path,
     assert "found no segments in its data (no two columns are related): give --accept-no-structure" in errors
     assert run("promote", ids["none"], "--models", "store", "--accept-no-structure")[0] == 0
     status, output, _ = run("promote", ids["none"], "--models", "store", "--accept-no-structure")
-    assert (status, output) == (0, f"{ids['none']} is in production already\n")
+    assert (status, output) == (0, f"{ids['none']} is already in production\n")
 
 
 def test_rollback_puts_back_what_was_before(here: Path, run: Run, ids: dict[str, str]) -> None:

@@ -32,7 +32,7 @@ def fitted(path: Path, rows: list[Row], options: FitOptions = OPTIONS) -> tuple[
 
 def assignments(found: Fitted) -> Assignments:
     """Of all users."""
-    chunks = [*found.placed.chunks()]
+    chunks = [*found.assigned.chunks()]
     segment, distance, margin = (
         np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("segment", "distance", "margin")
     )
@@ -50,7 +50,7 @@ def test_planted_groups_are_found_among_columns_that_carry_nothing(three_groups:
     assert set(found.columns.left_out.values()) == {"not related to any other column"}
     # The groups are numbered by size, as the segments are: equal labels, not only an equal partition.
     assert assignments(found).segment.tolist() == groups(500).tolist()
-    assert found.placed.sizes == {0: 250, 1: 150, 2: 100}
+    assert found.assigned.sizes == {0: 250, 1: 150, 2: 100}
     assert found.judgement.verdict is Verdict.CLEAR
 
 
@@ -63,7 +63,7 @@ def test_each_segment_lies_where_its_users_are(three_groups: tuple[History, Fitt
         assert members.mean(axis=0) == pytest.approx(np.array(segment.centroid), abs=1e-6)
         distances = np.linalg.norm(members - segment.centroid, axis=1)
         assert segment.median_distance == pytest.approx(np.median(distances))
-    assert found.placed.inertia == pytest.approx((assignments(found).distance ** 2).sum())
+    assert found.assigned.inertia == pytest.approx((assignments(found).distance ** 2).sum())
 
 
 def test_a_small_segment_takes_its_outlier_distance_from_all_users(three_groups: tuple[History, Fitted]) -> None:
@@ -78,7 +78,7 @@ def test_a_small_segment_takes_its_outlier_distance_from_all_users(three_groups:
 def test_a_large_segment_has_an_outlier_distance_of_its_own(tmp_path: Path) -> None:
     _, found = fitted(tmp_path / "history.csv", planted(2_500), replace(OPTIONS, k=3))
     of_largest = assignments(found).distance[assignments(found).segment == 0]
-    assert found.placed.sizes[0] >= 1_000
+    assert found.assigned.sizes[0] >= 1_000
     assert found.segmentation.segments[0].outlier_distance == pytest.approx(np.quantile(of_largest, 0.995))
     pooled = found.segmentation.segments[1].outlier_distance / found.segmentation.segments[1].median_distance
     assert found.segmentation.segments[0].outlier_distance != pytest.approx(
@@ -91,7 +91,7 @@ def test_equal_users_are_no_outliers(tmp_path: Path) -> None:
     rows = [kinds[i % len(kinds)] | {"User ID": i} for i in range(50 * len(kinds))]
     options = replace(OPTIONS, k=len(kinds), columns=ColumnRule.ALL)
     history, found = fitted(tmp_path / "history.csv", rows, options)
-    assert found.placed.sizes == dict.fromkeys(range(len(kinds)), 50)
+    assert found.assigned.sizes == dict.fromkeys(range(len(kinds)), 50)
     assert 0 < assignments(found).distance.max() < 1e-5  # what rounding leaves
     assert not assignments(found).outlier.any()
     # A sum over one row rounds otherwise than the same sum among many.
@@ -134,18 +134,18 @@ def test_to_keep_every_column_does_not_make_structure_out_of_noise(tmp_path: Pat
 
 
 def test_too_few_users_for_the_segments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FitRefused, match="5 rows are too few for 6 segments"):
+    with pytest.raises(FitRefused, match=r"5 rows .* 6 segments"):
         fitted(tmp_path / "history.csv", planted(5), replace(OPTIONS, k=6, columns=ColumnRule.ALL))
-    with pytest.raises(FitRefused, match="30 rows are too few to choose"):
+    with pytest.raises(FitRefused, match=r"30 rows .*--k"):
         fitted(tmp_path / "history.csv", planted(30))
-    with pytest.raises(FitRefused, match="60 rows are too few to choose a number of segments, 80 are needed"):
+    with pytest.raises(FitRefused, match=r"60 rows .* 80 "):
         fitted(tmp_path / "history.csv", planted(60), replace(OPTIONS, min_segment_users=40))
 
 
 def test_more_segments_than_different_users_are_refused(tmp_path: Path) -> None:
     kinds = planted(100)[::25]
     rows = [kinds[i % len(kinds)] | {"User ID": i} for i in range(200)]
-    with pytest.raises(FitRefused, match="5 segments are more than the 4 different users in the history: give a small"):
+    with pytest.raises(FitRefused, match=r"4 different users.* 5 segments"):
         fitted(tmp_path / "history.csv", rows, replace(OPTIONS, k=5, columns=ColumnRule.ALL))
 
 
@@ -153,7 +153,7 @@ def test_a_segment_of_too_few_users_is_refused(tmp_path: Path) -> None:
     options = replace(OPTIONS, k=3, min_segment_users=21)
     with pytest.raises(
         FitRefused,
-        match="one of 3 segments would have 20 of the 100 users, and one under 21 is not published: give a smaller --k",
+        match=r"20 of 100 users.* 21 .*--min-segment-users",
     ):
         fitted(tmp_path / "history.csv", planted(100), options)
 

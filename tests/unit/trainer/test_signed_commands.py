@@ -78,8 +78,7 @@ def test_keygen_overwrites_nothing(run: Run, there: str) -> None:
     status, output, errors = run("keygen", "models.key")
     assert (status, output) == (2, "")
     assert errors == (
-        f"segment-trainer: {there} exists already and is not overwritten, nothing was written: give another path, "
-        "or move it away\n"
+        f"segment-trainer: {there} already exists and is never overwritten: give another path, or move it away\n"
     )
     assert [path.name for path in Path().iterdir()] == [there]
     assert Path(there).read_text() == "mine"
@@ -89,7 +88,7 @@ def test_keygen_puts_no_key_into_the_store_nor_into_a_folder_that_is_not_there(r
     for words, reason in (
         (["model-store/key"], "the private key must not lie in the model store model-store"),
         (["shared/keys/key", "--models", "shared"], "the private key must not lie in the model store shared"),
-        (["nowhere/key"], r"nowhere/key.pub cannot be written (No such file or directory): nothing was written"),
+        (["nowhere/key"], r"nowhere/key.pub cannot be written (No such file or directory)"),
     ):
         status, output, errors = run("keygen", *words)
         assert (status, output) == (2, "")
@@ -165,7 +164,7 @@ def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_wh
         f"{version} is in production now, before: none; running workers switch to it, unless their MODEL_POLL_S is 0",
     ]
     assert store_of(as_publisher).load_alias("production").sequence == 1
-    assert run("promote", version, "--accept-unsigned")[1] == f"{version} is in production already\n"
+    assert run("promote", version, "--accept-unsigned")[1] == f"{version} is already in production\n"
 
 
 def test_a_store_without_signatures_becomes_one_with_them(

@@ -25,7 +25,7 @@ from trainer.errors import ExportRefused, OutputError
 from trainer.exporting import export as export_module
 from trainer.exporting import onnx_form, sklearn_form
 from trainer.exporting.export import BORDER_MARGIN, Target, export
-from trainer.exporting.test_data import made_up_rows
+from trainer.exporting.test_data import synthetic_rows
 from trainer.fitting.golden import UNSEEN
 
 CHECKOUT = Path(__file__).parents[3]
@@ -219,7 +219,7 @@ def test_a_segment_under_another_number_is_noticed(
 def test_rows_on_a_border_may_fall_on_either_side_and_are_counted(
     stored: StoredModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    columns = made_up_rows(stored.segmentation, seed=0)
+    columns = synthetic_rows(stored.segmentation, seed=0)
     expected = stored.segmentation.assign(columns)
     margin = expected.margin.copy()
     margin[:5] = BORDER_MARGIN / 2
@@ -264,7 +264,7 @@ def test_names_and_labels_that_a_graph_cannot_have_are_refused_for_it_alone(
 
 
 def test_the_rows_that_an_export_is_tried_on_meet_every_segment_and_every_label(model: Segmentation) -> None:
-    columns = made_up_rows(model, seed=0)
+    columns = synthetic_rows(model, seed=0)
     assert {*model.assign(columns).segment.tolist()} == {*NUMBERS}
     for column in model.encoder.columns:
         values = columns[column.name]
@@ -285,7 +285,7 @@ def test_the_command_writes_the_file_and_says_what_it_was_tried_on(
     command = ["export", stored.manifest.id, "--models", str(tmp_path / "store"), "-o", str(tmp_path / "x.onnx")]
     assert main([*command, "--to", "onnx"]) == 0
     output, errors = capsys.readouterr()
-    assert "tried    3,400 made-up rows, all as the model\n" in output
+    assert "on 3,400 synthetic rows\n" in output
     assert output.endswith(f"version  {stored.manifest.id}\nfile     {tmp_path / 'x.onnx'}\n")
     assert errors == ""
     onnx.checker.check_model(onnx.load(tmp_path / "x.onnx"))

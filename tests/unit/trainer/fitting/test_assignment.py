@@ -7,7 +7,7 @@ from models.encoding import Encoder, NumberColumn
 from models.segmentation import Assignments, Segment, Segmentation
 from tests.support.histories import columns, noise, read, write
 from trainer.errors import FitRefused
-from trainer.fitting.assignment import Placed, place
+from trainer.fitting.assignment import AssignedUsers, assign_users
 from trainer.history.arrow_copy import CHUNK_ROWS
 from trainer.history.history import History
 
@@ -36,8 +36,8 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 @pytest.fixture(scope="module")
-def placed(history: History) -> tuple[Segmentation, Placed]:
-    return place(history, model(5.0, 2.0), 0, lambda *_: None)
+def placed(history: History) -> tuple[Segmentation, AssignedUsers]:
+    return assign_users(history, model(5.0, 2.0), 0, lambda *_: None)
 
 
 def joined(chunks: Iterator[Assignments]) -> Assignments:
@@ -48,7 +48,7 @@ def joined(chunks: Iterator[Assignments]) -> Assignments:
     return Assignments(segment, distance, margin, outlier, {})
 
 
-def test_each_user_is_where_the_model_puts_it(history: History, placed: tuple[Segmentation, Placed]) -> None:
+def test_each_user_is_where_the_model_puts_it(history: History, placed: tuple[Segmentation, AssignedUsers]) -> None:
     segmentation, found = placed
     expected, written = segmentation.assign(columns(history)), joined(found.chunks())
     assert written.segment.tolist() == expected.segment.tolist()
@@ -61,7 +61,7 @@ def test_each_user_is_where_the_model_puts_it(history: History, placed: tuple[Se
 
 
 def test_a_large_segment_has_its_own_limit_and_a_small_one_that_of_all_users(
-    history: History, placed: tuple[Segmentation, Placed]
+    history: History, placed: tuple[Segmentation, AssignedUsers]
 ) -> None:
     segmentation, _ = placed
     assigned = segmentation.assign(columns(history))
@@ -75,10 +75,10 @@ def test_a_large_segment_has_its_own_limit_and_a_small_one_that_of_all_users(
 
 
 def test_the_limits_of_many_users_come_from_a_seeded_sample(
-    history: History, placed: tuple[Segmentation, Placed], monkeypatch: pytest.MonkeyPatch
+    history: History, placed: tuple[Segmentation, AssignedUsers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.fitting.assignment.QUANTILE_USERS", 4_000)
-    first, again, other = (place(history, model(5.0, 2.0), seed, lambda *_: None)[0] for seed in (1, 1, 2))
+    first, again, other = (assign_users(history, model(5.0, 2.0), seed, lambda *_: None)[0] for seed in (1, 1, 2))
     exact = placed[0].segments[1].outlier_distance
     assert first == again
     assert first != other
@@ -86,7 +86,7 @@ def test_the_limits_of_many_users_come_from_a_seeded_sample(
     assert first.segments[1].outlier_distance != exact
 
 
-def test_renumbered_users_keep_their_places(placed: tuple[Segmentation, Placed]) -> None:
+def test_renumbered_users_keep_their_places(placed: tuple[Segmentation, AssignedUsers]) -> None:
     _, found = placed
     other = found.renumbered({7: 1, 2: 40})
     assert other.sizes == {1: 70, 40: 6_930}
@@ -94,5 +94,5 @@ def test_renumbered_users_keep_their_places(placed: tuple[Segmentation, Placed])
 
 
 def test_a_segment_without_a_user_is_refused(history: History) -> None:
-    with pytest.raises(FitRefused, match="2 segments leave one without a user"):
-        place(history, model(2.0, 24.0), 0, lambda *_: None)
+    with pytest.raises(FitRefused, match="2 segments leave one without users"):
+        assign_users(history, model(2.0, 24.0), 0, lambda *_: None)

@@ -37,7 +37,7 @@ def silent(done: int, total: int) -> None:
 
 
 def chosen_from(scaled: Floats, warm: Floats | None = None) -> Choice:
-    return choose_k(scaled, SearchRange(MOST_SEGMENTS, LEAST_USERS, len(scaled)), seed=0, warm=warm, tried=silent)
+    return choose_k(scaled, SearchRange(MOST_SEGMENTS, LEAST_USERS, len(scaled)), seed=0, warm=warm, on_progress=silent)
 
 
 @pytest.mark.parametrize("k", [2, 3, 5, 8])
@@ -73,14 +73,14 @@ def test_a_number_that_leaves_a_segment_too_small_is_not_chosen(sizes: tuple[int
 
 def test_no_more_segments_are_tried_than_asked_for() -> None:
     limits = SearchRange(max_k=4, min_segment_users=LEAST_USERS, rows=360)
-    choice = choose_k(blobs(*[60] * 6), limits, seed=0, warm=None, tried=silent)
+    choice = choose_k(blobs(*[60] * 6), limits, seed=0, warm=None, on_progress=silent)
     assert [candidate.k for candidate in choice.candidates] == [2, 3, 4]
 
 
 def test_the_least_number_of_users_is_one_of_the_whole_history_not_of_its_sample() -> None:
     sample = blobs(300, 300, 60, spread=0.02)
     smallest = {
-        users: choose_k(sample, SearchRange(MOST_SEGMENTS, users, rows=6_600), seed=0, warm=None, tried=silent)
+        users: choose_k(sample, SearchRange(MOST_SEGMENTS, users, rows=6_600), seed=0, warm=None, on_progress=silent)
         for users in (600, 601)
     }
     assert {users: choice.chosen.k for users, choice in smallest.items()} == {600: 3, 601: 2}
@@ -129,10 +129,10 @@ def test_the_elbow_is_shown_beside_it() -> None:
 
 
 def test_progress_is_told_for_each_number() -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     limits = SearchRange(MOST_SEGMENTS, LEAST_USERS, 60)
-    choose_k(blobs(30, 30), limits, seed=0, warm=None, tried=lambda done, total: told.append((done, total)))
-    assert told == [(done, 9) for done in range(1, 10)]
+    choose_k(blobs(30, 30), limits, seed=0, warm=None, on_progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(done, 9) for done in range(1, 10)]
 
 
 def test_no_more_segments_are_tried_than_there_are_different_rows() -> None:

@@ -55,7 +55,7 @@ def test_the_chunks_decide_nothing_but_the_last_digits(generator: np.random.Gene
 
 def test_a_centre_without_a_user_is_refused(generator: np.random.Generator) -> None:
     start = np.vstack([np.zeros(5), np.full(5, 1e6)])
-    with pytest.raises(FitRefused, match="2 segments leave one without a user: give a smaller --k"):
+    with pytest.raises(FitRefused, match="2 segments leave one without users: give a smaller --k"):
         refined(users(generator.normal(0, 1, (100, 5))), start)
 
 

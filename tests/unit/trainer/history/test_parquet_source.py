@@ -68,13 +68,13 @@ def test_every_type_that_holds_the_right_values_is_taken(path: Path, types: Any,
 @pytest.mark.parametrize(
     ("header", "value", "message"),
     [
-        ("Conversion Rates", "0.1", 'column "Conversion Rates" has the type string, a number is wanted'),
-        ("Conversion Rates", True, 'column "Conversion Rates" has the type bool, a number is wanted'),
-        ("Age", 25, 'column "Age" has the type int64, text is wanted'),
-        ("Age", ["18-24"], 'column "Age" has the type list<.*>, text is wanted'),
+        ("Conversion Rates", "0.1", 'column "Conversion Rates" has the type string, .* a number:'),
+        ("Conversion Rates", True, 'column "Conversion Rates" has the type bool, .* a number:'),
+        ("Age", 25, 'column "Age" has the type int64, .* text:'),
+        ("Age", ["18-24"], 'column "Age" has the type list<.*>, .* text:'),
         ("Top Interests", 3, 'column "Top Interests" has the type int64, a list of text, or text with commas is'),
         ("Top Interests", [3], 'column "Top Interests" has the type list<.*>, a list of text, or text with commas is'),
-        ("User ID", 1.5, 'column "User ID" has the type double, text or a whole number is wanted'),
+        ("User ID", 1.5, 'column "User ID" has the type double, .* text or an integer:'),
     ],
 )
 def test_a_column_of_another_type_is_refused_with_both_types(
@@ -136,11 +136,11 @@ def test_a_parquet_file_that_is_no_history_is_refused_with_the_reason(path: Path
     with pytest.raises(HistoryError, match=r"is a damaged Parquet file \(.*\): write it again"):
         read(path)
     parquet(path, [{header: row[header] for header in HEADER if header != "Age"} for row in noise(3)])
-    with pytest.raises(HistoryError, match='lacks the column "Age"'):
+    with pytest.raises(HistoryError, match='lacks "Age", which UserProfile needs'):
         read(path)
     pq.write_table(pa.table({header: pa.array([], pa.string()) for header in HEADER}), path)
     with pytest.raises(HistoryError, match='column "Likes and Reactions" has the type string'):
         read(path)
     pq.write_table(pq.read_table(parquet(path, noise(3))).slice(0, 0), path)
-    with pytest.raises(HistoryError, match="has a header and no rows"):
+    with pytest.raises(HistoryError, match="no rows"):
         read(path)

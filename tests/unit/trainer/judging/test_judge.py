@@ -47,7 +47,7 @@ def cloud() -> Sample:
 
 
 def chosen(sample: Sample) -> Choice:
-    return choose_k(sample.scaled, SearchRange(MAX_K, 20, ROWS), seed=0, warm=None, tried=lambda *_: None)
+    return choose_k(sample.scaled, SearchRange(MAX_K, 20, ROWS), seed=0, warm=None, on_progress=lambda *_: None)
 
 
 def judged(sample: Sample, related: frozenset[str] = RELATED, seed: int = 0) -> Judged:
@@ -154,7 +154,7 @@ def test_one_column_with_two_humps_is_a_threshold() -> None:
     columns[:, 2] = np.where(lots.random(ROWS) < 0.5, -10, 10) + lots.normal(size=ROWS)
     judgement = judged(numbers(columns)).judgement
     assert judgement.verdict is Verdict.NONE
-    assert judgement.humps == ("Click-Through Rates (CTR)",)
+    assert judgement.multimodal_columns == ("Click-Through Rates (CTR)",)
     assert '"Click-Through Rates (CTR)" has several humps by itself: a threshold there' in judgement.reason
 
 
@@ -245,7 +245,7 @@ CLEAR = Evidence(
     null_silhouettes=(0.5,) * DRAWS,
     least_jaccard=0.75,
     greatest_dip_p_value=0.05,
-    humps=(),
+    multimodal_columns=(),
 )
 
 
@@ -253,7 +253,7 @@ CLEAR = Evidence(
     ("evidence", "verdict", "reason"),
     [
         (CLEAR, Verdict.CLEAR, "(silhouette 0.60 against 0.50); every segment comes back"),
-        (replace(CLEAR, humps=("Time",)), Verdict.CLEAR, "far more grouped"),
+        (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "far more grouped"),
         (replace(CLEAR, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "but one segment has only 74 % in common with itself"),
@@ -273,7 +273,7 @@ CLEAR = Evidence(
         (replace(CLEAR, related_columns=0), Verdict.NONE, "no two columns are related"),
         (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of these"),
         (
-            replace(CLEAR, silhouette=0.5, humps=("Time", "Rate", "Hours")),
+            replace(CLEAR, silhouette=0.5, multimodal_columns=("Time", "Rate", "Hours")),
             Verdict.NONE,
             '; "Time", "Rate" and "Hours" have several humps by themselves: a threshold there says as much as segments',
         ),

@@ -8,7 +8,7 @@ import pytest
 from models.encoding import Encoder, NumberColumn
 from models.segmentation import Assignments, Segment, Segmentation
 from tests.support.histories import Row, noise, read, table, write
-from trainer.fitting.assignment import Placed, place
+from trainer.fitting.assignment import AssignedUsers, assign_users
 from trainer.publishing.tables import write_segment_profiles, write_segmented_users
 
 HOURS = "Time Spent Online (hrs/weekday)"
@@ -20,7 +20,7 @@ def profiles(tmp_path: Path, rows: list[Row]) -> dict[str, dict[str, Any]]:
     history = read(write(tmp_path / "history.csv", rows))
     column = NumberColumn("weekday_hours_online", None, low=0.0, high=24.0, mean=0.0, scale=1.0)
     segments = tuple(Segment(number, NAMES[number], (at,), 0.0, np.inf) for number, at in ((3, 5.0), (9, 1.0)))
-    segmentation, placed = place(history, Segmentation(Encoder((column,)), segments), 0, lambda *_: None)
+    segmentation, placed = assign_users(history, Segmentation(Encoder((column,)), segments), 0, lambda *_: None)
     write_segment_profiles(tmp_path / "profiles.csv", history, segmentation.names, placed, 0)
     with (tmp_path / "profiles.csv").open(encoding="utf-8", newline="") as file:
         return {row["segment"]: row for row in csv.DictReader(file)}
@@ -96,9 +96,9 @@ def test_a_share_that_fewer_than_20_lack_is_not_told_unless_nobody_lacks_it(tmp_
 def test_all_outliers_are_not_told_where_they_would_tell_those_of_one_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Placed, "outliers", lambda _: {3: 19, 9: 30})
+    monkeypatch.setattr(AssignedUsers, "outliers", lambda _: {3: 19, 9: 30})
     assert [row["outliers"] for row in profiles(tmp_path, two_groups(400, 100)).values()] == ["<20", "30", "<20"]
-    monkeypatch.setattr(Placed, "outliers", lambda _: {3: 20, 9: 30})
+    monkeypatch.setattr(AssignedUsers, "outliers", lambda _: {3: 20, 9: 30})
     assert [row["outliers"] for row in profiles(tmp_path, two_groups(400, 100)).values()] == ["20", "30", "50"]
 
 
