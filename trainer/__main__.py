@@ -7,16 +7,16 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from models import promoting
 from models.errors import ModelError
-from models.manifest import Reassigned, Verdict
+from models.manifest import Verdict
 from models.promoting import PROMOTABLE
 from models.signing import keyring
 from models.store import ModelStore
@@ -29,6 +29,7 @@ from trainer.settings import TrainerSettings
 from trainer.text.production import PRODUCTION
 
 if TYPE_CHECKING:  # needs an extra
+    from trainer.commands.compare import Comparison
     from trainer.pipeline import FitOptions
 
 ACT_FIRST = 2
@@ -169,39 +170,28 @@ def _promote(arguments: argparse.Namespace) -> None:
     before = promoting.to_replace(store, PRODUCTION)
     measured = None
     if arguments.data is not None and before is not None and before.version != arguments.version:
-        measured = _measured(arguments, store, before.version)
+        measured = _compared(arguments, store, before.version, arguments.version).lineage.reassigned
     accepted = _accepted_verdicts(arguments)
     promote(store, arguments.version, datetime.now(UTC), accepted, arguments.max_reassigned, measured)
 
 
-def _measured(arguments: argparse.Namespace, store: ModelStore, before: str) -> Reassigned:
+def _compare(arguments: argparse.Namespace) -> None:
+    from trainer.commands.compare import print_comparison, print_comparison_as_json, refuse_plot, write_picture
+
+    refuse_plot(arguments.plot)
+    compared = _compared(arguments, _store(arguments), arguments.before, arguments.after)
+    if arguments.plot is not None:
+        write_picture(arguments.plot, compared.lineage)
+    (print_comparison_as_json if arguments.json else print_comparison)(compared)
+
+
+def _compared(arguments: argparse.Namespace, store: ModelStore, before: str, after: str) -> Comparison:
     from trainer.commands.compare import compare
     from trainer.text.progress import watched
 
     profile_class = load_profile_class(arguments.profile)
     with watched(sys.stderr) as watcher:
-        compared = compare(arguments.data, profile_class, store, (before, arguments.version), watcher)
-    return compared.lineage.reassigned
-
-
-def _compare(arguments: argparse.Namespace) -> None:
-    from trainer.commands.compare import (
-        compare,
-        print_comparison,
-        print_comparison_as_json,
-        refuse_plot,
-        write_picture,
-    )
-    from trainer.text.progress import watched
-
-    profile_class = load_profile_class(arguments.profile)
-    refuse_plot(arguments.plot)
-    store = _store(arguments)
-    with watched(sys.stderr) as watcher:
-        compared = compare(arguments.data, profile_class, store, (arguments.before, arguments.after), watcher)
-    if arguments.plot is not None:
-        write_picture(arguments.plot, compared.lineage)
-    (print_comparison_as_json if arguments.json else print_comparison)(compared)
+        return compare(arguments.data, profile_class, store, (before, after), watcher)
 
 
 def _name(arguments: argparse.Namespace) -> None:
@@ -289,167 +279,139 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version of this program and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    shared = _shared_arguments(settings)
 
-    def command(name: str, run: Callable[[argparse.Namespace], None], promise: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], None], promise: str, *takes: str) -> _Add:
         added = commands.add_parser(name, help=promise[:1].lower() + promise[1:-1], description=promise)
-        added.add_argument(
-            "--models",
-            type=_store_path,
-            default=settings.models_dir,
-            metavar="DIR",
-            help="the directory of the model store (environment: MODELS_DIR; now %(default)s)",
-        )
         added.set_defaults(run=run, settings=settings, parser=added)
-        return added
+        for each in ("--models", *takes):
+            added.add_argument(each, **shared[each])
+        return added.add_argument
 
-    fit = command("fit", _fit, "Check a history, choose the number of segments, fit them, and write a new version.")
-    _takes_history(fit, settings)
-    _takes_fit_options(fit)
-    assign = command("assign", _assign, "Write the segment of every user of a history, using a stored version.")
-    _takes_history(assign, settings)
-    assign.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
-    assign.add_argument("--version", metavar="VERSION", help="the version to use (default: the one in production)")
-
-    _takes_json(command("list", _list, "List the versions, oldest first."))
-    show = command("show", _show, "Show one version: its verdict, evidence, columns and origin.")
-    _takes_json(show)
-    _takes_version(show)
-    _takes_json(command("history", _history, "Show which version was in production when."))
-
-    promote = command("promote", _promote, "Put a version into production; running workers switch to it.")
-    _takes_version(promote)
-    _takes_acceptance(promote, "")
-    promote.add_argument(
-        "--accept-unsigned",
-        action="store_true",
-        help="sign an unsigned version as it is in the store: you vouch for it (needs MODEL_SIGNING_KEY)",
+    add = command(
+        "fit",
+        _fit,
+        "Check a history, choose the number of segments, fit them, and write a new version.",
+        "data",
+        "--profile",
+        "--accept-no-structure",
     )
-    promote.add_argument(
-        "--max-reassigned",
-        type=_share,
-        metavar="SHARE",
-        help="refuse if more than this share of users would change their segment, 0 to 1 (default: no limit)",
-    )
-    promote.add_argument("--max-churn", action=_Renamed, nargs="?", const="--max-reassigned", help=argparse.SUPPRESS)
-    promote.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="measure the reassigned users on this history (default: as measured when the version was fitted)",
-    )
-    _takes_profile(promote, settings)
-    compare = command("compare", _compare, "Show which users change segment when one version replaces another.")
-    compare.add_argument("before", metavar="VERSION_BEFORE", help="the version that is replaced")
-    compare.add_argument("after", metavar="VERSION_AFTER", help="the version that replaces it")
-    _takes_history(compare, settings)
-    _takes_json(compare)
-    compare.add_argument("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
-    name = command("name", _name, "Name a segment: write a new version that differs only in that name.")
-    _takes_version(name)
-    name.add_argument("segment", type=_at_least(0), metavar="SEGMENT", help="the number of the segment")
-    name.add_argument("name", metavar="NAME", help="1 to 60 characters, not the name of another segment")
-    export = command(
-        "export", _export, "Write a version in a form that other programs run, from raw fields to segment."
-    )
-    _takes_version(export)
-    export.add_argument(
-        "--to", choices=("onnx", "sklearn"), required=True, help="an ONNX graph, or a scikit-learn Pipeline (joblib)"
-    )
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
-    keygen = command("keygen", _keygen, "Create a key pair for signing models.")
-    keygen.add_argument("file", type=Path, metavar="FILE", help="the private key; the public key becomes FILE.pub")
-    command("rollback", _rollback, "Restore the version that was in production before.")
-    prune = command(
-        "prune", _prune, "Remove old versions, but never the one in production or the one that rollback would restore."
-    )
-    prune.add_argument("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
-    return parser
-
-
-def _takes_version(command: argparse.ArgumentParser) -> None:
-    command.add_argument("version", metavar="VERSION", help="the id of the version, as `list` shows it")
-
-
-def _takes_fit_options(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument(
-        "--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)"
-    )
-    fit.add_argument(
-        "--max-k",
-        type=_at_least(2),
-        default=10,
-        metavar="N",
-        help="the largest number of segments to try (default: 10)",
-    )
-    fit.add_argument(
-        "--min-segment-users",
-        type=_at_least(1),
-        default=20,
-        metavar="N",
-        help="the fewest users that a published segment may have (default: 20)",
-    )
-    fit.add_argument(
+    add("--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)")
+    for flag, least, default, what in (
+        ("--max-k", 2, 10, "the largest number of segments to try"),
+        ("--min-segment-users", 1, 20, "the fewest users that a published segment may have"),
+        ("--seed", 0, 0, "seed of every random draw"),
+    ):
+        add(flag, type=_at_least(least), default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    add(
         "--only",
         type=_groups,
         metavar="GROUP,…",
         help="use only these feature groups of the profile class, such as behaviour,device (default: all)",
     )
-    fit.add_argument(
+    add(
         "--columns",
         choices=("related", "all"),
         default="related",
         help="use the columns that are associated with another column (default), or all that vary",
     )
-    fit.add_argument("--seed", type=_at_least(0), default=0, metavar="N", help="seed of every random draw (default: 0)")
-    fit.add_argument(
-        "--name-demographics",
-        action="store_true",
-        help="use demographic fields in names and suggestions, too (default: only in the description of a segment)",
-    )
-    fit.add_argument(
-        "--skip-bad-rows",
-        action="store_true",
-        help="skip bad rows and list them in the version's bad_rows.csv (default: refuse the history)",
-    )
-    fit.add_argument(
-        "--promote",
-        action="store_true",
-        help="put the new version into production; if one of this profile class is there already, succeed "
-        "without fitting",
-    )
-    _takes_acceptance(fit, "with --promote: ")
+    for flag, effect in (
+        ("--name-demographics", "use demographic fields in names and suggestions, too (default: in descriptions only)"),
+        ("--skip-bad-rows", "skip bad rows and list them in the version's bad_rows.csv (default: refuse the history)"),
+        (
+            "--promote",
+            "put the new version into production; succeed without a fit if one of this class is there already",
+        ),
+    ):
+        add(flag, action="store_true", help=effect)
 
+    promise = "Write the segment of every user of a history, using a stored version."
+    add = command("assign", _assign, promise, "data", "--profile")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
+    add("--version", metavar="VERSION", help="the version to use (default: the one in production)")
 
-def _takes_history(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:
-    command.add_argument(
-        "data",
+    command("list", _list, "List the versions, oldest first.", "--json")
+    command("show", _show, "Show one version: its verdict, evidence, columns and origin.", "version", "--json")
+    command("history", _history, "Show which version was in production when.", "--json")
+
+    promise = "Put a version into production; running workers switch to it."
+    add = command("promote", _promote, promise, "version", "--profile", "--accept-no-structure")
+    add(
+        "--accept-unsigned",
+        action="store_true",
+        help="sign an unsigned version as it is in the store: you vouch for it (needs MODEL_SIGNING_KEY)",
+    )
+    add(
+        "--max-reassigned",
+        type=_share,
+        metavar="SHARE",
+        help="refuse if more than this share of users would change their segment, 0 to 1 (default: no limit)",
+    )
+    add("--max-churn", action=_Renamed, nargs="?", const="--max-reassigned", help=argparse.SUPPRESS)
+    add(
+        "--data",
         type=Path,
-        metavar="DATA.csv",
-        help="the history, one row per user: comma-separated UTF-8, optionally compressed with gzip, or Parquet",
-    )
-    _takes_profile(command, settings)
-
-
-def _takes_profile(command: argparse.ArgumentParser, settings: TrainerSettings) -> None:
-    command.add_argument(
-        "--profile",
-        default=settings.profile_class,
-        metavar="CLASS",
-        help="the profile class, which lists the columns: file.py:Class or package.module:Class "
-        "(environment: PROFILE_CLASS; now %(default)s)",
+        metavar="FILE",
+        help="measure the reassigned users on this history (default: as measured when the version was fitted)",
     )
 
+    promise = "Show which users change segment when one version replaces another."
+    add = command("compare", _compare, promise, "before", "after", "data", "--profile", "--json")
+    add("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
 
-def _takes_acceptance(command: argparse.ArgumentParser, when: str) -> None:
-    command.add_argument(
-        "--accept-no-structure",
-        action="store_true",
-        help=f"{when}accept a version even if no segments were found in its data",
-    )
+    add = command("name", _name, "Name a segment: write a new version that differs only in that name.", "version")
+    add("segment", type=_at_least(0), metavar="SEGMENT", help="the number of the segment")
+    add("name", metavar="NAME", help="1 to 60 characters, not the name of another segment")
+
+    promise = "Write a version in a form that other programs run, from raw fields to segment."
+    add = command("export", _export, promise, "version")
+    add("--to", choices=("onnx", "sklearn"), required=True, help="an ONNX graph, or a scikit-learn Pipeline (joblib)")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
+
+    add = command("keygen", _keygen, "Create a key pair for signing models.")
+    add("file", type=Path, metavar="FILE", help="the private key; the public key becomes FILE.pub")
+
+    command("rollback", _rollback, "Restore the version that was in production before.")
+
+    promise = "Remove old versions, but never the one in production or the one that rollback would restore."
+    add = command("prune", _prune, promise)
+    add("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
+    return parser
 
 
-def _takes_json(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON for machines")
+_Add = Callable[..., argparse.Action]
+"""Adds one argument to a command."""
+
+
+def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]:
+    """The arguments of more than one command, and of the two versions that are compared."""
+    return {
+        "--models": {
+            "type": _store_path,
+            "default": settings.models_dir,
+            "metavar": "DIR",
+            "help": "the directory of the model store (environment: MODELS_DIR; now %(default)s)",
+        },
+        "--profile": {
+            "default": settings.profile_class,
+            "metavar": "CLASS",
+            "help": "the profile class, which lists the columns: file.py:Class or package.module:Class "
+            "(environment: PROFILE_CLASS; now %(default)s)",
+        },
+        "--accept-no-structure": {
+            "action": "store_true",
+            "help": "promote the version even if no segments were found in its data",
+        },
+        "--json": {"action": "store_true", "help": "print JSON for machines"},
+        "data": {
+            "type": Path,
+            "metavar": "DATA.csv",
+            "help": "the history, one row per user: comma-separated UTF-8, optionally compressed with gzip, or Parquet",
+        },
+        "version": {"metavar": "VERSION", "help": "the id of the version, as `list` shows it"},
+        "before": {"metavar": "VERSION_BEFORE", "help": "the version that is replaced"},
+        "after": {"metavar": "VERSION_AFTER", "help": "the version that replaces it"},
+    }
 
 
 def _at_least(least: int) -> Callable[[str], int]:

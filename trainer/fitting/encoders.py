@@ -20,37 +20,37 @@ CLIPPED_TAIL = 0.001
 SKEWNESS_OF_LOGS = 1.0
 # A smaller unit or scale could take the quotient of two numbers out of the range of float64.
 SMALLEST_UNIT = 1e-100
-# A block of more labels than this is free text or a name: it would outweigh memory and mean nothing.
+# More labels than this are names or free text: meaningless for segments, and too large for the memory.
 MOST_LEVELS = 200
-# Quantiles are taken of all numbers up to so many, of a sample of as many beyond.
+# Quantiles are computed from at most this many numbers, sampled if there are more.
 QUANTILE_ROWS = 1_000_000
 
 Numbers = Callable[[], Iterable[Floats]]
-"""All numbers of a column, chunk by chunk, as often as asked."""
+"""Returns all numbers of a column, chunk by chunk, each time it is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is known of one column: its encoder, and the reason why it tells nothing, if so."""
+    """What was learned about one column: its encoder, and the reason why it is useless, if it is."""
 
     field: ProfileField
     column: Column | None
-    """None for a column of too many labels, of which a model keeps none."""
+    """None for a column with too many labels; a model stores none of them."""
     useless_because: str | None
     note: str | None = None
     clipped_share: float | None = None
-    """Share of users whose number is beyond the limits; None for anything but a number."""
+    """Share of users whose number is beyond the limits; None for other kinds."""
     unseen_share: float | None = None
-    """Share of users whose label is none of the declared levels; None for anything but an ordered field."""
+    """Share of users with an undeclared label; None for all but ordinal fields."""
 
 
 def learn(history: History, field: ProfileField, seed: int) -> Learned:
     """The encoder of one column, fitted: clipped, centred, and scaled so that its block has a total variance of 1.
 
-    Means, scales and counts are exact over all rows. Where numbers are clipped and whether they get a logarithm comes
-    from all rows up to 1,000,000, and from a seeded sample of as many beyond: the 0.1 % quantile's rank in the history
-    is then within ±0.008 % with a probability of 99 % (binomial), so that 0.092 % to 0.108 % are clipped on each side.
-    Takes at least one row.
+    Means, scales and counts are exact over all rows. The clipping limits and the choice of a logarithm come from
+    all rows up to 1,000,000, beyond that from a seeded sample of as many: the 0.1 % quantile's rank in the history is
+    then within ±0.008 % with a probability of 99 % (binomial), so that 0.092 % to 0.108 % are clipped on each side.
+    Needs at least one row.
     """
     if field not in history.fields:
         return Learned(field, None, f"more than {MOST_LABELS:,} different labels, at most {MOST_LEVELS} are compared")
@@ -73,7 +73,7 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     clipped_share = sum(int(_beyond(chunk, low, high).sum()) for chunk in numbers()) / rows
     log_unit = _log_unit(sample, low, high, least)
     unclipped = NumberColumn(field.name, log_unit, low=-np.inf, high=np.inf, mean=0.0, scale=1.0)
-    # Both are numbers of the history, and what the encoder does to them keeps their order.
+    # Both are numbers of the history, and the encoder keeps their order.
     low, high = _encoded(unclipped, np.array([low, high])).ravel().tolist()
     clipped = replace(unclipped, low=low, high=high)
     if low == high:
@@ -90,29 +90,29 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
 
 
 def _beyond(numbers: Floats, low: float, high: float) -> npt.NDArray[np.bool_]:
-    """Which of the numbers are clipped: to these limits, or before that to what can be computed with."""
+    """Which of the numbers are clipped, either to these limits or, when they were read, to ±1e100."""
     return (numbers < low) | (numbers > high) | (np.abs(numbers) >= LARGEST_NUMBER)
 
 
 def _limits(sample: Floats) -> tuple[float, float]:
-    """The outermost numbers that are left as they are: 0.1 % on each side are clipped to them, at least one row.
+    """The clipping limits: 0.1 % of the numbers on each side, at least one row, are clipped to them.
 
-    Quantiles that are themselves rows, the next one inwards: between two rows, the outermost would still pull the limit
-    towards itself, without bound. With fewer than 1,000 rows the outermost on each side counts as much as the next to
-    it, so no single cell, whatever stands in it, changes anything else much. Winsorising by rank, which is what this
-    is, costs the least information of the robust bounds: one that rests on a spread (Tukey's fences, a multiple of the
-    median deviation) cuts into skewed columns, and is zero where half of the users have the same number.
+    The limits are values of rows, rounded inwards: interpolated between two rows, an extreme value would still move
+    them without bound. With fewer than 1,000 rows the outermost value on each side counts as the next one, so no single
+    cell can change the rest much. This is winsorising by rank. It loses less than robust bounds that depend on a spread
+    (Tukey's fences, multiples of the median deviation): those cut into skewed columns, and are zero where half of the
+    users have the same number.
     """
     low = float(np.quantile(sample, CLIPPED_TAIL, method="higher"))
     high = float(np.quantile(sample, 1 - CLIPPED_TAIL, method="lower"))
-    return min(low, high), max(low, high)  # the wrong way round where there are two rows
+    return min(low, high), max(low, high)  # swapped if there are two rows
 
 
 def _log_unit(sample: Floats, low: float, high: float, least: float) -> float | None:
-    """The median of the positive numbers where they are skewed to the right and none is negative."""
+    """The median of the positive numbers if the column is skewed to the right and has no negative number."""
     if least < 0 or low == high:
         return None
-    # Clipped, or one extreme cell would make any column a skewed one. Skewness does not depend on unit or origin: with
+    # Clipped, or one extreme cell would make any column skewed. Skewness does not depend on unit or origin: with
     # low as 0 and high as 1 nothing cancels or underflows.
     if stats.skew((np.clip(sample, low, high) - low) / (high - low)) <= SKEWNESS_OF_LOGS:
         return None
@@ -124,7 +124,7 @@ def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> L
     if field.kind is Kind.ORDERED:
         return _learn_ordered(field, counts, rows)
     if len(counts) > MOST_LEVELS:
-        # Not even to tell unknown ones: such a column may hold names, and every new user has a new one.
+        # Not even to recognise unknown ones: such a column may hold names, and every new user has a new one.
         return Learned(field, None, f"{len(counts):,} different labels, at most {MOST_LEVELS} are compared")
     block = CategoryColumn if field.kind is Kind.CATEGORY else SeveralOfColumn
     means = tuple(count / rows for count in counts.values())
@@ -141,12 +141,9 @@ def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) ->
     users = sum(counts[label] for label in undeclared)
     if undeclared:
         # A label that few users have may be the name of one of them.
-        told = [repr(label) for label in undeclared if shown(counts[label]) is not None][:3]
-        named = f" ({', '.join(told)}{', …' if len(undeclared) > len(told) else ''})" if told else ""
-        note = (
-            f"{field.header}: {shown_text(users)} users have a label that is none of its levels{named}; "
-            "it counts as unknown"
-        )
+        common = [repr(label) for label in undeclared if shown(counts[label]) is not None][:3]
+        named = f" ({', '.join(common)}{', …' if len(undeclared) > len(common) else ''})" if common else ""
+        note = f"{field.header}: {shown_text(users)} users have an undeclared label{named}, which counts as unknown"
     column = OrderedColumn(field.name, field.levels, mean=0.0, scale=1.0)
     known = {place: counts[level] for place, level in enumerate(field.levels) if level in counts}
     if len(known) < 2:
@@ -154,18 +151,18 @@ def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) ->
         same = replace(column, mean=float(min(known, default=0)))
         return Learned(field, same, reason, note, unseen_share=users / rows)
     mean = sum(place * count for place, count in known.items()) / sum(known.values())
-    # Whoever is unknown counts as the mean, and as one of the rows.
+    # An unknown label counts as the mean, and as one of the rows.
     variance = math.fsum(count * (place - mean) ** 2 for place, count in known.items()) / rows
     return Learned(field, replace(column, mean=mean, scale=math.sqrt(variance)), None, note, unseen_share=users / rows)
 
 
 def _encoded(column: Column, numbers: Floats) -> Floats:
-    """What the encoder itself makes of the column, so that there is one transformation and no second."""
+    """The column as the encoder itself transforms it, so that there is only one implementation."""
     return Encoder((column,)).encode({column.name: numbers.tolist()}).matrix
 
 
 def encoder(learned: Sequence[Learned], kept: frozenset[str]) -> Encoder:
-    """The encoder of all columns; those that are not kept have weight 0 and serve to see unknown values only."""
+    """The encoder of all columns; those that are not kept have weight 0 and only serve to detect unknown values."""
     columns = [each.column for each in learned if each.column is not None]
     return Encoder(tuple(replace(column, weight=1.0 if column.name in kept else 0.0) for column in columns))
 

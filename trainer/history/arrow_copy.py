@@ -1,4 +1,4 @@
-"""The checked users of a history on disk, by column: what every later pass over them reads, a chunk at a time."""
+"""The valid users of a history on disk, by column; all later passes read them from here, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from models.encoding import Floats
 from schemas.roles import Kind, ProfileField
 from trainer.history.tempfiles import close, room_needed, scratch_file
 
-# More different labels are names or free text: they would fill the memory and tell nothing of groups.
+# More different labels are names or free text: they would fill the memory and say nothing about groups.
 MOST_LABELS = 100_000
 # Sums, squares and differences of numbers up to it are finite in float64, of however many users.
 LARGEST_NUMBER = 1e100
-# Large enough that it hardly matters what it costs to find a chunk, small enough for any memory.
+# Large enough that the cost of finding a chunk hardly matters, small enough for any memory.
 CHUNK_ROWS = 5_000
 
 Codes = npt.NDArray[np.int32]
@@ -31,7 +31,7 @@ Hashes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Some users of a chunk, and where they stand in the file."""
+    """Some users of a chunk, and the numbers of their rows in the file."""
 
     users: Sequence[str]
     places: Places
@@ -39,7 +39,7 @@ class Identities:
 
 @dataclass(frozen=True, slots=True)
 class ItemCodes:
-    """The codes of some labels a row: those of row i stand from ends[i] to ends[i + 1]."""
+    """Several label codes per row: those of row i are codes[ends[i]:ends[i + 1]]."""
 
     ends: Codes
     codes: Codes
@@ -58,7 +58,7 @@ class CheckedCopy:
     chunk_rows: tuple[int, ...]
     """Users of each chunk."""
     labels: Mapping[str, tuple[str, ...]]
-    """Name of each field of labels -> label of each code; without those that had too many."""
+    """Field name -> label of each code; without the fields that have too many labels."""
 
     @property
     def rows(self) -> int:
@@ -66,12 +66,12 @@ class CheckedCopy:
         return sum(self.chunk_rows)
 
     def hashes(self) -> Iterator[Hashes]:
-        """Every chunk's users as numbers: equal for equal users, nearly always different for others."""
+        """Every chunk's users as hashes: equal for equal users, nearly always different for different ones."""
         for batch in self._batches(_HASH):
             yield batch.column(0).to_numpy()
 
     def identities(self, hashes: Hashes) -> Iterator[Identities]:
-        """Those users of every chunk that have one of these hashes."""
+        """Every chunk's users with one of these hashes."""
         if hashes.size:
             wanted = pa.array(hashes)
             for batch in self._batches(_USER, _PLACE, _HASH):
@@ -79,7 +79,7 @@ class CheckedCopy:
                 yield Identities(user.to_pylist(), place.to_numpy())
 
     def users(self) -> Iterator[list[str]]:
-        """Every chunk's users, by name only."""
+        """Every chunk's user ids."""
         for batch in self._batches(_USER):
             yield batch.column(0).to_pylist()
 
@@ -89,18 +89,18 @@ class CheckedCopy:
             yield batch.column(0).to_numpy()
 
     def codes(self, name: str) -> Iterator[Codes]:
-        """Every chunk of a column of one label a row."""
+        """Every chunk of a column with one label per row."""
         for batch in self._batches(_FIELD + name):
             yield batch.column(0).to_numpy()
 
     def items(self, name: str) -> Iterator[ItemCodes]:
-        """Every chunk of a column of several labels a row."""
+        """Every chunk of a column with several labels per row."""
         for batch in self._batches(_FIELD + name):
             lists = batch.column(0)
             yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy())
 
     def without(self, places: Places) -> CheckedCopy:
-        """The copy without the rows that stand at these places, in ascending order; this one stays."""
+        """A new copy without the rows of these numbers, given in ascending order."""
         file = scratch_file()
         chunk_rows = []
         reader = pa.ipc.open_file(self.file, options=_one_thread())
@@ -114,7 +114,7 @@ class CheckedCopy:
         return CheckedCopy(file, tuple(chunk_rows), self.labels)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the file."""
         close(self.file)
 
     @cached_property
@@ -122,7 +122,7 @@ class CheckedCopy:
         return pa.ipc.open_file(self.file).schema
 
     def _batches(self, *names: str) -> Iterator[Any]:
-        """Every chunk, with these columns only; no other is read from the disk."""
+        """Every chunk, reading only these columns from disk."""
         included = [self._schema.get_field_index(name) for name in names]
         options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=included)
         reader = pa.ipc.open_file(self.file, options=options)
@@ -134,7 +134,7 @@ class CopyWriter:
     """A copy while it is being written."""
 
     def __init__(self, fields: Sequence[ProfileField]) -> None:
-        """Begin an empty copy; raises ScratchError where there is no room."""
+        """Start an empty copy; raises ScratchError when the disk is full."""
         self._fields = fields
         self._codes = {field.name: _CodeOf() for field in fields if field.kind is not Kind.NUMBER}
         self._too_many: set[str] = set()
@@ -152,13 +152,13 @@ class CopyWriter:
         self._writer = pa.ipc.new_file(self._file, self._schema, options=_compressed())
 
     def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
-        """Append users; a column whose labels turn out to be too many is not recorded any further."""
+        """Append users; once a column has too many different labels, it is no longer recorded."""
         if not users:
             return
         arrays = [
             pa.array(users, pa.string()),
             pa.array(places, pa.int64()),
-            # Python's own: different in each process, and only used to look for users who are there twice.
+            # Python's own hash: it differs between processes, and serves only to find duplicate users.
             pa.array([*map(hash, users)], pa.int64()),
             *(self._array(field, values) for field, values in zip(self._fields, columns, strict=True)),
         ]
@@ -167,7 +167,7 @@ class CopyWriter:
             self._write()
 
     def finish(self) -> CheckedCopy:
-        """The copy, to be read."""
+        """The finished copy."""
         if self._unwritten:
             self._write()
         with room_needed():
@@ -177,7 +177,7 @@ class CopyWriter:
         return CheckedCopy(self._file, tuple(self._chunk_rows), labels)
 
     def close(self) -> None:
-        """Give the copy up, before or after it is finished."""
+        """Discard the copy, finished or not."""
         close(self._file)
 
     def _write(self) -> None:
@@ -191,11 +191,11 @@ class CopyWriter:
         if field.kind is Kind.NUMBER:
             return pa.array(np.clip(values, -LARGEST_NUMBER, LARGEST_NUMBER), pa.float64())
         if field.name in self._too_many:
-            # Something of the column's type has to stand there.
+            # A placeholder of the column's type.
             return pa.array([[] if field.kind is Kind.SEVERAL_OF else 0] * len(values), _TYPES[field.kind])
         codes = self._codes[field.name]
         if field.kind is Kind.SEVERAL_OF:
-            # A set has another order in each process.
+            # The order of a set differs between processes.
             lists = [sorted(items) if isinstance(items, set | frozenset) else items for items in values]
             ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
             items = np.array([*map(codes.__getitem__, chain.from_iterable(lists))], dtype=np.int32)
@@ -209,7 +209,7 @@ class CopyWriter:
 
 
 class _CodeOf(dict[str, int]):
-    """The code of each label, given in the order in which they are met."""
+    """The code of each label, assigned in order of appearance."""
 
     def __missing__(self, label: str) -> int:
         self[label] = code = len(self)
@@ -217,7 +217,7 @@ class _CodeOf(dict[str, int]):
 
 
 _USER, _PLACE, _HASH = "user", "place", "hash"
-# What the fields' columns are called, so that none has the name of one of the above.
+# The prefix of the fields' columns, which keeps them apart from those above.
 _FIELD = "field "
 
 _TYPES: Mapping[Kind, Any] = {

@@ -108,6 +108,6 @@ def test_what_a_person_should_know_is_noted(path: Path) -> None:
     rows = [row | {"Score": 1} for row in planted(100)]
     rows[0]["Age"] = "old"
     assert chosen(read(write(path, rows))).notes == (
-        "Age: <20 users have a label that is none of its levels; it counts as unknown",
+        "Age: <20 users have an undeclared label, which counts as unknown",
         'columns that the profile class does not have were ignored: "Score"',
     )

@@ -110,7 +110,7 @@ def test_the_declared_order_is_kept_not_the_alphabetical_one() -> None:
 def test_a_label_that_is_no_declared_level_counts_as_unknown_and_is_noted() -> None:
     values = ["low", "high", "Low", "low"]
     learned = ordered(values)
-    assert learned.note == "X: <20 users have a label that is none of its levels; it counts as unknown"
+    assert learned.note == "X: <20 users have an undeclared label, which counts as unknown"
     assert scaled(learned, values).ravel()[2] == 0
     assert isinstance(learned.column, OrderedColumn)
     assert learned.column.mean == pytest.approx(2 / 3)
@@ -118,7 +118,7 @@ def test_a_label_that_is_no_declared_level_counts_as_unknown_and_is_noted() -> N
 
 def test_an_undeclared_label_is_named_where_20_users_have_it() -> None:
     learned = ordered(["low", "high"] * 10 + ["Low"] * 20 + ["Jane Doe"] * 19)
-    assert learned.note == "X: 39 users have a label that is none of its levels ('Low', …); it counts as unknown"
+    assert learned.note == "X: 39 users have an undeclared label ('Low', …), which counts as unknown"
 
 
 @pytest.mark.parametrize(
