@@ -1,7 +1,8 @@
 """How long Segmentation.assign takes: `python -m benchmarks.assign HISTORY.csv`.
 
 Fits the history twice, with the columns that are related to another one (the default) and with all of them, and times
-one call for batches of several sizes. The best time is the code's own; the median holds what else the machine did.
+one call for batches of several sizes. The best time is that of the code alone; the median includes the load of other
+programs.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ REPEATS = 100
 
 
 def main() -> None:
-    """Print a row for each model and size of batch."""
+    """Print one row per model and batch size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("history", type=Path, help="a history of at least 2,000 users, such as demo/sample_history.csv")
-    print(f"{'columns':>8} {'in the distance':>16} {'rows':>6} {'best µs':>9} {'median µs':>10} {'µs a row':>9}")
+    print(f"{'columns':>8} {'in the distance':>16} {'rows':>6} {'best µs':>9} {'median µs':>10} {'µs/row':>9}")
     with read_history(parser.parse_args().history, UserProfile, lambda *_: None) as history:
         users = next(history.chunks()).columns
         for rule in ColumnRule:

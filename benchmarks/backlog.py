@@ -1,8 +1,8 @@
-"""Does a backlog grow the worker's memory? `python -m benchmarks.backlog [--events N]`
+"""Does a backlog increase the worker's memory? `python -m benchmarks.backlog [--events N]`
 
-One worker works off a topic that was filled before it started. Its memory is read every two seconds: after 5 % of the
-events it holds all that it needs, and what it holds beyond that later is growth. Results are removed soon after they
-were written, and all data with the broker at the end.
+One worker processes a topic that was filled before it started. Its memory is sampled every two seconds: after 5 % of
+the events it has all that it needs, and any later increase is growth. Results are deleted soon after they are written,
+and all data with the broker at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from benchmarks.place import worker_environment, write_model
+from benchmarks.worker_environment import worker_environment, write_model
 from demo.events import emitted
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
@@ -39,7 +39,7 @@ SHORT = {"retention.bytes": "20000000", "segment.bytes": "10000000", "file.delet
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at the worker."""
+    """One sample of the worker."""
 
     seconds: float
     done: int
@@ -48,7 +48,7 @@ class Sample:
 
 
 def main() -> None:
-    """Print ten looks on the way, then memory before and after."""
+    """Print ten samples on the way, then memory before and after."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000, help="size of the backlog (default 200000)")
     events = parser.parse_args().events
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def fill(bootstrap_servers: str, topic: str, events: int) -> float:
-    """Write the events, the same few thousand again and again; the mean size of one."""
+    """Write the events, the same few thousand repeatedly; returns their mean size in bytes."""
     population = Population(DISTINCT_EVENTS, 1)
     distinct = [
         one.record
@@ -84,7 +84,7 @@ def fill(bootstrap_servers: str, topic: str, events: int) -> float:
             population, DISTINCT_EVENTS, 0.0, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC)
         )
     ]
-    # Whole megabytes, well compressed: filling is not what is measured.
+    # Large compressed batches: writing is not part of the measurement.
     producer = KafkaProducer(
         bootstrap_servers=bootstrap_servers,
         compression_type="zstd",
@@ -136,7 +136,7 @@ def _samples(worker: GuardedProcess, cluster: Cluster) -> Iterator[Sample]:
 
 
 def memory_mb(pid: int) -> Mapping[str, float]:
-    """VmRSS and VmHWM of a process: what it has in memory, and the most that it ever had."""
+    """VmRSS and VmHWM of a process: its current and peak memory."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return {name: int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")}
@@ -146,7 +146,7 @@ def _report(samples: list[Sample], events: int) -> None:
     before = next(sample for sample in samples if sample.done >= SETTLED_AT * events)
     after = samples[-1]
     if before is after:
-        raise SystemExit(f"{events:,} events were worked off between two looks: give more with --events")
+        raise SystemExit(f"{events:,} events were processed between two samples: give more with --events")
     print(
         f"RSS {before.rss_mb:.0f} MB (peak {before.peak_mb:.0f}) after {before.done:,} events, "
         f"{after.rss_mb:.0f} MB (peak {after.peak_mb:.0f}) after {after.done:,}: "

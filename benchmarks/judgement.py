@@ -1,8 +1,8 @@
-"""How far can the judgement be believed? python -m benchmarks.judgement [--seeds N] [--cases NAME …] [--plot FILE]
+"""How reliable is the judgement? python -m benchmarks.judgement [--seeds N] [--cases NAME …] [--plot FILE]
 
-Users are made up, or taken from data that scikit-learn ships, and go through the trainer's own functions in memory.
-Planted groups: are their number and members found, and are they called segments? Columns of all kinds without groups:
-how often are they called segments all the same? How far apart must groups be? And what would other limits have done?
+Synthetic users, or data sets of scikit-learn, go through the trainer's own functions in memory. Planted groups: are
+their number and members found, and judged to be segments? Columns without groups: how often are they judged to be
+segments anyway? How far apart must groups be? And what would other limits have changed?
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ SEPARATIONS = (1.0, 1.25, 1.5, 2.0, 2.5)
 EFFECTS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40)
 
 Truth = npt.NDArray[np.intp]
-Lots = np.random.Generator
+Rng = np.random.Generator
 Values = dict[str, Any]
 
 
@@ -83,87 +83,88 @@ class Users:
 # --- users without groups --------------------------------------------------------------------------------------------
 
 
-def independent(lots: Lots) -> Users:
-    """Users of whom nothing hangs together: every column uniform."""
+def independent(rng: Rng) -> Users:
+    """Users with independent columns, all uniform."""
     values: Values = {}
     for field in FIELDS:
         if field.kind is Kind.NUMBER:
-            values[field.name] = lots.uniform(*RANGES[field.name], USERS)
+            values[field.name] = rng.uniform(*RANGES[field.name], USERS)
         elif field.kind is Kind.SEVERAL_OF:
-            values[field.name] = [_items(INTERESTS, lots) for _ in range(USERS)]
+            values[field.name] = [_items(INTERESTS, rng) for _ in range(USERS)]
         else:
-            values[field.name] = lots.choice(LABELS[field.name], USERS)
+            values[field.name] = rng.choice(LABELS[field.name], USERS)
     return Users(values)
 
 
-def _items(pool: Sequence[str], lots: Lots) -> tuple[str, ...]:
-    return tuple(lots.choice(pool, lots.integers(1, 4), replace=False).tolist())
+def _items(pool: Sequence[str], rng: Rng) -> tuple[str, ...]:
+    return tuple(rng.choice(pool, rng.integers(1, 4), replace=False).tolist())
 
 
-def _with_numbers(values: Values, places: Floats) -> Values:
-    """The seven numbers at these places of their ranges (users × 7), 0 the low end and 1 the high one."""
+def _with_numbers(values: Values, positions: Floats) -> Values:
+    """The seven numbers at these positions in their ranges (users × 7): 0 is the low end, 1 the high one."""
     numbers = {
-        name: low + (high - low) * place for (name, (low, high)), place in zip(RANGES.items(), places.T, strict=True)
+        name: low + (high - low) * position
+        for (name, (low, high)), position in zip(RANGES.items(), positions.T, strict=True)
     }
     return values | numbers
 
 
-def one_cloud(lots: Lots) -> Users:
+def one_cloud(rng: Rng) -> Users:
     """Seven normal numbers, each pair with a correlation of .5."""
-    places = 0.5 + 0.15 * _leaning(lots.normal(size=USERS), 0.7, len(RANGES), lots)
-    return Users(_with_numbers(independent(lots).values, places))
+    positions = 0.5 + 0.15 * _correlated(rng.normal(size=USERS), 0.7, len(RANGES), rng)
+    return Users(_with_numbers(independent(rng).values, positions))
 
 
-def _leaning(trait: Floats, strength: float, columns: int, lots: Lots) -> Floats:
+def _correlated(trait: Floats, strength: float, columns: int, rng: Rng) -> Floats:
     """Normal columns, each with this correlation to the trait; shape (users, columns)."""
-    noise = lots.normal(size=(len(trait), columns))
-    leaned: Floats = strength * trait[:, None] + np.sqrt(1 - strength**2) * noise
-    return leaned
+    noise = rng.normal(size=(len(trait), columns))
+    correlated: Floats = strength * trait[:, None] + np.sqrt(1 - strength**2) * noise
+    return correlated
 
 
-def hidden_factor(lots: Lots) -> Users:
+def hidden_factor(rng: Rng) -> Users:
     """One hidden trait behind all fifteen columns, of every kind."""
-    trait = lots.normal(size=USERS)
-    values = _with_numbers(independent(lots).values, ndtr(_leaning(trait, 0.7, len(RANGES), lots)))
+    trait = rng.normal(size=USERS)
+    values = _with_numbers(independent(rng).values, ndtr(_correlated(trait, 0.7, len(RANGES), rng)))
     for name, labels in LABELS.items():
         kind = next(field.kind for field in FIELDS if field.name == name)
-        levels = np.array(labels if kind is Kind.ORDERED else lots.permutation(labels))
-        parts = ndtr(_leaning(trait, 0.7, 1, lots)[:, 0]) * len(levels)
+        levels = np.array(labels if kind is Kind.ORDERED else rng.permutation(labels))
+        parts = ndtr(_correlated(trait, 0.7, 1, rng)[:, 0]) * len(levels)
         values[name] = levels[np.minimum(parts.astype(np.intp), len(levels) - 1)]
-    pull = lots.normal(size=len(INTERESTS))
-    liked = np.argsort(-(trait[:, None] * pull + lots.gumbel(size=(USERS, len(INTERESTS)))), axis=1)
-    counts = lots.integers(1, 4, USERS)
+    pull = rng.normal(size=len(INTERESTS))
+    liked = np.argsort(-(trait[:, None] * pull + rng.gumbel(size=(USERS, len(INTERESTS)))), axis=1)
+    counts = rng.integers(1, 4, USERS)
     values["top_interests"] = [
         tuple(INTERESTS[item] for item in row[:count]) for row, count in zip(liked, counts, strict=True)
     ]
     return Users(values)
 
 
-def log_normals(lots: Lots) -> Users:
+def log_normals(rng: Rng) -> Users:
     """Seven log-normal numbers, the logarithms of each pair with a correlation of .56."""
-    logs = 0.8 * _leaning(lots.normal(size=USERS), 0.75, len(RANGES), lots)
-    return Users(_with_numbers(independent(lots).values, 0.05 * np.exp(logs)))
+    logs = 0.8 * _correlated(rng.normal(size=USERS), 0.75, len(RANGES), rng)
+    return Users(_with_numbers(independent(rng).values, 0.05 * np.exp(logs)))
 
 
-def curved_cloud(lots: Lots) -> Users:
+def curved_cloud(rng: Rng) -> Users:
     """Seven numbers along half a circle, each seen from its own side, with some noise around it."""
-    angles = np.pi * lots.uniform(size=USERS)[:, None] + lots.uniform(0, 2 * np.pi, len(RANGES))
-    places = 0.5 + 0.35 * np.cos(angles) + 0.06 * lots.normal(size=angles.shape)
-    return Users(_with_numbers(independent(lots).values, places))
+    angles = np.pi * rng.uniform(size=USERS)[:, None] + rng.uniform(0, 2 * np.pi, len(RANGES))
+    positions = 0.5 + 0.35 * np.cos(angles) + 0.06 * rng.normal(size=angles.shape)
+    return Users(_with_numbers(independent(rng).values, positions))
 
 
-def heavy_tails(lots: Lots) -> Users:
+def heavy_tails(rng: Rng) -> Users:
     """Seven numbers of one correlated cloud with tails of Student's t with 3 degrees of freedom, all at once."""
-    stretch = np.sqrt(3 / lots.chisquare(3, USERS))
-    cloud = _leaning(lots.normal(size=USERS), 0.7, len(RANGES), lots)
-    return Users(_with_numbers(independent(lots).values, 0.5 + 0.05 * stretch[:, None] * cloud))
+    stretch = np.sqrt(3 / rng.chisquare(3, USERS))
+    cloud = _correlated(rng.normal(size=USERS), 0.7, len(RANGES), rng)
+    return Users(_with_numbers(independent(rng).values, 0.5 + 0.05 * stretch[:, None] * cloud))
 
 
-def two_labels(lots: Lots) -> Users:
+def two_labels(rng: Rng) -> Users:
     """Location and device related in any way, and nothing else."""
-    values = independent(lots).values
+    values = independent(rng).values
     locations, devices = LABELS["location"], LABELS["device_usage"]
-    pairs = lots.choice(len(locations) * len(devices), USERS, p=lots.dirichlet(np.ones(len(locations) * len(devices))))
+    pairs = rng.choice(len(locations) * len(devices), USERS, p=rng.dirichlet(np.ones(len(locations) * len(devices))))
     values["location"] = np.array(locations)[pairs // len(devices)]
     values["device_usage"] = np.array(devices)[pairs % len(devices)]
     return Users(values)
@@ -172,72 +173,72 @@ def two_labels(lots: Lots) -> Users:
 # --- users in groups -------------------------------------------------------------------------------------------------
 
 
-def groups_in_numbers(shares: Sequence[float], spread: float) -> Callable[[Lots], Users]:
+def groups_in_numbers(shares: Sequence[float], spread: float) -> Callable[[Rng], Users]:
     """Groups of exactly these shares in the seven numbers; spread is one standard deviation, in ranges of a column."""
 
-    def plant(lots: Lots) -> Users:
+    def plant(rng: Rng) -> Users:
         ends = np.rint(np.cumsum(shares) * USERS)
-        truth = lots.permutation(np.searchsorted(ends, np.arange(USERS), side="right"))
-        centres = np.column_stack([lots.permutation(np.linspace(0.12, 0.88, len(shares))) for _ in RANGES])
-        places = np.clip(centres[truth] + spread * lots.normal(size=(USERS, len(RANGES))), 0, 1)
-        return Users(_with_numbers(independent(lots).values, places), truth)
+        truth = rng.permutation(np.searchsorted(ends, np.arange(USERS), side="right"))
+        centres = np.column_stack([rng.permutation(np.linspace(0.12, 0.88, len(shares))) for _ in RANGES])
+        positions = np.clip(centres[truth] + spread * rng.normal(size=(USERS, len(RANGES))), 0, 1)
+        return Users(_with_numbers(independent(rng).values, positions), truth)
 
     return plant
 
 
-def with_strays(plant: Callable[[Lots], Users], share: float) -> Callable[[Lots], Users]:
-    """The same, where a share of the users belongs to no group: anywhere in the numbers' ranges, and beyond."""
+def with_strays(plant: Callable[[Rng], Users], share: float) -> Callable[[Rng], Users]:
+    """The same, but a share of the users belongs to no group: anywhere in the numbers' ranges, and beyond."""
 
-    def strayed(lots: Lots) -> Users:
-        users = plant(lots)
-        stray = lots.random(USERS) < share
-        anywhere = _with_numbers({}, lots.uniform(0, 1.5, size=(USERS, len(RANGES))))
+    def strayed(rng: Rng) -> Users:
+        users = plant(rng)
+        stray = rng.random(USERS) < share
+        anywhere = _with_numbers({}, rng.uniform(0, 1.5, size=(USERS, len(RANGES))))
         numbers = {name: np.where(stray, anywhere[name], users.values[name]) for name in RANGES}
         return Users(users.values | numbers, users.truth)
 
     return strayed
 
 
-def groups_in_labels(step: int) -> Callable[[Lots], Users]:
+def groups_in_labels(step: int) -> Callable[[Rng], Users]:
     """Three groups in device, age, education, income and interests only; the seven numbers are noise.
 
-    From one ordered column to the next the groups change places by this step: with 1 each group is lowest in one of
+    From one ordered column to the next the groups change positions by this step: with 1 each group is lowest in one of
     them, with 0 the groups are low, middle and high in all three, as steps of one trait are.
     """
 
-    def plant(lots: Lots) -> Users:
+    def plant(rng: Rng) -> Users:
         groups = 3
-        truth = lots.integers(0, groups, USERS)
-        values = independent(lots).values
-        order = lots.permutation(groups)
+        truth = rng.integers(0, groups, USERS)
+        values = independent(rng).values
+        order = rng.permutation(groups)
         for i, name in enumerate(("age", "education_level", "income_level")):
             levels = np.array(LABELS[name])
             centres = np.linspace(0, len(levels) - 1, groups)[np.roll(order, i * step)]
-            places = np.clip(np.rint(centres[truth] + 0.7 * lots.normal(size=USERS)), 0, len(levels) - 1)
-            values[name] = levels[places.astype(np.intp)]
-        devices = lots.permutation(LABELS["device_usage"])[:groups]
-        loyal = lots.random(USERS) < 0.8
-        values["device_usage"] = np.where(loyal, devices[truth], lots.choice(LABELS["device_usage"], USERS))
-        pools = [pool.tolist() for pool in np.array_split(lots.permutation(INTERESTS), groups)]
-        values["top_interests"] = [_items(pools[group] if lots.random() < 0.8 else INTERESTS, lots) for group in truth]
+            positions = np.clip(np.rint(centres[truth] + 0.7 * rng.normal(size=USERS)), 0, len(levels) - 1)
+            values[name] = levels[positions.astype(np.intp)]
+        devices = rng.permutation(LABELS["device_usage"])[:groups]
+        loyal = rng.random(USERS) < 0.8
+        values["device_usage"] = np.where(loyal, devices[truth], rng.choice(LABELS["device_usage"], USERS))
+        pools = [pool.tolist() for pool in np.array_split(rng.permutation(INTERESTS), groups)]
+        values["top_interests"] = [_items(pools[group] if rng.random() < 0.8 else INTERESTS, rng) for group in truth]
         return Users(values, truth)
 
     return plant
 
 
-def groups_apart(groups: int, separation: float) -> Callable[[Lots], Users]:
+def groups_apart(groups: int, separation: float) -> Callable[[Rng], Users]:
     """Equal groups; neighbours differ by so many standard deviations in each number."""
 
-    def plant(lots: Lots) -> Users:
-        truth = lots.integers(0, groups, USERS)
-        centres = np.column_stack([lots.permutation(groups) for _ in RANGES])
-        places = 0.5 + 0.05 * (separation * centres[truth] + lots.normal(size=(USERS, len(RANGES))))
-        return Users(_with_numbers(independent(lots).values, places), truth)
+    def plant(rng: Rng) -> Users:
+        truth = rng.integers(0, groups, USERS)
+        centres = np.column_stack([rng.permutation(groups) for _ in RANGES])
+        positions = 0.5 + 0.05 * (separation * centres[truth] + rng.normal(size=(USERS, len(RANGES))))
+        return Users(_with_numbers(independent(rng).values, positions), truth)
 
     return plant
 
 
-PLANTED: Mapping[str, Callable[[Lots], Users]] = {
+PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "three equal groups": groups_in_numbers([1 / 3] * 3, spread=0.08),
     "six groups, 36 to 5 %": groups_in_numbers([0.36, 0.24, 0.16, 0.11, 0.08, 0.05], spread=0.06),
     "two groups, 5 % strays": with_strays(groups_in_numbers([0.6, 0.4], spread=0.08), share=0.05),
@@ -245,7 +246,7 @@ PLANTED: Mapping[str, Callable[[Lots], Users]] = {
     "… steps of one trait": groups_in_labels(step=0),
     "overlapping groups": groups_in_numbers([1 / 3] * 3, spread=0.25),
 }
-NOTHING: Mapping[str, Callable[[Lots], Users]] = {
+NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "independent noise": independent,
     "one correlated cloud": one_cloud,
     "one hidden factor": hidden_factor,
@@ -273,7 +274,7 @@ def shipped(name: str) -> Users:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the trainer made of one set of users."""
+    """The trainer's result for one set of users."""
 
     judgement: Judgement
     rand: float | None
@@ -282,7 +283,7 @@ class Seen:
 
 
 def seen(users: Users, seed: int) -> Seen:
-    """Learned, related, searched and judged as in a fit, on all users."""
+    """Learn, select columns, search and judge as in a fit, on all users."""
     started = time.perf_counter()
     table = pd.DataFrame({field.name: _column(users.values[field.name], field) for field in users.fields})
     learned = [_learned(table[field.name], field) for field in users.fields]
@@ -304,7 +305,7 @@ def _judged(sample: Sample, connected: frozenset[str], rows: int, seed: int) -> 
 
 def _column(values: Any, field: ProfileField) -> pd.Series:
     if field.kind is Kind.NUMBER:
-        # As a file would hold them; at most three digits of a rate.
+        # As in a file; rates with at most three digits.
         numbers = np.asarray(values, dtype=np.float64)
         return pd.Series(np.rint(numbers) if field.name in COUNTS else np.round(numbers, 4))
     return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
@@ -326,8 +327,8 @@ Runs = dict[str, list[Seen]]
 VERDICTS = "".join(f"{verdict.value:>6}" for verdict in (Verdict.CLEAR, Verdict.WEAK, Verdict.NONE))
 
 
-def run(names: Iterable[str], cases: Mapping[str, Callable[[Lots], Users]], seeds: int, watcher: Watcher) -> Runs:
-    """Each case once a seed."""
+def run(names: Iterable[str], cases: Mapping[str, Callable[[Rng], Users]], seeds: int, watcher: Watcher) -> Runs:
+    """Each case once per seed."""
     runs: Runs = {}
     for name in names:
         runs[name] = []
@@ -338,7 +339,7 @@ def run(names: Iterable[str], cases: Mapping[str, Callable[[Lots], Users]], seed
 
 
 def upper_bound(hits: int, runs: int) -> float:
-    """The greatest rate at which so few hits still have a chance of 5 % (Clopper & Pearson 1934)."""
+    """The upper 95 % bound of a rate with so few hits (Clopper & Pearson 1934)."""
     return 1.0 if hits == runs else float(beta.ppf(0.95, hits + 1, runs - hits))
 
 
@@ -352,7 +353,7 @@ def _effects(found: Sequence[Judgement]) -> list[float]:
 
 
 def print_planted(runs: Runs) -> None:
-    """One line a case: verdicts, members, effect, and the numbers of segments."""
+    """One line per case: verdicts, members, effect, and the numbers of segments."""
     print(f"\n{'planted groups':<24}{VERDICTS}  {'Rand: mean, least':<19}{'E: mean, least':<16}{'s':<6}k found")
     for name, case in runs.items():
         found = [each.judgement for each in case]
@@ -365,7 +366,7 @@ def print_planted(runs: Runs) -> None:
 
 
 def print_nothing(runs: Runs) -> None:
-    """One line a case: how often segments were seen where there are none, and how often that may happen at most."""
+    """One line per case: how often segments were found where there are none, and the upper bound of that rate."""
     print(f"\n{'no groups':<24}{VERDICTS}  {'not none, 95 % bound':<22}{'E: mean, greatest':<19}s")
     for name, case in runs.items():
         found = [each.judgement for each in case]
@@ -380,7 +381,7 @@ def _seconds(case: Sequence[Seen]) -> str:
 
 
 def print_power(watcher: Watcher) -> None:
-    """How far apart groups must be: of ten sets, those not none, of these with the right k, and those clear."""
+    """How far apart groups must be: of ten sets, how many are not none, have the right k, and are clear."""
     print("\ngroups apart by … standard deviations in each of seven numbers: not none / right k / clear, of 10")
     print(f"{'':<24}" + "".join(f"{separation:>13}" for separation in SEPARATIONS) + "   9 of 10 from")
     for groups in (2, 3, 5):
@@ -398,7 +399,7 @@ def print_power(watcher: Watcher) -> None:
 
 
 def print_public(watcher: Watcher) -> None:
-    """One line a data set that scikit-learn ships."""
+    """One line per data set of scikit-learn."""
     print(f"\n{'public data':<24}{'rows':>6}{'classes':>9}{'k':>4}{'Rand':>7}{'S':>7}{'E':>7}{'Jaccard':>9}  verdict")
     for name in PUBLIC:
         watcher.at(name)
@@ -457,7 +458,7 @@ def print_history(path: Path, seeds: int, watcher: Watcher) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the tables of the cases that were asked for."""
+    """Print the tables of the selected cases."""
     tables = ("power", "public")
     parser = argparse.ArgumentParser(prog="benchmarks.judgement", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="sets of users of each case (default: 100)")

@@ -1,6 +1,6 @@
-"""The yardstick: the same work in a plain transaction loop, with none of the care that the worker takes.
+"""The baseline: the same work in a plain transaction loop, without the worker's checks.
 
-Poll, process, send, offsets, commit; an error ends it. Started by benchmarks.throughput as a process of its own.
+Poll, process, send, offsets, commit; an error ends it. Started by benchmarks.throughput in its own process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     producer = KafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
         transactional_id=f"plain-{os.getpid()}-{uuid.uuid4().hex}",
-        # As the worker has it: with kafka-python's own settings this loop is about half as fast.
+        # The worker's settings: with kafka-python's defaults this loop is about half as fast.
         linger_ms=LINGER_MS,
         batch_size=BATCH_BYTES,
     )

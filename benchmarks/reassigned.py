@@ -1,7 +1,7 @@
 """Last month's segments: how many users does a refit reassign? python -m benchmarks.reassigned [--users N] [--seeds N]
 
-Each case draws two samples of one population. The first is fitted and put into production; the second is fitted where
-that is in production, as a monthly refit is, and once more where nothing is, from scratch. Both times the segments are
+Each case draws two samples of one population. The first is fitted and put into production. The second is fitted with
+that version in production, as in a monthly refit, and once more without, from scratch. Both times the segments are
 matched with those in production over the second sample, and the users whose segment number changes are counted.
 """
 
@@ -34,7 +34,7 @@ from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-# With so many of their values drawn from all users, the planted groups run into each other.
+# With this share of values exchanged among all users, the planted groups overlap.
 BLURRED = 0.5
 
 Values = Mapping[str, Sequence[Any]]

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.place import worker_environment, write_model
+from benchmarks.worker_environment import worker_environment, write_model
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster, Reader
 from demo.kafka.processes import GuardedProcess
@@ -38,7 +38,7 @@ SLOTS = ("first", "second")
 
 @dataclass
 class Group:
-    """The two workers of one group, each in a slot that is filled again whenever it was emptied."""
+    """The two workers of one group, each in a slot that is refilled after it was emptied."""
 
     environment: Mapping[str, str]
     scratch: Path
@@ -61,7 +61,7 @@ class Group:
 
 
 class Results:
-    """Follows the output as a read_committed reader, and knows each partition's newest input that has its result."""
+    """Reads the output as read_committed, and tracks each partition's newest input that has a result."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -72,12 +72,12 @@ class Results:
         began = time.monotonic()
         while len(self._newest) < PARTITIONS or min(self._newest.values()) <= sent_at:
             if time.monotonic() - began > LONGEST_S:
-                raise SystemExit(f"no results of every partition within {LONGEST_S:g} s")
+                raise SystemExit(f"not every partition had a result within {LONGEST_S:g} s")
             self._take(timeout_ms=20)
         return time.time()
 
     def follow(self, seconds: float) -> None:
-        """Go on reading for a while."""
+        """Continue reading for a while."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self._take(timeout_ms=50)
@@ -89,7 +89,7 @@ class Results:
 
 
 def main() -> None:
-    """Print each time as it comes, then a line of percentiles for each kind."""
+    """Print each time, then one line of percentiles per kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="kills, and drains, of each kind (default 20)")
     rounds = parser.parse_args().rounds

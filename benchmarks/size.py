@@ -1,8 +1,8 @@
 """How long a fit takes and how much memory it needs: `python -m benchmarks.size --rows 1000 1000000`.
 
-Writes a history of made-up users for each number of rows and runs `segment-trainer fit` on it, as a process of its own.
-Memory is the most that the process and those it started had resident at one time, shared pages counted in each; it is
-looked at ten times a second. Histories and versions lie in a temporary folder: 10,000,000 rows need 5 GB.
+Writes a history of synthetic users for each number of rows and runs `segment-trainer fit` on it, in its own process.
+Memory is the peak resident set of that process and its children, shared pages counted in each, sampled ten times per
+second. Histories and versions are in a temporary folder: 10,000,000 rows need 5 GB.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MB = 1 << 20
 
 
 def main() -> None:
-    """Print a row for each size."""
+    """Print one row per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="users (default: 1,000 … 1,000,000)")
     parser.add_argument("--fit", nargs=argparse.REMAINDER, default=[], help="what else to tell segment-trainer fit")
     arguments = parser.parse_args()
-    print(f"{'rows':>12} {'file MB':>9} {'seconds':>9} {'µs a row':>9} {'tree MB':>9} {'largest MB':>11}")
+    print(f"{'rows':>12} {'file MB':>9} {'seconds':>9} {'µs/row':>9} {'tree MB':>9} {'largest MB':>11}")
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory(prefix="size-", dir=os.environ.get("TMPDIR", "/var/tmp")) as scratch:  # noqa: S108
             history = Path(scratch) / "history.csv"
@@ -68,7 +68,7 @@ def _tree(process: int) -> Iterator[int]:
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         try:
             found = children.read_text(encoding="ascii").split()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has ended in the meantime
             continue
         for child in found:
             yield from _tree(int(child))

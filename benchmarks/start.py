@@ -1,7 +1,7 @@
 """How long a worker takes from its start to its first poll: `python -m benchmarks.start`.
 
-Starts `segment-worker run` against an embedded broker, several times in turn, and takes the time until it logs
-"started", which is the last thing before the first poll.
+Starts `segment-worker run` against an embedded broker, several times, and measures the time until it logs
+"started", just before the first poll.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.place import worker_environment, write_model
+from benchmarks.worker_environment import worker_environment, write_model
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
 from demo.kafka.processes import GuardedProcess

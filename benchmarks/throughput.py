@@ -1,7 +1,7 @@
 """The worker beside a plain transaction loop on the same backlog: `python -m benchmarks.throughput`.
 
 Both read the same events from one embedded broker, process them with the same code and the same model, and publish
-exactly once; in turn, in one run, each with a consumer group and output topics of its own. The rate is taken from
+exactly once; they take turns in one run, each with its own consumer group and output topics. The rate is measured on
 committed offsets, between 10 % and 95 % of the backlog; memory is the process's resident set.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.place import run, worker_environment, write_model
+from benchmarks.worker_environment import run, worker_environment, write_model
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
 from demo.kafka.processes import GuardedProcess
@@ -125,7 +125,7 @@ def _rate(samples: list[tuple[float, int]], events: int) -> float:
     first = next(sample for sample in samples if sample[1] >= 0.10 * events)
     last = next(sample for sample in samples if sample[1] >= 0.95 * events)
     if last[0] - first[0] < 3:
-        raise SystemExit(f"{events:,} events last for {last[0] - first[0]:.1f} s only: give more with --events")
+        raise SystemExit(f"{events:,} events took only {last[0] - first[0]:.1f} s: give more with --events")
     return (last[1] - first[1]) / (last[0] - first[0])
 
 

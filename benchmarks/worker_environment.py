@@ -1,4 +1,4 @@
-"""Where benchmarks take place: the environment of a worker, and the model that it serves."""
+"""The environment of a benchmark's worker, and the model that it serves."""
 
 from __future__ import annotations
 
