@@ -133,7 +133,7 @@ def test_a_number_that_means_another_segment_in_each_version_is_told_from_both_s
             assert not any(words in line for words in ("split up", "merged into", "retired"))
         if line.startswith("before Segment"):
             assert not any(words in line for words in ("split off", "merged from", "new:"))
-            assert "; its number stands for another segment now" in line
+            assert "; its number belongs to another segment now" in line
             assert "never used again" not in line
 
 
@@ -168,7 +168,10 @@ def test_it_is_drawn(store: ModelStore, run: Run, tmp_path: Path, suffix: str, s
             ["BEFORE", "AFTER", "users.csv", "--plot", "x.pdf"],
             "file name that ends in .svg or .png, got 'x.pdf'",
         ),
-        (["BEFORE", "AFTER", "users.csv", "--plot", "no/x.svg"], "no/x.svg cannot be written: name a file in a dir"),
+        (
+            ["BEFORE", "AFTER", "users.csv", "--plot", "no/x.svg"],
+            "no/x.svg cannot be written: name a file in an existing dir",
+        ),
         (["BEFORE", "AFTER", "users.csv", "--profile", "shop.py:Shop"], "was fitted for profile class UserProfile"),
         (["BEFORE", "AFTER"], "the following arguments are required: DATA.csv"),
     ],

@@ -185,7 +185,7 @@ def test_a_model_of_one_kind_of_field_is_exported_too(target: Target, tmp_path: 
 
 AT_LEAST_0 = {"a_min": 0.0, "a_max": None}
 WRONG: dict[Target, tuple[Any, str, Callable[..., Any]]] = {
-    Target.ONNX: (onnx_form, "_marks", lambda graph, levels: graph.constant(np.ones((levels + 1, levels)))),
+    Target.ONNX: (onnx_form, "_one_hot", lambda graph, levels: graph.constant(np.ones((levels + 1, levels)))),
     Target.SKLEARN: (sklearn_form, "_clip", lambda *_: FunctionTransformer(np.clip, kw_args=AT_LEAST_0, validate=True)),
 }
 
@@ -212,7 +212,7 @@ def test_a_segment_under_another_number_is_noticed(
     form: Any = onnx_form if target is Target.ONNX else sklearn_form
     write = form.write
     monkeypatch.setattr(form, "write", lambda given, path: write(replace(given, segmentation=renumbered), path))
-    with pytest.raises(ExportRefused, match=r"by segment 9 at distance .* where the model says 7 at"):
+    with pytest.raises(ExportRefused, match=r"segment 9 at distance .* instead of 7 at"):
         export(stored, target, tmp_path / "file")
 
 
@@ -240,7 +240,7 @@ def test_a_place_that_cannot_be_written_is_told(target: Target, stored: StoredMo
     with pytest.raises(OutputError, match="cannot be written"):
         export(stored, target, tmp_path / "missing" / "file")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="folder"):
         export(stored, target, tmp_path / "folder")
     assert {path.name for path in tmp_path.iterdir()} == {"store", "folder"}
 
@@ -254,7 +254,7 @@ def test_names_and_labels_that_a_graph_cannot_have_are_refused_for_it_alone(
         replace(c, levels=("", *c.levels[1:])) if isinstance(c, SeveralOfColumn) else c for c in encoder.columns
     ]
     for columns, says in (
-        ([*called_segment, *encoder.columns[6:]], "a field is named 'segment'"),
+        ([*called_segment, *encoder.columns[6:]], "field 'segment'"),
         (empty_label, "top_interests has '' among its labels"),
     ):
         odd = replace(stored, segmentation=replace(stored.segmentation, encoder=Encoder(tuple(columns))))

@@ -151,7 +151,7 @@ def test_too_few_rows_to_choose_from_are_refused() -> None:
 
 def test_rows_of_which_any_split_leaves_too_few_are_refused() -> None:
     rows = np.concatenate([np.zeros((200, 2)), [[100.0, 0.0]]])
-    with pytest.raises(FitRefused, match="under 20 of the 201 rows"):
+    with pytest.raises(FitRefused, match="fewer than 20 of the 201 rows"):
         chosen_from(rows)
 
 
@@ -165,6 +165,6 @@ def test_a_given_number_is_taken_without_a_look_at_others() -> None:
 def test_fewer_rows_or_fewer_different_rows_than_segments_are_refused() -> None:
     with pytest.raises(FitRefused, match="3 rows are too few for 3 segments"):
         given_k(blobs(1, 1, 1), 3, seed=0, warm=None)
-    with pytest.raises(FitRefused, match="3 segments are more than the 2 different users"):
+    with pytest.raises(FitRefused, match="2 different users, too few for 3 segments"):
         given_k(np.repeat([[0.0], [1.0]], 10, axis=0), 3, seed=0, warm=None)
     assert given_k(np.repeat([[0.0], [1.0]], 10, axis=0), 2, seed=0, warm=None).chosen.silhouette == pytest.approx(1.0)

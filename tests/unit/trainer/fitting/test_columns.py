@@ -48,7 +48,7 @@ def test_only_the_groups_asked_for_count(path: Path) -> None:
     found = chosen(read(write(path, planted(300))), frozenset({"behaviour", "device"}))
     assert found.kept == BEHAVIOUR
     assert found.left_out["device_usage"] == "not related to any other column"
-    assert found.left_out["age"] == "its group, demographic, was not asked for"
+    assert found.left_out["age"] == "its group, demographic, was not selected with --only"
     assert [column.weight for column in found.encoder.columns if column.name == "age"] == [0.0]
 
 
@@ -67,10 +67,10 @@ def test_users_who_are_all_the_same_are_refused(path: Path) -> None:
     rows: list[Row] = [noise(1)[0] | {"User ID": i} for i in range(50)]
     with pytest.raises(
         FitRefused,
-        match=r"nothing to tell users apart by: age, gender, .*, top_interests \(every user has the same value\)$",
+        match=r"no column tells users apart: age, gender, .*, top_interests \(every user has the same value\)$",
     ):
         chosen(read(write(path, rows)))
-    with pytest.raises(FitRefused, match="nothing to tell users apart by"):
+    with pytest.raises(FitRefused, match="no column tells users apart"):
         chosen(read(write(path, rows[:1])))
 
 
@@ -109,5 +109,5 @@ def test_what_a_person_should_know_is_noted(path: Path) -> None:
     rows[0]["Age"] = "old"
     assert chosen(read(write(path, rows))).notes == (
         "Age: <20 users have an undeclared label, which counts as unknown",
-        'columns that the profile class does not have were ignored: "Score"',
+        'columns that the profile class does not list were ignored: "Score"',
     )

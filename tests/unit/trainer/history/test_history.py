@@ -84,9 +84,9 @@ def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(path: Path) ->
         (b"a,b\n1,2\n", '"User ID", "Age", "Gender", .*"Top Interests"'),
         ((",".join(HEADER[:-1]) + "\n").encode(), 'lacks "Top Interests", which UserProfile needs'),
         ((",".join([*HEADER, "Age"]) + "\n").encode(), "more than one column named 'Age'"),
-        ((",".join(HEADER) + '\n"user-1,18-24\n').encode(), "not a CSV file from line 2 on"),
-        (b'"User ID,Age\n', "not a CSV file from line 1 on"),
-        (b"User ID,Age\r1,18-24\r", "not a CSV file from line 1 on"),
+        ((",".join(HEADER) + '\n"user-1,18-24\n').encode(), "not valid CSV, starting at line 2"),
+        (b'"User ID,Age\n', "not valid CSV, starting at line 1"),
+        (b"User ID,Age\r1,18-24\r", "not valid CSV, starting at line 1"),
     ],
 )
 def test_a_file_that_is_no_history_is_refused_with_the_reason(path: Path, content: bytes, message: str) -> None:
@@ -362,7 +362,7 @@ def test_a_column_with_more_labels_than_that_is_not_recorded(path: Path, monkeyp
     assert {field.name for field in FIELDS} - {field.name for field in history.fields} == {"language", "top_interests"}
     assert table(history)["age"].tolist() == [row["Age"] for row in rows]
     history.require(["age"])
-    with pytest.raises(HistoryError, match=r'column "Language" has more than .* labels, far more than the model knows'):
+    with pytest.raises(HistoryError, match=r'column "Language" has more than .* labels, far more than the model has'):
         history.require(["age", "language"])
 
 
