@@ -28,7 +28,7 @@ def main() -> None:
     """Print one row per size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="users (default: 1,000 … 1,000,000)")
-    parser.add_argument("--fit", nargs=argparse.REMAINDER, default=[], help="what else to tell segment-trainer fit")
+    parser.add_argument("--fit", nargs=argparse.REMAINDER, default=[], help="further arguments of segment-trainer fit")
     arguments = parser.parse_args()
     print(f"{'rows':>12} {'file MB':>9} {'seconds':>9} {'µs/row':>9} {'tree MB':>9} {'largest MB':>11}")
     for rows in arguments.rows:

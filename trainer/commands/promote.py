@@ -42,7 +42,7 @@ def promote(
 
 
 def promoted_already(store: ModelStore, profile_class: type[BaseModel]) -> str | None:
-    """The version in production; None where there is none, or one of an earlier format, which no worker can use.
+    """The version in production; None before the first promotion, and for an earlier format, which no worker can use.
 
     Raises PromotionRefused when it was fitted for another profile class: replacing it would leave the workers of that
     class without new versions, so a person must decide.

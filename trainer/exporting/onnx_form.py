@@ -126,7 +126,7 @@ def _model(stored: StoredModel) -> Any:
         helper.make_graph(graph.nodes, "segmentation", graph.inputs, outputs, graph.constants),
         doc_string=f"Version {stored.manifest.id}: from the raw fields of a {stored.manifest.profile.name} to its "
         f"segment. A list of labels is padded with {PADDING!r} to the longest list of the rows; a label that training "
-        "did not see is no error.",
+        "did not see is not an error.",
         producer_name="stream-segmentation",
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in OPSETS.items()],

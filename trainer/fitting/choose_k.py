@@ -13,6 +13,7 @@ from kneed import KneeLocator
 from models.encoding import Floats
 from trainer.errors import FitRefused
 from trainer.fitting.scikit import Clusters, Labels, cluster, cluster_from, silhouettes
+from trainer.text.wording import counted
 
 FEWEST_SEGMENTS = 2
 MOST_SEGMENTS = 10
@@ -100,8 +101,8 @@ def choose_k(
     needed = FEWEST_SEGMENTS * limits.min_segment_users
     if limits.rows < needed:
         raise FitRefused(
-            f"{limits.rows} rows are too few to choose a number of segments, {needed} are needed: "
-            "add history, or give the number with --k"
+            f"the history has {counted(limits.rows, 'row')}, too few to choose a number of segments ({needed:,} are "
+            "needed): add history, or give the number with --k"
         )
     ks = range(FEWEST_SEGMENTS, limits.max_k + 1)
     fresh = search(scaled, ks, seed, on_progress)
@@ -133,13 +134,12 @@ def given_k(scaled: Floats, k: int, seed: int, warm: Floats | None) -> Choice:
     Raises FitRefused when there are too few rows for it.
     """
     if len(scaled) <= k:
-        raise FitRefused(f"{len(scaled)} rows are too few for {k} segments: give a smaller --k, or add history")
+        rows = counted(len(scaled), "row")
+        raise FitRefused(f"the history has {rows}, too few for {k} segments: give a smaller --k, or add history")
     found = search(scaled, (k,), seed, lambda *_: None)
     if not found:
-        different = different_rows(scaled)
-        raise FitRefused(
-            f"the history has only {different} different users, too few for {k} segments: give a smaller --k"
-        )
+        users = counted(different_rows(scaled), "different user")
+        raise FitRefused(f"the history has only {users}, too few for {k} segments: give a smaller --k")
     (chosen,) = found
     if warm is not None and len(warm) == k:
         (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)

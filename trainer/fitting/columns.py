@@ -93,5 +93,5 @@ def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
     if history.ignored_headers:
         names = ", ".join(f'"{header}"' for header in history.ignored_headers)
-        notes.append(f"columns that the profile class does not list were ignored: {names}")
+        notes.append(f"ignored columns that the profile class does not list: {names}")
     return tuple(notes)

@@ -109,5 +109,5 @@ def test_what_a_person_should_know_is_noted(path: Path) -> None:
     rows[0]["Age"] = "old"
     assert chosen(read(write(path, rows))).notes == (
         "Age: <20 users have an undeclared label, which counts as unknown",
-        'columns that the profile class does not list were ignored: "Score"',
+        'ignored columns that the profile class does not list: "Score"',
     )
