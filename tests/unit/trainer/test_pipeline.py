@@ -138,7 +138,7 @@ def test_too_few_users_for_the_segments_are_refused(tmp_path: Path) -> None:
         fitted(tmp_path / "history.csv", planted(5), replace(OPTIONS, k=6, columns=ColumnRule.ALL))
     with pytest.raises(FitRefused, match=r"30 rows.*--k"):
         fitted(tmp_path / "history.csv", planted(30))
-    with pytest.raises(FitRefused, match=r"60 rows.*80 "):
+    with pytest.raises(FitRefused, match=r"60 rows.*\b80\b"):
         fitted(tmp_path / "history.csv", planted(60), replace(OPTIONS, min_segment_users=40))
 
 
