@@ -60,10 +60,8 @@ def test_a_disk_that_fills_up_under_the_checked_copy_is_named_and_nothing_is_lef
 ) -> None:
     status, errors = run(here, 30_000, *command)
     assert status == 2
-    assert last_line(errors) == (
-        f"segment-trainer: the checked copy of the history cannot be kept in {here / 'scratch'} (File too large): "
-        "make room there, or set TMPDIR to a folder on a disk that has more than the history is long"
-    )
+    for part in (f"{here / 'scratch'} (File too large)", "TMPDIR"):
+        assert part in last_line(errors)
     assert [*(here / "scratch").iterdir()] == []
     assert not (here / "model-store").exists()
 
@@ -85,9 +83,7 @@ def test_a_disk_that_fills_up_under_the_assigned_users_leaves_the_old_file(here:
     before = sorted(path.name for path in here.iterdir())
     status, errors = run(here, 220_000, "assign", "history.csv", "-o", "out.csv")
     assert status == 2
-    assert last_line(errors) == (
-        "segment-trainer: out.csv cannot be written (File too large): make room, or name another file"
-    )
+    assert "out.csv cannot be written (File too large)" in last_line(errors)
     assert (here / "out.csv").read_text(encoding="utf-8") == "old"
     assert sorted(path.name for path in here.iterdir()) == before
 
