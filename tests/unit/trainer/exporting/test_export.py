@@ -255,7 +255,7 @@ def test_names_and_labels_that_a_graph_cannot_have_are_refused_for_it_alone(
     ]
     for columns, says in (
         ([*called_segment, *encoder.columns[6:]], "field 'segment'"),
-        (empty_label, "top_interests has '' among its labels"),
+        (empty_label, "field 'top_interests' has the label ''"),
     ):
         odd = replace(stored, segmentation=replace(stored.segmentation, encoder=Encoder(tuple(columns))))
         with pytest.raises(ExportRefused, match=says):
