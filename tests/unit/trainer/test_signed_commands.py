@@ -160,7 +160,7 @@ def test_an_unsigned_version_is_listed_and_named_as_such_and_promoted_only_by_wh
     status, output, errors = run("promote", version, "--accept-unsigned")
     assert (status, errors) == (0, "")
     assert output.splitlines() == [
-        f"{version} is signed now, as it lies in model-store",
+        f"{version} is signed now, as it is in model-store",
         f"{version} is in production now, before: none; running workers switch to it, unless their MODEL_POLL_S is 0",
     ]
     assert store_of(as_publisher).load_alias("production").sequence == 1
@@ -242,7 +242,7 @@ def test_a_history_of_which_nothing_is_left_but_another_alias_says_so(run: Run, 
     path = store.root / "aliases.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[-1])
     nothing, beginning = run("history")[1].splitlines()
-    assert nothing.startswith("no version in model-store was promoted yet")
+    assert nothing.startswith("no version in model-store has been promoted yet")
     assert "begins at sequence 2; no lines before it" in beginning
 
 
