@@ -1,1 +1,1 @@
-"""What the segments are: what sets each apart, its name, what to do with it, and whom it tells of."""
+"""What the segments are: what sets each apart, its name, what to do with it, and which fields it is a proxy for."""

@@ -1,4 +1,4 @@
-"""The segments as a person meets them."""
+"""The segments as cards for people."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ def cards(
     given_names: Mapping[int, str],
     not_named: frozenset[str],
 ) -> tuple[Card, ...]:
-    """A card a segment, largest first; with verdict none nothing is told but its number and size.
+    """One card per segment, largest first; with verdict none only its number and size.
 
-    effects are by stable number, strongest first; outliers are users of the whole history by cluster index. A name that
-    a person gave stays. Fields of the groups not_named give neither a name nor a suggestion, but stand among the
-    effects.
+    effects are by stable number, strongest first; outliers are users of the whole history by cluster index. Names that
+    a person gave are kept. Fields of the groups not_named are used in no name or suggestion, but are among the effects.
     """
     if verdict is Verdict.NONE:
         effects = {}
-    told = {division.numbers[index]: effects.get(division.numbers[index], ()) for index in division.by_size}
-    called = names(told, given_names, not_named)
+    reported = {division.numbers[index]: effects.get(division.numbers[index], ()) for index in division.by_size}
+    called = names(reported, given_names, not_named)
     return tuple(
         Card(
             segment=number,
@@ -37,8 +36,8 @@ def cards(
             users=division.users[index],
             share=division.users[index] / division.all_users,
             outliers=shown(outliers[index]),
-            effects=tuple(told[number]),
-            suggestion="" if verdict is Verdict.NONE else suggestion(told[number], not_named),
+            effects=tuple(reported[number]),
+            suggestion="" if verdict is Verdict.NONE else suggestion(reported[number], not_named),
         )
         for index in division.by_size
         for number in [division.numbers[index]]

@@ -16,13 +16,13 @@ from trainer.judging.stability import Resample
 
 @dataclass(frozen=True)
 class Division:
-    """The sample and its segments, by cluster index from 0, with what each index is called outside."""
+    """The sample and its segments, by cluster index from 0, with the stable number of each."""
 
     sample: Sample
     labels: Labels
     """The cluster of each user of the sample, shape (n,)."""
     resamples: tuple[Resample, ...]
-    """Users drawn again, clustered again, and matched; one at least."""
+    """Bootstrap resamples, clustered again and matched; at least one."""
     numbers: tuple[int, ...]
     """Cluster index -> stable number."""
     users: tuple[int, ...]
@@ -42,8 +42,8 @@ class Division:
     def memberships(self) -> Floats:
         """How often each user is in each segment, shape (1 + resamples, n, k).
 
-        First in the sample itself, once in one of them; then in each resample, where a user may be drawn several times
-        or not at all.
+        First in the sample itself, where each user is in one segment, once; then in each resample, where a user may be
+        drawn several times or not at all.
         """
         rows = len(self.labels)
         drawn = [(np.arange(rows), self.labels), *((each.rows, each.labels) for each in self.resamples)]
@@ -56,9 +56,9 @@ class Division:
         return tuple(sorted(range(self.k), key=lambda index: (-self.users[index], self.numbers[index])))
 
     def users_at_least(self, sampled: Floats) -> npt.NDArray[np.intp]:
-        """Of counts of sampled users by segment, shape (k,): as many users of the history there surely are.
+        """A lower bound of users of the history, from counts of sampled users by segment, shape (k,).
 
-        The count itself where the sample is the whole history; else scaled up, less two standard errors of a count.
+        The count itself if the sample is the whole history; otherwise scaled up, less two standard errors of a count.
         """
         in_sample = np.bincount(self.labels, minlength=self.k)
         if self.all_users <= in_sample.sum():

@@ -22,7 +22,7 @@ MEASURES: Mapping[Kind, Measure] = {
     Kind.CATEGORY: Measure.SHARE_DIFFERENCE,
     Kind.SEVERAL_OF: Measure.SHARE_DIFFERENCE,
 }
-# Each is above what its literature calls small, and about as large as the others: a standardised difference of .2 is
+# Each is above what its literature calls small, and they are about equally large: a standardised difference of .2 is
 # small (Cohen 1988), a delta under .147 negligible (Romano et al. 2006), and 10 points are an h of .2 or more wherever
 # they lie (Cohen 1988, h = 2·asin√p₁ − 2·asin√p₂).
 LEAST_SIZE: Mapping[Measure, float] = {
@@ -37,9 +37,9 @@ def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Ef
     """Stable number of each segment -> its effects in the fields named, strongest first.
 
     An effect is large enough (standardised difference .3, delta .2, 10 percentage points), and the 95 % interval over
-    the resamples leaves out 0. None is told of a segment or cell of under 20 users. Where under 20 of the others have
-    a label, it is taken that 20 have it; where under 20 of a segment or of the others do not, that 20 do not, unless
-    all of them have it. The difference is then understated, and nobody can be counted from it.
+    the resamples excludes 0. Segments and cells of under 20 users have none. If under 20 of the others have a label,
+    the share is computed as if 20 had it; if under 20 of a segment or of the others lack it, as if 20 lacked it, unless
+    all have it. The difference is then understated, and nobody can be counted from it.
     """
     found: dict[int, list[Effect]] = {number: [] for number in division.numbers}
     for field in division.sample.fields:
@@ -56,9 +56,9 @@ def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Ef
 def strength(effect: Effect) -> float:
     """How strong an effect is, 0 … 1, on one scale for all measures: the size of Cliff's delta.
 
-    That is P(higher) − P(lower) of a user of the segment beside another user. A difference in share is a delta as it
-    stands; a standardised difference d is 2·Φ(d / √2) − 1 = erf(d / 2) of it where both are normal (McGraw and Wong
-    1992).
+    That is P(higher) − P(lower) of a user of the segment compared with another user. A difference in share is itself a
+    delta; a standardised difference d is equivalent to 2·Φ(d / √2) − 1 = erf(d / 2) if both are normal (McGraw and
+    Wong 1992).
     """
     if effect.measure is Measure.STANDARDISED_DIFFERENCE:
         return abs(math.erf(effect.size / 2))
@@ -95,7 +95,7 @@ def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
 
 
 def _may_be_shown(trait: Trait, division: Division) -> npt.NDArray[np.bool_]:
-    """Of each segment, whether enough of its users have the trait."""
+    """Per segment, whether enough of its users have the trait."""
     having = division.memberships[0].T @ (trait.values if trait.is_share else np.ones_like(trait.values))
     cells = np.minimum(division.users_at_least(having), division.users)
     return np.array([shown(users) is not None for users in cells.tolist()])
@@ -103,7 +103,7 @@ def _may_be_shown(trait: Trait, division: Division) -> npt.NDArray[np.bool_]:
 
 def _lift(inside: float, outside: float, index: int, division: Division) -> float | None:
     in_segment = division.users[index]
-    # Of both shares as they are told, so that no other share can be worked out from the lift.
+    # From both shares as they are reported, so that no other share can be worked out from the lift.
     share = (inside * in_segment + outside * (division.all_users - in_segment)) / division.all_users
     return inside / share if share * in_segment >= LEAST_SHOWN else None
 
@@ -113,10 +113,10 @@ def _lift(inside: float, outside: float, index: int, division: Division) -> floa
 
 @dataclass(frozen=True)
 class _Contrast:
-    """Each segment beside all other users, in each resample; all of shape (resamples, k)."""
+    """Each segment compared with all other users, in each resample; all of shape (resamples, k)."""
 
     size: Floats
-    """0 where a resample has no user in the segment: what was not found again sets nobody apart."""
+    """0 if a resample has no user in the segment: a segment that is not found again differs in nothing."""
     inside: Floats
     outside: Floats
 
@@ -135,10 +135,12 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     if trait.is_share:
         exact = inside - outside
         in_segment = np.array(division.users)
-        inside = _told(inside, in_segment, _everybody(trait, division.memberships[0]))
-        outside = _told(outside, division.all_users - in_segment, _everybody(trait, 1 - division.memberships[0]))
+        inside = _privacy_bounded(inside, in_segment, _everybody(trait, division.memberships[0]))
+        outside = _privacy_bounded(
+            outside, division.all_users - in_segment, _everybody(trait, 1 - division.memberships[0])
+        )
         size = inside - outside
-        # What is told never overstates: not the size, and not the way round.
+        # A reported difference never overstates, and never has the wrong sign.
         size = np.where((size * exact > 0) & (np.abs(size) <= np.abs(exact)), size, 0.0)
     elif trait.field.kind is Kind.ORDERED:
         size = _cliffs_delta(values, len(trait.field.levels), counted)
@@ -150,8 +152,8 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     return _Contrast(np.where((users > 0) & (others > 0), size, 0.0), inside + middle, outside + middle)
 
 
-def _told(share: Floats, users: npt.NDArray[np.int_], everybody: npt.NDArray[np.bool_]) -> Floats:
-    """Shares of so many users, as if 20 had the trait, and 20 had it not unless everybody has it."""
+def _privacy_bounded(share: Floats, users: npt.NDArray[np.int_], everybody: npt.NDArray[np.bool_]) -> Floats:
+    """Shares of this many users, as if at least 20 had the trait, and at least 20 lacked it unless everybody has it."""
     least = np.minimum(_quotient(np.full(len(users), float(LEAST_SHOWN)), users), 1.0)
     return np.where(everybody, share, np.minimum(np.maximum(share, least), 1 - least))
 
@@ -163,9 +165,9 @@ def _everybody(trait: Trait, members: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _cliffs_delta(places: Floats, levels: int, memberships: Floats) -> Floats:
-    """P(higher than the others) − P(lower), from counts by place."""
-    marks = (places[:, None] == np.arange(levels)).astype(np.float64)
-    inside = np.einsum("nl,rnk->rkl", marks, memberships)
+    """P(higher than the others) − P(lower), from counts by rank of the level."""
+    indicators = (places[:, None] == np.arange(levels)).astype(np.float64)
+    inside = np.einsum("nl,rnk->rkl", indicators, memberships)
     outside = inside.sum(axis=1, keepdims=True) - inside
     up_to = np.cumsum(outside, axis=2)
     lower, higher = up_to - outside, up_to[:, :, -1:] - up_to

@@ -1,4 +1,4 @@
-"""What the segments are: everything that a person is told of them beside the verdict."""
+"""What the segments are: everything that is reported of them besides the verdict."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def explain(
     not_named: frozenset[str],
     seed: int,
 ) -> Explained:
-    """What sets the segments apart; with verdict none no more than their sizes, since nothing does.
+    """What sets the segments apart; with verdict none only their sizes, since nothing does.
 
-    outliers are users of the whole history by cluster index. given_names (by stable number) stay; fields of the groups
-    not_named give neither a name nor a suggestion. How strongly the segments predict demographic fields is told with
-    any verdict: whoever insists on them is to see it.
+    outliers are users of the whole history by cluster index. given_names (by stable number) are kept; fields of the
+    groups not_named are used in no name or suggestion. How strongly the segments predict demographic fields is reported
+    with any verdict, for those who use them anyway.
     """
     insights = verdict is not Verdict.NONE
     tests = field_tests(division.sample, division.labels, seed) if insights else ()

@@ -1,7 +1,7 @@
-"""Which fields differ between segments that they did not help to make.
+"""Which fields differ between segments that they did not help to form.
 
-Testing a field against labels that it helped to make is circular: k-means splits pure noise too, and then differs on
-both sides of the split in whatever it split by. So the labels come from a clustering refitted without the field.
+Testing a field against labels that it helped to form is circular: k-means splits pure noise, too, and both sides of a
+split always differ in the fields that it was made by. So the labels come from a clustering refitted without the field.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def field_tests(sample: Sample, labels: Labels, seed: int) -> tuple[FieldTest, .
 
     labels (n,) are the clusters of the sample from 0: the refit without a field looks for as many. Numbers and ordered
     fields: Kruskal and Wallis. Categories: chi-square, rare levels joined. Several-of: the smallest p-value of its
-    items times their number. What cannot be tested has a p-value of 1: a field that is the same for all users, or the
-    only one in the distance.
+    items times their number. A field that cannot be tested has a p-value of 1: one that is the same for all users, or
+    the only one in the distance.
     """
-    # The matrix is made here, once, and not by whichever core comes first.
+    # The matrix is computed here, once, before the cores share it.
     p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), sample.fields)]
     adjusted = stats.false_discovery_control(p_values, method="bh")
     return tuple(
@@ -58,9 +58,9 @@ def _p_value(sample: Sample, scaled: Floats, labels: Labels, seed: int, field: P
 
 
 def labels_without(name: str, encoder: Encoder, scaled: Floats, labels: Labels, seed: int) -> Labels | None:
-    """Clusters of the scaled rows that owe nothing to the field of this name; None where nothing is left to find any.
+    """Clusters of the scaled rows that do not depend on the field of this name; None if no other column is left.
 
-    The labels themselves, shape (n,), where the field does not count in the distance.
+    The labels themselves, shape (n,), if the field is not used in the distance.
     """
     kept = encoder.kept
     others = np.repeat([column.name != name for column in kept], [column.width for column in kept]).astype(np.bool_)
@@ -68,7 +68,7 @@ def labels_without(name: str, encoder: Encoder, scaled: Floats, labels: Labels, 
         return labels
     matrix: Floats = scaled[:, others]
     k = min(int(labels.max()) + 1, different_rows(matrix))
-    # From fresh starts, never from the centres of the labels: those already know of the field.
+    # From fresh starts, never from the centres of the labels, which depend on the field.
     return cluster(matrix, k, seed).labels if k > 1 else None
 
 

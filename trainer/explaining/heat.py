@@ -18,20 +18,22 @@ from trainer.text.wording import decimal, percent
 MOST_ROWS = 25
 DIGITS = 3
 MOST_DECIMALS = 9
-# Enough for a colour; more would tell a share by another way.
+# Enough for a colour; more decimals would reveal a suppressed share.
 COLOUR_DECIMALS = 2
 
 
 def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, ...]:
-    """A row for each number and ordered field, and for each label or item: at most 25, the most uneven ones.
+    """One row per number, ordered field, label or item: at most 25, those that differ most between segments.
 
     Of the fields that count in the distance or survive their test, in the order of the profile; cells in the order of
-    the segments by size, largest first. A cell of under 20 users is suppressed, as is a share that under 20 of a
-    segment, but not nobody, lack. Where that is one cell of a row, the next smallest one is too, for it could be worked
-    out from the others. A row of such cells is left out.
+    the segments by size, largest first. A cell of under 20 users is suppressed, as is a share that under 20 users of a
+    segment lack, unless it is zero. If that leaves one suppressed cell in a row, the next smallest is suppressed, too,
+    because the first could be worked out from the others. A row of suppressed cells is left out.
     """
-    told = {column.name for column in division.sample.encoder.kept} | {test.field for test in tests if test.survives}
-    fields = [field for field in division.sample.fields if field.name in told]
+    reported = {column.name for column in division.sample.encoder.kept} | {
+        test.field for test in tests if test.survives
+    }
+    fields = [field for field in division.sample.fields if field.name in reported]
     found = [_row(trait, division) for field in fields for trait in traits(division.sample, field)]
     found = [(unevenness, row) for unevenness, row in found if any(value is not None for value in row.values)]
     uneven = sorted(range(len(found)), key=lambda at: (-round(found[at][0], 6), at))[:MOST_ROWS]
@@ -39,7 +41,7 @@ def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, 
 
 
 def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
-    """The row, and how much of its variance lies between the segments."""
+    """The row, and the share of its variance that lies between the segments."""
     known = ~np.isnan(trait.values)
     values, memberships = trait.values[known], division.memberships[0, known]
     users = memberships.sum(axis=0)
@@ -64,7 +66,7 @@ def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
 
 
 def _may_be_shown(trait: Trait, values: Floats, memberships: Floats, division: Division) -> list[bool]:
-    """Of each segment, whether 20 users are in its cell, and of a share 20 are not in it or nobody."""
+    """Per segment, whether 20 users are in its cell, and for a share also whether 20 or no users are outside it."""
     users = memberships.sum(axis=0)
     having = values @ memberships if trait.is_share else users
     in_cell = np.minimum(division.users_at_least(having), division.users)
@@ -76,7 +78,7 @@ def _may_be_shown(trait: Trait, values: Floats, memberships: Floats, division: D
 
 
 def _with_a_second(may_be_shown: list[bool], division: Division) -> list[bool]:
-    """The same, and where one cell is suppressed the smallest segment's of the others: all less the rest would tell."""
+    """The same, but a single suppressed cell gets a second: the total less the rest would reveal it."""
     if may_be_shown.count(False) != 1:
         return may_be_shown
     second = next(index for index in reversed(division.by_size) if may_be_shown[index])
@@ -87,12 +89,12 @@ def _text(trait: Trait, mean: float, values: Floats, members: Floats) -> str:
     if trait.is_share:
         return percent(mean)
     if trait.field.kind is Kind.ORDERED:
-        # A mean of places is no label; the label of the user in the middle is one.
+        # A mean of ranks is not a label; the median user's is.
         return trait.field.levels[int(np.quantile(values[members > 0], 0.5, method="lower"))]
     return figure(mean)
 
 
 def figure(value: float) -> str:
-    """A number to three digits, as a person writes it: 4,213 · 57.3 · 4.40 · 0.0153."""
+    """A number to three digits, as people write it: 4,213 · 57.3 · 4.40 · 0.0153."""
     magnitude = math.floor(math.log10(abs(value))) if value else 0
     return decimal(value, min(max(DIGITS - 1 - magnitude, 0), MOST_DECIMALS))

@@ -15,13 +15,13 @@ LONGEST_NAME = 45
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Something that a name may say."""
+    """A part of a name."""
 
     text: str
     fields: frozenset[str]
     strength: float
     is_not: bool
-    """Whether it says what fewer of the segment have: that tells least."""
+    """Whether it names a label that fewer users of the segment have: the least informative kind."""
 
 
 def names(
@@ -29,9 +29,9 @@ def names(
 ) -> Mapping[int, str]:
     """Stable number of each segment -> its name, of at most 45 characters, distinct, in the order given.
 
-    A name is made of the strongest effects, in fields of none of the groups not_named, strongest first. Whoever stands
-    first gets the best name: give the largest segment first. A segment without such an effect is "Segment N"; one that
-    was given a name by a person keeps it.
+    A name is made of the strongest effects, strongest first, except those in fields of the groups not_named. The first
+    segment gets the best name, so pass the largest first. A segment without such an effect is "Segment N"; names that
+    a person gave are kept.
     """
     found = dict(given_names)
     taken = {_key([name]) for name in (*given_names.values(), *map(plain_name, effects))}
@@ -49,12 +49,12 @@ def names(
 
 
 def plain_name(number: int) -> str:
-    """The name of a segment of which nothing is known."""
+    """The name of a segment without effects."""
     return f"Segment {number}"
 
 
 def _key(texts: Sequence[str]) -> frozenset[str]:
-    # The same words in another order are no other name.
+    # The same words in another order are the same name.
     return frozenset(word for text in texts for word in text.casefold().split(", "))
 
 
@@ -77,7 +77,7 @@ def _parts(effects: Sequence[Effect], not_named: frozenset[str]) -> list[_Part]:
 
 
 def _candidates(parts: Sequence[_Part]) -> Iterator[tuple[str, ...]]:
-    """What a segment may be called, best first: by two fields, two levels of one field, three parts, one."""
+    """Possible names, best first: from two fields, two levels of one field, three parts, one."""
     telling = [part for part in parts if not part.is_not]
     pairs = [*combinations(telling, 2)]
     apart = [pair for pair in pairs if not pair[0].fields & pair[1].fields]

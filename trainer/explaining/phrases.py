@@ -1,7 +1,7 @@
 """What effects are called in a name, and what marketing might do with them.
 
-The one place of the trainer that knows fields by name. It holds what the profile class of this project means in plain
-words; an effect in any other field is called after its header and label.
+Only this module knows fields by name: those of this project's profile class, in plain words. An effect in any other
+field is named after its header and label.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A sentence that says no more than these effects bear out."""
+    """A sentence that these effects support."""
 
     signs: Signs
     sentence: str
@@ -68,15 +68,15 @@ TOGETHER = (
     Together({"weekend_hours_online": LESS, "weekday_hours_online": LESS}, "short hours online"),
 )
 
-# The first that fits takes its effects with it, so the more special one stands first.
+# The first match uses up its effects, so more specific ones come first.
 ADVICE = (
     Advice(
         {"click_through_rate": MORE, "conversion_rate": LESS},
-        "They click but seldom convert: look at the landing page before buying more impressions.",
+        "They click but rarely convert: review the landing page before buying more impressions.",
     ),
     Advice(
         {"click_through_rate": LESS, "conversion_rate": MORE},
-        "They seldom click, but convert more often once they do: look for creatives that more of them click on.",
+        "They rarely click, but convert more often when they do: try creatives that attract more clicks.",
     ),
     Advice(
         {"click_through_rate": MORE, "conversion_rate": MORE},
@@ -84,7 +84,7 @@ ADVICE = (
     ),
     Advice(
         {"click_through_rate": LESS, "ad_interaction_seconds": MORE},
-        "They stay with an advertisement but seldom click: make plain what to click on.",
+        "They view ads for long but rarely click: make the call to action clearer.",
     ),
     Advice(
         {"click_through_rate": LESS, "conversion_rate": LESS},
@@ -92,7 +92,7 @@ ADVICE = (
     ),
     Advice(
         {"click_through_rate": MORE},
-        "They click more often than the others: new creatives show here sooner whether they work.",
+        "They click more often than the others: test new creatives here first, because results show sooner.",
     ),
     Advice(
         {"click_through_rate": LESS},
@@ -100,39 +100,39 @@ ADVICE = (
     ),
     Advice(
         {"conversion_rate": MORE},
-        "Of their clicks more convert than elsewhere: a click is worth more here.",
+        "More of their clicks convert than elsewhere: a click is worth more here.",
     ),
     Advice(
         {"conversion_rate": LESS},
-        "Of their clicks fewer convert than elsewhere: look at the landing page and the offer.",
+        "Fewer of their clicks convert than elsewhere: review the landing page and the offer.",
     ),
     Advice(
         {"ad_interaction_seconds": MORE},
-        "They stay with an advertisement for {ad_interaction_seconds.inside:.0f} seconds, the others for "
-        "{ad_interaction_seconds.outside:.0f}: there is time to tell a story.",
+        "They view an ad for {ad_interaction_seconds.inside:.0f} seconds, the others for "
+        "{ad_interaction_seconds.outside:.0f}: you have time to tell a story.",
     ),
     Advice(
         {"ad_interaction_seconds": LESS},
-        "They stay with an advertisement for {ad_interaction_seconds.inside:.0f} seconds, the others for "
-        "{ad_interaction_seconds.outside:.0f}: say it at once.",
+        "They view an ad for {ad_interaction_seconds.inside:.0f} seconds, the others for "
+        "{ad_interaction_seconds.outside:.0f}: put the message first.",
     ),
     Advice(
         {"weekend_hours_online": MORE, "weekday_hours_online": MORE},
-        "They are online for longer than the others on any day: limit how often each of them sees an advertisement.",
+        "They are online longer than the others on every day: limit how often each of them sees an ad.",
     ),
     Advice(
         {"weekend_hours_online": LESS, "weekday_hours_online": LESS},
-        "They are online for a shorter time than the others on any day: expect fewer impressions.",
+        "They are online for less time than the others on every day: expect fewer impressions.",
     ),
     Advice(
         {"weekend_hours_online": MORE},
-        "Run campaigns at the weekend: they are then online for {weekend_hours_online.inside:.1f} hours a day, "
-        "the others for {weekend_hours_online.outside:.1f}.",
+        "Run campaigns at weekends: they are online {weekend_hours_online.inside:.1f} hours per day then, "
+        "the others {weekend_hours_online.outside:.1f}.",
     ),
     Advice(
         {"weekday_hours_online": MORE},
-        "Run campaigns on weekdays: they are then online for {weekday_hours_online.inside:.1f} hours a day, "
-        "the others for {weekday_hours_online.outside:.1f}.",
+        "Run campaigns on weekdays: they are online {weekday_hours_online.inside:.1f} hours per day then, "
+        "the others {weekday_hours_online.outside:.1f}.",
     ),
     Advice(
         {"likes_and_reactions": MORE},
@@ -156,15 +156,15 @@ def signs_of(effects: Mapping[str, Effect]) -> Signs:
 
 
 def holds(wanted: Signs, signs: Signs) -> bool:
-    """Whether all that is wanted is so."""
+    """Whether all wanted signs hold."""
     return wanted.items() <= signs.items()
 
 
 def phrase(effect: Effect) -> str:
-    """What one effect is called, in at most 30 columns; empty where its label has nothing that can be read."""
+    """One effect in words, in at most 30 columns; empty if its label has no readable character."""
     if effect.level is not None:
         label = shortened(effect.level, LONGEST_PHRASE)
-        # An item, or the label of a device, speaks for itself; "yes" does not.
+        # An item or a device label is clear by itself; "yes" is not.
         if label and effect.kind is Kind.CATEGORY and effect.group != "device":
             label = shortened(f"{title(effect)}: {effect.level}", LONGEST_PHRASE)
         return label if not label or direction(effect) is MORE else shortened(f"less {label}", LONGEST_PHRASE)
@@ -175,9 +175,9 @@ def phrase(effect: Effect) -> str:
 
 
 def title(effect: Effect) -> str:
-    """The header of the field as it stands within a sentence: without a unit in brackets, in small letters.
+    """The header of the field within a sentence: without a unit in brackets, in lower case.
 
-    A word of capitals only, such as CTR, stays.
+    Words in capitals only, such as CTR, stay as they are.
     """
     words = re.sub(r"\([^)]*\)", " ", effect.header).replace("_", " ").split() or effect.field.replace("_", " ").split()
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)

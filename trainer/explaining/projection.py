@@ -7,7 +7,7 @@ import numpy as np
 from trainer.explaining.division import Division
 from trainer.findings import Map
 
-# What a mark on paper needs. More would be a fingerprint of a user, as would the place in the file.
+# Enough to draw a mark. More would be a fingerprint of a user, as would the order of the file.
 DECIMALS = 1
 ORDER_SEED = 0
 
@@ -15,8 +15,8 @@ ORDER_SEED = 0
 def projection(division: Division) -> Map:
     """The users of the sample on their first two principal components, to one decimal, shuffled.
 
-    Of the two directions of an axis, the one in which the column that counts most on it grows. A matrix of one column
-    has a second axis on which all users are at 0.
+    Each axis points in the direction in which its most important column grows. With one column, all users are at 0 on
+    the second axis.
     """
     centred = division.sample.scaled - division.sample.scaled.mean(axis=0)
     _, spreads, axes = np.linalg.svd(centred, full_matrices=False)

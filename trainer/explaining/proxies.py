@@ -1,4 +1,4 @@
-"""How strongly the segments tell of each demographic field: a proxy is to be seen before it is used."""
+"""How strongly the segments predict each demographic field, so that a proxy is seen before it is used."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from trainer.privacy import DEMOGRAPHIC
 def proxies(division: Division) -> tuple[Proxy, ...]:
     """Bias-corrected Cramér's V (Bergsma 2013) of the segments and each demographic field, in the fields' order.
 
-    Ordered fields and categories by level, numbers by five quantile bins, of several-of the most telling item. The 95 %
-    interval is that of V² over the resamples, moved by as much as their mean differs from the sample's V²: drawing
-    users again makes unrelated columns look related, and an interval that leaves out the estimate helps nobody.
+    Ordered fields and categories by level, numbers by five quantile bins, several-of by the strongest item. The 95 %
+    interval is that of V² over the resamples, shifted by the difference of their mean from the sample's V²:
+    resampling makes unrelated columns look related, and an interval that excludes the estimate helps nobody.
     """
     found = []
     for field in division.sample.fields:
         if field.group == DEMOGRAPHIC:
-            marks = factors(division.sample, field)
-            squares = np.array([_strongest(marks, memberships) ** 2 for memberships in division.memberships])
+            indicators = factors(division.sample, field)
+            squares = np.array([_strongest(indicators, memberships) ** 2 for memberships in division.memberships])
             low, high = np.quantile(squares[1:], INTERVAL) - (squares[1:].mean() - squares[0])
             found.append(
                 Proxy(field.name, field.header, _root(squares[0]), low=_root(low), high=_root(high)),
@@ -36,6 +36,6 @@ def _root(square: float) -> float:
     return float(np.sqrt(np.clip(square, 0.0, 1.0)))
 
 
-def _strongest(marks: tuple[Floats, ...], memberships: Floats) -> float:
-    tables = (without_rare(factor.T @ memberships) for factor in marks)
+def _strongest(indicators: tuple[Floats, ...], memberships: Floats) -> float:
+    tables = (without_rare(factor.T @ memberships) for factor in indicators)
     return max((chi_square(table)[1] for table in tables if min(table.shape) > 1), default=0.0)

@@ -15,24 +15,25 @@ MOST_ITEMS = 2
 
 
 def suggestion(effects: Sequence[Effect], not_named: frozenset[str]) -> str:
-    """One or two sentences, each resting on effects of this segment, those with the strongest ones first.
+    """One or two sentences, each based on effects of this segment, strongest first.
 
-    No use is made of fields in the groups not_named. An effect for which no sentence is known is called by its phrase.
+    Fields in the groups not_named are ignored. An effect without a sentence of its own is given by its phrase.
     """
     usable = [effect for effect in effects if effect.group not in not_named]
-    told = sorted(_sentences(usable), key=lambda each: -round(each[0], 6))[:MOST_SENTENCES]
-    if told:
-        return " ".join(sentence for _, sentence in told)
+    sentences = sorted(_sentences(usable), key=lambda each: -round(each[0], 6))[:MOST_SENTENCES]
+    if sentences:
+        return " ".join(sentence for _, sentence in sentences)
     apart = [text for text in map(phrase, usable) if text]
     if apart:
         return f"Reach them through what sets them apart: {_and(apart[:MOST_SENTENCES])}."
     if effects and not usable:
-        return f"Only {_and(sorted({effect.group for effect in effects}))} fields set them apart: no use is suggested."
-    return "Nothing that can be named sets them apart for certain: treat them like all other users."
+        groups = _and(sorted({effect.group for effect in effects}))
+        return f"Only {groups} fields set them apart, so no action is suggested."
+    return "No single characteristic reliably sets them apart: treat them like all other users."
 
 
 def _sentences(effects: Sequence[Effect]) -> Iterator[tuple[float, str]]:
-    """What can be said, each with the strength of the strongest effect that it rests on."""
+    """All sentences that apply, each with the strength of its strongest effect."""
     unused = {effect.field: effect for effect in effects if effect.level is None}
     for advice in ADVICE:
         if holds(advice.signs, signs_of(unused)):
@@ -51,7 +52,7 @@ def _sentences(effects: Sequence[Effect]) -> Iterator[tuple[float, str]]:
 def _device(effects: Sequence[Effect]) -> str:
     (effect,) = effects
     return (
-        f"Plan formats for {_label(effect)} first: {percent(effect.inside)} of them, "
+        f"Plan formats for {_label(effect)} first: {percent(effect.inside)} of them use it, and "
         f"{percent(effect.outside)} of the others."
     )
 
@@ -60,8 +61,8 @@ def _interests(effects: Sequence[Effect]) -> str:
     creatives = f"Show {_and([_label(effect) for effect in effects])} creatives"
     lifts = [f"{effect.lift:.1f}" for effect in effects if effect.lift is not None]
     if len(lifts) == len(effects):
-        followed = "it" if len(effects) == 1 else "them"
-        return f"{creatives}: {_and(lifts)} times as many follow {followed} as among all users."
+        interests = "this interest is" if len(effects) == 1 else "these interests are"
+        return f"{creatives}: {interests} {_and(lifts)} times as common here as among all users."
     inside, outside = (_and([percent(share) for share in shares]) for shares in _shares(effects))
     return f"{creatives}: {inside} of them, {outside} of the others."
 

@@ -13,7 +13,7 @@ from schemas.roles import Kind, ProfileField
 from trainer.fitting.relations import LEAST_EXPECTED_ROWS, quantile_bins
 from trainer.fitting.sample import Sample
 
-# Of a level that fewer have, no table expects enough rows in every cell, however few segments there are.
+# For a rarer level no table expects enough rows in every cell, however few segments there are.
 LEAST_LEVEL_ROWS = 2 * LEAST_EXPECTED_ROWS
 
 
@@ -25,7 +25,7 @@ class Trait:
     level: str | None
     """The label or item; None for a number or an ordered field."""
     values: Floats
-    """Shape (n,): the number, the place from 0 (not a number for an unknown label), or 1 for whoever has it, else 0."""
+    """Shape (n,): the number, the rank from 0 (NaN for an unknown label), or 1 for users who have it, else 0."""
 
     @property
     def is_share(self) -> bool:
@@ -34,9 +34,9 @@ class Trait:
 
 
 def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
-    """The traits of a field: one of a number or an ordered field, else one for each level that 10 sampled users have.
+    """The traits of a field: one per number or ordered field, otherwise one per level that 10 sampled users have.
 
-    Numbers are clipped to the limits of the encoder, in their own unit, so that no mean hangs on one extreme cell.
+    Numbers are clipped to the limits of the encoder, in their own unit, so that no mean depends on one extreme cell.
     """
     values = sample.table[field.name]
     if field.kind is Kind.NUMBER:
@@ -68,16 +68,16 @@ def _levels(
         by_level.setdefault(label, []).append(row)
     for level in sorted(by_level):
         if len(by_level[level]) >= LEAST_LEVEL_ROWS:
-            marks = np.zeros(n)
-            marks[by_level[level]] = 1.0
-            yield Trait(field, level, marks)
+            indicator = np.zeros(n)
+            indicator[by_level[level]] = 1.0
+            yield Trait(field, level, indicator)
 
 
 def factors(sample: Sample, field: ProfileField) -> tuple[Floats, ...]:
-    """The field as levels, each user in exactly one: marks 0 or 1, shape (n, levels).
+    """The field as levels, each user in exactly one: one-hot, shape (n, levels).
 
-    One factor a field: five quantile bins of a number, the places of an ordered field, the labels of a category, those
-    that under 10 users have joined. Of several-of, one factor an item: having it or not.
+    One factor per field: five quantile bins of a number, the levels of an ordered field, the labels of a category, with
+    those of under 10 users joined. For several-of, one factor per item: having it or not.
     """
     found = traits(sample, field)
     if field.kind is Kind.NUMBER:
@@ -94,6 +94,6 @@ def _none(sample: Sample) -> Floats:
     return np.zeros((len(sample.table), 0))
 
 
-def _with_rest(marks: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> Floats:
-    """The marks with a last level for whoever has none of the others."""
-    return np.column_stack([marks, marks.sum(axis=1) == 0]).astype(np.float64)
+def _with_rest(indicators: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> Floats:
+    """The indicators with a last level for users who have none of the others."""
+    return np.column_stack([indicators, indicators.sum(axis=1) == 0]).astype(np.float64)

@@ -1,1 +1,1 @@
-"""Are the segments real: the same search in data without segments, users drawn again, and gaps."""
+"""Are the segments real: the same search in data without segments, bootstrap resamples, and gaps."""

@@ -1,4 +1,4 @@
-"""Whether numbers have one hump or several: Hartigan's dip test, made safe for rounded numbers."""
+"""Whether numbers are unimodal or multimodal: Hartigan's dip test, made safe for rounded numbers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from trainer.fitting.scikit import Labels
 GREATEST_P_VALUE = 0.05
 # Two neighbours that differ by so much of their squared distance in one column of labels differ in nothing else.
 MOST_OF_ONE_LABEL = 0.9
-# The test tells nothing of fewer.
+# With fewer numbers the test is meaningless.
 LEAST_NUMBERS = 4
 PLACES = 9
 
 
 def dip_p_value(values: Floats) -> float:
-    """The chance of a dip at least as deep if the numbers, shape (n,), had one hump (Hartigan & Hartigan 1985).
+    """The chance of a dip at least as deep if the numbers, shape (n,), were unimodal (Hartigan & Hartigan 1985).
 
-    Equal numbers are spread over the room half way to the next: the test would take each value of a count, and each
-    step of a rate that is rounded, for a hump of its own.
+    Equal numbers are spread half way to the next: otherwise the test would take each value of a count, and each step
+    of a rounded rate, for a mode of its own.
     """
     if len(values) < LEAST_NUMBERS or np.ptp(values) == 0:
         return 1.0
@@ -43,10 +43,10 @@ def _spread(values: Floats) -> Floats:
     return spread
 
 
-def columns_with_humps(sample: Sample) -> tuple[str, ...]:
-    """Headers of the number columns that have several humps by themselves, those outside the distance too.
+def multimodal_columns(sample: Sample) -> tuple[str, ...]:
+    """Headers of the number columns that are multimodal by themselves, including those outside the distance.
 
-    Numbers are taken as the distance takes them, clipped and on a logarithm where they are skewed. Bonferroni over the
+    Numbers are encoded as in the distance: clipped, and on a logarithmic scale if they are skewed. Bonferroni over the
     columns.
     """
     headers = {field.name: field.header for field in sample.fields}

@@ -1,8 +1,8 @@
 """Are the segments real? The evidence is gathered on the sample, and the verdict follows from it by fixed limits.
 
-Only one thing speaks for segments: that they are farther apart than what the same search finds in data of the same
-columns without segments. That they come back when users are drawn again, and that there is a gap between neighbours,
-can but speak against them: one cloud that is cut in two comes back as well.
+Only one thing counts for segments: that they are better separated than what the same search finds in data with the
+same columns but no segments. Stability in bootstrap resamples and gaps between neighbours can only count against them:
+one cloud that is cut in two is found again, too.
 """
 
 from __future__ import annotations
@@ -29,40 +29,40 @@ WEAK_EFFECT = 0.05
 CLEAR_JACCARD = 0.75
 WEAK_JACCARD = 0.60
 GREATEST_DIP_P_VALUE = 0.05
-# Users of fewer kinds are told apart by a table of their labels; a search then takes its rows for segments.
+# With fewer kinds of users the segments are only the rows of a table of their labels.
 LEAST_KINDS_PER_SEGMENT = 3
-# The fewest of which p ≤ 0.05 can be said.
+# The fewest that allow p ≤ 0.05.
 DRAWS = 19
-# After five draws no more are made where the verdict is none already, for which there are three ways: a draw as well
-# grouped as the data (p is 2 / 20 at best), a veto, or an effect under half of what weak needs (the means of five
-# draws and of nineteen differ by some thousandths). None of them depends on a clock or on the number of cores.
+# The search stops after five draws if the verdict is none already. There are three ways: a draw as well grouped as the
+# data (p is 2 / 20 at best), a veto, or an effect below half of what weak needs (the means of five draws and of
+# nineteen differ by some thousandths). This never depends on a clock or on the number of cores.
 FIRST_DRAWS = 5
 HOPELESS_EFFECT = WEAK_EFFECT / 2
 RESAMPLES = 50
 RESAMPLES_OF_CURVE = 10
-# Tells the lots drawn here from those of the resamples.
+# Keeps the random draws here apart from those of the resamples.
 STREAM = 2
-# Closer to 1 than this, or to an inertia of 0, there is nothing but rounding.
+# A smaller difference from 1, or from an inertia of 0, is only rounding.
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the verdict depends on."""
+    """Everything that the verdict depends on."""
 
     related_columns: int
     """Columns that are related to another."""
     kinds_per_segment: float
-    """Users of whom no two are equal, for each segment."""
+    """Distinct users per segment."""
     silhouette: float
     null_silhouettes: tuple[float, ...]
-    """Of one draw without segments at least."""
+    """Of at least one draw without segments."""
     least_jaccard: float
-    """Of the segment that comes back worst."""
+    """Of the least stable segment."""
     greatest_dip_p_value: float
-    """Of the border with the least gap."""
+    """Of the border with the smallest gap."""
     multimodal_columns: tuple[str, ...]
-    """Headers of the number columns that have several humps by themselves."""
+    """Headers of the number columns that are multimodal by themselves."""
 
     @property
     def null_mean(self) -> float:
@@ -71,7 +71,7 @@ class Evidence:
 
     @property
     def effect(self) -> float:
-        """(S − mean S₀) / (1 − mean S₀): how far on the way from no segments to perfect ones."""
+        """(S − mean S₀) / (1 − mean S₀), from 0 (no better than unsegmented data) to 1 (perfect separation)."""
         room = 1 - self.null_mean
         return (self.silhouette - self.null_mean) / room if room > ROUNDING else 0.0
 
@@ -87,7 +87,7 @@ class Evidence:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether more draws could no longer make the verdict anything but none."""
+        """Whether the verdict is none whatever further draws find."""
         return (
             not self.related_columns
             or self.kinds_per_segment < LEAST_KINDS_PER_SEGMENT
@@ -121,16 +121,16 @@ class Judged:
 
 
 def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
-    """Whether the segments that were chosen on a sample are real; equal arguments give equal judgements on any machine.
+    """Whether the segments chosen on a sample are real; equal arguments give equal judgements on any machine.
 
-    related are the names of the columns in which a relation was found; without any the verdict is none, and the
-    curves are drawn all the same.
+    related are the names of the columns that are associated with another one; if there are none, so is the verdict, but
+    the curves are still drawn.
     """
     chosen = choice.chosen
     plans = [
         Plan(candidate, RESAMPLES if candidate is chosen else RESAMPLES_OF_CURVE) for candidate in choice.candidates
     ]
-    resampling = "clustering users drawn again"
+    resampling = "clustering bootstrap resamples"
     watcher.at(resampling)
     stable = stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
     stability = stable[choice.candidates.index(chosen)]
@@ -152,7 +152,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
             least_jaccard=min(stability.jaccard),
             greatest_dip_p_value=max(border.dip_p_value for border in borders),
-            multimodal_columns=dip_test.columns_with_humps(sample),
+            multimodal_columns=dip_test.multimodal_columns(sample),
         )
 
     evidence = evidence_of(range(FIRST_DRAWS))
@@ -226,21 +226,21 @@ def _gap(inertia: float, null_inertias: Sequence[float], rows: int) -> tuple[flo
 
 
 def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
-    """The verdict, and why, in words for whoever asked for segments."""
+    """The verdict, and the reason in words."""
     figures = f"silhouette {evidence.silhouette:.2f} against {evidence.null_mean:.2f}"
     objection = _objection(evidence, figures)
     if objection is not None:
         if evidence.multimodal_columns:
-            objection += f"; {_with_humps(evidence.multimodal_columns)}: a threshold there says as much as segments"
+            objection += f"; {_as_thresholds(evidence.multimodal_columns)}"
         return Verdict.NONE, objection
     doubts = _doubts(evidence)
     if doubts:
         return Verdict.WEAK, (
-            f"more grouped than data without segments of the same columns ({figures}), but {' and '.join(doubts)}"
+            f"more grouped than data without segments in the same columns ({figures}), but {' and '.join(doubts)}"
         )
     return Verdict.CLEAR, (
-        f"far more grouped than data without segments of the same columns ({figures}); every segment comes back when "
-        "users are drawn again, and there is a gap between it and its neighbour"
+        f"far more grouped than data without segments in the same columns ({figures}); every segment is found again in "
+        "bootstrap resamples, and there is a gap between it and its nearest neighbour"
     )
 
 
@@ -249,14 +249,14 @@ def _objection(evidence: Evidence, figures: str) -> str | None:
     if not evidence.related_columns:
         return "no two columns are related"
     if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
-        return "the columns that count have so few different values that the segments are but a table of these"
-    # Of nineteen draws, p ≤ 0.05 says that none has reached the data; fewer are made where the verdict is none anyway.
+        return "the columns have so few distinct values that the segments are just a table of them"
+    # With nineteen draws, p ≤ 0.05 means that none has reached the data; fewer are made if the verdict is none anyway.
     if evidence.reached or evidence.effect < WEAK_EFFECT:
-        return f"data without segments of the same columns look just as grouped ({figures})"
+        return f"data with the same columns but no segments look just as grouped ({figures})"
     if evidence.least_jaccard < WEAK_JACCARD:
         return (
-            f"when users are drawn again, one segment has only {_percent(evidence.least_jaccard)} of its users in "
-            f"common with what is found then ({_percent(WEAK_JACCARD)} are needed)"
+            f"in bootstrap resamples one segment overlaps with its match by only {_percent(evidence.least_jaccard)} "
+            f"({_percent(WEAK_JACCARD)} are needed)"
         )
     return None
 
@@ -268,20 +268,20 @@ def _doubts(evidence: Evidence) -> list[str]:
         doubts.append("the difference is small")
     if evidence.least_jaccard < CLEAR_JACCARD:
         doubts.append(
-            f"one segment has only {_percent(evidence.least_jaccard)} in common with itself when users are drawn again"
+            f"one segment overlaps with its match in bootstrap resamples by only {_percent(evidence.least_jaccard)}"
         )
     if evidence.greatest_dip_p_value > GREATEST_DIP_P_VALUE:
-        doubts.append("there is no gap between some neighbours: as many users lie between them")
+        doubts.append("there is no gap between some neighbouring segments")
     return doubts
 
 
-def _with_humps(headers: Sequence[str]) -> str:
+def _as_thresholds(headers: Sequence[str]) -> str:
     *first, last = (f'"{header}"' for header in headers)
     if not first:
-        return f"{last} has several humps by itself"
-    return f"{', '.join(first)} and {last} have several humps by themselves"
+        return f"{last} is multimodal by itself: a threshold describes it better than segments"
+    return f"{', '.join(first)} and {last} are multimodal by themselves: thresholds describe them better than segments"
 
 
 def _percent(share: float) -> str:
-    """Rounded down: what misses a limit must not read as the limit."""
+    """Rounded down: a value below a limit must not read as the limit."""
     return f"{math.floor(100 * share + ROUNDING)} %"

@@ -1,9 +1,9 @@
 """Data without segments: the same columns, as strongly related, drawn from one Gaussian cloud.
 
 The null of the judgement is a Gaussian copula over all columns that count in the distance. Each column keeps its values
-as they are, with their humps and ties; only which value meets which is drawn anew. A number and an ordered field is one
-latent variable by its ranks, a category one by its levels in the order of their first canonical score, and a several-of
-field one for each item.
+as they are, with their modes and ties; only which values occur together is drawn at random. A number or an ordered
+field is one latent variable by its ranks, a category one by its levels in the order of their first canonical score, and
+a several-of field one per item.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _variables(encoder: Encoder, matrix: Floats) -> Iterator[tuple[slice, Floats
             parts = [(slice(at, at + 1), matrix[:, at]) for at in range(block.start, block.stop)]
         else:
             parts = [(block, matrix[:, block.start])]
-        # What does not vary in the sample stays where it is.
+        # Columns that do not vary in the sample stay as they are.
         yield from ((part, rankdata(values)) for part, values in parts if np.ptp(values) > 0)
 
 

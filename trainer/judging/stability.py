@@ -1,4 +1,4 @@
-"""Whether segments come back when the users are drawn again."""
+"""Whether segments are found again in bootstrap resamples of the users."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from models.encoding import Floats
 from trainer.fitting.choose_k import Candidate, different_rows
 from trainer.fitting.scikit import Labels, cluster_drawn, on_all_cores
 
-# Tells the lots drawn here from those of the data without segments.
+# Keeps the random draws here apart from those of the data without segments.
 STREAM = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Resample:
-    """Users drawn again, and the segments that a new search finds in them."""
+    """A bootstrap resample of the users, and the segments that a new search finds in it."""
 
     rows: npt.NDArray[np.intp]
     """Drawn with replacement, shape (n,)."""
@@ -30,7 +30,7 @@ class Resample:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How well each cluster of a solution comes back."""
+    """How well each cluster of a solution is found again."""
 
     jaccard: tuple[float, ...]
     """Per cluster of the solution: mean over the resamples of the Jaccard index with its match (Hennig 2007)."""
@@ -39,27 +39,27 @@ class Stability:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How often the users are drawn again for one solution."""
+    """How many resamples are drawn for one solution."""
 
     solution: Candidate
     resamples: int
 
 
 def stabilities(
-    scaled: Floats, plans: Sequence[Plan], seed: int, drawn: Callable[[int, int], None]
+    scaled: Floats, plans: Sequence[Plan], seed: int, on_progress: Callable[[int, int], None]
 ) -> tuple[Stability, ...]:
-    """How well the clusters of each solution of a sample (rows × width) come back.
+    """How well the clusters of each solution of a sample (rows × width) are found again.
 
     A resample has as many rows as the sample, drawn with replacement, and is clustered from fresh starts: one that
     began at the solution would find it again too easily. Clusters are matched on the rows that were drawn, each
-    counted once, so that the sum of the Jaccard indices is greatest. drawn is told how many resamples were taken, of
-    how many.
+    counted once, so that the sum of the Jaccard indices is greatest. on_progress gets the number of resamples done and
+    the total.
     """
     asked = [(plan.solution, draw) for plan in plans for draw in range(plan.resamples)]
     found: list[tuple[Floats, Resample]] = []
-    for each in on_all_cores(partial(_again, scaled, seed), asked):
+    for each in on_all_cores(partial(_resampled, scaled, seed), asked):
         found.append(each)
-        drawn(len(found), len(asked))
+        on_progress(len(found), len(asked))
     ends = np.cumsum([plan.resamples for plan in plans]).tolist()
     parts = [found[end - plan.resamples : end] for plan, end in zip(plans, ends, strict=True)]
     return tuple(
@@ -71,7 +71,7 @@ def stabilities(
     )
 
 
-def _again(scaled: Floats, seed: int, asked: tuple[Candidate, int]) -> tuple[Floats, Resample]:
+def _resampled(scaled: Floats, seed: int, asked: tuple[Candidate, int]) -> tuple[Floats, Resample]:
     solution, draw = asked
     generator = np.random.default_rng(np.random.SeedSequence([seed, STREAM, draw]))
     times = np.bincount(generator.integers(0, len(scaled), len(scaled)), minlength=len(scaled))

@@ -15,7 +15,7 @@ from trainer.text.wording import decimal, percent
 
 
 def curves(judgement: Judgement) -> list[Drawing]:
-    """One curve a measure, where there is one: a single k makes none."""
+    """One curve per measure; none if only one k was tried."""
     trials = judgement.trials
     if len(trials) < 2:
         return []
@@ -63,7 +63,7 @@ def _beside(nulls: Sequence[tuple[int, tuple[float, float, float]]]) -> Iterator
 
 
 def _elbow(judgement: Judgement) -> Drawing:
-    figure, axes = _curve("Elbow: distances left over", judgement)
+    figure, axes = _curve("Elbow: remaining distance", judgement)
     most = max(trial.inertia for trial in judgement.trials) or 1.0
     _points(axes, judgement, [(trial, trial.inertia / most) for trial in judgement.trials])
     axes.set_ylim(0, 1.22)
@@ -115,7 +115,7 @@ def _stability(judgement: Judgement, trials: Sequence[Trial]) -> Drawing:
 
 
 def _curve(title: str, judgement: Judgement) -> tuple[Figure, Axes]:
-    """An empty figure with one place for each k, the judged one marked."""
+    """An empty figure with a tick per k, the judged one marked."""
     figure = empty_figure(WIDTH, 218)
     axes = axes_within(figure, left=44, bottom=38, right=10, top=30)
     axes.set_title(title, x=-34 / (WIDTH - 54))
@@ -142,7 +142,7 @@ _SIDES: tuple[tuple[float, Align], ...] = ((0.0, "center"), (-4.0, "left"), (4.0
 
 
 def _points(axes: Axes, judgement: Judgement, values: Sequence[tuple[Trial, float]]) -> None:
-    """The curve itself: a dot for each k, a cross where a segment would be too small, more at the two that count."""
+    """The curve: a dot per k, a cross if a segment would be too small, a diamond and a ring at the two best."""
     axes.plot([trial.k for trial, _ in values], [value for _, value in values], color=INK, linewidth=1.4, zorder=2)
     for trial, value in values:
         marker, size, face = "o", 4.5, INK
@@ -167,10 +167,10 @@ def _points(axes: Axes, judgement: Judgement, values: Sequence[tuple[Trial, floa
 
 def _marks(judgement: Judgement) -> str:
     """The marks of a curve in words."""
-    said = [f"{'Given' if judgement.k_was_given else 'Chosen'}: {judgement.k}."]
+    sentences = [f"{'Given' if judgement.k_was_given else 'Chosen'}: {judgement.k}."]
     if judgement.runner_up is not None:
-        said.append(f"Runner-up: {judgement.runner_up}.")
+        sentences.append(f"Runner-up: {judgement.runner_up}.")
     small = [str(trial.k) for trial in judgement.trials if not trial.allowed]
     if small:
-        said.append(f"Not allowed, a segment would be too small: {', '.join(small)}.")
-    return " ".join(said)
+        sentences.append(f"Excluded because a segment would be too small: {', '.join(small)}.")
+    return " ".join(sentences)

@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 from trainer.report.palette import Look, text_on
 from trainer.text.wording import plain
 
-if TYPE_CHECKING:  # not in every release that will do
+if TYPE_CHECKING:  # missing in some supported releases
     from matplotlib.typing import RcKeyType
 
 INK = "#1F2933"
@@ -54,7 +54,7 @@ _SETTINGS: dict[RcKeyType, object] = {
     "hatch.linewidth": 0.9,
     "svg.fonttype": "none",  # text stays text, and a browser has fonts for every script
     "text.color": INK,
-    "text.parse_math": False,  # a label with two dollar signs is no formula
+    "text.parse_math": False,  # a label with two dollar signs is not a formula
     "xtick.color": QUIET,
     "xtick.labelsize": 9.5,
     "ytick.color": QUIET,
@@ -69,7 +69,7 @@ class Picture:
     name: str
     """File name without its ending."""
     description: str
-    """What a person who does not see it needs to know."""
+    """The text alternative."""
     width: float
     """Points."""
     svg: bytes
@@ -77,13 +77,13 @@ class Picture:
     png: bytes
 
     def inline(self) -> str:
-        """The svg element to be put into a page, with ids that no other picture of the page has."""
+        """The svg element to embed in a page, with ids that are unique on it."""
         return self.svg[self.svg.index(b"<svg") :].decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure that is ready to be written."""
+    """A figure that is ready to be saved."""
 
     name: str
     description: str
@@ -92,18 +92,18 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in one cell of a table of colours."""
+    """One cell of a table of colours."""
 
     text: str
     colour: str
     hatch: str = ""
-    """As matplotlib names it; for a cell that does not show what it holds."""
+    """As matplotlib names it; for a suppressed cell."""
 
 
 def pictures_of(drawings: Callable[[], Sequence[Drawing]]) -> tuple[Picture, ...]:
-    """The pictures that are drawn when this is called, under our settings and nobody else's."""
+    """The pictures, drawn under our settings only."""
     with mpl.rc_context():
-        mpl.rcdefaults()  # whoever runs this may have settings of their own
+        mpl.rcdefaults()  # the caller may have changed them
         mpl.rcParams.update(_SETTINGS)
         return tuple(_picture(drawing) for drawing in drawings())
 
@@ -180,7 +180,7 @@ def _picture(drawing: Drawing) -> Picture:
     svg, png = io.BytesIO(), io.BytesIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": drawing.name}):
-        # In the SVG the reader's own fonts draw the text. In the PNG a sign that DejaVu lacks is an empty box.
+        # In the SVG the reader's own fonts draw the text. In the PNG a character that DejaVu lacks is an empty box.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         drawing.figure.savefig(svg, format="svg", metadata=nothing, dpi=PNG_DOTS_PER_INCH)
         drawing.figure.savefig(png, format="png", metadata={"Software": None}, dpi=PNG_DOTS_PER_INCH)
@@ -195,12 +195,12 @@ def _picture(drawing: Drawing) -> Picture:
 
 def _described(svg: str, drawing: Drawing) -> str:
     """The SVG with a text alternative, and with its ids under the picture's own name."""
-    # Within a tag only: what a label says is not ours to change. matplotlib writes no ">" into an attribute.
+    # Only within tags: labels must stay as they are. matplotlib never writes ">" into an attribute.
     own = re.compile(r'(\bid="|href="#|url\(#)')
     svg = re.sub(r"<[^!?>][^>]*>", lambda tag: own.sub(rf"\g<1>{drawing.name}-", tag[0]), svg)
     start = re.search(r"<svg [^>]*>", svg)
     if start is None:
-        raise ValueError(f"{drawing.name} is no SVG")
+        raise ValueError(f"{drawing.name} is not an SVG")
     about = f"{drawing.name}-about"
     opened = f'{start[0][:-1]} role="img" aria-labelledby="{about}">'
     desc = f'\n <desc id="{about}">{escape(plain(drawing.description))}</desc>'

@@ -1,6 +1,6 @@
 """The pictures of a report: values in, bytes out, the same bytes for the same values.
 
-They are drawn narrow, so that their text is still read on a phone.
+They are drawn narrow, so that their text is readable on a phone.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from trainer.report.palette import Look, looks
 from trainer.text.wording import (
     count,
     decimal,
+    describes_segments,
     fates,
     in_two_lines,
     percent,
@@ -41,35 +42,34 @@ from trainer.text.wording import (
     short_count,
     shortened,
     strength,
-    tells_of_segments,
     title_of,
 )
 
 HEAT_LIMIT = 2.0
-"""Standard deviations from where on a cell has the full colour."""
+"""Standard deviations at which a cell reaches the full colour."""
 MARKED_FROM = 0.5
-"""Standard deviations from where on a cell has an arrow."""
+"""Standard deviations from which a cell has an arrow."""
 
 _HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#0072B2", "#FFFFFF", "#E08A00"])
 _SHARE_COLOURS = LinearSegmentedColormap.from_list("share", ["#FFFFFF", "#5B6770"])
 
 
 def pictures(findings: Findings) -> tuple[Picture, ...]:
-    """The pictures of the report: of the evidence always, of the segments where there are some."""
+    """The pictures of the report: always the evidence, and the segments if there are any."""
     return pictures_of(
-        lambda: [*_evidence(findings), *(_segments(findings) if tells_of_segments(findings.judgement) else ())]
+        lambda: [*_evidence(findings), *(_segments(findings) if describes_segments(findings.judgement) else ())]
     )
 
 
 def migration(lineage: Lineage) -> Picture:
-    """Who moves from which segment to which."""
+    """Users by segment before and after."""
     look = looks(lineage.after_segments, gone=lineage.before_segments)
     (picture,) = pictures_of(lambda: [_migration(lineage, look)])
     return picture
 
 
 def looks_of(findings: Findings) -> dict[int, Look]:
-    """The look of each segment that the report speaks of, the same in every picture."""
+    """The look of each segment in the report, the same in every picture."""
     lineage = findings.lineage
     gone = () if lineage is None else (*lineage.before_segments, *lineage.after_segments)
     return looks((card.segment for card in findings.cards), gone)
@@ -145,8 +145,8 @@ def _map(found: Map, cards: Sequence[Card], look: Mapping[int, Look]) -> Drawing
     axes.set_ylabel(f"second axis: {percent(found.explained[1])}")
     text = (
         f"Scatter of {count(len(found.x))} users on their first two principal components, which explain "
-        f"{percent(sum(found.explained))} of the variance; each segment has its colour and marker, and its number at "
-        "its middle."
+        f"{percent(sum(found.explained))} of the variance; each segment has its own colour and marker, and its number "
+        "at its middle."
     )
     return Drawing("figure-map", text, figure)
 
@@ -192,7 +192,7 @@ def _key(axes: Axes, x: float, y: float, width: float) -> None:
 
 
 def _profile_in_words(rows: Sequence[HeatRow], cards: Sequence[Card]) -> str:
-    said = []
+    described = []
     for column, card in enumerate(cards):
         values = [(row.values[column], row) for row in rows]
         differ = sorted(
@@ -200,8 +200,8 @@ def _profile_in_words(rows: Sequence[HeatRow], cards: Sequence[Card]) -> str:
             key=lambda found: -abs(found[0]),
         )
         words = [f"{row.label} {'high' if value > 0 else 'low'} ({row.texts[column]})" for value, row in differ[:4]]
-        said.append(f"{title_of(card.segment, card.name)}: {', '.join(words) or 'near the mean of all'}")
-    return f"Heat map of {len(rows)} fields and labels by segment. {'; '.join(said)}."
+        described.append(f"{title_of(card.segment, card.name)}: {', '.join(words) or 'near the mean of all users'}")
+    return f"Heat map of {len(rows)} fields and labels by segment. {'; '.join(described)}."
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------

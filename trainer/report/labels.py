@@ -1,4 +1,4 @@
-"""Where labels stand in a plot: measured, so that none lies on a curve, a mark or another label."""
+"""Label placement in a plot: measured, so that labels never lie on a curve, a mark or another label."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 BACKGROUND = 0
-"""The zorder of what a label may lie on: bands and lines that mark a level."""
+"""The zorder of artists that a label may lie on: bands and lines that mark a level."""
 CLEARANCE = 1.5
-"""Points between a label and whatever it must not meet."""
+"""Points between a label and anything that it must not touch."""
 LEADER_FROM = 16.0
-"""Points from a label to its mark from where on a line joins them."""
+"""Points from a label to its mark beyond which a line joins them."""
 _ROOM_STEP = 0.08
 _ROOM_STEPS = 15
 _POINTS_PER_INCH = 72

@@ -1,4 +1,4 @@
-"""The report: findings as one page that needs nothing beside itself, and its pictures as files."""
+"""The report: findings as one self-contained page, and its pictures as files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from trainer.findings import Effect, Findings, Measure
+from trainer.history.arrow_copy import LARGEST_NUMBER
 from trainer.judging.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
 from trainer.report.drawing import WIDTH, Picture
@@ -20,16 +21,16 @@ from trainer.text import wording
 REPORT_FILE = "report.html"
 
 SHOWN_EFFECTS = 5
-"""Of a card; the rest is behind a click."""
+"""Per card; the rest is behind a click."""
 LOW_EXPLAINED = 0.5
-"""Share of the variance under which a map needs a warning."""
+"""The map gets a warning below this share of explained variance."""
 STRONG_PROXY = 0.3
-"""Cramér's V from where on a proxy is pointed out."""
+"""Cramér's V from which a proxy gets a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An effect as a bar from the middle of a line to its size, all in percent of the line's length."""
+    """An effect as a bar from the middle of a line, in percent of the line's length."""
 
     start: float
     length: float
@@ -41,8 +42,7 @@ class Bar:
 def report_files(findings: Findings) -> Mapping[str, bytes]:
     """The report of these findings: report.html, and each of its pictures as .svg and .png, by plain file names.
 
-    Equal findings give equal bytes. With verdict none nothing is told of the segments: neither cards nor map nor
-    heat map.
+    Equal findings give equal bytes. With verdict none the segments are not described: no cards, map or heat map.
     """
     drawn = pictures(findings)
     found = {REPORT_FILE: _page(findings, drawn)}
@@ -62,7 +62,7 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         findings=findings,
         judgement=judgement,
         lineage=findings.lineage,
-        told=wording.tells_of_segments(judgement),
+        describes_segments=wording.describes_segments(judgement),
         verdict=judgement.verdict.value,
         pictures={picture.name: picture for picture in drawn},
         wide={picture.name for picture in drawn if picture.width > WIDTH},
@@ -78,12 +78,13 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         clear_jaccard=CLEAR_JACCARD,
         weak_jaccard=WEAK_JACCARD,
         dip_limit=GREATEST_DIP_P_VALUE,
+        largest_number=LARGEST_NUMBER,
     )
     return (page.strip() + "\n").encode()
 
 
 def _environment() -> Environment:
-    """Every text in the page is escaped, and whatever is missing is an error."""
+    """Every text in the page is escaped, and a missing value is an error."""
     return Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -94,14 +95,14 @@ def _environment() -> Environment:
 
 
 def _readable(value: Any) -> Any:
-    """What is printed in place of a value: labels without control characters, never the word None."""
+    """A value as it is printed: labels without control characters, never the word None."""
     if value is None:
         raise ValueError("the report would print None")
     return wording.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _scales(findings: Findings) -> dict[Measure, float]:
-    """The size at the end of a bar, for each measure: the greatest one in this report."""
+    """The effect size at the end of a bar, per measure: the greatest in this report."""
     scales = dict.fromkeys(Measure, 0.0)
     for card in findings.cards:
         for effect in card.effects:

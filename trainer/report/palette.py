@@ -1,11 +1,11 @@
-"""How a segment looks in every picture of a report: a colour, and a marker and a hatch for whoever sees no colour."""
+"""How a segment looks in every picture: a colour, and a marker and a hatch that do not depend on colour vision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Okabe & Ito (2008), told apart with every common colour blindness; their yellow comes late, being weak on white.
+# Okabe & Ito (2008), distinguishable with every common colour blindness; yellow comes late: it is weak on white.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*", "h", "<", ">", "d")
 _HATCHES = ("", "////", "....", "xxxx")
@@ -29,9 +29,9 @@ class Look:
 
 
 def looks(present: Iterable[int], gone: Iterable[int] = ()) -> dict[int, Look]:
-    """The look of each segment of a report, different for up to 32 of them; those that are there choose first.
+    """The look of each segment of a report, different for up to 32 segments; present ones choose first.
 
-    A stable number keeps its look from version to version, as long as no other one of the same report has it.
+    A stable number keeps its look from version to version unless another segment of the same report has it.
     """
     there = set(present)
     taken: dict[int, int] = {}

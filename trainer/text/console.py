@@ -21,7 +21,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
         table = Table(*headers, box=SIMPLE)
         for row in rows:
-            table.add_row(*map(Text, row))  # as Text: a bracket in a value is no markup
+            table.add_row(*map(Text, row))  # as Text: a bracket in a value is not markup
         Console().print(table)
         return
     for row in (headers, *rows):

@@ -45,7 +45,7 @@ def facts_of(manifest: Manifest, findings: Findings, accepted: frozenset[str] = 
 
 
 def next_step(manifest: Manifest, store_flag: str) -> str:
-    """What to do with a new version; store_flag repeats the user's --models, or is empty."""
+    """The next step with a new version; store_flag repeats the user's --models, or is empty."""
     if manifest.verdict is Verdict.NONE:
         return "read the report; promote refuses this version unless --accept-no-structure is given"
     return f"segment-trainer promote {manifest.id}{store_flag}"

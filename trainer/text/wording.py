@@ -1,4 +1,4 @@
-"""Findings in words for people: figures as they are read, and what they mean, in one sentence each."""
+"""Findings in words: how figures are written, and what they mean, in one sentence each."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def short_count(users: int | None) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent, more exactly where a whole number would say none or all of what is only nearly so."""
+    """A fraction in percent, with a decimal where rounding would turn nearly none or nearly all into none or all."""
     hundredths = 100 * fraction
     digits = f"{hundredths:.0f}"
     if digits in {"0", "-0", "100"} and hundredths not in {0, 100}:
@@ -62,7 +62,7 @@ def percent(fraction: float) -> str:
 
 
 def decimal(value: float, decimals: int = 2) -> str:
-    """A number with so many decimals, in groups of three digits."""
+    """A number with this many decimals, in groups of three digits."""
     if abs(value) >= _LONGEST_PLAIN:
         digits, _, exponent = f"{value:.1e}".partition("e")
         return f"{_signed(digits)} × 10^{int(exponent)}"
@@ -77,7 +77,7 @@ def probability(p_value: float) -> str:
 
 
 def pair(inside: float, outside: float) -> tuple[str, str]:
-    """Two numbers with as many decimals as their difference needs to be seen."""
+    """Two numbers with as many decimals as it takes to see their difference."""
     apart = abs(inside - outside) or max(abs(inside), abs(outside)) or 1.0
     decimals = min(max(1 - math.floor(math.log10(apart)), 0), 6)
     return decimal(inside, decimals), decimal(outside, decimals)
@@ -91,9 +91,9 @@ def _signed(digits: str) -> str:
 
 
 def plain(text: str) -> str:
-    """A label on one line, without the signs that steer a machine instead of being read.
+    """A label on one line, without control characters.
 
-    Control characters break XML, and marks that turn the direction of writing would turn the text around the label too.
+    They break XML, and marks that change the writing direction would also change it in the text around the label.
     """
     turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
     read = (
@@ -105,7 +105,7 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str, columns: int) -> str:
-    """A plain label in at most so many columns of an average letter; wide signs (Chinese, emoji) take two."""
+    """A plain label in at most this many columns of an average letter; wide characters (Chinese, emoji) take two."""
     text = plain(text)
     if _columns(text) <= columns:
         return text
@@ -118,7 +118,7 @@ def shortened(text: str, columns: int) -> str:
 
 
 def in_two_lines(text: str, columns: int) -> str:
-    """A plain label in at most two lines of so many columns each, broken at a space where there is one."""
+    """A plain label in at most two lines of this many columns each, broken at a space if possible."""
     text = plain(text)
     if _columns(text) <= columns:
         return text
@@ -149,15 +149,15 @@ def title_of(segment: int, name: str) -> str:
 # --- the verdict -----------------------------------------------------------------------------------------------------
 
 
-def tells_of_segments(judgement: Judgement) -> bool:
-    """Whether there is anything to tell of the segments: not when there are none."""
+def describes_segments(judgement: Judgement) -> bool:
+    """Whether the report describes the segments: not with verdict none."""
     return judgement.verdict in {Verdict.CLEAR, Verdict.WEAK}
 
 
 def headline(judgement: Judgement) -> str:
     """The verdict in one sentence."""
     nothing = "there are no segments in these data"
-    if judgement.k_was_given:  # another number was not looked at
+    if judgement.k_was_given:  # no other number was tried
         nothing = f"these data do not fall into {judgement.k} segments"
     return {
         Verdict.CLEAR: f"Yes: {judgement.k} clearly separate segments",
@@ -167,7 +167,7 @@ def headline(judgement: Judgement) -> str:
 
 
 def evidence(judgement: Judgement) -> list[str]:
-    """What the verdict rests on, a sentence each."""
+    """What the verdict rests on, one sentence per fact."""
     draws = len(judgement.null_silhouettes)
     mean = sum(judgement.null_silhouettes) / draws
     greatest = max(judgement.null_silhouettes)
@@ -175,47 +175,47 @@ def evidence(judgement: Judgement) -> list[str]:
     least = min(judgement.jaccard, key=lambda segment: (judgement.jaccard[segment], segment))
     return [
         (
-            f"The silhouette of the {judgement.k} segments is {decimal(judgement.silhouette)}, on "
-            f"{count(judgement.sample_rows)} users: 1 would mean that everybody sits at the centre of their segment, "
-            "0 that everybody sits on a border."
+            f"The silhouette of the {judgement.k} segments is {decimal(judgement.silhouette)}, measured on "
+            f"{count(judgement.sample_rows)} users. 1 would mean that every user is at the centre of a segment, "
+            "0 that every user is on a border."
         ),
         (
-            f"The same search in {draws} made-up data sets, with the same columns and the same relations between "
-            f"them but no segments, found {decimal(mean)} on average and {decimal(greatest)} at most."
+            f"The same search in {draws} synthetic data sets, which have the same columns and associations but no "
+            f"segments, reached {decimal(mean)} on average and {decimal(greatest)} at most."
         ),
         (
-            f"E = {decimal(judgement.effect)}: so far the silhouette gets on the way from data without segments "
-            f"(0) to perfect ones (1). {probability(judgement.p_value)}: "
-            f"{'none' if reached == 0 else reached} of the {draws} data sets without segments came as high."
+            f"E = {decimal(judgement.effect)} on a scale from 0 (no better than unsegmented data) to 1 (perfect "
+            f"separation). {probability(judgement.p_value)}: "
+            f"{'none' if reached == 0 else reached} of the {draws} data sets without segments scored as high."
         ),
         (
-            f"Clustered again on resampled users, the least stable segment ({least}) comes back with an overlap of "
-            f"{percent(judgement.jaccard[least])}. This can only speak against segments: "
-            "one cloud cut in two comes back just as well."
+            "When users are resampled (bootstrap) and clustered again, the least stable segment "
+            f"({least}) overlaps with its match by {percent(judgement.jaccard[least])}. This can only count against "
+            "segments: one cloud that is cut in two is found again just as reliably."
         ),
     ]
 
 
 def choice(judgement: Judgement) -> list[str]:
-    """How the number of segments came about, a sentence each."""
+    """How the number of segments was chosen, one sentence per fact."""
     if judgement.k_was_given:
-        return [f"The number of segments, {judgement.k}, was given with the command; it was not chosen."]
-    said = [
+        return [f"The number of segments, {judgement.k}, was given on the command line; it was not chosen."]
+    sentences = [
         (
-            f"The silhouette alone chose {judgement.k}: the highest among the numbers whose smallest segment is large "
-            "enough. The other curves are there to be looked at; they do not vote."
+            f"The silhouette chose {judgement.k}: it is highest there, among the numbers whose smallest segment is "
+            "large enough. The other curves are shown for comparison; they do not decide."
         )
         if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed)
         else (
-            f"The {judgement.k} segments in production were kept: a fresh start gains too little in silhouette for "
-            "users to have to learn new ones. The other curves are there to be looked at; they do not vote."
+            f"The {judgement.k} segments in production were kept: a fresh start would improve the silhouette too "
+            "little to justify new segments. The other curves are shown for comparison; they do not decide."
         )
     ]
     if judgement.runner_up is not None:
-        said.append(f"The runner-up is {judgement.runner_up}.")
+        sentences.append(f"The runner-up is {judgement.runner_up}.")
     if judgement.elbow_k is not None:
-        said.append(f"The curve of the distances bends most at {judgement.elbow_k}.")
-    return said
+        sentences.append(f"The curve of the remaining distance bends most at {judgement.elbow_k}.")
+    return sentences
 
 
 # --- what sets a segment apart ---------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def difference(effect: Effect) -> str:
     if effect.kind is Kind.ORDERED:
         nearest, elsewhere = (effect.levels[round(place)] for place in (effect.inside, effect.outside))
         if nearest == elsewhere:
-            return f"around {nearest} as elsewhere, but {'above' if effect.size > 0 else 'below'} it more often"
+            return f"around {nearest} as elsewhere, but more often {'above' if effect.size > 0 else 'below'}"
         return f"around {nearest} against {elsewhere} elsewhere"
     inside, outside = pair(effect.inside, effect.outside)
     return f"{inside} against {outside} elsewhere"
@@ -254,7 +254,7 @@ def _plus(value: float, decimals: int) -> str:
 
 
 def strength(cramers_v: float) -> str:
-    """How well segments tell a field, in one word."""
+    """How well segments predict a field, in one word."""
     return next((word for limit, word in _STRENGTHS if cramers_v < limit), _STRONGEST)
 
 
@@ -269,13 +269,13 @@ def reassigned(found: Reassigned) -> str:
 
 
 def fates(lineage: Lineage) -> str:
-    """How many segments were kept, split off and so on, and how many of before are gone, such as "3 kept, 1 new"."""
+    """How many segments were kept, split off and so on, and how many are gone, such as "3 kept, 1 new"."""
     after = len(lineage.after_segments)
     found = Counter(fate.fate for fate in lineage.fates[:after])
     words = {Fate.KEPT: "kept", Fate.SPLIT: "split off", Fate.MERGED: "merged", Fate.NEW: "new"}
-    told = [f"{found[fate]} {word}" for fate, word in words.items() if fate in found]
+    counts = [f"{found[fate]} {word}" for fate, word in words.items() if fate in found]
     gone = len(lineage.fates) - after
-    return ", ".join([*told, *([f"{gone} gone"] if gone else [])])
+    return ", ".join([*counts, *([f"{gone} gone"] if gone else [])])
 
 
 def became(fate: SegmentFate, lineage: Lineage) -> str:
@@ -290,22 +290,24 @@ def became(fate: SegmentFate, lineage: Lineage) -> str:
         case Fate.MERGED:
             return f"merged into {others}" if gone else f"merged from {others}"
         case Fate.NEW:
-            return "new: from no single segment of before"
+            return "new: not derived from a single earlier segment"
         case Fate.RETIRED:
             return "retired: its number is never used again"
 
 
 def in_short(findings: Findings) -> list[tuple[str, str]]:
-    """The facts that stand beside the verdict, with their names."""
+    """The facts beside the verdict, with their names."""
     lineage, judgement = findings.lineage, findings.judgement
     facts = [("Users", count(findings.quality.rows))]
-    if tells_of_segments(judgement) and findings.cards:
+    if describes_segments(judgement) and findings.cards:
         largest, smallest = findings.cards[0], findings.cards[-1]
         facts.append(("Largest and smallest segment", f"{percent(largest.share)} and {percent(smallest.share)}"))
-    stands_out = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
-    facts.append(("Stands out from data without segments", stands_out))
-    if tells_of_segments(judgement):
-        changed = "this is the first" if lineage is None else f"{fates(lineage)}; {reassigned(lineage.reassigned)}"
+    separation = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
+    facts.append(("Separation, from 0 (none) to 1 (perfect)", separation))
+    if describes_segments(judgement):
+        changed = (
+            "this is the first version" if lineage is None else f"{fates(lineage)}; {reassigned(lineage.reassigned)}"
+        )
         facts.append(("Since the last version", sentence(changed)))
     return facts
 

@@ -14,22 +14,22 @@ def said(*effects: Effect, not_named: frozenset[str] = frozenset({DEMOGRAPHIC}))
 
 def test_clicks_without_conversions_are_a_matter_of_the_landing_page() -> None:
     assert said(more("click_through_rate"), less("conversion_rate")) == (
-        "They click but seldom convert: look at the landing page before buying more impressions."
+        "They click but rarely convert: review the landing page before buying more impressions."
     )
 
 
 def test_figures_are_those_of_the_segment() -> None:
     assert said(more("weekend_hours_online", inside=4.44, outside=3.1)) == (
-        "Run campaigns at the weekend: they are then online for 4.4 hours a day, the others for 3.1."
+        "Run campaigns at weekends: they are online 4.4 hours per day then, the others 3.1."
     )
     assert said(having("device_usage", "Tablet", 0.5)).startswith("Plan formats for Tablet first: 55")
 
 
 def test_interests_are_told_with_how_many_times_as_many_have_them() -> None:
     travel, pets = having("top_interests", "Travel", 0.5, lift=3.06), having("top_interests", "Pet Care", 0.4, lift=2.8)
-    assert said(travel) == "Show Travel creatives: 3.1 times as many follow it as among all users."
+    assert said(travel) == "Show Travel creatives: this interest is 3.1 times as common here as among all users."
     assert said(travel, pets) == (
-        "Show Travel and Pet Care creatives: 3.1 and 2.8 times as many follow them as among all users."
+        "Show Travel and Pet Care creatives: these interests are 3.1 and 2.8 times as common here as among all users."
     )
     without = said(having("top_interests", "Golf", 0.4, lift=None))
     assert "times" not in without
@@ -55,7 +55,7 @@ def test_what_fewer_have_is_no_target() -> None:
 
 def test_demographic_fields_are_no_target_unless_asked_for() -> None:
     effects = more("age", 0.9), having("gender", "Female")
-    assert said(*effects) == "Only demographic fields set them apart: no use is suggested."
+    assert said(*effects) == "Only demographic fields set them apart, so no action is suggested."
     assert said(*effects, not_named=frozenset()) == (
         "Reach them through what sets them apart: older and gender: Female."
     )
@@ -67,7 +67,7 @@ def test_effects_in_other_fields_are_called_by_their_phrase() -> None:
 
 
 def test_nothing_is_made_of_no_effects() -> None:
-    assert said() == "Nothing that can be named sets them apart for certain: treat them like all other users."
+    assert said() == "No single characteristic reliably sets them apart: treat them like all other users."
 
 
 @pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.sentence)

@@ -8,18 +8,18 @@ from models.encoding import Floats
 from schemas import UserProfile
 from schemas.roles import profile_fields
 from tests.support.samples import sample_of
-from trainer.judging.dip_test import borders, columns_with_humps, dip_p_value
+from trainer.judging.dip_test import borders, dip_p_value, multimodal_columns
 
 FIELDS = profile_fields(UserProfile)
 
 
-def two_humps(rows: int = 600) -> Floats:
+def two_modes(rows: int = 600) -> Floats:
     lots = np.random.default_rng(0)
     return np.where(lots.random(rows) < 0.4, lots.normal(0, 1, rows), lots.normal(6, 1, rows))
 
 
-def test_two_humps_are_seen_and_one_is_not() -> None:
-    assert dip_p_value(two_humps()) < 0.001
+def test_two_modes_are_seen_and_one_is_not() -> None:
+    assert dip_p_value(two_modes()) < 0.001
     assert dip_p_value(np.random.default_rng(0).normal(size=600)) > 0.5
 
 
@@ -39,9 +39,9 @@ def test_counts_and_rounded_rates_do_not_have_a_hump_at_each_value(case: str) ->
         assert dip_p_value(np.asarray(ROUNDED[case](np.random.default_rng(seed)), dtype=np.float64)) > 0.05
 
 
-def test_two_humps_are_seen_through_rounding() -> None:
-    assert dip_p_value(np.rint(two_humps())) < 0.001
-    many_zeros = np.where(np.random.default_rng(0).random(600) < 0.4, 0.0, np.rint(20 + 3 * two_humps()))
+def test_two_modes_are_seen_through_rounding() -> None:
+    assert dip_p_value(np.rint(two_modes())) < 0.001
+    many_zeros = np.where(np.random.default_rng(0).random(600) < 0.4, 0.0, np.rint(20 + 3 * two_modes()))
     assert dip_p_value(many_zeros) < 0.001
 
 
@@ -50,16 +50,16 @@ def test_few_numbers_or_equal_ones_have_one_hump() -> None:
     assert dip_p_value(np.full(50, 3.0)) == 1.0
 
 
-def test_columns_with_humps_are_named_whether_or_not_they_count_in_the_distance() -> None:
+def test_multimodal_columns_are_named_whether_or_not_they_are_used_in_the_distance() -> None:
     lots = np.random.default_rng(0)
     columns = {
         "click_through_rate": lots.normal(size=600).tolist(),
-        "conversion_rate": two_humps().tolist(),
+        "conversion_rate": two_modes().tolist(),
         "age": lots.choice(FIELDS[0].levels, 600).tolist(),
     }
-    assert columns_with_humps(sample_of(columns, FIELDS)) == ("Conversion Rates",)
-    assert columns_with_humps(sample_of(columns, FIELDS, left_out=["conversion_rate"])) == ("Conversion Rates",)
-    assert columns_with_humps(sample_of({"age": columns["age"]}, FIELDS)) == ()
+    assert multimodal_columns(sample_of(columns, FIELDS)) == ("Conversion Rates",)
+    assert multimodal_columns(sample_of(columns, FIELDS, left_out=["conversion_rate"])) == ("Conversion Rates",)
+    assert multimodal_columns(sample_of({"age": columns["age"]}, FIELDS)) == ()
 
 
 def means(scaled: Floats, labels: Any) -> Floats:

@@ -148,14 +148,14 @@ def test_without_related_columns_there_are_no_segments_but_the_curves_all_the_sa
     assert all(trial.null_silhouette and trial.gap is not None for trial in judgement.trials)
 
 
-def test_one_column_with_two_humps_is_a_threshold() -> None:
+def test_one_bimodal_column_is_a_threshold() -> None:
     lots = np.random.default_rng(2)
     columns = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
     columns[:, 2] = np.where(lots.random(ROWS) < 0.5, -10, 10) + lots.normal(size=ROWS)
     judgement = judged(numbers(columns)).judgement
     assert judgement.verdict is Verdict.NONE
     assert judgement.multimodal_columns == ("Click-Through Rates (CTR)",)
-    assert '"Click-Through Rates (CTR)" has several humps by itself: a threshold there' in judgement.reason
+    assert '"Click-Through Rates (CTR)" is multimodal by itself: a threshold' in judgement.reason
 
 
 def test_a_given_number_is_the_one_that_is_judged() -> None:
@@ -180,7 +180,7 @@ def test_users_of_as_few_kinds_as_there_are_segments_are_a_table_of_labels() -> 
     sample = sample_of(columns, FIELDS)
     judgement = judged(sample, frozenset(columns)).judgement
     assert judgement.verdict is Verdict.NONE
-    assert "a table of these" in judgement.reason
+    assert "a table of them" in judgement.reason
     assert judgement.effect is not None
     assert math.isfinite(judgement.effect)
     assert judgement.trials[-1].gap is None  # every user is at a centre
@@ -218,7 +218,7 @@ def test_each_step_is_told_with_how_much_of_it_is_done() -> None:
     sample = cloud()
     judge(sample, chosen(sample), RELATED, 0, listener)
     assert list(dict.fromkeys(step for step, _, _ in listener.steps)) == [
-        "clustering users drawn again",
+        "clustering bootstrap resamples",
         "comparing with data without segments",
     ]
     assert listener.steps[-1][1:] == (FIRST_DRAWS, FIRST_DRAWS)
@@ -256,8 +256,12 @@ CLEAR = Evidence(
         (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "far more grouped"),
         (replace(CLEAR, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
-        (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "but one segment has only 74 % in common with itself"),
-        (replace(CLEAR, greatest_dip_p_value=0.051), Verdict.WEAK, "but there is no gap between some neighbours"),
+        (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "bootstrap resamples by only 74 %"),
+        (
+            replace(CLEAR, greatest_dip_p_value=0.051),
+            Verdict.WEAK,
+            "but there is no gap between some neighbouring segments",
+        ),
         (
             replace(CLEAR, silhouette=0.53, greatest_dip_p_value=1.0),
             Verdict.WEAK,
@@ -268,14 +272,14 @@ CLEAR = Evidence(
         (
             replace(CLEAR, least_jaccard=0.599),
             Verdict.NONE,
-            "one segment has only 59 % of its users in common with what is found then (60 % are needed)",
+            "by only 59 % (60 % are needed)",
         ),
         (replace(CLEAR, related_columns=0), Verdict.NONE, "no two columns are related"),
-        (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of these"),
+        (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of them"),
         (
             replace(CLEAR, silhouette=0.5, multimodal_columns=("Time", "Rate", "Hours")),
             Verdict.NONE,
-            '; "Time", "Rate" and "Hours" have several humps by themselves: a threshold there says as much as segments',
+            '; "Time", "Rate" and "Hours" are multimodal by themselves: thresholds',
         ),
     ],
 )

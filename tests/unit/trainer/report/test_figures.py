@@ -68,7 +68,7 @@ def test_every_picture_is_told_in_words(drawn: dict[str, Picture]) -> None:
         assert root.get("role") == "img"
         assert root.get("aria-labelledby") == described.get("id")
         assert described.text == picture.description
-    assert "Chosen: 5. Runner-up: 4. Not allowed, a segment would be too small: 9, 10." in (
+    assert "Chosen: 5. Runner-up: 4. Excluded because a segment would be too small: 9, 10." in (
         drawn["figure-silhouette"].description
     )
     assert "Segment 5, 900 users, 7" in drawn["figure-sizes"].description

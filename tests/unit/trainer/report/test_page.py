@@ -121,7 +121,7 @@ def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], report
     assert "Do not use these segments." in page.words
     assert "Collect other fields." in page.words
     assert "Use a threshold in Likes and Reactions." in page.words
-    for told in ("Weekend-heavy", "elsewhere", "What to do with it", "show them offers"):
+    for told in ("Weekend-heavy", "elsewhere", "What to do. They", "show them offers"):
         assert told in pages["clear"].words
         assert told not in page.words
     for picture in ("figure-sizes", "figure-map", "figure-profile", "figure-migration"):
@@ -131,20 +131,20 @@ def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], report
 
 
 def test_a_version_accepted_without_structure_is_told_with_every_verdict(pages: dict[str, Page]) -> None:
-    warning = f"The version before, {BEFORE}, was put into production although there were no segments in its data."
+    warning = f"The previous version, {BEFORE}, was put into production although no segments were found in its data"
     assert warning in pages["none"].words
     assert warning in pages["odd"].words
-    assert "although there were no segments" not in pages["clear"].words
+    assert "although no segments were found" not in pages["clear"].words
 
 
 def test_a_card_tells_size_effects_and_use(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
-    assert "4,310 users, 35 % of all; 20 far out" in words
-    assert "1,405 users, 11 % of all; <20 far out" in words
+    assert "4,310 users, 35 % of all; 20 outliers" in words
+    assert "1,405 users, 11 % of all; <20 outliers" in words
     assert "Click-Through Rates (CTR) ▲ 0.17 against 0.06 elsewhere" in words
     assert "+1.90 sd (+1.76 to +2.06)" in words
-    assert "What to do with it. They click far more often" in words
-    assert "Nothing sets it apart that would hold in a test." in words
+    assert "What to do. They click far more often" in words
+    assert "No single characteristic reliably sets this segment apart." in words
 
 
 def test_what_changed_is_told_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
@@ -156,14 +156,14 @@ def test_what_changed_is_told_in_words_and_as_a_table(pages: dict[str, Page]) ->
 
 
 def test_a_map_that_shows_little_says_so(pages: dict[str, Page]) -> None:
-    warning = "These two axes show only 31 % of what tells users apart."
+    warning = "These two axes explain only 31 % of the variance."
     assert warning in pages["weak"].words.replace("\N{NO-BREAK SPACE}", " ")
-    assert "These two axes show only" not in pages["clear"].words
+    assert "These two axes explain only" not in pages["clear"].words
 
 
 def test_how_fields_were_tested_is_told_beside_their_p_values(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
-    assert "Each field was therefore tested against segments that were made again without it" in words
+    assert "Each field was therefore tested against segments that were fitted without it" in words
     assert "Income Level ✓ yes p = 0.011" in words
     assert "Gender – not proven p = 0.62" in words
 
@@ -177,9 +177,9 @@ def test_the_curves_are_told_as_a_table_with_small_counts_suppressed(pages: dict
 
 
 def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) -> None:
-    assert "The segments stand in for Income Level." in pages["clear"].words
-    assert "No demographic field is told by the segments more than weakly." in pages["none"].words
-    assert "There is no demographic field" in page_of(replace(none(), proxies=())).words
+    assert "The segments are a proxy for Income Level." in pages["clear"].words
+    assert "The segments predict no demographic field more than weakly." in pages["none"].words
+    assert "These data have no demographic fields." in page_of(replace(none(), proxies=())).words
 
 
 def test_the_quality_of_the_data_is_told_column_by_column(pages: dict[str, Page]) -> None:
@@ -272,4 +272,4 @@ def test_findings_with_the_least_in_them_still_make_a_report() -> None:
         *(f"figure-{name}.{form}" for name in ("map", "profile", "sizes") for form in ("png", "svg")),
         "report.html",
     ]
-    assert "was given with the command" in Page(files["report.html"]).words
+    assert "was given on the command line" in Page(files["report.html"]).words

@@ -145,7 +145,7 @@ def test_the_evidence_tells_the_silhouette_the_draws_and_the_stability() -> None
     assert "0.21 on average and 0.22 at most" in said
     assert "E = 0.32" in said
     assert "p = 0.05: none of the 19" in said
-    assert "least stable segment (5) comes back with an overlap of 91" in said
+    assert "least stable segment (5) overlaps with its match by 91" in said
 
 
 def test_draws_that_came_as_high_are_counted() -> None:
@@ -154,7 +154,7 @@ def test_draws_that_came_as_high_are_counted() -> None:
 
 def test_a_given_number_is_not_called_chosen() -> None:
     assert choice(replace(clear().judgement, k_was_given=True)) == [
-        "The number of segments, 5, was given with the command; it was not chosen."
+        "The number of segments, 5, was given on the command line; it was not chosen."
     ]
     assert "runner-up is 4" in " ".join(choice(clear().judgement))
 
@@ -178,7 +178,7 @@ def test_an_ordered_field_is_told_by_the_level_nearest_to_the_mean_place() -> No
         _effect(Measure.CLIFFS_DELTA, Kind.ORDERED, level=None, lift=None), levels=("low", "middle", "high")
     )
     assert difference(effect) == "around middle against low elsewhere"
-    assert difference(replace(effect, inside=0.2)) == "around low as elsewhere, but below it more often"
+    assert difference(replace(effect, inside=0.2)) == "around low as elsewhere, but more often below"
     assert interval(effect) == "−0.47 δ (−0.52 to +0.01)"
 
 
@@ -223,7 +223,7 @@ def test_segments_are_counted_by_what_became_of_them() -> None:
         (3, Fate.SPLIT, (4, 5), "split up into 4 and 5"),
         (4, Fate.MERGED, (1, 2, 3), "merged from 1, 2 and 3"),
         (3, Fate.MERGED, (4,), "merged into 4"),
-        (5, Fate.NEW, (), "new: from no single segment of before"),
+        (5, Fate.NEW, (), "new: not derived from a single earlier segment"),
         (3, Fate.RETIRED, (), "retired: its number is never used again"),
     ],
 )
@@ -240,8 +240,8 @@ def test_the_facts_beside_the_verdict_tell_sizes_and_change() -> None:
     assert facts["Users"] == "12,345"
     assert facts["Largest and smallest segment"] == "35 % and 7 %"
     assert facts["Since the last version"].startswith("3 kept, 2 split off, 1 gone; 19 % of users")
-    assert dict(in_short(weak()))["Since the last version"] == "This is the first."
+    assert dict(in_short(weak()))["Since the last version"] == "This is the first version."
 
 
 def test_without_segments_the_facts_tell_nothing_of_them() -> None:
-    assert [name for name, _ in in_short(none())] == ["Users", "Stands out from data without segments"]
+    assert [name for name, _ in in_short(none())] == ["Users", "Separation, from 0 (none) to 1 (perfect)"]
