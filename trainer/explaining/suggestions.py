@@ -52,8 +52,8 @@ def _sentences(effects: Sequence[Effect]) -> Iterator[tuple[float, str]]:
 def _device(effects: Sequence[Effect]) -> str:
     (effect,) = effects
     return (
-        f"Plan formats for {_label(effect)} first: {percent(effect.inside)} of them use it, and "
-        f"{percent(effect.outside)} of the others."
+        f"Plan formats for {_label(effect)} first ({percent(effect.inside)} of them, "
+        f"{percent(effect.outside)} of the others)."
     )
 
 

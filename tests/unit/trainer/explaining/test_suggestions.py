@@ -22,7 +22,7 @@ def test_figures_are_those_of_the_segment() -> None:
     assert said(more("weekend_hours_online", inside=4.44, outside=3.1)) == (
         "Run campaigns at weekends: they are online 4.4 hours per day then, the others 3.1."
     )
-    assert said(having("device_usage", "Tablet", 0.5)).startswith("Plan formats for Tablet first: 55")
+    assert said(having("device_usage", "Tablet", 0.5)).startswith("Plan formats for Tablet first (55")
 
 
 def test_interests_are_told_with_how_many_times_as_many_have_them() -> None:

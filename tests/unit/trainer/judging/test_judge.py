@@ -252,7 +252,7 @@ CLEAR = Evidence(
 @pytest.mark.parametrize(
     ("evidence", "verdict", "reason"),
     [
-        (CLEAR, Verdict.CLEAR, "(silhouette 0.60 against 0.50); every segment comes back"),
+        (CLEAR, Verdict.CLEAR, "(silhouette 0.60 against 0.50); every segment is found again"),
         (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "far more grouped"),
         (replace(CLEAR, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, silhouette=0.525), Verdict.WEAK, "but the difference is small"),

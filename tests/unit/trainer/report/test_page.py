@@ -102,7 +102,7 @@ def test_headings_come_in_order_and_no_level_is_left_out(pages: dict[str, Page])
         "What changed",
         "Map",
         "Profile",
-        "How many, and are they real",
+        "How many, and are they real?",
         "Privacy",
         "Data quality",
         "How it was made",
@@ -113,7 +113,7 @@ def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], report
     page = pages["none"]
     assert [text for level, text in page.headings if level == 2] == [
         "What to do",
-        "How many, and are they real",
+        "How many, and are they real?",
         "Privacy",
         "Data quality",
         "How it was made",
@@ -184,7 +184,7 @@ def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) 
 
 def test_the_quality_of_the_data_is_told_column_by_column(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
-    assert "12,345 users were read. 17 bad rows were left out" in words
+    assert "12,345 users were read. 17 bad rows skipped" in words
     assert "Language has one value only and was dropped." in words
     assert "Followed Accounts ✓ yes 0.4 % – behaviour number" in words
     assert "Age – no: unrelated to every other column – – demographic ordered" in words

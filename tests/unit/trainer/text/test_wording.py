@@ -140,8 +140,8 @@ def test_the_verdict_is_one_plain_sentence() -> None:
 
 def test_the_evidence_tells_the_silhouette_the_draws_and_the_stability() -> None:
     said = " ".join(evidence(clear().judgement))
-    assert "0.46, on 3,000 users" in said
-    assert "19 made-up data sets" in said
+    assert "0.46, measured on 3,000 users" in said
+    assert "19 synthetic data sets" in said
     assert "0.21 on average and 0.22 at most" in said
     assert "E = 0.32" in said
     assert "p = 0.05: none of the 19" in said
