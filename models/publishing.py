@@ -38,6 +38,17 @@ def publish(store: ModelStore, fit: Fit, write_files: Callable[[Path], None]) ->
         ) from error
 
 
+def check_writable(store: ModelStore) -> None:
+    """Raise PublishFailed if no version can be written into the store, which need not exist yet."""
+    nearest = store.versions_folder.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise PublishFailed(f"{nearest} is not a directory: give another --models")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PublishFailed(f"{nearest} is not writable, so no version can be written there: give another --models")
+
+
 def sign(store: ModelStore, version: str) -> None:
     """Sign a version as it is, whether or not it was signed before: the signer vouches for it.
 

@@ -55,6 +55,7 @@ def fit_history(
     Raises HistoryError for a file that is not a history, FitRefused when it cannot be segmented, and what
     ModelStore.publish raises.
     """
+    publishing.check_writable(store)
     with read_history(path, profile_class, reading(watcher, path)) as history:
         if bad_rows is BadRows.REFUSE:
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")

@@ -15,6 +15,9 @@ from trainer.errors import HistoryError
 # Rows that are read and checked at a time: a larger batch leaves the processor's cache before the next step, which
 # takes a third longer.
 READ_ROWS = 1_000
+# How much of a wrong header an error shows: the file may be anything.
+NAMES_SHOWN = 20
+NAME_CHARACTERS = 40
 
 OnProgress = Callable[[int, int], None]
 """Called with how much of a file has been read, and its whole length."""
@@ -79,8 +82,8 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) ->
     if missing:
         names = ", ".join(f'"{name}"' for name in missing)
         raise HistoryError(
-            f"{path} lacks {names}, which {profile_class.__name__} needs: correct its header, or pass the profile "
-            "class that lists its columns with --profile"
+            f"{path} lacks {names}, which {profile_class.__name__} needs, and has {_shown(header)}: correct its "
+            "header, or pass the profile class that lists its columns with --profile"
         )
     twice = sorted({name for name in wanted if header.count(name) > 1})
     if twice:
@@ -99,6 +102,12 @@ def missing_columns(header: Sequence[str], profile_class: type[BaseModel]) -> li
     """The columns that the profile class needs and a header lacks."""
     wanted = [history_id_column(profile_class), *(field.header for field in profile_fields(profile_class))]
     return [name for name in wanted if name not in header]
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The columns of a header, shortened; quotes make spaces at their ends visible."""
+    names = ", ".join(f"{name[:NAME_CHARACTERS]!r}" for name in header[:NAMES_SHOWN])
+    return f"{names} and {len(header) - NAMES_SHOWN} more" if len(header) > NAMES_SHOWN else names
 
 
 def items_of(cells: Sequence[str]) -> list[tuple[str, ...]]:

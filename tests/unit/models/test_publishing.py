@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,23 @@ def test_a_write_that_fails_leaves_nothing(store: ModelStore) -> None:
     with pytest.raises(PublishFailed, match=r"No space left on device.*nothing was published"):
         publishing.publish(store, fit(), write)
     assert list((store.root / "versions").iterdir()) == []
+
+
+def test_a_store_in_which_nothing_can_be_written_is_refused_with_the_path(tmp_path: Path) -> None:
+    publishing.check_writable(ModelStore(tmp_path / "a" / "store"))
+    assert list(tmp_path.iterdir()) == []
+    file = tmp_path / "file"
+    file.touch()
+    for root in (file, file / "store"):
+        with pytest.raises(PublishFailed, match=f"^{file} is not a directory"):
+            publishing.check_writable(ModelStore(root))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser writes into every folder")
+def test_a_store_without_write_rights_is_refused_with_the_path(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(PublishFailed, match=f"^{tmp_path} is not writable"):
+        publishing.check_writable(ModelStore(tmp_path / "store"))
 
 
 def test_the_same_model_in_the_same_second_is_not_published_over_itself(store: ModelStore) -> None:

@@ -83,6 +83,8 @@ def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(path: Path) ->
         (("|".join(HEADER) + "\n").encode(), "separated by vertical bars"),
         (b"a,b\n1,2\n", '"User ID", "Age", "Gender", .*"Top Interests"'),
         ((",".join(HEADER[:-1]) + "\n").encode(), 'lacks "Top Interests", which UserProfile needs'),
+        (b"User ID ,age\n1,2\n", "lacks .*'User ID ', 'age'"),
+        (b'{"age": 1}\n', r"lacks .*'{\"age\": 1}'"),
         ((",".join([*HEADER, "Age"]) + "\n").encode(), "more than one column named 'Age'"),
         ((",".join(HEADER) + '\n"user-1,18-24\n').encode(), "not valid CSV, starting at line 2"),
         (b'"User ID,Age\n', "not valid CSV, starting at line 1"),

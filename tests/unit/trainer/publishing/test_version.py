@@ -11,6 +11,7 @@ import pytest
 
 from models import promoting
 from models.encoding import CategoryColumn, Encoder
+from models.errors import PublishFailed
 from models.golden import Golden
 from models.manifest import ProfileReference, Verdict
 from models.segmentation import Segment, Segmentation
@@ -213,3 +214,10 @@ def test_the_parent_of_a_version_is_the_one_in_production(tmp_path: Path) -> Non
     asked = second.findings.origin.options
     assert (asked["k"], asked["only"], asked["columns"], asked["max-k"]) == ("2", "behaviour,device", "all", "10")
     assert [trial.k for trial in second.findings.judgement.trials] == [2]
+
+
+def test_a_fit_checks_that_it_can_write_its_version_before_it_reads_the_history(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(PublishFailed, match=f"^{file} is not a directory"):
+        fit_history(tmp_path / "none.csv", UserProfile, OPTIONS, BadRows.REFUSE, ModelStore(file), NOON, Silence())
