@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         None, description="Scope for OAUTHBEARER, if the token endpoint requires one."
     )
 
-    models_dir: Annotated[StorePath, Flag("--models")] = Field(
+    models_dir: Annotated[StorePath, Flag("--models"), Allowed("the path of a local directory, not a URL")] = Field(
         Path("model-store"), description="Folder of the model store."
     )
     model_alias: Annotated[Alias, Flag("--alias")] = Field(

@@ -77,6 +77,7 @@ def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pyte
         ("worker_input_topic", "..", "1 to 249 letters, digits, dots, underscores and hyphens"),
         ("worker_group_id", "two words", "1 to 200 printable characters without spaces or colons"),
         ("worker_instance_id", "a/b", "1 to 200 letters, digits, dots, underscores and hyphens"),
+        ("models_dir", "s3://bucket/models", "the path of a local directory, not a URL"),
         ("model_alias", "a.b", "1 to 64 letters, digits, underscores and hyphens"),
     ],
 )
