@@ -149,7 +149,7 @@ def test_a_broker_does_not_outlive_the_process_that_started_it_even_when_that_is
     tmp_path: Path, clean_environment: Mapping[str, str]
 ) -> None:
     code = (
-        "import time; from pathlib import Path; from demo.broker import running_broker\n"
+        "import time; from pathlib import Path; from demo.kafka.broker import running_broker\n"
         f"with running_broker(Path({str(tmp_path / 'data')!r})) as broker:\n"
         "    print(broker.pid, broker.bootstrap_servers, flush=True)\n"
         "    time.sleep(600)"

@@ -144,7 +144,7 @@ def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(site: Wor
         sent += len(EVENTS)
         site.wait_for_outcomes(sent)
     assert len(site.read(site.output, site.rejected)) == sent
-    for trouble in ("kafka_client", "retrying", "batch_dropped"):
+    for trouble in ('"warning","event":"kafka_client"', "batch_retried", "batch_dropped"):
         assert trouble not in worker.log
     assert worker.stop() == 0
 

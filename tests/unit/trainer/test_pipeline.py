@@ -180,7 +180,7 @@ def test_each_step_is_told(tmp_path: Path) -> None:
     assert steps[placing : placing + 3] == [
         "encoding all users",
         "fitting 3 segments to 100 users",
-        "placing all users",
+        "assigning all users",
     ]
 
 

@@ -193,8 +193,17 @@ def _scope(
 def _waiting(reader: TopicReader, logs: Mapping[Partition, Log], committed: Mapping[int, int]) -> Mapping[int, int]:
     stable = reader.stable_ends(logs)
     spans = {at: range(max(log.start, committed.get(at[1], 0)), stable[at]) for at, log in logs.items()}
+    return {at[1]: len(span) for at, span in spans.items() if _holds_record(reader, at, span)}
+
+
+def _holds_record(reader: TopicReader, at: Partition, span: range) -> bool:
     # Transaction markers and aborted records take offsets too, and do not wait for anything.
-    return {at[1]: len(span) for at, span in spans.items() if any(rows for *_, rows in reader.read({at: span}))}
+    try:
+        return any(rows for *_, rows in reader.read({at: span}))
+    except StopProcessError:
+        # A batch that cannot be read, such as the one that stopped the worker, waits as well. Where brokers are away,
+        # reading what is verified says so.
+        return True
 
 
 def _outcomes_since_ms(bounds: Bounds) -> int | None:
