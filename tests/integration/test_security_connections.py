@@ -134,12 +134,13 @@ def test_the_worker_and_its_tools_work_over(way: str, site: WorkerSite, world: W
 
 
 def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(site: WorkerSite, world: World) -> None:
-    world.tokens.lifetime_s = 2.0
+    # Long enough for a busy machine: brokers disconnect a client that is not scheduled for a token's whole lifetime.
+    world.tokens.lifetime_s = 6.0
     connection = world.connection("OAUTH")
     worker = site.start_ready(**connection)
     before = len(world.tokens.tokens)
     sent = 0
-    while len(world.tokens.tokens) < before + 4:
+    while len(world.tokens.tokens) < before + 2:
         site.send(EVENTS)
         sent += len(EVENTS)
         site.wait_for_outcomes(sent)
