@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -21,6 +21,8 @@ from worker.kafka.config import connection_arguments
 from worker.kafka.transport import KafkaTransport, open_transport
 from worker.lifecycle import Deadline
 from worker.settings import Settings
+
+SETTLED_S = 2.5  # a heartbeat, which is each second, tells of a rebalance
 
 
 @pytest.fixture
@@ -67,6 +69,19 @@ def polled_once(transport: KafkaTransport) -> bool:
     return True
 
 
+def settle(workers: Sequence[KafkaTransport]) -> None:
+    """Poll until each has partitions, and no rebalance follows: which would wait for all."""
+    seen: list[tuple[float, list[Any]]] = []
+
+    def quiet() -> bool | None:
+        now = [(polled_once(worker), worker.membership, owned(worker)) for worker in workers]
+        if not seen or seen[-1][1] != now:
+            seen.append((time.monotonic(), now))
+        return (all(map(owned, workers)) and time.monotonic() - seen[-1][0] > SETTLED_S) or None
+
+    until(quiet)
+
+
 def test_a_partition_added_to_a_group_that_started_at_the_latest_starts_at_its_earliest_record(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +108,7 @@ def test_members_that_start_together_at_the_latest_wait_for_the_one_that_has_par
     # Neither starts before both have their partitions.
     for worker in workers:
         vars(worker)["_begin"] = lambda _: None
-    until(lambda: ([polled_once(worker) for worker in workers] and all(map(owned, workers))) or None)
+    settle(workers)
     first, second = sorted(workers, key=lambda worker: 0 not in owned(worker))
     for worker in workers:
         del vars(worker)["_begin"]
@@ -113,6 +128,10 @@ def test_members_that_start_together_at_the_latest_wait_for_the_one_that_has_par
     assert kafka.committed() == {0: 1, 1: 1, 2: 1, 3: 1}
     # Without a record, too: a position that stayed unknown would count as a stall.
     until(lambda: (polled_once(second) and {each.position for each in second.progress()} == {1}) or None)
+    settle(workers)
+    kept = max(owned(second))
+    kafka.send(b"new", partition=kept)
+    assert values(next_batch(second)) == [b"new"]
 
 
 def test_a_worker_that_ends_before_its_first_batch_loses_nothing_of_what_came_meanwhile(kafka: KafkaWorld) -> None:

@@ -10,6 +10,7 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import CorruptRecordError, FencedInstanceIdError, UnsupportedCodecError
+from kafka.future import Future
 
 from worker.errors import RetryBatchError
 from worker.kafka.client import CONNECT_MS, connected
@@ -209,10 +210,16 @@ class GroupReader:
     def _finish_join(self) -> None:
         # A join that outlasts one poll is to be finished by the next. kafka-python 3.0.12 forgets it when changed
         # metadata was its reason: the group then counts this member in, while it has no heartbeat, keeps its old
-        # partitions, and drops all that it reads because its membership never settles.
+        # partitions, and drops all that it reads because its membership never settles. It also throws away one that
+        # came to its end between two polls, and joins once more: when a leader does so, the whole group rebalances
+        # again, and may do so for as long as its members are busy between their polls.
         coordinator = self._consumer._coordinator  # noqa: SLF001  # a join under way is visible nowhere else
-        if coordinator._join_task is not None:  # noqa: SLF001  # see above
-            coordinator.request_rejoin()
+        join = coordinator._join_task  # noqa: SLF001  # see above
+        if join is None:
+            return
+        coordinator.request_rejoin()
+        if join.succeeded() and coordinator.rebalance_in_progress():  # not where the membership was lost since
+            coordinator._join_task = _ToBeTaken(join)  # noqa: SLF001  # see above
 
     def _require_instance_id(self) -> None:
         # kafka-python polls on with its old assignment after another process took the instance id: its heartbeat
@@ -236,3 +243,12 @@ class GroupReader:
             raise RetryBatchError(
                 f"polling: group {self._settings.worker_group_id} has had no coordinator for {away_s:.0f} s"
             )
+
+
+class _ToBeTaken(Future):  # type: ignore[misc]  # kafka-python ships no types
+    """A finished join that counts as one under way: kafka-python takes only the result of one that it waits for."""
+
+    def __init__(self, finished: Any) -> None:
+        super().__init__()
+        self.add_callback = finished.add_callback
+        self.add_errback = finished.add_errback

@@ -1,4 +1,4 @@
-"""Each test here has kafka-python patched, and leaves it as it was."""
+"""Each test here has kafka-python patched, and leaves it as it found it: integration tests may share the process."""
 
 from collections.abc import Iterator
 
@@ -9,8 +9,9 @@ from worker.kafka import patches
 
 @pytest.fixture(autouse=True)
 def _patched() -> Iterator[None]:
+    replacements = [each for module in patches.PATCHES for each in module.REPLACEMENTS]
+    found = [getattr(each._owner, each._name) for each in replacements]
     patches.apply(event_max_bytes=900_000)
     yield
-    for module in patches.PATCHES:
-        for replacement in module.REPLACEMENTS:
-            replacement.install(replacement.upstream)
+    for each, function in zip(replacements, found, strict=True):
+        each.install(function)
