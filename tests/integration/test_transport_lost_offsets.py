@@ -15,6 +15,7 @@ from tests.support.kafka_world import KafkaWorld, looping
 from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.client import connected
+from worker.kafka.consumer import IDLE_WAIT_MS
 from worker.kafka.lost_offsets import LossReason
 from worker.kafka.offsets import InputOffsets, Starts
 from worker.kafka.transport import KafkaTransport
@@ -199,8 +200,19 @@ def test_a_worker_continues_at_an_offset_set_by_hand(kafka: KafkaWorld) -> None:
     assert values(next_batch(kafka.open()))[0] == b"old 1"
 
 
-def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(kafka: KafkaWorld) -> None:
+@pytest.mark.parametrize("join_s", [0.0, 4 * IDLE_WAIT_MS / 1000], ids=["joins in one poll", "joins in several"])
+def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(
+    kafka: KafkaWorld, join_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = worked_off(kafka, 2)
+    coordinator = worker._reader._consumer._coordinator
+    once = coordinator._do_join_and_sync_async
+
+    async def slowly() -> Any:
+        await coordinator._net.sleep(join_s)
+        return await once()
+
+    monkeypatch.setattr(coordinator, "_do_join_and_sync_async", slowly)
     # A group with members keeps its offsets, whoever asks; a recreated group of the same name has none.
     kafka.expel_members()
     kafka.admin.delete_groups([kafka.group])

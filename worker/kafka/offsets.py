@@ -73,6 +73,8 @@ class InputOffsets:
         self._deadline = deadline
         # Of each assigned partition, None until known. Replaced as a whole: progress() reads it from another thread.
         self._committed: Mapping[TopicPartition, int | None] = {}
+        # Also of partitions that have left since: an offset that was there and is gone was deleted.
+        self._known: dict[TopicPartition, int] = {}
         # From the committed offset on, offsets that this process has read and that held no record.
         self._without_records: Mapping[TopicPartition, range] = {}
         self._topic_id = ""
@@ -147,7 +149,9 @@ class InputOffsets:
 
     def note_committed(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """These offsets were committed."""
-        self._committed = {**self._committed, **{TopicPartition(*at): offset for at, offset in offsets.items()}}
+        noted = {TopicPartition(*at): offset for at, offset in offsets.items()}
+        self._committed = {**self._committed, **noted}
+        self._known.update(noted)
 
     def rewind(self) -> None:
         """Go back to the committed offset of every assigned partition, asked again and stable.
@@ -158,13 +162,14 @@ class InputOffsets:
         found = self._ask_committed(self._consumer.assignment())
         self.require_topic()
         for partition, committed in found.items():
-            gone = committed is None and self._committed.get(partition) is not None
+            gone = committed is None and partition in self._known
             if gone or (committed is not None and self._is_recreated(committed.topic_id)):
                 raise NoStartOffset
         for partition, committed in found.items():
             if committed is not None:
                 self._consumer.seek(partition, self._resume_at(partition, committed.offset))
         self._committed = {partition: each.offset if each else None for partition, each in found.items()}
+        self._known.update({partition: each.offset for partition, each in found.items() if each})
         self._topic_id = self._topic_id or self._current_topic_id()
 
     def starts(self, out_of_range: Mapping[TopicPartition, int]) -> Starts:
@@ -183,7 +188,7 @@ class InputOffsets:
         for partition, committed in found.items():
             reason = self._loss_reason(partition, committed, out_of_range, first[partition])
             if reason is not None:
-                offset = committed.offset if committed else self._committed.get(partition)
+                offset = committed.offset if committed else self._known.get(partition)
                 loss = LostOffset(partition.partition, offset, first[partition], end[partition], reason)
                 if loss.only_by_hand or self._settings.worker_on_offset_out_of_range == "stop":
                     raise self._stop(loss)
@@ -206,7 +211,7 @@ class InputOffsets:
         """Continue from these offsets, which are committed by now."""
         self._committed = {}
         if starts.topic_id != self._topic_id:
-            self._topic_id, self._without_records = starts.topic_id, {}
+            self._topic_id, self._without_records, self._known = starts.topic_id, {}, {}
         self.rewind()
 
     def progress(self) -> tuple[PartitionProgress, ...]:
@@ -273,7 +278,7 @@ class InputOffsets:
             if self._is_recreated(self._topic_id):
                 return LossReason.RECREATED
             if committed is None:
-                return None if self._committed.get(partition) is None else LossReason.DELETED
+                return LossReason.DELETED if partition in self._known else None
         offset = self._resume_at(partition, committed.offset)
         return loss_reason(
             CommittedOffset(offset, committed.topic_id),
