@@ -16,7 +16,7 @@ from worker.kafka.producer import BATCH_BYTES, LINGER_MS
 from worker.served_model import load_model
 from worker.settings_loading import load_settings
 from worker.stream.processor import Scoring
-from worker.stream.records import Record
+from worker.stream.records import Record, Records
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
             for rows in polled.values()
             for r in rows
         ]
-        outcome = scoring.process(records, datetime.now(UTC))
+        outcome = scoring.process(Records.of(records), datetime.now(UTC))
         producer.begin_transaction()
         for message in outcome.results:
             producer.send(settings.worker_output_topic, message.value, message.key)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.fuzz.mutants import mutant
-from tests.fuzz.properties import Violated, check, processed
+from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed
 from worker.stream.processor import Scoring
 from worker.stream.records import Outcome, Record
 
@@ -63,6 +63,7 @@ def run(by: Scoring, seed: int, numbers: range, on_progress: Callable[[int], Non
     in_batch_us: list[float] = []
     warm_at = int(len(numbers) * _WARM_UP)
     blocks_before, typical_us = 0, float("inf")
+    exact = one_by_one(by)
     for start in range(0, len(numbers), BATCH):
         records = [mutant(seed, number) for number in numbers[start : start + BATCH]]
         together, cost_us = _measured(by, records)
@@ -74,6 +75,7 @@ def run(by: Scoring, seed: int, numbers: range, on_progress: Callable[[int], Non
                 raise Violated(record.offset, "alone it has another outcome than in a batch")
             assigned[place] = alone.verdicts[0] is None
             reasons.update(alone.reasons)
+        check_agreement(exact, records, together)
         if start == 0:
             typical_us = statistics.median(costs_us[: len(records)])
         if start <= warm_at < start + BATCH:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -22,7 +23,7 @@ from schemas.rejected import RejectReason
 from tests.fuzz.mutants import CANARY
 from tests.support.fitted import fit, segmentation
 from worker.stream.processor import Scoring
-from worker.stream.records import HEADERS_MOST, Message, Outcome, Record
+from worker.stream.records import HEADERS_MOST, Message, Outcome, Record, Records
 
 NOW: Final = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 EVENT_MAX_BYTES: Final = 900_000
@@ -58,9 +59,33 @@ def scoring() -> Scoring:
 def processed(by: Scoring, records: Sequence[Record]) -> Outcome:
     """The outcome of these records; raises Violated if `process` raises."""
     try:
-        return by.process(records, NOW)
+        return by.process(Records.of(records), NOW)
     except Exception as error:
         raise Violated(records[0].offset, f"process raised {error!r}") from error
+
+
+def one_by_one(by: Scoring) -> Scoring:
+    """The same scoring, where no event is checked in columns: each is parsed as its class says."""
+    other = Scoring(**{each.name: getattr(by, each.name) for each in fields(Scoring)})
+    other._reader._checks = {}
+    return other
+
+
+def check_agreement(exact: Scoring, records: Sequence[Record], outcome: Outcome) -> None:
+    """Raise Violated where events that are parsed one by one have another outcome, reasons and details included."""
+    expected = processed(exact, records)
+    if (expected.verdicts, expected.results, expected.rejected) == (
+        outcome.verdicts,
+        outcome.results,
+        outcome.rejected,
+    ):
+        if expected.unknown_values != outcome.unknown_values:
+            raise Violated(records[0].offset, "parsed one by one, the batch has other unknown values")
+        return
+    alone = check(records, expected)
+    together = check(records, outcome)
+    number = next(offset for offset, message in together.items() if message != alone[offset])
+    raise Violated(number, "parsed one by one it has another outcome")
 
 
 def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:

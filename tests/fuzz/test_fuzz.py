@@ -12,11 +12,11 @@ import pytest
 from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
 from tests.fuzz.mutants import mutant, own_class_mutant
-from tests.fuzz.properties import Violated, check, processed, scoring
+from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed, scoring
 from tests.support.nasty_classes import NASTY, Nasty
 from tests.support.nasty_classes import scoring as of_own_class
 from worker.stream.processor import Scoring
-from worker.stream.records import Message, Outcome, Record
+from worker.stream.records import Message, Outcome, Record, Records
 
 SOME = range(300)
 
@@ -41,7 +41,9 @@ def test_for_any_behaviour_of_a_profile_class_each_record_has_one_outcome(nasty:
     by = of_own_class(nasty.of)
     for start in range(0, 200, 50):
         records = [own_class_mutant(1, number) for number in range(start, start + 50)]
-        together = check(records, processed(by, records))
+        outcome = processed(by, records)
+        check_agreement(one_by_one(by), records, outcome)
+        together = check(records, outcome)
         assert together == {each.offset: check([each], processed(by, [each]))[each.offset] for each in records}
         assert all(b'"distance":null' not in (message.value or b"") for message in together.values())
 
@@ -62,7 +64,7 @@ class Broken(Scoring):
         super().__init__(**{name: getattr(right, name) for name in right.__dataclass_fields__})
         object.__setattr__(self, "change", change)
 
-    def process(self, records: Sequence[Record], now: datetime) -> Outcome:
+    def process(self, records: Records, now: datetime) -> Outcome:
         change: Change = self.__dict__["change"]
         return change(records, super().process(records, now))
 

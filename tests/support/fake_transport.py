@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from worker.errors import RetryBatchError, WorkerError
 from worker.stream.ports import PartitionProgress
-from worker.stream.records import Batch, Membership, Message, Outcome, Record
+from worker.stream.records import Batch, Membership, Message, Outcome, Record, Records
 
 TOPIC = "in"
 MEMBER = Membership("group", "member", 1, None)
@@ -62,7 +62,7 @@ class FakeTransport:
             records += taken
         if not records:
             return None
-        return Batch(tuple(records), {(r.topic, r.partition): r.offset + 1 for r in records}, MEMBER)
+        return Batch(Records.of(records), {(r.topic, r.partition): r.offset + 1 for r in records}, MEMBER)
 
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         self.calls.append("commit")

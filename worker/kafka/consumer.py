@@ -19,7 +19,7 @@ from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets
 from worker.kafka.patches.decompression import OversizedBatch
 from worker.lifecycle import Deadline
 from worker.settings import Settings
-from worker.stream.records import Batch, Membership, Record
+from worker.stream.records import Batch, Headers, Membership, Records
 
 IDLE_WAIT_MS = 250
 CLOSE_MS = 2_000
@@ -157,8 +157,10 @@ class GroupReader:
             if not ahead or time.monotonic() < self._markers_not_before_s:
                 return None
             self._markers_not_before_s = time.monotonic() + MARKERS_EVERY_S
-        next_offsets = {(r.topic, r.partition): r.offset + 1 for r in records}
-        return Batch(tuple(records), {**next_offsets, **ahead}, before)
+        # In order of offset within a partition, so the last one stays.
+        last = dict(zip(records.partitions, records.offsets, strict=True))
+        next_offsets = {(records.topic, partition): offset + 1 for partition, offset in last.items()}
+        return Batch(records, {**next_offsets, **ahead}, before)
 
     def report_dropped(self, records: int) -> None:
         """Log and count a batch that was read, and is read again because the group rebalanced meanwhile."""
@@ -170,9 +172,15 @@ class GroupReader:
         with self._deadline.within(STEP_LONGEST_S, "leaving the group"):
             self._consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
-    def _gather(self, max_events: int) -> list[Record]:
+    def _gather(self, max_events: int) -> Records:
         settings = self._settings
-        records: list[Record] = []
+        partitions: list[int] = []
+        offsets: list[int] = []
+        timestamps_ms: list[int] = []
+        keys: list[bytes | None] = []
+        values: list[bytes | None] = []
+        headers: list[Headers] = []
+        records = Records(settings.worker_input_topic, partitions, offsets, timestamps_ms, keys, values, headers)
         bytes_left = settings.worker_batch_max_bytes
         wait_ms: float = IDLE_WAIT_MS
         until: float | None = None
@@ -188,11 +196,13 @@ class GroupReader:
                 # The next poll meets it again. The records before it are committed first, or they would be skipped when
                 # somebody moves the group's offset past the damaged one.
                 return records
-            for partition, rows in polled.items():
-                topic, number = partition
-                records += [
-                    Record(topic, number, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in rows
-                ]
+            for (_, number), rows in polled.items():
+                partitions += [number] * len(rows)
+                offsets += [r.offset for r in rows]
+                timestamps_ms += [r.timestamp for r in rows]
+                keys += [r.key for r in rows]
+                values += [r.value for r in rows]
+                headers += [tuple(r.headers) for r in rows]
                 sizes += [r.serialized_key_size + r.serialized_value_size + r.serialized_header_size for r in rows]
             if not records:
                 return records

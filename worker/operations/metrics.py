@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -174,14 +175,15 @@ class Metrics:
             self._unknown_values.labels(field).inc(count)
         self._outliers.inc(outcome.outliers)
         self._batches.inc()
-        self._batch_events.observe(len(batch.records))
-        self._batch_bytes.observe(sum(len(record.key or b"") + len(record.value or b"") for record in batch.records))
+        records = batch.records
+        self._batch_events.observe(len(records))
+        self._batch_bytes.observe(sum(len(content) for content in chain(records.keys, records.values) if content))
         self._process_seconds.observe(process_s)
         self._commit_seconds.observe(commit_s)
         # In order of offset within a partition, so the last one stays.
-        times_ms = {(r.topic, r.partition): r.timestamp_ms for r in batch.records if r.timestamp_ms >= 0}
-        for (topic, partition), timestamp_ms in times_ms.items():
-            self._committed_timestamp.labels(topic, str(partition)).set(timestamp_ms / 1000)
+        for partition, timestamp_ms in dict(zip(records.partitions, records.timestamps_ms, strict=True)).items():
+            if timestamp_ms >= 0:
+                self._committed_timestamp.labels(records.topic, str(partition)).set(timestamp_ms / 1000)
 
     def group_described(self, foreign_members: int) -> None:
         """Show how many members of the group are not segment workers."""

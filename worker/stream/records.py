@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 
 from schemas.rejected import RejectReason
 
@@ -28,10 +28,7 @@ def trace_context(headers: Headers) -> tuple[tuple[str, bytes], ...]:
 
 
 class Record(NamedTuple):
-    """One input record as the broker holds it.
-
-    A named tuple, because one is made for every event: 0.35 µs against 1.1 µs for a frozen dataclass with slots.
-    """
+    """One input record as the broker holds it."""
 
     topic: str
     partition: int
@@ -43,6 +40,57 @@ class Record(NamedTuple):
     headers: Headers = ()
     """In the order they were sent. Bytes of a header's name that are not UTF-8 read as "?". If there are more than
     HEADERS_MOST, at least HEADERS_MOST + 1 of them are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records(Sequence[Record]):
+    """Records of one topic as columns of equal length, in input order for each partition.
+
+    Iterating makes a Record of each: where many are read, take the columns.
+    """
+
+    topic: str
+    partitions: Sequence[int] = ()
+    offsets: Sequence[int] = ()
+    timestamps_ms: Sequence[int] = ()
+    keys: Sequence[bytes | None] = ()
+    values: Sequence[bytes | None] = ()
+    headers: Sequence[Headers] = ()
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Records:
+        """These records, which are of one topic, as columns."""
+        topics, *columns = zip(*records, strict=True) if records else ((),)
+        return cls(*dict.fromkeys(topics) or ("",), *columns)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> Records: ...
+    def __getitem__(self, at: int | slice) -> Record | Records:
+        """The record there, or the records of a slice."""
+        if isinstance(at, slice):
+            return Records(
+                self.topic,
+                self.partitions[at],
+                self.offsets[at],
+                self.timestamps_ms[at],
+                self.keys[at],
+                self.values[at],
+                self.headers[at],
+            )
+        return Record(
+            self.topic,
+            self.partitions[at],
+            self.offsets[at],
+            self.timestamps_ms[at],
+            self.keys[at],
+            self.values[at],
+            self.headers[at],
+        )
 
 
 class Message(NamedTuple):
@@ -68,7 +116,7 @@ class Membership:
 class Batch:
     """Records that are processed and committed together, in input order for each partition."""
 
-    records: tuple[Record, ...]
+    records: Records
     next_offsets: Mapping[tuple[str, int], int]
     """The committed offset of each (topic, partition) once this batch is committed."""
     membership: Membership

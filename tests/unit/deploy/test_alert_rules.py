@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from worker.operations.metrics import Metrics
 from worker.stream.ports import PartitionProgress
-from worker.stream.records import Batch, Membership, Outcome, Record
+from worker.stream.records import Batch, Membership, Outcome, Record, Records
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/prometheus"
@@ -40,7 +40,9 @@ def catalogue() -> dict[str, set[str]]:
     metrics = Metrics()
     metrics.model_loaded("v", "d", segments=[0], fields=["age"])
     record = Record("in", 0, 0, 1_000, b"key", b"value")
-    metrics.batch_committed(Batch((record,), {}, Membership("g", "m", 1, None)), Outcome(), process_s=0, commit_s=0)
+    metrics.batch_committed(
+        Batch(Records.of([record]), {}, Membership("g", "m", 1, None)), Outcome(), process_s=0, commit_s=0
+    )
     metrics.progressed([PartitionProgress("in", 0, 0, 1)])
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.expose(live=True, ready=True).decode()):

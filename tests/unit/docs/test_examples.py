@@ -15,7 +15,7 @@ from schemas import UserProfile
 from schemas.roles import load_profile_class
 from trainer.__main__ import main
 from worker.stream.processor import Scoring
-from worker.stream.records import Record
+from worker.stream.records import Record, Records
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted(
@@ -44,7 +44,7 @@ def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_mo
     read_from = expected["data"]["input"]
     record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
     scoring = Scoring(sample_model, UserProfile, COMPOSE_CLUSTER_ID, expected["source"], 900_000, 1_000_000)
-    outcome = scoring.process([record], datetime.fromisoformat(expected["time"]))
+    outcome = scoring.process(Records.of([record]), datetime.fromisoformat(expected["time"]))
     got: dict[str, Any] = json.loads(outcome.results[0].value or b"")
 
     # The version is named after the moment of the fit and the last bits of its centres.

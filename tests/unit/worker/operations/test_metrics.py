@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.rejected import RejectReason
 from worker.operations.metrics import Metrics
 from worker.stream.ports import PartitionProgress
-from worker.stream.records import Batch, Membership, Message, Outcome, Record
+from worker.stream.records import Batch, Membership, Message, Outcome, Record, Records
 
 MESSAGE = Message(b"key", b"value")
 
@@ -25,7 +25,7 @@ def exposed(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
 
 def batch(records: int) -> Batch:
     each = [Record("in", 0, offset, 0, b"key", b"value") for offset in range(records)]
-    return Batch(tuple(each), {("in", 0): records}, Membership("g", "m", 1, None))
+    return Batch(Records.of(each), {("in", 0): records}, Membership("g", "m", 1, None))
 
 
 def test_every_name_begins_with_the_programs_and_ends_with_a_base_unit() -> None:
@@ -122,7 +122,7 @@ def test_the_time_of_the_last_committed_record_is_shown_until_its_partition_leav
     metrics = Metrics()
     times = [(0, 1_500), (1, 9_000), (0, 2_500), (2, -1)]
     records = tuple(Record("in", partition, 0, time_ms, b"key", b"value") for partition, time_ms in times)
-    committed = Batch(records, {}, Membership("g", "m", 1, None))
+    committed = Batch(Records.of(records), {}, Membership("g", "m", 1, None))
     metrics.batch_committed(committed, Outcome(), process_s=0, commit_s=0)
     name = "committed_record_timestamp_seconds"
     assert of_partitions(metrics, name) == {("in", "0"): 2.5, ("in", "1"): 9}, "a record without a time shows none"

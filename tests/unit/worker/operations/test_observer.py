@@ -11,9 +11,11 @@ from worker.operations.health import HealthWatch
 from worker.operations.metrics import Metrics
 from worker.operations.observer import LoopObserver
 from worker.stream.ports import Timings
-from worker.stream.records import Batch, Membership, Message, Outcome, Record
+from worker.stream.records import Batch, Membership, Message, Outcome, Record, Records
 
-BATCH = Batch((Record("in", 0, 0, 0, b"user-1042", b"payload"),) * 3, {("in", 0): 1}, Membership("g", "m", 1, None))
+BATCH = Batch(
+    Records.of([Record("in", 0, 0, 0, b"user-1042", b"payload")] * 3), {("in", 0): 1}, Membership("g", "m", 1, None)
+)
 OUTCOME = Outcome(
     (Message(b"user-1042", b"result"),) * 2, (Message(None, b"bad"),), {0: 2}, {RejectReason.NOT_JSON: 1}, {}, 0
 )

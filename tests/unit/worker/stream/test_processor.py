@@ -11,13 +11,13 @@ from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned
 from schemas.rejected import RejectReason
 from tests.support.events import PROFILE, event_bytes
 from tests.support.scoring import MODEL, SCORING, record
-from worker.stream.records import Message, Outcome, Record
+from worker.stream.records import Message, Outcome, Record, Records
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 
 
 def process(*records: Record) -> Outcome:
-    return SCORING.process(records, NOW)
+    return SCORING.process(Records.of(records), NOW)
 
 
 def only_rejected(given_record: Record) -> tuple[Message, dict[str, str]]:

@@ -11,7 +11,7 @@ from schemas.events import SegmentAssigned
 from schemas.rejected import RejectReason
 from tests.support.events import event_bytes
 from tests.support.nasty_classes import CANARY, GOOD, NASTY, NOW, Nasty, profile_class, scoring
-from worker.stream.records import Outcome, Record
+from worker.stream.records import Outcome, Record, Records
 
 
 def record(data: Mapping[str, Any], offset: int = 0) -> Record:
@@ -24,7 +24,7 @@ def headers_of(outcome: Outcome) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
 def test_no_class_stops_the_worker_and_what_it_gives_is_a_plain_value_or_a_rejection(nasty: Nasty) -> None:
-    outcome = scoring(nasty.of).process([record(nasty.data)], NOW)
+    outcome = scoring(nasty.of).process(Records.of([record(nasty.data)]), NOW)
     if nasty.field is None:
         (message,) = outcome.results
         assert SegmentAssigned.model_validate_json(message.value or b"").data.distance >= 0
@@ -39,8 +39,8 @@ def test_a_bad_value_rejects_its_own_event_only_and_changes_no_byte_of_another()
     of = scoring(profile_class())
     good = [record(GOOD, 0), record({**GOOD, "label": "new"}, 2), record({**GOOD, "x": 9}, 4)]
     bad = [record({**GOOD, "x": "nan"}, 1), record({**GOOD, "x": "inf"}, 3)]
-    outcome = of.process(sorted([*good, *bad], key=lambda each: each.offset), NOW)
-    assert outcome.results == of.process(good, NOW).results
+    outcome = of.process(Records.of(sorted([*good, *bad], key=lambda each: each.offset)), NOW)
+    assert outcome.results == of.process(Records.of(good), NOW).results
     assert [headers["rejected.offset"] for headers in headers_of(outcome)] == ["1", "3"]
     bad_one = RejectReason.INVALID_PROFILE
     assert outcome.verdicts == (None, bad_one, None, bad_one, None)
@@ -49,8 +49,8 @@ def test_a_bad_value_rejects_its_own_event_only_and_changes_no_byte_of_another()
 
 def test_a_number_that_does_not_count_in_the_distance_is_finite_too() -> None:
     of = scoring(profile_class(), weight=0.0)
-    assert of.process([record({**GOOD, "x": "nan"})], NOW).reasons == {RejectReason.INVALID_PROFILE: 1}
-    assert len(of.process([record(GOOD)], NOW).results) == 1
+    assert of.process(Records.of([record({**GOOD, "x": "nan"})]), NOW).reasons == {RejectReason.INVALID_PROFILE: 1}
+    assert len(of.process(Records.of([record(GOOD)]), NOW).results) == 1
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), MemoryError()])
@@ -60,7 +60,7 @@ def test_a_class_that_meets_a_broken_machine_stops_the_worker(error: BaseExcepti
 
     of = profile_class(x=Annotated[float, AfterValidator(fail)])
     with pytest.raises(type(error)):
-        scoring(of).process([record(GOOD)], NOW)
+        scoring(of).process(Records.of([record(GOOD)]), NOW)
 
 
 def failing_on_13(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,9 @@ def test_where_the_model_fails_the_events_that_it_fails_on_are_rejected_and_the_
     of = scoring(profile_class())
     values = [1, 13, "nan", 2, 13, 3]
     records = [record({**GOOD, "x": value}, offset) for offset, value in enumerate(values)]
-    alone = [of.process([each], NOW).results for each in records]
+    alone = [of.process(Records.of([each]), NOW).results for each in records]
     failing_on_13(monkeypatch)
-    outcome = of.process(records, NOW)
+    outcome = of.process(Records.of(records), NOW)
     assert outcome.results == (*alone[0], *alone[3], *alone[5])
     internal, invalid = RejectReason.INTERNAL_ERROR, RejectReason.INVALID_PROFILE
     assert outcome.verdicts == (None, internal, invalid, None, internal, None)
@@ -98,7 +98,7 @@ def test_a_distance_that_is_not_finite_is_never_published() -> None:
     of = scoring(profile_class())
     far = replace(of.model.segmentation.segments[0], centroid=(1e200,) * 5)
     object.__setattr__(of.model, "segmentation", Segmentation(of.model.segmentation.encoder, (far,)))
-    outcome = of.process([record(GOOD)], NOW)
+    outcome = of.process(Records.of([record(GOOD)]), NOW)
     assert outcome.verdicts == (RejectReason.INTERNAL_ERROR,)
 
 
@@ -107,7 +107,7 @@ def test_a_result_is_what_the_cloudevents_package_reads_and_writes() -> None:
 
     trace = (("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", b"a=b"))
     given = record(GOOD)._replace(headers=(("traceparent", b"older"), ("own", b"x"), *trace))
-    (message,) = scoring(profile_class()).process([given], NOW).results
+    (message,) = scoring(profile_class()).process(Records.of([given]), NOW).results
     headers = dict(message.headers)
     assert headers == {"content-type": b"application/cloudevents+json", **dict(trace)}
     event = from_kafka_event(KafkaMessage(headers, message.key, message.value or b""))
@@ -119,7 +119,7 @@ def test_a_result_is_what_the_cloudevents_package_reads_and_writes() -> None:
 def test_a_rejected_record_keeps_the_trace_context_also_where_its_other_headers_are_too_many() -> None:
     trace = (("traceparent", b"00-1"), ("tracestate", b"a=b"))
     many = Record("in", 0, 0, 0, b"k", b"{", (*trace, *((f"h{i}", b"") for i in range(1_000))))
-    (headers,) = headers_of(scoring(profile_class()).process([many], NOW))
+    (headers,) = headers_of(scoring(profile_class()).process(Records.of([many]), NOW))
     assert headers["rejected.left_out"] == "headers"
     assert {name for name in headers if not name.startswith("rejected.")} == {"traceparent", "tracestate"}
 
@@ -127,5 +127,5 @@ def test_a_rejected_record_keeps_the_trace_context_also_where_its_other_headers_
 @pytest.mark.parametrize("content", [None, b"", b"x" * 513])
 def test_a_trace_header_that_is_not_one_is_not_carried_over(content: bytes | None) -> None:
     given = record(GOOD)._replace(headers=(("traceparent", content),))
-    (message,) = scoring(profile_class()).process([given], NOW).results
+    (message,) = scoring(profile_class()).process(Records.of([given]), NOW).results
     assert [name for name, _ in message.headers] == ["content-type"]

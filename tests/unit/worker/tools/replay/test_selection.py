@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.events import event_bytes
 from tests.support.scoring import SCORING
-from worker.stream.records import Record
+from worker.stream.records import Record, Records
 from worker.tools.bounds import Bounds
 from worker.tools.replay.selection import (
     Counts,
@@ -24,7 +24,7 @@ ALL = Selection()
 
 def rejected(record: Record) -> Record:
     """As it lies in the rejected topic."""
-    (message,) = SCORING.process([record], datetime.now(UTC)).rejected
+    (message,) = SCORING.process(Records.of([record]), datetime.now(UTC)).rejected
     return Record("rejected", 0, 0, 0, message.key, message.value, message.headers)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.events import event_bytes
 from tests.support.scoring import SCORING, record
-from worker.stream.records import Record
+from worker.stream.records import Record, Records
 from worker.tools.verify.references import RecordReference, answered_by_rejected, answered_by_result
 
 
@@ -15,7 +15,7 @@ def outcome(value: bytes | None, *headers: tuple[str, bytes | None]) -> Record:
 
 
 def test_what_the_worker_sends_names_the_input_record() -> None:
-    sent = SCORING.process([record(event_bytes(), offset=77), record(b"{", offset=78)], datetime.now(UTC))
+    sent = SCORING.process(Records.of([record(event_bytes(), offset=77), record(b"{", offset=78)]), datetime.now(UTC))
     assert answered_by_result(outcome(sent.results[0].value)) == RecordReference("user-activity", 3, 77)
     rejected = sent.rejected[0]
     assert answered_by_rejected(outcome(rejected.value, *rejected.headers)) == RecordReference("user-activity", 3, 78)

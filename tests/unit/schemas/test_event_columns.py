@@ -1,0 +1,210 @@
+"""Events read in columns are those that are accepted one by one, for every class that is read in columns at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import orjson
+import pytest
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+import schemas.event_columns
+from schemas import UserProfile
+from schemas.event_columns import EventReader
+from schemas.events import UserEvent
+from schemas.parsing import parse_event
+from schemas.rejected import Rejection
+from schemas.roles import category, number, ordered, several_of
+from tests.fuzz.mutants import own_class_mutant
+from tests.support.events import ENVELOPE, PROFILE, event_bytes
+
+MAX_BYTES = 900_000
+GOOD = {"x": 1.5, "label": "a", "tags": ["a", "b"]}
+
+
+class Own(BaseModel):
+    history_id_column: ClassVar[str] = "id"
+
+
+class Plain(Own):
+    x: Annotated[float, number("a"), Field(allow_inf_nan=False)]
+    label: Annotated[str, category("a")]
+    tags: Annotated[list[str], several_of("a")]
+
+
+class Bounded(Own):
+    model_config = ConfigDict(frozen=True, strict=True)
+    x: Annotated[float, number("a"), Field(gt=-5, lt=1e300, multiple_of=0.5)]
+    label: Annotated[str, category("a"), Field(min_length=1, max_length=3)]
+    tags: Annotated[list[Annotated[str, Field(max_length=3)]], several_of("a"), Field(min_length=1, max_length=2)]
+
+
+class Whole(Own):
+    x: Annotated[int, number("a"), Field(ge=0, le=2**60)] = 3
+    label: Annotated[Literal["a", "b"], ordered("a", "a", "b")] = "b"
+    tags: Annotated[frozenset[Literal["a", "b"]], several_of("a"), Field(max_length=1)] = frozenset()
+
+
+class InTuples(Own):
+    x: Annotated[float, number("a"), Field(ge=0, multiple_of=3)]
+    label: Annotated[str, category("a")]
+    tags: Annotated[tuple[str, ...], several_of("a")]
+
+
+class OneField(Own):
+    label: Annotated[str, category("a")]
+
+
+@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, OneField, UserProfile])
+def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_the_same_reason(
+    of: type[BaseModel],
+) -> None:
+    values = [own_class_mutant(3, seed).value for seed in range(3_000)]
+    values += [event_bytes(), event_bytes(data=GOOD), event_bytes(data={**GOOD, "x": 3}), None, b"", b"[]", b'"data"']
+    reader = EventReader(of, MAX_BYTES)
+    assert reader.one_by_one_because is None
+    exact = EventReader(of, MAX_BYTES)
+    exact._checks = {}
+    for start in range(0, len(values), 40):
+        batch = values[start : start + 40]
+        events, rejections = reader.read(batch)
+        expected, expected_rejections = exact.read(batch)
+        assert rejections == expected_rejections
+        assert [*events.rows] == [*expected.rows]
+        assert ([*events.ids], [*events.subjects]) == ([*expected.ids], [*expected.subjects])
+        assert orjson.dumps(events.times, option=orjson.OPT_UTC_Z) == orjson.dumps(
+            expected.times, option=orjson.OPT_UTC_Z
+        )
+        assert comparable(events.profile) == comparable(expected.profile)
+
+
+def comparable(profile: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+    """A list, tuple or set of labels counts the same: as the set of its items."""
+    return {
+        name: [value if isinstance(value, str | float | int) else frozenset(value) for value in column]
+        for name, column in profile.items()
+    }
+
+
+def test_an_event_that_passes_is_not_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def noted(value: bytes | None, of: type[UserEvent[Any]], max_bytes: int) -> UserEvent[Any] | Rejection:
+        parsed.append(value)
+        return parse_event(value, of, max_bytes)
+
+    monkeypatch.setattr(schemas.event_columns, "parse_event", noted)
+    bad = event_bytes({"age": None})
+    events, rejections = EventReader(UserProfile, MAX_BYTES).read([event_bytes(), bad, event_bytes(id="b")])
+    assert (parsed, [*events.rows], [*rejections]) == ([bad], [0, 2], [1])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        event_bytes(time="2026-11-22T12:00:00Z\n2026-11-22T12:00:00Z"),
+        event_bytes(subject=["user"]),
+        event_bytes(specversion=1.0),
+        event_bytes(specversion=["1.0"]),
+        event_bytes({"likes_and_reactions": True}),
+        event_bytes({"likes_and_reactions": 2**53 + 1}),
+        event_bytes({"top_interests": "DIY"}),
+        event_bytes({"top_interests": {"DIY": 1}}),
+        event_bytes({"top_interests": [["DIY"]]}),
+        event_bytes(data=list(PROFILE)),
+        b'{"a":"',
+        b'"}',
+        b"[" + event_bytes() + b"]",
+        event_bytes() + event_bytes(),
+        event_bytes().replace(b'"id"', b'"id":1,"id"'),
+        event_bytes().replace(b'{"specversion"', b'{"data":{},"specversion"'),
+        event_bytes(id="x" * 10_001),
+        event_bytes(comment="x" * 10_001),
+    ],
+)
+def test_what_hides_among_good_events_has_the_outcome_that_it_has_alone(value: bytes) -> None:
+    reader = EventReader(UserProfile, MAX_BYTES)
+    others = [event_bytes(id=str(number)) for number in range(5)]
+    events, rejections = reader.read([*others[:3], value, *others[3:]])
+    alone = parse_event(value, UserEvent[UserProfile], MAX_BYTES)
+    if isinstance(alone, Rejection):
+        assert rejections == {3: alone}
+        assert [*events.ids] == ["0", "1", "2", "3", "4"]
+    else:
+        assert not rejections
+        assert (events.ids[3], events.subjects[3]) == (alone.id, alone.subject)
+
+
+def test_times_that_columns_read_are_the_same_moments() -> None:
+    times = ["2026-11-22T12:00:00.1Z", "2026-11-22T12:00:00+05:30", "0001-01-01T00:00:00-23:59", "2024-02-29T23:59:59Z"]
+    bad = [
+        "2026-11-22T24:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2026-11-22T12:00:60Z",
+        "2026-11-22",
+        "",
+        "٢026-11-22T12:00:00Z",
+    ]
+    given = [*times, *bad, ENVELOPE["time"]]
+    events, rejections = EventReader(UserProfile, MAX_BYTES).read([event_bytes(time=time) for time in given])
+    assert [*rejections] == [*range(len(times), len(times) + len(bad))]
+    assert [each.isoformat() for each in events.times] == [
+        "2026-11-22T12:00:00.100000+00:00",
+        "2026-11-22T12:00:00+05:30",
+        "0001-01-01T00:00:00-23:59",
+        "2024-02-29T23:59:59+00:00",
+        "2026-11-22T12:00:00.123000+00:00",
+    ]
+
+
+class WithValidator(Plain):
+    @field_validator("x")
+    @classmethod
+    def _halved(cls, value: float) -> float:
+        return value / 2
+
+
+class WithAfter(Plain):
+    x: Annotated[float, number("a"), AfterValidator(abs)]
+
+
+class Stripped(Plain):
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+
+class Patterned(Plain):
+    label: Annotated[str, category("a"), StringConstraints(pattern="^a")]
+
+
+class Closed(Plain):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Aliased(Plain):
+    x: Annotated[float, number("a")] = Field(validation_alias=AliasChoices("y", "x"))
+
+
+class Initialised(Plain):
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**{**data, "x": 1})
+
+
+class Changing(Plain):
+    def __getattribute__(self, name: str) -> Any:
+        return 2.0 if name == "x" else super().__getattribute__(name)
+
+
+class After(Plain):
+    def model_post_init(self, _: Any, /) -> None:
+        object.__setattr__(self, "x", 3.0)
+
+
+@pytest.mark.parametrize(
+    "of", [WithValidator, WithAfter, Stripped, Patterned, Closed, Aliased, Initialised, Changing, After]
+)
+def test_a_class_that_does_more_than_bounds_is_asked_about_each_event(of: type[BaseModel]) -> None:
+    reader = EventReader(of, MAX_BYTES)
+    assert reader.one_by_one_because
+    events, rejections = reader.read([event_bytes(data={**GOOD, "x": -1.5, "y": -1.5}), event_bytes(data={})])
+    one = of.model_validate({**GOOD, "x": -1.5, "y": -1.5}) if of is not Closed else None
+    assert [*rejections] == ([1] if one else [0, 1])
+    assert [*events.profile["x"]] == ([vars(one).get("x") if of is not Changing else 2.0] if one else [])
