@@ -208,8 +208,12 @@ class Settings(BaseSettings):
         le=1_000_000_000,
         description="Maximum bytes of events per transaction.",
     )
-    worker_batch_max_wait_ms: Annotated[int, Flag("--batch-max-wait-ms")] = Field(
-        50, ge=0, le=4_000, description="How long a batch waits to fill up. This adds to the latency."
+    worker_commit_interval_ms: Annotated[int, Flag("--commit-interval-ms")] = Field(
+        5,
+        ge=0,
+        le=4_000,
+        description="Least time between two batches; what arrives meanwhile is one transaction. More means fewer "
+        "transactions for the brokers, and up to this much latency.",
     )
     worker_transaction_timeout_ms: int = Field(
         10_000, ge=1_000, le=900_000, description="The broker aborts a transaction older than this."

@@ -72,7 +72,7 @@ class Worker:
     """How one of the three workers is started."""
 
     instance_id: str | None
-    batch_max_wait_ms: int
+    commit_interval_ms: int
     """A patient one holds records long before it processes them."""
     batch_max_events: int
 
@@ -163,6 +163,6 @@ def short_plan() -> Plan:
 _FREEZE_BEFORE_OFFSETS = Fault(Kind.FREEZE_BEFORE_OFFSETS, 0.0, SESSION_TIMEOUT_S + 1.5, 0.0)
 
 
-def _fixed_workers(batch_max_wait_ms: int) -> tuple[Worker, ...]:
+def _fixed_workers(commit_interval_ms: int) -> tuple[Worker, ...]:
     # Small batches, so that a burst of events is several.
-    return tuple(Worker(identity, batch_max_wait_ms, SMALL_BATCH) for identity in ("one", "two", None))
+    return tuple(Worker(identity, commit_interval_ms, SMALL_BATCH) for identity in ("one", "two", None))

@@ -133,7 +133,7 @@ def _start(site: WorkerSite, worker: Worker, transaction_timeout_ms: int, mutati
     environment = site.environment(
         WORKER_SESSION_TIMEOUT_MS=str(int(SESSION_TIMEOUT_S * 1000)),
         WORKER_TRANSACTION_TIMEOUT_MS=str(transaction_timeout_ms),
-        WORKER_BATCH_MAX_WAIT_MS=str(worker.batch_max_wait_ms),
+        WORKER_COMMIT_INTERVAL_MS=str(worker.commit_interval_ms),
         WORKER_BATCH_MAX_EVENTS=str(worker.batch_max_events),
         MODEL_POLL_S=str(_MODEL_POLL_S),
         **({} if worker.instance_id is None else {"WORKER_INSTANCE_ID": worker.instance_id}),

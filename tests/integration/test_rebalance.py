@@ -71,8 +71,7 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     # long as that may take on a slow machine, which is longer than the settings allow.
     monkeypatch.setattr(kafka_offsets, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
     first = kafka.open(worker_batch_max_events=5)
-    patient = {"worker_batch_max_wait_ms": 1000 * PATIENCE_S}
-    monkeypatch.setattr(first._reader, "_settings", first._reader._settings.model_copy(update=patient))
+    monkeypatch.setattr(first._reader, "_batch_not_before_s", time.monotonic() + PATIENCE_S)
     join(first)
     for partition in range(4):
         kafka.send(b"%d" % partition, partition=partition)
@@ -83,7 +82,7 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     subscription = first._reader._consumer._subscription
     held = [TopicPartition(kafka.input, number) for number in range(4)]
     until(lambda: all(subscription.position(partition).offset == 1 for partition in held) or None)
-    second = kafka.open(worker_batch_max_wait_ms=0)
+    second = kafka.open()
     work_off(second, 2)
     kept = min(partition.partition for partition in first._reader._consumer.assignment())
     kafka.send(b"4", b"5", b"6", partition=kept)

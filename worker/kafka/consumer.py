@@ -54,6 +54,7 @@ class GroupReader:
         self._deadline = deadline
         self._on_batch_dropped = on_batch_dropped
         self._markers_not_before_s = 0.0
+        self._batch_not_before_s = 0.0
         self._coordinator_known_at_s = time.monotonic()
         # Of the last step; before the first one, the worst.
         self._largest_bytes = settings.worker_event_max_bytes
@@ -157,6 +158,7 @@ class GroupReader:
             if not ahead or time.monotonic() < self._markers_not_before_s:
                 return None
             self._markers_not_before_s = time.monotonic() + MARKERS_EVERY_S
+        self._batch_not_before_s = time.monotonic() + self._settings.worker_commit_interval_ms / 1000
         # In order of offset within a partition, so the last one stays.
         last = dict(zip(records.partitions, records.offsets, strict=True))
         next_offsets = {(records.topic, partition): offset + 1 for partition, offset in last.items()}
@@ -183,7 +185,6 @@ class GroupReader:
         records = Records(settings.worker_input_topic, partitions, offsets, timestamps_ms, keys, values, headers)
         bytes_left = settings.worker_batch_max_bytes
         wait_ms: float = IDLE_WAIT_MS
-        until: float | None = None
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
             most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
@@ -211,10 +212,9 @@ class GroupReader:
                 bytes_left -= sum(sizes)
             if len(records) >= max_events or bytes_left < self._largest_bytes:
                 return records
-            if until is None:
-                until = time.monotonic() + settings.worker_batch_max_wait_ms / 1000
-            wait_ms = (until - time.monotonic()) * 1000
-            if wait_ms <= 0:
+            # What came while the last batch was processed and committed is here by now: no more is waited for.
+            wait_ms = max(0.0, (self._batch_not_before_s - time.monotonic()) * 1000)
+            if wait_ms == 0 and len(sizes) < most:
                 return records
 
     def _finish_join(self) -> None:
