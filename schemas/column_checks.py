@@ -118,12 +118,16 @@ def _number(schema: Mapping[str, Any]) -> Check:
     step = _float(schema.get("multiple_of", 0))
 
     def outside(column: Sequence[Any]) -> list[int]:
-        numbers = np.array(column, dtype=np.float64)
+        try:
+            numbers = np.array(column, dtype=np.float64)
+        except OverflowError:  # an integer that no float can hold
+            return [*range(len(column))]
         # Also false for what is not a number, and for infinity, since it is neither above -inf nor below inf.
         fits = (numbers >= low) & (numbers <= high) & (numbers > above) & (numbers < below)
         fits &= np.abs(numbers) < _EXACT_INTEGERS
         if step:
-            fits &= np.fmod(numbers, step) == 0
+            with np.errstate(invalid="ignore"):  # of infinity, which does not fit anyway
+                fits &= np.fmod(numbers, step) == 0
         found: list[int] = np.flatnonzero(~fits).tolist()
         return found
 

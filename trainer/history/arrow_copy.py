@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -159,7 +159,7 @@ class CopyWriter:
             pa.array(users, pa.string()),
             pa.array(places, pa.int64()),
             # Python's own hash: it differs between processes, and serves only to find duplicate users.
-            pa.array([*map(hash, users)], pa.int64()),
+            pa.array(np.fromiter(map(hash, users), dtype=np.int64, count=len(users))),
             *(self._array(field, values) for field, values in zip(self._fields, columns, strict=True)),
         ]
         self._unwritten.append(pa.record_batch(arrays, schema=self._schema))
@@ -198,10 +198,10 @@ class CopyWriter:
             # The order of a set differs between processes.
             lists = [sorted(items) if isinstance(items, set | frozenset) else items for items in values]
             ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
-            items = np.array([*map(codes.__getitem__, chain.from_iterable(lists))], dtype=np.int32)
+            items = codes.of(chain.from_iterable(lists), int(ends[-1]))
             array = pa.ListArray.from_arrays(pa.array(ends), pa.array(items))
         else:
-            array = pa.array([*map(codes.__getitem__, values)], pa.int32())
+            array = pa.array(codes.of(values, len(values)))
         if len(codes) > MOST_LABELS:
             self._too_many.add(field.name)
             codes.clear()
@@ -214,6 +214,9 @@ class _CodeOf(dict[str, int]):
     def __missing__(self, label: str) -> int:
         self[label] = code = len(self)
         return code
+
+    def of(self, labels: Iterable[str], count: int) -> Codes:
+        return np.fromiter(map(self.__getitem__, labels), dtype=np.int32, count=count)
 
 
 _USER, _PLACE, _HASH = "user", "place", "hash"

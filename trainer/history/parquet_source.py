@@ -136,4 +136,4 @@ def _items(cells: Sequence[str | None]) -> list[Any]:
 
 
 def _lists(cells: Sequence[list[str] | None]) -> list[Any]:
-    return [tuple(cell or ()) for cell in cells]
+    return [cell or [] for cell in cells]

@@ -110,10 +110,7 @@ def _shown(header: Sequence[str]) -> str:
     return f"{names} and {len(header) - NAMES_SHOWN} more" if len(header) > NAMES_SHOWN else names
 
 
-def items_of(cells: Sequence[str]) -> list[tuple[str, ...]]:
-    """The comma-separated items of each cell."""
-    known: dict[str, tuple[str, ...]] = {}
-    for cell in cells:
-        if cell not in known:
-            known[cell] = tuple(filter(None, map(str.strip, cell.split(","))))
-    return [known[cell] for cell in cells]
+def items_of(cells: Sequence[str]) -> list[list[str]]:
+    """The comma-separated items of each cell, as a list of its own, as an event has it."""
+    known = {cell: [*filter(None, map(str.strip, cell.split(",")))] for cell in set(cells)}
+    return [known[cell].copy() for cell in cells]

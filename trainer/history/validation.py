@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
+from schemas.column_checks import OnlyByClass, column_checks
 from schemas.roles import Kind
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, class_failed, plain_values
 from trainer.history.rows import BadRow, Layout, Read, Rows
@@ -26,8 +27,8 @@ Values = Sequence[Any] | Floats
 class Checked:
     """Some rows of a file: the valid profiles and the bad rows, each in the order of the file."""
 
-    places: tuple[int, ...]
-    users: tuple[str, ...]
+    places: Sequence[int]
+    users: Sequence[str]
     columns: tuple[Values, ...]
     """One for each field: an array of finite float64, labels, or collections of labels."""
     bad_rows: tuple[BadRow, ...]
@@ -42,17 +43,36 @@ class Check:
         self._read = read
         self._names = tuple(field.name for field in layout.fields)
         self._at = dict(zip(self._names, layout.field_at, strict=True))
+        try:
+            checks = column_checks(profile_class)
+            self._column_checks = tuple(checks[name] for name in self._names)
+        except OnlyByClass:
+            self._column_checks = ()
 
     def __call__(self, rows: Rows) -> Checked:
-        """The rows, checked by the profile class itself, as the worker checks events: there is no second set of rules.
+        """The rows, checked as the worker checks events: as columns, and where one does not pass, by the class itself.
 
-        1,000 rows take about 10 ms.
+        1,000 rows take about 2 ms; by the class, 10 ms.
         """
         if not rows.places:
             return Checked((), (), tuple([] for _ in self._names), rows.broken)
         users = rows.columns[self._layout.id_at]
+        columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
+        if self._passed(users, columns):
+            values = tuple(
+                _column(field.kind, column) for field, column in zip(self._layout.fields, columns, strict=True)
+            )
+            return Checked(rows.places, users, values, rows.broken)
+        return self._by_class(rows, users, columns)
+
+    def _passed(self, users: Sequence[str], columns: Sequence[Sequence[Any]]) -> bool:
+        checks = self._column_checks
+        return all(users) and bool(checks) and not any(check(each) for check, each in zip(checks, columns, strict=True))
+
+    def _by_class(self, rows: Rows, users: Sequence[str], read: Sequence[Sequence[Any]]) -> Checked:
         problems = {i: [f"{self._layout.id_header}: is empty"] for i, user in enumerate(users) if not user}
-        inputs = self._inputs(rows)
+        # Twice as fast as a comprehension.
+        inputs = [*map(dict, map(zip, repeat(self._names), zip(*read, strict=True)))]
         while True:
             good = [i for i in range(len(inputs)) if i not in problems]
             found, columns = self._checked([inputs[i] for i in good])
@@ -71,11 +91,6 @@ class Check:
             columns=columns,
             bad_rows=tuple(sorted([*bad_rows, *rows.broken], key=lambda row: row.place)),
         )
-
-    def _inputs(self, rows: Rows) -> list[dict[str, Any]]:
-        columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
-        # Twice as fast as a comprehension.
-        return [*map(dict, map(zip, repeat(self._names), zip(*columns, strict=True)))]
 
     def _checked(self, inputs: Sequence[dict[str, Any]]) -> tuple[list[_Problem], tuple[Values, ...]]:
         try:

@@ -1,11 +1,13 @@
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import pytest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
-from tests.support.histories import read, users
+from schemas import UserProfile
+from tests.support.histories import noise, read, table, users, write
 from tests.support.nasty_classes import CANARY, GOOD, NASTY, Nasty, profile_class
+from trainer.history.validation import Check
 
 
 def history(folder: Path, *numbers: object, label: object = "a") -> Path:
@@ -37,3 +39,48 @@ def test_a_row_on_which_the_class_raises_leaves_the_others(tmp_path: Path) -> No
     found = read(history(tmp_path, 1, 13, "x", 2, "nan"), profile_class(x=Annotated[float, AfterValidator(not_13)]))
     assert users(found) == ("u0", "u3")
     assert found.bad_rows.count == 3
+
+
+class CheckedByClass(UserProfile):
+    @model_validator(mode="after")
+    def _as_it_is(self) -> Self:
+        return self
+
+
+CELLS = (
+    "",
+    " ",
+    "5",
+    " 5 ",
+    "5.0",
+    "0.5",
+    "-0",
+    "-1",
+    "1e3",
+    "1e400",
+    "1_000",
+    "nan",
+    "inf",
+    "٣",
+    "25",
+    "x",
+    ",a,,b ,a,",
+)
+
+
+@pytest.mark.parametrize(
+    "header", ["Likes and Reactions", "Conversion Rates", "Gender", "Age", "Top Interests", "User ID"]
+)
+def test_columns_accept_what_the_class_accepts_with_the_same_values(header: str, tmp_path: Path) -> None:
+    for cell in (*CELLS, "9" * 400, "a" * 201):
+        path = write(tmp_path / "history.csv", [*noise(2), noise(3)[2] | {header: cell}])
+        by_column, by_class = read(path), read(path, CheckedByClass)
+        assert table(by_column).equals(table(by_class))
+        assert [*by_column.bad_rows] == [*by_class.bad_rows]
+
+
+def test_good_rows_of_a_class_without_validators_are_checked_as_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Check, "_by_class")
+    assert read(write(tmp_path / "history.csv", noise(3))).rows == 3
