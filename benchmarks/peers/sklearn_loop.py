@@ -1,0 +1,55 @@
+"""The usual loop of tutorials: kafka-python, one event at a time, the fitted scikit-learn objects, offsets by timer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+from kafka import KafkaConsumer, KafkaProducer
+
+from benchmarks.peers.job import BOOTSTRAP_SERVERS, GROUP, INPUT, Incoming, Job
+from models.segmentation import Segmentation
+from schemas import UserProfile
+
+
+class ScikitLearn:
+    """scaler.joblib and kmeans.joblib of the model's version."""
+
+    def __init__(self, segmentation: Segmentation) -> None:
+        version = Path(os.environ["MODEL_JSON"]).parent
+        self._scaler = joblib.load(version / "scaler.joblib")
+        self._kmeans = joblib.load(version / "kmeans.joblib")
+        self._encoder = segmentation.encoder
+        self._segments = segmentation.segments
+
+    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str]]:
+        """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
+        encoded = self._encoder.encode({column.name: [getattr(profile, column.name)] for column in self._encoder.columns})
+        (distances,) = self._kmeans.transform(self._scaler.transform(encoded.matrix))
+        segment = self._segments[int(distances.argmin())]
+        first, second = np.partition(distances, 1)[:2].tolist()
+        return (
+            segment.number,
+            round(first, 6),
+            round(1 - first / second, 6),
+            first > segment.outlier_distance,
+            encoded.unknown.get(0, ()),
+        )
+
+
+def main() -> None:
+    """Run until killed."""
+    job = Job.from_environment("scikit-learn-loop", ScikitLearn)
+    consumer = KafkaConsumer(INPUT, bootstrap_servers=BOOTSTRAP_SERVERS, group_id=GROUP, auto_offset_reset="earliest")
+    producer = KafkaProducer(bootstrap_servers=BOOTSTRAP_SERVERS)
+    for message in consumer:
+        record = Incoming(message.partition, message.offset, message.timestamp, message.key, message.value)
+        topic, key, value, headers = job.one(record)
+        producer.send(topic, value, key, headers)
+
+
+if __name__ == "__main__":
+    main()
