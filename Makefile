@@ -72,6 +72,14 @@ chaos: EVENTS := 100000
 chaos: $(VENV)/installed-test  ## an hour of kills and cut connections; shorter: SEEDS="1 2" EVENTS=10000 MUTANTS=
 	$(PYTHON) -m tests.chaos --directed $(MUTANTS:%=--mutant %) --events $(EVENTS) $(SEEDS)
 
+# The worker is always among them. A short look: make bench EVENTS=300000 ROUNDS=1 PEERS="kafka-streams confluent-loop".
+.PHONY: bench
+bench: EVENTS := 1000000
+bench: ROUNDS := 5
+bench: PEERS :=
+bench: $(VENV)/installed-test  ## the worker beside other engines, an hour; shorter: EVENTS= ROUNDS= PEERS="kafka-streams"
+	@$(PYTHON) -m benchmarks.bench --events $(EVENTS) --rounds $(ROUNDS) $(if $(PEERS),--only worker worker-confluent $(PEERS))
+
 .PHONY: engine
 engine:
 	@reason=$$(docker info 2>&1 >/dev/null) && docker compose version >/dev/null 2>&1 || { \
@@ -96,6 +104,7 @@ lock: $(VENV)/installed-lock  ## pin the dependencies of pyproject.toml; LOCK_FL
 	$(COMPILE) $(LOCK_FLAGS) requirements/build.in -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/docs.in -c requirements/test.txt -o requirements/docs.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/lock.in -o requirements/lock.txt
+	for peer in requirements/peers/*.in; do $(COMPILE) $(LOCK_FLAGS) $$peer -o $${peer%.in}.txt || exit; done
 
 .PHONY: browser
 browser: promtool  ## Chromium for the tests of the report's page (needs apt-get and root), and promtool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.peers.job import BOOTSTRAP_SERVERS, GROUP, INPUT, Incoming, Job
@@ -37,7 +39,7 @@ def main() -> None:
         polled = consumer.poll(1.0)
         if polled is None:
             continue
-        messages = [polled, *consumer.consume(MOST - 1, 0)]
+        messages: list[Any] = [polled, *consumer.consume(MOST - 1, 0)]
         next_offsets: dict[int, int] = {}
         records = []
         for message in messages:
@@ -45,9 +47,7 @@ def main() -> None:
                 raise SystemExit(str(error))
             next_offsets[message.partition()] = message.offset() + 1
             records.append(
-                Incoming(
-                    message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value()
-                )
+                Incoming(message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value())
             )
         producer.begin_transaction()
         for topic, key, value, headers in job.batch(records):

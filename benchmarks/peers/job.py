@@ -38,6 +38,9 @@ _RESULT_HEADERS = [("content-type", CONTENT_TYPE.encode())]
 Event = UserEvent[UserProfile]
 
 
+Headers = list[tuple[str, Any]]
+
+
 class Incoming(NamedTuple):
     """One input record."""
 
@@ -54,7 +57,7 @@ class Outgoing(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: Headers
 
 
 class Nearest(Protocol):
@@ -78,12 +81,12 @@ class Job:
     @classmethod
     def from_environment(cls, source: str, nearest: Callable[[Segmentation], Nearest] | None = None) -> Job:
         """The job that the driver asks for; for single events `nearest` may replace NumpyNearest."""
-        content = Path(os.environ["MODEL_JSON"]).read_bytes()
+        content = Path(os.environ["BENCHMARK_MODEL"], "model.json").read_bytes()
         segmentation = Segmentation.from_json(content)
         return cls(
             segmentation,
             (nearest or NumpyNearest)(segmentation),
-            os.environ["MODEL_VERSION"],
+            Path(os.environ["BENCHMARK_MODEL"]).name,
             sha256(content).hexdigest(),
             os.environ["CLUSTER_ID"],
             source,
@@ -159,9 +162,7 @@ class Job:
                 },
             },
         }
-        return Outgoing(
-            OUTPUT, event.subject.encode(), orjson.dumps(result, option=orjson.OPT_UTC_Z), _RESULT_HEADERS
-        )
+        return Outgoing(OUTPUT, event.subject.encode(), orjson.dumps(result, option=orjson.OPT_UTC_Z), _RESULT_HEADERS)
 
     def _rejected(self, record: Incoming, rejection: Rejection) -> Outgoing:
         headers = {

@@ -1,6 +1,6 @@
-"""The baseline: the same work in a plain transaction loop, without the worker's checks.
+"""A plain transaction loop on kafka-python with the worker's own processing, without its checks.
 
-Poll, process, send, offsets, commit; an error ends it. Started by benchmarks.throughput in its own process.
+Poll, process, send, offsets, commit; an error ends it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> None:
     scoring = Scoring(
         model=served.stored,
         profile_class=served.profile_class,
-        cluster_id="plain",
+        cluster_id=os.environ["CLUSTER_ID"],
         source="plain-loop",
         event_max_bytes=settings.worker_event_max_bytes,
         rejected_max_bytes=settings.rejected_max_bytes,

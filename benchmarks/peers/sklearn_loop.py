@@ -19,7 +19,7 @@ class ScikitLearn:
     """scaler.joblib and kmeans.joblib of the model's version."""
 
     def __init__(self, segmentation: Segmentation) -> None:
-        version = Path(os.environ["MODEL_JSON"]).parent
+        version = Path(os.environ["BENCHMARK_MODEL"])
         self._scaler = joblib.load(version / "scaler.joblib")
         self._kmeans = joblib.load(version / "kmeans.joblib")
         self._encoder = segmentation.encoder
@@ -27,7 +27,9 @@ class ScikitLearn:
 
     def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str]]:
         """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
-        encoded = self._encoder.encode({column.name: [getattr(profile, column.name)] for column in self._encoder.columns})
+        encoded = self._encoder.encode(
+            {column.name: [getattr(profile, column.name)] for column in self._encoder.columns}
+        )
         (distances,) = self._kmeans.transform(self._scaler.transform(encoded.matrix))
         segment = self._segments[int(distances.argmin())]
         first, second = np.partition(distances, 1)[:2].tolist()

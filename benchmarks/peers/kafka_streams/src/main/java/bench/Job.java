@@ -57,11 +57,12 @@ final class Job {
   private final MessageDigest sha1 = digest("SHA-1");
   private final ByteArrayOutputStream buffer = new ByteArrayOutputStream(1024);
 
-  Job(Path modelJson, String version, String clusterId) throws IOException {
-    byte[] content = Files.readAllBytes(modelJson);
+  /** The job with the model in the folder of its version. */
+  Job(Path folder, String clusterId) throws IOException {
+    byte[] content = Files.readAllBytes(folder.resolve("model.json"));
     model = new Model(JSON.readTree(content));
     digest = HexFormat.of().formatHex(digest("SHA-256").digest(content));
-    this.version = version;
+    version = folder.getFileName().toString();
     byte[] cluster = bytes(clusterId + "/");
     idPrefix = ByteBuffer.allocate(16 + cluster.length)
         .putLong(NAMESPACE.getMostSignificantBits())

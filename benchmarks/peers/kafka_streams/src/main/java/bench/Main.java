@@ -20,8 +20,7 @@ import org.apache.kafka.streams.processor.api.Record;
 public final class Main {
   public static void main(String[] arguments) throws Exception {
     Map<String, String> environment = System.getenv();
-    Job job = new Job(
-        Path.of(environment.get("MODEL_JSON")), environment.get("MODEL_VERSION"), environment.get("CLUSTER_ID"));
+    Job job = new Job(Path.of(environment.get("BENCHMARK_MODEL")), environment.get("CLUSTER_ID"));
     Topology topology = new Topology();
     topology.addSource("events", new ByteArrayDeserializer(), new ByteArrayDeserializer(),
         environment.get("WORKER_INPUT_TOPIC"));

@@ -1,0 +1,314 @@
+"""The worker beside its peers, on the same topic with the same complete job: `python -m benchmarks.bench`.
+
+In each round all contenders take their turn, each with its own consumer group and output topics on one embedded broker.
+The rate is that of committed offsets where the guarantee is exactly once, else of outputs, between 10 % and 95 % of
+the backlog; CPU time is measured over the same part. A figure counts only if the outputs are right: none missing, none
+doubled, each with the segment, the distance, the id or the reason that the worker's own processing gives it. Then the
+latency of each contender is measured, from the time at which an event is due to a read_committed reader.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks import contenders, open_loop, report
+from benchmarks.contenders import BUILD, ROOT, Contender, Guarantee, Program, Unavailable
+from benchmarks.load import PARTITIONS, Topics, compare, expected, fill
+from benchmarks.outcomes import Expected
+from benchmarks.report import Drain, Figures
+from benchmarks.worker_environment import worker_environment, write_model
+from demo.kafka.broker import running_broker
+from demo.kafka.client import Cluster
+from demo.kafka.processes import GuardedProcess, last_lines
+from models.store import ModelStore, StoredModel
+from schemas import UserProfile
+from worker.stream.processor import Scoring
+
+BAD_SHARE = 0.001
+LOOK_EVERY_S = 0.2
+STALLED_S = 60.0
+SHORTEST_S = 10.0
+FROM, TO = 0.10, 0.95
+
+
+class Failed(Exception):
+    """A contender's run is no measurement; the message says why."""
+
+
+@dataclass
+class Site:
+    """One broker with a model, and the backlogs that were made so far."""
+
+    bootstrap_servers: str
+    scratch: Path
+    cluster: Cluster
+    topics: Topics
+    model: StoredModel
+    backlogs: dict[int, tuple[str, Expected]] = field(default_factory=dict)
+    _runs: int = 0
+
+    @cached_property
+    def cluster_id(self) -> str:
+        """Part of the ids of results."""
+        return self.topics.cluster_id()
+
+    def backlog(self, events: int) -> tuple[str, Expected]:
+        """A topic with this many events, and what must come of them."""
+        if events not in self.backlogs:
+            print(f"writing a backlog of {events:,} events …", flush=True)
+            topic = f"events-{events}"
+            self.cluster.create_topic(topic, PARTITIONS)
+            fill(self.bootstrap_servers, topic, events, BAD_SHARE)
+            scoring = Scoring(self.model, UserProfile, self.cluster_id, "benchmark", 900_000, 1_000_000)
+            self.backlogs[events] = topic, expected(self.topics, topic, scoring)
+        return self.backlogs[events]
+
+    @contextmanager
+    def running(
+        self, contender: Contender, program: Program, input_topic: str, tuning: Mapping[str, str]
+    ) -> Iterator[Run]:
+        """A contender on its own output topics, which are deleted at the end."""
+        self._runs += 1
+        group = f"{contender.name.replace(' ', '-')}-{self._runs}"
+        run = Run(self, contender, group, input_topic)
+        # Their disk is needed again at once.
+        config = {"file.delete.delay.ms": "1000", "max.message.bytes": "2000000"}
+        for topic in (run.output, run.rejected):
+            self.cluster.create_topic(topic, PARTITIONS, config)
+        scratch = self.scratch / group
+        scratch.mkdir()
+        environment = {
+            **worker_environment(self.bootstrap_servers, self.scratch),
+            "WORKER_GROUP_ID": group,
+            "WORKER_INPUT_TOPIC": input_topic,
+            "WORKER_OUTPUT_TOPIC": run.output,
+            "WORKER_REJECTED_TOPIC": run.rejected,
+            "CLUSTER_ID": self.cluster_id,
+            "SCRATCH": str(scratch),
+            "BENCHMARK_MODEL": str(self.scratch / "models" / "versions" / self.model.manifest.id),
+            **contender.environment,
+            **tuning,
+            **program.environment,
+        }
+        process = GuardedProcess(
+            program.command, environment=environment, output=scratch / "output.log", directory=program.directory
+        )
+        try:
+            run.process = process
+            yield run
+        finally:
+            process.stop(10)
+            self.topics.delete(run.output, run.rejected)
+
+
+@dataclass
+class Run:
+    """One contender's turn."""
+
+    site: Site
+    contender: Contender
+    group: str
+    input_topic: str
+    process: GuardedProcess = field(init=False)
+
+    @property
+    def output(self) -> str:
+        """Its topic of results."""
+        return f"{self.group}-out"
+
+    @property
+    def rejected(self) -> str:
+        """Its dead-letter topic."""
+        return f"{self.group}-rejected"
+
+    def require_alive(self) -> None:
+        """Raise Failed when it has ended."""
+        status = self.process.poll()
+        if status is not None:
+            raise Failed(f"it ended with status {status}; {last_lines(self.process.output)}")
+
+    def done(self) -> int:
+        """How many events are dealt with, as far as its guarantee says so."""
+        cluster = self.site.cluster
+        if self.contender.guarantee is Guarantee.EXACTLY_ONCE:
+            return sum(cluster.committed_offsets(self.group, self.input_topic).values())
+        return sum(sum(cluster.end_offsets(topic).values()) for topic in (self.output, self.rejected))
+
+    def drained(self, events: int) -> Drain:
+        """Wait until the backlog is drained."""
+        samples = [self._sample()]
+        while samples[-1].done < events:
+            time.sleep(LOOK_EVERY_S)
+            self.require_alive()
+            samples.append(self._sample())
+            moved = next(sample for sample in samples if sample.done == samples[-1].done)
+            if samples[-1].at_s - moved.at_s > STALLED_S:
+                raise Failed(f"no progress for {STALLED_S:.0f} s after {moved.done:,} of {events:,} events")
+        first = next(sample for sample in samples if sample.done >= FROM * events)
+        last = next(sample for sample in samples if sample.done >= TO * events)
+        begun = next(sample for sample in samples if sample.done)
+        if last.at_s - first.at_s < 3 * LOOK_EVERY_S:
+            raise Failed(f"{events:,} events took only {last.at_s - first.at_s:.1f} s: give more with --events")
+        return Drain(
+            events=events,
+            seconds=samples[-1].at_s - begun.at_s,
+            events_per_s=(last.done - first.done) / (last.at_s - first.at_s),
+            cpu_s_per_million=(last.cpu_s - first.cpu_s) / (last.done - first.done) * 1e6,
+            rss_mb=samples[-1].rss_mb,
+        )
+
+    def require_right(self, wanted: Expected) -> None:
+        """Stop it, and raise Failed unless its outputs are what must come of its input."""
+        self.process.stop(10)
+        site = self.site
+        if wrong := compare(site.topics, wanted, self.output, self.rejected, self.input_topic, site.cluster_id):
+            raise Failed(f"its outputs are wrong: {wrong}")
+
+    def _sample(self) -> Sample:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks = int(fields[11]) + int(fields[12])
+        rss_mb = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        # The clock last: what is done was done by then.
+        return Sample(self.done(), ticks / os.sysconf("SC_CLK_TCK"), rss_mb, time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a contender."""
+
+    done: int
+    cpu_s: float
+    rss_mb: float
+    at_s: float
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """A broker and a fitted model."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+        broker = stack.enter_context(running_broker())
+        print("fitting a model …", flush=True)
+        write_model(scratch, worker_environment(broker.bootstrap_servers, scratch))
+        yield Site(
+            broker.bootstrap_servers,
+            scratch,
+            stack.enter_context(Cluster(broker.bootstrap_servers)),
+            stack.enter_context(Topics(broker.bootstrap_servers)),
+            ModelStore(scratch / "models").load_alias("production"),
+        )
+
+
+def throughput(site: Site, programs: Mapping[Contender, Program], events: int, rounds: int, figures: Figures) -> None:
+    """Let all contenders drain the backlog in each round; one that fails is out."""
+    for round_number in range(rounds):
+        for contender, program in programs.items():
+            if contender.name in figures.failed:
+                continue
+            backlog = max(1, int(events * contender.share))
+            topic, wanted = site.backlog(backlog)
+            try:
+                with site.running(contender, program, topic, {}) as run:
+                    drain = run.drained(backlog)
+                    run.require_right(wanted)
+            except Failed as failure:
+                figures.failed[contender.name] = str(failure)
+                print(f"round {round_number + 1}  {contender.name:20}  failed: {failure}", flush=True)
+                continue
+            figures.drains.setdefault(contender.name, []).append(drain)
+            short = f"  in only {drain.seconds:.1f} s: give more --events" if drain.seconds < SHORTEST_S else ""
+            print(
+                f"round {round_number + 1}  {contender.name:20}  {drain.events_per_s:9,.0f} events/s  "
+                f"{drain.cpu_s_per_million:6.1f} CPU s per 1e6  RSS {drain.rss_mb:4.0f} MB{short}",
+                flush=True,
+            )
+
+
+def latency(
+    site: Site, programs: Mapping[Contender, Program], rates: Sequence[float], seconds: float, figures: Figures
+) -> None:
+    """The latency of all contenders at all rates that they can follow."""
+    for rate in rates:
+        for contender, program in programs.items():
+            drains = figures.drains.get(contender.name)
+            if contender.name in figures.failed or (
+                drains and statistics.median(drain.events_per_s for drain in drains) < 1.2 * rate
+            ):
+                continue
+            topic = f"latency-{contender.name.replace(' ', '-')}-{rate:g}"
+            site.cluster.create_topic(topic, PARTITIONS)
+            try:
+                with site.running(contender, program, topic, contender.environment_for_latency) as run:
+                    found = open_loop.measured(
+                        site.bootstrap_servers, topic, run.output, rate, seconds, run.require_alive
+                    )
+            except Failed as failure:
+                found = str(failure)
+            site.topics.delete(topic)
+            figures.latencies.setdefault(contender.name, {})[rate] = found
+            print(f"at {rate:6,.0f}/s  {contender.name:20}  {report.latency_text(found)}", flush=True)
+
+
+def chosen(names: Sequence[str], commit: str | None, folder: Path, figures: Figures) -> dict[Contender, Program]:
+    """The contenders that can run, ready to be started; beside each worker the one of the commit."""
+    programs = {}
+    for contender in contenders.ALL:
+        if names and contender.name not in names:
+            continue
+        try:
+            programs[contender] = program = contender.prepare()
+        except Unavailable as reason:
+            figures.failed[contender.name] = f"skipped: {reason}"
+            print(f"{contender.name}: skipped: {reason}", flush=True)
+            continue
+        if commit and contender.name.startswith("worker"):
+            checkout = folder / "checkout"
+            if not checkout.exists():
+                subprocess.run(
+                    ["git", "worktree", "add", "--quiet", "--detach", str(checkout), commit], cwd=ROOT, check=True
+                )
+            before = replace(contender, name=f"{contender.name} at {commit}", description=f"the same at {commit}")
+            figures.pairs[contender.name] = before.name
+            programs[before] = replace(program, directory=checkout)
+    return programs
+
+
+def main() -> None:
+    """Measure, print the table, and write JSON, Markdown and plots into build/bench."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--events", type=int, default=1_000_000, help="size of the backlog (default 1000000)")
+    add("--rounds", type=int, default=5, help="how often each contender drains it (default 5)")
+    add("--only", nargs="+", default=[], choices=[each.name for each in contenders.ALL], metavar="NAME",
+        help=f"these contenders, of {', '.join(each.name for each in contenders.ALL)}")  # fmt: skip
+    add("--against", metavar="COMMIT", help="run the worker of this commit, too, and print the ratio of each round")
+    add("--rates", type=float, nargs="*", default=[500, 5000], help="events/s for latency (default 500 5000; none: "
+        "give no number)")  # fmt: skip
+    add("--latency-s", type=float, default=30, help="how long latency is measured at each rate (default 30)")
+    asked = parser.parse_args()
+    figures = Figures(asked.events, asked.rounds)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="benchmark-commit-") as folder:
+        try:
+            programs = chosen(asked.only, asked.against, Path(folder), figures)
+            with site() as here:
+                throughput(here, programs, asked.events, asked.rounds, figures)
+                latency(here, programs, asked.rates, asked.latency_s, figures)
+        finally:
+            if asked.against:
+                subprocess.run(["git", "worktree", "remove", "--force", f"{folder}/checkout"], cwd=ROOT, check=False)
+    report.write(figures, BUILD)
+
+
+if __name__ == "__main__":
+    main()

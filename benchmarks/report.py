@@ -1,0 +1,202 @@
+"""What was measured, as a table on the terminal, and as JSON, Markdown and plots in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.contenders import ALL, ROOT, Contender, Guarantee
+from benchmarks.open_loop import Latency
+from demo.kafka import jars, java
+
+_COLOURS = {Guarantee.EXACTLY_ONCE: "#1b6ca8", Guarantee.AT_LEAST_ONCE: "#e0a030", Guarantee.MAY_LOSE: "#b04030"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """One contender's way through a backlog."""
+
+    events: int
+    seconds: float
+    """From its first event to its last."""
+    events_per_s: float
+    cpu_s_per_million: float
+    rss_mb: float
+    """At the end."""
+
+
+@dataclass
+class Figures:
+    """All that was measured, by the names of the contenders."""
+
+    events: int
+    rounds: int
+    drains: dict[str, list[Drain]] = field(default_factory=dict)
+    latencies: dict[str, dict[float, Latency | str]] = field(default_factory=dict)
+    """By the rate; in words where there is no figure."""
+    failed: dict[str, str] = field(default_factory=dict)
+    pairs: dict[str, str] = field(default_factory=dict)
+    """Worker -> the worker of another commit, its partner in each round."""
+
+    def ratios(self, name: str) -> list[float]:
+        """Events per second relative to the partner, round by round."""
+        mine, others = self.drains.get(name, []), self.drains.get(self.pairs[name], [])
+        return [one.events_per_s / other.events_per_s for one, other in zip(mine, others, strict=False)]
+
+
+def machine() -> Mapping[str, str]:
+    """Where and with what the figures were measured."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": commit.stdout.strip() or "unknown",
+        "processor": f"{models[0].split(':')[1].strip() if models else platform.machine()}, {os.cpu_count()} cores",
+        "memory": f"{memory_kb / (1 << 20):.0f} GiB",
+        "system": f"Linux {platform.release()}",
+        "python": platform.python_version(),
+        "java": java.VERSION,
+        "kafka": jars.VERSION,
+    }
+
+
+def latency_text(found: Latency | str) -> str:
+    """The figures in words."""
+    if isinstance(found, str):
+        return found
+    return f"p50 {found.p50:.1f}, p99 {found.p99:.1f}, p99.9 {found.p999:.1f}, max {found.max:.1f} ms"
+
+
+def write(figures: Figures, folder: Path) -> None:
+    """Print the table, and write all files."""
+    there = machine()
+    rates = sorted({rate for found in figures.latencies.values() for rate in found})
+    lines = [*_table(figures, rates), "", *_ratios(figures), *_failures(figures)]
+    print("\n" + "\n".join(lines))
+    about = "; ".join(f"{name} {value}" for name, value in there.items())
+    (folder / "bench.md").write_text("\n".join([*lines, "", f"Medians of {figures.rounds} rounds; {about}.", ""]))
+    document = {"machine": there, **asdict(figures)}
+    (folder / "bench.json").write_text(json.dumps(document, indent=1, default=str) + "\n")
+    if figures.drains:
+        _plot(folder / "throughput.svg", lambda axes: _throughput(axes, figures))
+    if rates:
+        _plot(folder / "latency.svg", lambda axes: _latency(axes, figures))
+    print(f"\nwritten: {', '.join(str(each.relative_to(ROOT)) for each in sorted(folder.glob('*.*')))}")
+
+
+def _table(figures: Figures, rates: Sequence[float]) -> Iterable[str]:
+    titles = ["contender", "guarantee", "events/s (min–max)", "CPU-s per million (min–max)", "RSS MB"]
+    titles += [f"ms at {rate:,.0f}/s: p50 / p99 / p99.9 / max" for rate in rates]
+    rows = [titles]
+    for name, contender in _in_order(figures):
+        drains = figures.drains.get(name, [])
+        row = [contender.description if contender else name, contender.guarantee if contender else ""]
+        if drains:
+            row += [
+                _spread([drain.events_per_s for drain in drains], "{:,.0f}"),
+                _spread([drain.cpu_s_per_million for drain in drains], "{:.1f}"),
+                f"{statistics.median(drain.rss_mb for drain in drains):.0f}",
+            ]
+        else:
+            row += ["–", "–", "–"]
+        found = figures.latencies.get(name, {})
+        row += [_cell(found.get(rate)) for rate in rates]
+        rows.append(row)
+    widths = [max(len(row[at]) for row in rows) for at in range(len(titles))]
+    rows.insert(1, ["-" * width for width in widths])
+    for row in rows:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+
+
+def _in_order(figures: Figures) -> Iterable[tuple[str, Contender | None]]:
+    known = {contender.name: contender for contender in ALL}
+    by_partner = {other: name for name, other in figures.pairs.items()}
+    measured = {*figures.drains, *figures.latencies, *figures.failed}
+    names = [*known]
+
+    def place(name: str) -> tuple[int, str]:
+        return names.index(by_partner.get(name, name)), name
+
+    for name in sorted(measured, key=place):
+        yield name, known.get(name)
+
+
+def _cell(found: Latency | str | None) -> str:
+    if not isinstance(found, Latency):
+        return found or "–"
+    return f"{found.p50:.1f} / {found.p99:.1f} / {found.p999:.1f} / {found.max:.1f}"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    return f"{form} ({form}–{form})".format(statistics.median(values), min(values), max(values))
+
+
+def _ratios(figures: Figures) -> Iterable[str]:
+    for name, other in figures.pairs.items():
+        if ratios := figures.ratios(name):
+            yield f"{name} / {other}: median {statistics.median(ratios):.3f}, rounds {[round(r, 3) for r in ratios]}"
+
+
+def _failures(figures: Figures) -> Iterable[str]:
+    for name, reason in figures.failed.items():
+        yield f"{name}: {reason}"
+
+
+def _throughput(axes: Axes, figures: Figures) -> None:
+    bars = [
+        (contender, statistics.median(drain.events_per_s for drain in figures.drains[name]))
+        for name, contender in _in_order(figures)
+        if contender and name in figures.drains
+    ]
+    bars.sort(key=lambda bar: ([*Guarantee].index(bar[0].guarantee), -bar[1]), reverse=True)
+    axes.barh(
+        [contender.description for contender, _ in bars],
+        [rate for _, rate in bars],
+        color=[_COLOURS[contender.guarantee] for contender, _ in bars],
+    )
+    for guarantee, colour in _COLOURS.items():
+        axes.barh([], [], color=colour, label=guarantee)
+    axes.set_xlabel("events/s, one process, the same complete job")
+    axes.legend()
+
+
+def _latency(axes: Axes, figures: Figures) -> None:
+    for name, contender in _in_order(figures):
+        found = figures.latencies.get(name, {})
+        points = [(rate, at) for rate, at in sorted(found.items()) if isinstance(at, Latency)]
+        if points:
+            (line,) = axes.plot(
+                [rate for rate, _ in points],
+                [at.p99 for _, at in points],
+                marker="o",
+                label=contender.description if contender else name,
+            )
+            axes.plot(
+                [rate for rate, _ in points], [at.p50 for _, at in points], marker=".", ls=":", c=line.get_color()
+            )
+    axes.set_xlabel("events/s, open loop")
+    axes.set_ylabel("ms from due to read: p99, dotted p50")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.legend(fontsize="small")
+
+
+def _plot(path: Path, draw: Callable[[Axes], None]) -> None:
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    draw(axes)
+    figure.savefig(path, format="svg")
