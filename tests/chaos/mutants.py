@@ -15,8 +15,8 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from worker.__main__ import main
-from worker.kafka import consumer as kafka_consumer
 from worker.kafka.consumer import GroupReader
+from worker.kafka.kafka_python import consumer as kafka_python_consumer
 from worker.kafka.producer import Transactions
 from worker.stream.records import Batch
 
@@ -49,7 +49,7 @@ def _there(owner: object, name: str) -> Any:
 
 def read_uncommitted(said: _Said) -> None:
     """The worker's consumer reads, and asks for offsets, as if transactions did not concern it."""
-    connect = _there(kafka_consumer, "connected")
+    connect = _there(kafka_python_consumer, "connected")
 
     def connected(client: Callable[..., Any], **arguments: Any) -> Any:
         if client is KafkaConsumer:
@@ -59,7 +59,7 @@ def read_uncommitted(said: _Said) -> None:
             said()
         return connect(client, **arguments)
 
-    vars(kafka_consumer)["connected"] = connected
+    vars(kafka_python_consumer)["connected"] = connected
 
 
 def bare_group_id(said: _Said) -> None:
@@ -106,7 +106,7 @@ def producer_used_again(said: _Said) -> None:
             return
         try:
             with self._deadline.within(self.longest_s, "aborting"):
-                self._producer.abort_transaction()
+                self._producer._producer.abort_transaction()
             said()
         except KafkaError:
             discard(self)  # fenced, or never begun: the only case in which even such a worker needs a new one

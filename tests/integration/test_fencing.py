@@ -9,6 +9,7 @@ import pytest
 from tests.support.brokers import TestBroker
 from tests.support.kafka_world import KafkaWorld
 from worker.errors import ExitStatus, ProducerFenced, StopProcessError
+from worker.kafka.clients import producer_client
 from worker.kafka.config import connection_arguments
 from worker.kafka.producer import FENCINGS_MOST, Transactions
 from worker.lifecycle import Deadline
@@ -29,7 +30,14 @@ def deadline() -> Iterator[Deadline]:
 
 def transactions(kafka: KafkaWorld, deadline: Deadline, **changed: Any) -> Transactions:
     settings = kafka.settings(worker_transaction_timeout_ms=60_000, **changed)
-    return Transactions(settings, connection_arguments(settings), settings.transactional_id("made-up"), deadline)
+    connection = connection_arguments(settings)
+    return Transactions(
+        settings,
+        connection,
+        settings.transactional_id("made-up"),
+        lambda transactional_id: producer_client(settings, connection, transactional_id),
+        deadline,
+    )
 
 
 def commit(kafka: KafkaWorld, sink: Transactions) -> None:

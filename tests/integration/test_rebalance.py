@@ -12,11 +12,12 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, echo, looping
+from tests.support.kafka_world import KafkaWorld, client_of, echo, looping
 from tests.support.transport_contract import PATIENCE_S, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import consumer as kafka_consumer
 from worker.kafka import offsets as kafka_offsets
+from worker.kafka import tuning
 from worker.kafka.transport import KafkaTransport
 from worker.operations.health import HealthWatch
 from worker.stream.records import Batch
@@ -79,12 +80,12 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     dropped_before = kafka.batches_dropped
     gathering = threading.Thread(target=lambda: got.append(first.poll()))
     gathering.start()
-    subscription = first._reader._consumer._subscription
+    subscription = client_of(first)._subscription
     held = [TopicPartition(kafka.input, number) for number in range(4)]
     until(lambda: all(subscription.position(partition).offset == 1 for partition in held) or None)
     second = kafka.open()
     work_off(second, 2)
-    kept = min(partition.partition for partition in first._reader._consumer.assignment())
+    kept = min(partition.partition for partition in client_of(first).assignment())
     kafka.send(b"4", b"5", b"6", partition=kept)
     gathering.join()
     assert got == [None]
@@ -168,7 +169,7 @@ def test_a_partition_kept_through_a_lost_membership_is_read_from_its_committed_o
     work_off(worker, 4)
     kafka.expel_members()
     kafka.admin.alter_group_offsets(kafka.group, {TopicPartition(kafka.input, 0): OffsetAndMetadata(2, "", -1)})
-    coordinator = worker._reader._consumer._coordinator
+    coordinator = client_of(worker)._consumer._coordinator
     coordinator.rejoining = True
     coordinator.reset_generation()
     assert values(next_batch(worker)) == [b"2", b"3"]
@@ -178,7 +179,7 @@ def test_an_old_answer_about_committed_offsets_is_not_taken_for_a_new_one(kafka:
     worker = kafka.open()
     kafka.send(b"0", b"1", b"2", partition=0)
     work_off(worker, 3)
-    consumer = worker._reader._consumer
+    consumer = client_of(worker)._consumer
     assigned = consumer.assignment()
     answer = consumer._coordinator.fetch_committed_offsets(assigned)
     assert answer[TopicPartition(kafka.input, 0)].offset == 3
@@ -195,7 +196,7 @@ def test_added_partitions_are_read_by_a_static_worker_that_restarted(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The broker does not tell a static member that restarted that it still leads its group.
-    monkeypatch.setattr(kafka_consumer, "METADATA_MAX_AGE_MS", 500)
+    monkeypatch.setattr(tuning, "METADATA_MAX_AGE_MS", 500)
     first = kafka.open(worker_instance_id="one")
     join(first)
     first.close()
@@ -210,10 +211,10 @@ def test_added_partitions_are_read_by_a_static_worker_that_restarted(
 def test_a_join_that_outlasts_a_poll_is_finished_by_a_later_one(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumer, "METADATA_MAX_AGE_MS", 500)
+    monkeypatch.setattr(tuning, "METADATA_MAX_AGE_MS", 500)
     worker = kafka.open()
     join(worker)
-    coordinator = worker._reader._consumer._coordinator
+    coordinator = client_of(worker)._consumer._coordinator
     once = coordinator._do_join_and_sync_async
 
     async def slowly() -> Any:
@@ -362,7 +363,7 @@ def test_a_partition_that_stands_still_after_a_rebalance_is_no_longer_alive_whil
         until(lambda: (transport.joined and len(transport.progress()) == 4) or None)
         # As kafka-python before 3.0.12 left it: assigned, and never fetched again.
         silent = TopicPartition(kafka.input, 0)
-        transport._reader._consumer.pause(silent)
+        client_of(transport)._consumer.pause(silent)
         kafka.send(b"silent", partition=0)
         health.running(transport.progress, lambda: transport.joined)
 
@@ -375,7 +376,7 @@ def test_a_partition_that_stands_still_after_a_rebalance_is_no_longer_alive_whil
         until(lambda: shown or None)
         assert f"{kafka.input}/0 at offset 1" in shown[0]
         assert f"{kafka.input}/1" not in shown[0]
-        transport._reader._consumer.resume(silent)
+        client_of(transport)._consumer.resume(silent)
         until(lambda: alive() or None)
         until(lambda: b"silent" in [record.value for record in seen.records] or None)
     health.not_ready("over")

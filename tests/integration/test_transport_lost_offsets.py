@@ -11,7 +11,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, looping
+from tests.support.kafka_world import KafkaWorld, client_of, looping
 from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.client import connected
@@ -162,7 +162,7 @@ def test_it_is_too_when_the_worker_had_no_partition_for_a_while(kafka: KafkaWorl
     def nothing_assigned() -> bool | None:
         with suppress(RetryBatchError):
             worker.poll()
-        return True if not worker._reader._consumer.assignment() else None
+        return True if not client_of(worker).assignment() else None
 
     until(nothing_assigned)
     until(lambda: kafka.input not in kafka.admin.list_topics() or None)
@@ -205,7 +205,7 @@ def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(
     kafka: KafkaWorld, join_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = worked_off(kafka, 2)
-    coordinator = worker._reader._consumer._coordinator
+    coordinator = client_of(worker)._coordinator
     once = coordinator._do_join_and_sync_async
 
     async def slowly() -> Any:

@@ -13,10 +13,10 @@ from kafka.structs import TopicPartition
 from demo.kafka.broker import Broker
 from demo.kafka.ports import free_ports
 from tests.support.brokers import STOP_S, TestBroker
-from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.kafka_world import KafkaWorld, client_of, echo
 from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka import consumer as kafka_consumer
+from worker.kafka import tuning
 from worker.kafka.config import connection_arguments
 from worker.kafka.transport import KafkaTransport, open_transport
 from worker.lifecycle import Deadline
@@ -60,7 +60,7 @@ def test_a_new_group_told_so_starts_after_the_latest_record_and_commits_that_fir
 
 
 def owned(transport: KafkaTransport) -> set[int]:
-    return {partition.partition for partition in transport._reader._consumer.assignment()}
+    return {partition.partition for partition in client_of(transport).assignment()}
 
 
 def polled_once(transport: KafkaTransport) -> bool:
@@ -85,7 +85,7 @@ def settle(workers: Sequence[KafkaTransport]) -> None:
 def test_a_partition_added_to_a_group_that_started_at_the_latest_starts_at_its_earliest_record(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumer, "METADATA_MAX_AGE_MS", 500)
+    monkeypatch.setattr(tuning, "METADATA_MAX_AGE_MS", 500)
     kafka.send(b"old", partition=0)
     transport = kafka.open(worker_start_at="latest")
     join(transport, kafka)
@@ -182,7 +182,7 @@ def test_a_topic_deleted_under_a_worker_is_not_created_again(
         assert transport.poll() is None
         kafka.admin.delete_topics([kafka.input])
         until(lambda: kafka.input not in kafka.admin.list_topics() or None)
-        transport._reader._consumer._cluster.request_update()
+        client_of(transport)._consumer._cluster.request_update()
         until(lambda: transport.poll() or transport.progress() == () or None)
         assert kafka.input not in kafka.admin.list_topics()
 
@@ -190,7 +190,7 @@ def test_a_topic_deleted_under_a_worker_is_not_created_again(
 def test_a_worker_asks_for_the_metadata_of_its_own_topics_only(kafka: KafkaWorld) -> None:
     transport = kafka.open()
     join(transport, kafka)
-    assert transport._reader._consumer._cluster.topics() == {kafka.input}
+    assert client_of(transport)._consumer._cluster.topics() == {kafka.input}
 
 
 def opened(settings: Settings, stop: threading.Event) -> KafkaTransport | None:

@@ -176,6 +176,11 @@ class KafkaWorld:
         self.admin.remove_group_members(self.group, expelled)
 
 
+def client_of(transport: KafkaTransport) -> Any:
+    """The adapter of the Kafka client that the transport reads with; what it is made of, mypy does not know."""
+    return transport._reader._client
+
+
 def echo(records: Sequence[Record]) -> Outcome:
     """Each record's value as its result."""
     return Outcome(results=tuple(Message(record.key, record.value or b"") for record in records))

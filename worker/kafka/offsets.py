@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
-from kafka.errors import KafkaError, LeaderNotAvailableError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
-from worker.kafka.client import authentication_failure
 from worker.kafka.errors import fault
 from worker.kafka.lost_offsets import (
     CommittedOffset,
@@ -22,6 +20,7 @@ from worker.kafka.lost_offsets import (
     loss_reason,
     topic_id_in,
 )
+from worker.kafka.ports import ConsumerClient
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.ports import PartitionProgress
@@ -67,9 +66,9 @@ class InputOffsets:
     records; resuming at the old offset would skip as many of them. So each offset is committed with its topic's id.
     """
 
-    def __init__(self, settings: Settings, consumer: Any, deadline: Deadline) -> None:
+    def __init__(self, settings: Settings, client: ConsumerClient, deadline: Deadline) -> None:
         self._settings = settings
-        self._consumer = consumer
+        self._client = client
         self._deadline = deadline
         # Of each assigned partition, None until known. Replaced as a whole: progress() reads it from another thread.
         self._committed: Mapping[TopicPartition, int | None] = {}
@@ -81,15 +80,13 @@ class InputOffsets:
 
     @contextmanager
     def step(self, doing: str) -> Iterator[None]:
-        """One call of the consumer: bounded in time, with the client's errors translated.
+        """One call of the client: bounded in time, with its errors translated.
 
         Raises NoStartOffset and WorkerError.
         """
-        # kafka-python retries such a connection for ever: polls return nothing, and answers time out.
-        if (failure := authentication_failure(self._consumer)) is not None:
-            raise fault([failure], doing, self._settings)
         try:
             with self._deadline.within(STEP_LONGEST_S, doing):
+                self._client.require_login()
                 yield
         except NoOffsetForPartitionError as error:
             raise NoStartOffset from error
@@ -108,36 +105,29 @@ class InputOffsets:
 
         Not while nothing is assigned: the offsets in the new topic are unknown then, and the change would be forgotten.
         """
-        if self._consumer.assignment() and self._is_recreated(self._topic_id):
+        if self._client.assignment() and self._is_recreated(self._topic_id):
             raise NoStartOffset
 
     def follow_assignment(self) -> None:
         """Forget the partitions that are no longer assigned."""
-        self._committed = {partition: self._committed.get(partition) for partition in self._consumer.assignment()}
+        self._committed = {partition: self._committed.get(partition) for partition in self._client.assignment()}
 
     def found_by_client(self) -> bool:
         """Whether the client found a committed offset where `rewind` found none: another member committed it since."""
-        states = self._consumer._subscription.assignment  # noqa: SLF001  # see ahead
-        return any(
-            offset is None and partition in states and states[partition].position is not None
-            for partition, offset in self._committed.items()
-        )
+        positions = self._client.positions()
+        return any(offset is None and partition in positions for partition, offset in self._committed.items())
 
     def ahead(self) -> Mapping[tuple[str, int], int]:
         """How far each assigned partition has been read where that is beyond its committed offset.
 
-        The next offset to be read, not the last record's plus one: transaction markers and aborted records take offsets
-        too. A group that never commits those has a lag for ever, and its offset is out of range once retention has
-        deleted them (KAFKA-6607, KAFKA-10683).
+        Also where no record was: a group that never commits the offsets of transaction markers and aborted records has
+        a lag for ever, and its offset is out of range once retention has deleted them (KAFKA-6607, KAFKA-10683).
         """
-        states = self._consumer._subscription.assignment  # noqa: SLF001  # position() asks the broker when one is missing
-        found = {}
-        for partition, committed in self._committed.items():
-            state = states.get(partition)
-            position = None if state is None else state.position
-            if committed is not None and position is not None and position.offset > committed:
-                found[partition.topic, partition.partition] = position.offset
-        return found
+        return {
+            (partition.topic, partition.partition): position
+            for partition, position in self._client.positions().items()
+            if (committed := self._committed.get(partition)) is not None and position > committed
+        }
 
     def note_no_records(self, ahead: Mapping[tuple[str, int], int]) -> None:
         """Everything between the committed offsets and these was read, and held no record."""
@@ -159,18 +149,17 @@ class InputOffsets:
         Asked again, because a partition can leave, advance elsewhere and come back. Raises NoStartOffset where an
         offset is gone that was there, or belongs to another topic.
         """
-        found = self._ask_committed(self._consumer.assignment())
+        found = self._ask_committed(self._client.assignment())
         self.require_topic()
         for partition, committed in found.items():
             gone = committed is None and partition in self._known
             if gone or (committed is not None and self._is_recreated(committed.topic_id)):
                 raise NoStartOffset
-        for partition, committed in found.items():
-            if committed is not None:
-                self._consumer.seek(partition, self._resume_at(partition, committed.offset))
+        with self.step("going back to the committed offsets"):
+            self._client.seek({at: self._resume_at(at, each.offset) for at, each in found.items() if each is not None})
         self._committed = {partition: each.offset if each else None for partition, each in found.items()}
         self._known.update({partition: each.offset for partition, each in found.items() if each})
-        self._topic_id = self._topic_id or self._current_topic_id()
+        self._topic_id = self._topic_id or self._client.topic_id()
 
     def starts(self, out_of_range: Mapping[TopicPartition, int]) -> Starts:
         """Where to start those assigned partitions that have no offset to resume from.
@@ -180,8 +169,8 @@ class InputOffsets:
         """
         # A log that does not hold where this process had got to is not the one that it read.
         self._without_records = {at: each for at, each in self._without_records.items() if at not in out_of_range}
-        found = self._ask_committed(self._consumer.assignment())
-        topic_id = self._current_topic_id()
+        found = self._ask_committed(self._client.assignment())
+        topic_id = self._client.topic_id()
         first, end = self._log_ends(found)
         lost: dict[tuple[str, int], LostOffset] = {}
         new: list[TopicPartition] = []
@@ -203,7 +192,7 @@ class InputOffsets:
             else:
                 new_at = "latest"
                 # The whole topic's, not only the assigned ones: see _has_begun.
-                _, end = self._log_ends(new := self._partitions())
+                _, end = self._log_ends(new := list(self._client.partitions()))
         offsets = {(each.topic, each.partition): (first if new_at == "earliest" else end)[each] for each in new}
         return Starts(offsets, new_at, lost, topic_id)
 
@@ -217,12 +206,10 @@ class InputOffsets:
     def progress(self) -> tuple[PartitionProgress, ...]:
         """Each assigned partition's progress; from any thread, within 2 s, never raises."""
         committed = self._committed
-        ends: dict[TopicPartition, int] = {}
-        # A partition without a leader has no answer, and would take that of all others with it.
-        led = [partition for partition in committed if self._has_leader(partition)]
-        if led:
+        ends: Mapping[TopicPartition, int] = {}
+        if committed:
             try:
-                ends = self._consumer.end_offsets(led, timeout_ms=PROGRESS_ANSWER_MS)
+                ends = self._client.last_stable_offsets(committed, PROGRESS_ANSWER_MS)
             except Exception as error:  # noqa: BLE001  # whatever went wrong, no broker answered
                 _log.debug("no_last_stable_offset", error=repr(error))
         return tuple(
@@ -256,9 +243,9 @@ class InputOffsets:
         if any(offset is not None for offset in self._committed.values()):
             return True
         partition_0 = TopicPartition(self._settings.worker_input_topic, 0)
-        begins = partition_0 in self._consumer.assignment()
+        begins = partition_0 in self._client.assignment()
         # Others ask for one partition only, because the answer waits for every open transaction of what they ask for.
-        found = self._ask_committed(self._partitions() if begins else [partition_0])
+        found = self._ask_committed(self._client.partitions() if begins else [partition_0])
         if any(found.values()):
             return True
         if not begins:
@@ -282,7 +269,7 @@ class InputOffsets:
         offset = self._resume_at(partition, committed.offset)
         return loss_reason(
             CommittedOffset(offset, committed.topic_id),
-            self._current_topic_id(),
+            self._client.topic_id(),
             log_start,
             # When it was refused, whatever has been written since.
             beyond_end=out_of_range.get(partition) == offset,
@@ -299,39 +286,17 @@ class InputOffsets:
         )
 
     def _ask_committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, CommittedOffset | None]:
-        coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = set(partitions)
         with self.step("asking for the committed offsets"):
-            # An answer that comes after its request timed out is kept there for the next request: it may be old.
-            coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
-            found = coordinator.fetch_committed_offsets(wanted, timeout_ms=ANSWER_MS)
-        committed = {at: CommittedOffset(each.offset, topic_id_in(each.metadata or "")) for at, each in found.items()}
+            found = self._client.committed(wanted, ANSWER_MS)
+        committed = {at: CommittedOffset(each.offset, topic_id_in(each.note)) for at, each in found.items()}
         return {partition: committed.get(partition) for partition in wanted}
 
     def _log_ends(
         self, partitions: Iterable[TopicPartition]
     ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
-        wanted = list(partitions)
         with self.step("asking for the ends of the log"):
-            leaderless = [f"{each.topic}/{each.partition}" for each in wanted if not self._has_leader(each)]
-            if leaderless:
-                raise LeaderNotAvailableError(", ".join(leaderless))
-            first = self._consumer.beginning_offsets(wanted, timeout_ms=ANSWER_MS)
-            # read_committed: the last stable offset, so that no open transaction is skipped.
-            return first, self._consumer.end_offsets(wanted, timeout_ms=ANSWER_MS)
-
-    def _partitions(self) -> list[TopicPartition]:
-        topic = self._settings.worker_input_topic
-        known = self._consumer._cluster.partitions_for_topic(topic)  # noqa: SLF001  # cached
-        return [TopicPartition(topic, number) for number in known or ()]
-
-    def _current_topic_id(self) -> str:
-        known = self._consumer._cluster.topic_id(self._settings.worker_input_topic)  # noqa: SLF001  # cached
-        return str(known) if known is not None and known.int else ""
+            return self._client.log_ends(list(partitions), ANSWER_MS)
 
     def _is_recreated(self, topic_id: str) -> bool:
-        return is_other_topic(topic_id, self._current_topic_id())
-
-    def _has_leader(self, partition: TopicPartition) -> bool:
-        leader = self._consumer._cluster.leader_for_partition(partition)  # noqa: SLF001  # cached
-        return leader is not None and leader >= 0
+        return is_other_topic(topic_id, self._client.topic_id())

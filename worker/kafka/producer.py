@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError, UnknownTopicOrPartitionError, for_code
-from kafka.serializer import Serializer
-from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError, for_code
+from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, ProducerFenced, RetryBatchError, StopProcessError
 from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault, is_fencing
+from worker.kafka.ports import NotedOffset, ProducerClient
 from worker.lifecycle import Deadline
 from worker.settings import Settings
 from worker.stream.records import Membership, Message
@@ -23,22 +22,14 @@ from worker.stream.records import Membership, Message
 GRACE_S = 5.0
 # The coordinator looks for transactions past their timeout every 10 s.
 ABORT_GRACE_S = 15.0
-CLOSE_S = 1.0
 # One or two fencings can come from a restart that overlaps with the old process.
 FENCINGS_MOST = 3
-# Sending begins at the flush, so that a transaction is one batch per partition.
-LINGER_MS = 200
-# Under the brokers' default limit for a batch (1 MiB), or each batch would be refused and sent again in halves.
-BATCH_BYTES = 256 * 1024
-RECORD_OVERHEAD_BYTES = 1024
-REQUEST_BYTES = 1024 * 1024
 
 
 class Transactions:
     """Messages and offsets, visible together or not at all.
 
-    After any failure the producer is discarded: kafka-python keeps the offsets of an aborted transaction and commits
-    them with the next one, and after a refused record its next commit can succeed without its records.
+    After any failure the producer is discarded, and a new one ends what it left open.
     """
 
     def __init__(
@@ -46,15 +37,15 @@ class Transactions:
         settings: Settings,
         connection: Mapping[str, Any],
         transactional_id: str,
+        connect: Callable[[str], ProducerClient],
         deadline: Deadline,
-        key_serializer: Serializer | None = None,
     ) -> None:
         self._settings = settings
         self._connection = connection
         self._transactional_id = transactional_id
+        self._connect = connect
         self._deadline = deadline
-        self._key_serializer = key_serializer
-        self._producer: Any = None
+        self._producer: ProducerClient | None = None
         self._left_open = False
         self._not_ended_since_s: float | None = None
         self._begun_at_s = 0.0
@@ -77,31 +68,11 @@ class Transactions:
         """
         if self._producer is not None:
             return
-        timeout_ms = self._settings.worker_transaction_timeout_ms
         self._begun_at_s = time.monotonic()
         try:
             with self._deadline.within(self.longest_s, "opening the producer"):
-                self._producer = connected(
-                    KafkaProducer,
-                    **self._connection,
-                    key_serializer=self._key_serializer,
-                    transactional_id=self._transactional_id,
-                    transaction_timeout_ms=timeout_ms,
-                    bootstrap_timeout_ms=CONNECT_MS,
-                    # A record that cannot be delivered fails with its own reason before the flush gives up on it.
-                    request_timeout_ms=timeout_ms // 2,
-                    delivery_timeout_ms=timeout_ms // 2 + LINGER_MS,
-                    linger_ms=LINGER_MS,
-                    batch_size=BATCH_BYTES,
-                    max_block_ms=timeout_ms,
-                    max_request_size=max(
-                        REQUEST_BYTES,
-                        self._settings.rejected_max_bytes + RECORD_OVERHEAD_BYTES,
-                    ),
-                    reconnect_backoff_max_ms=1_000,
-                    metrics_enabled=False,
-                )
-                self._producer.init_transactions()
+                self._producer = self._connect(self._transactional_id)
+                self._producer.take_over()
         except KafkaError as error:
             raise self._not_opened(error) from error
         self._left_open, self._not_ended_since_s = False, None
@@ -122,31 +93,23 @@ class Transactions:
         """
         self.open()
         producer = self._producer
-        futures: list[Any] = []
+        assert producer is not None  # noqa: S101  # open() raises otherwise
+        noted = {
+            TopicPartition(*at): NotedOffset(offset, (notes or {}).get(at, "")) for at, offset in next_offsets.items()
+        }
         self._begun_at_s = time.monotonic()
         try:
             with self._deadline.within(self.longest_s, "committing a batch"):
-                producer.begin_transaction()
+                producer.begin()
                 self._left_open = True
-                send = producer.send
-                for topic, several in messages.items():
-                    futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
-                _flush(producer, self._settings.worker_transaction_timeout_ms / 1000)
+                producer.send(messages)
                 # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
-                _require_arrived(futures)
-                producer.send_offsets_to_transaction(
-                    {
-                        TopicPartition(*at): OffsetAndMetadata(offset, (notes or {}).get(at, ""), -1)
-                        for at, offset in next_offsets.items()
-                    },
-                    ConsumerGroupMetadata(
-                        membership.group_id, membership.generation, membership.member_id, membership.instance_id
-                    ),
-                )
-                producer.commit_transaction()
+                producer.flush(self._settings.worker_transaction_timeout_ms / 1000)
+                producer.send_offsets(noted, membership)
+                producer.commit()
                 self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:
-            raise self._failed(error, futures, "committing a batch", messages) from error
+            raise self._failed(error, "committing a batch", messages) from error
         except BaseException:
             self.discard()
             raise
@@ -154,14 +117,8 @@ class Transactions:
     def discard(self) -> None:
         """Drop the producer without waiting for its transaction; the next one aborts what it left open."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        # close() alone would first try to send what is left, and give up without closing when that fails.
-        producer._sender.force_close()  # noqa: SLF001  # kafka-python has no public way to close at once
-        # Its thread ends all the same; what close() could not send belonged to the discarded transaction.
-        with suppress(KafkaError):
-            producer.close(timeout=CLOSE_S)
-        producer._closed = True  # noqa: SLF001  # or the garbage collector would close it again
+        if producer is not None:
+            producer.discard()
 
     def close(self) -> None:
         """Release the producer; the last transaction is over or counts as aborted."""
@@ -169,7 +126,7 @@ class Transactions:
 
     def _not_opened(self, error: KafkaError) -> Exception:
         brokers_answer = self._producer is not None
-        failure = self._failed(error, (), "opening the producer")
+        failure = self._failed(error, "opening the producer")
         if not (brokers_answer and self._left_open):
             self._not_ended_since_s = None
             return failure
@@ -184,8 +141,8 @@ class Transactions:
             ExitStatus.RESTART,
         )
 
-    def _failed(self, error: KafkaError, futures: Sequence[Any], doing: str, topics: Iterable[str] = ()) -> Exception:
-        causes = tuple(_causes(error, self._producer, futures))
+    def _failed(self, error: KafkaError, doing: str, topics: Iterable[str] = ()) -> Exception:
+        causes = self._producer.causes(error) if self._producer is not None else (error,)
         self.discard()
         if topics and isinstance(error, KafkaTimeoutError) and (missing := self._missing(topics)):
             return RetryBatchError(
@@ -225,33 +182,3 @@ class Transactions:
         except KafkaError:
             return []  # the brokers do not answer, which is then the reason
         return [each["name"] for each in described if for_code(each["error_code"]) is UnknownTopicOrPartitionError]
-
-
-def _flush(producer: Any, timeout_s: float) -> None:
-    until = time.monotonic() + timeout_s
-    while True:
-        try:
-            producer.flush(timeout=max(0.0, until - time.monotonic()))
-            return
-        except UnknownError:
-            # A batch too large for its topic was sent again in halves, and flush gave up on the first one.
-            if time.monotonic() > until:
-                raise
-
-
-def _require_arrived(futures: Sequence[Any]) -> None:
-    for future in futures:
-        if future.exception is not None:
-            raise future.exception
-        if not future.is_done:
-            raise KafkaTimeoutError("a record was not acknowledged in time")
-
-
-def _causes(error: KafkaError, producer: Any, futures: Sequence[Any]) -> Iterator[Exception]:
-    # The error raised is often a plain KafkaError that only quotes the one that matters.
-    manager = getattr(producer, "_transaction_manager", None)
-    if manager is not None and manager.last_error is not None:
-        yield manager.last_error
-    yield from (future.exception for future in futures if future.exception is not None)
-    yield from (cause for cause in error.args if isinstance(cause, Exception))
-    yield error

@@ -17,9 +17,9 @@ from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka.client import CONNECT_MS, connected
-from worker.kafka.consumer import FETCH_BYTES, PARTITION_FETCH_BYTES
 from worker.kafka.errors import fault
 from worker.kafka.lost_offsets import CommittedOffset, LostOffset, loss_reason, topic_id_in
+from worker.kafka.tuning import FETCH_BYTES, PARTITION_FETCH_BYTES
 from worker.settings import Settings
 from worker.stream.records import Record
 

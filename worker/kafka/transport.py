@@ -13,6 +13,7 @@ from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.batch_limit import BatchLimit
+from worker.kafka.clients import consumer_client, producer_client
 from worker.kafka.consumer import GroupReader
 from worker.kafka.errors import fault
 from worker.kafka.offsets import NoStartOffset, Starts
@@ -178,10 +179,17 @@ def _attempt(
     settings: Settings, connection: Mapping[str, Any], deadline: Deadline, on_batch_dropped: Callable[[], None]
 ) -> KafkaTransport:
     try:
-        reader = GroupReader(settings, connection, deadline, on_batch_dropped)
+        consumer = consumer_client(settings, connection)
     except KafkaError as error:
         raise fault([error], "connecting", settings) from error
-    transactions = Transactions(settings, connection, settings.transactional_id(uuid.uuid4().hex), deadline)
+    reader = GroupReader(settings, consumer, deadline, on_batch_dropped)
+    transactions = Transactions(
+        settings,
+        connection,
+        settings.transactional_id(uuid.uuid4().hex),
+        lambda transactional_id: producer_client(settings, connection, transactional_id),
+        deadline,
+    )
     try:
         transactions.open()
         reader.subscribe()

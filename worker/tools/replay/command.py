@@ -11,9 +11,10 @@ from worker.errors import ClusterUnusable, ExitStatus, ProducerFenced, RetryBatc
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
-from worker.kafka.consumer import NO_GENERATION
 from worker.kafka.facts import Absent, ClusterFacts
+from worker.kafka.kafka_python.producer import KafkaPythonProducer
 from worker.kafka.patches.null_fields import SendsNulls, null_if_absent
+from worker.kafka.ports import NO_GENERATION
 from worker.kafka.producer import Transactions
 from worker.kafka.topic_reader import Partition, TopicReader
 from worker.lifecycle import Deadline
@@ -104,7 +105,13 @@ def send(replay: Replay, stop: StopSignal, report: Callable[[str], None]) -> Cou
     needed = {settings.worker_rejected_topic: "READ", settings.worker_input_topic: "WRITE"}
     partitions = _partitions(replay, connection, needed)
     with Deadline(stop) as deadline, TopicReader(settings, connection, replay.group_id) as reader:
-        transactions = Transactions(settings, connection, replay.transactional_id, deadline, SendsNulls())
+        transactions = Transactions(
+            settings,
+            connection,
+            replay.transactional_id,
+            lambda transactional_id: KafkaPythonProducer(settings, connection, transactional_id, SendsNulls()),
+            deadline,
+        )
         try:
             # First, because it ends another run and what that one has in hand; then the progress is known.
             transactions.open()

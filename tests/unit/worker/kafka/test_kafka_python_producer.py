@@ -6,7 +6,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizatio
 from kafka.future import Future
 from kafka.producer.transaction_manager import TransactionManager
 
-from worker.kafka.producer import _causes
+from worker.kafka.kafka_python.producer import _causes
 
 VAGUE = KafkaError("Cannot execute transactional method because we are in an error state")
 

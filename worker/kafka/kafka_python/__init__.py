@@ -1,0 +1,1 @@
+"""The transport's clients on kafka-python."""
