@@ -155,7 +155,7 @@ class GroupReader:
                 return records
             # What came while the last batch was processed and committed is here by now: no more is waited for.
             wait_ms = max(0.0, (self._batch_not_before_s - time.monotonic()) * 1000)
-            if wait_ms == 0 and len(sizes) < most:
+            if wait_ms == 0 and len(polled.sizes) < most:
                 return records
 
     def _require_coordinator(self) -> None:
