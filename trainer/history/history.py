@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from heapq import merge
-from itertools import chain, pairwise
+from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -98,7 +98,7 @@ class History:
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
         """All users, a few thousand at a time, with the columns of these fields (None: of all) that have one."""
         fields = [field for field in self.fields if names is None or field.name in names]
-        readers = [self._values(field) for field in fields]
+        readers = [self._values(field, repeat(slice(None), len(self.copy.chunk_rows))) for field in fields]
         for users, *columns in zip(self.copy.users(), *readers, strict=True):
             yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))
 
@@ -148,23 +148,24 @@ class History:
     def _field(self, name: str) -> ProfileField:
         return next(field for field in self.fields if field.name == name)
 
-    def _values(self, field: ProfileField) -> Iterator[list[Any]]:
+    def _values(self, field: ProfileField, rows: Iterable[Integers | slice]) -> Iterator[list[Any]]:
+        """For each chunk, the values of these of its rows."""
         if field.kind is Kind.NUMBER:
-            yield from (numbers.tolist() for numbers in self.copy.numbers(field.name))
+            yield from (numbers[at].tolist() for numbers, at in zip(self.copy.numbers(field.name), rows, strict=True))
             return
         labels = np.array(self.copy.labels[field.name], dtype=object)
         if field.kind is not Kind.SEVERAL_OF:
-            yield from (labels[codes].tolist() for codes in self.copy.codes(field.name))
+            yield from (labels[codes[at]].tolist() for codes, at in zip(self.copy.codes(field.name), rows, strict=True))
             return
-        for items in self.copy.items(field.name):
+        for items, at in zip(self.copy.items(field.name), rows, strict=True):
             flat = labels[items.codes].tolist()
-            yield [tuple(flat[start:end]) for start, end in pairwise(items.ends.tolist())]
+            starts, ends = items.ends[:-1][at].tolist(), items.ends[1:][at].tolist()
+            yield [tuple(flat[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def _drawn_column(self, field: ProfileField, drawn: Drawn) -> pd.Series:
         if field.kind is Kind.NUMBER:
             return pd.Series(self.drawn_numbers(field.name, drawn), dtype=np.float64)
-        chunks = zip(self._values(field), drawn, strict=True)
-        values = [*chain.from_iterable(map(chunk.__getitem__, at.tolist()) for chunk, at in chunks)]
+        values = [*chain.from_iterable(self._values(field, drawn))]
         return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
 
 
