@@ -44,3 +44,14 @@ def test_an_image_starts_programs_and_needs_no_shell() -> None:
 
 def test_no_secret_is_given_to_an_image_when_it_is_built() -> None:
     assert not re.search(r"^(?:ARG|ENV) .*(?:PASSWORD|SECRET|SIGNING|TOKEN)", DOCKERFILE, re.MULTILINE)
+
+
+def test_workers_can_be_scaled() -> None:
+    worker = SERVICES["worker"]
+    assert "container_name" not in worker
+    assert "WORKER_INSTANCE_ID" not in worker["environment"]  # one for all would be fenced
+    (port,) = worker["ports"]
+    published = re.fullmatch(r"127\.0\.0\.1:\$\{WORKER_HOST_PORT:-(\d+)-(\d+)\}:8080", port)
+    assert published is not None
+    first, last = map(int, published.groups())
+    assert first == 8080 < last
