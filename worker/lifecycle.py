@@ -39,8 +39,9 @@ class Deadline:
         self._stop = stop
         self._drain_s = drain_s
         self._end_process = end_process
-        # One attribute that the loop's thread swaps and the watching thread reads: no lock that could be held forever.
-        self._step: tuple[float, float, str] | None = None
+        # Of each thread in a step. Each changes its own entry, the watching thread copies all: no lock that could be
+        # held forever.
+        self._steps: dict[int, tuple[float, float, str]] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
 
@@ -56,24 +57,26 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float, doing: str) -> Iterator[None]:
-        """The block ends within this time, or the process does. Steps do not nest."""
-        self._step = (time.monotonic() + seconds, seconds, doing)
+        """The block ends within this time, or the process does. Steps of one thread do not nest."""
+        thread = threading.get_ident()
+        self._steps[thread] = (time.monotonic() + seconds, seconds, doing)
         try:
             yield
         finally:
-            self._step = None
+            del self._steps[thread]
 
     def _watch(self) -> None:
         stopped_at: float | None = None
         while not self._closed.wait(LOOK_EVERY_S):
             now = time.monotonic()
-            step = self._step
-            if step is not None and now > step[0]:
-                self._end_at_deadline(step[2], step[1])
+            steps = list(self._steps.values())
+            for until, seconds, doing in steps:
+                if now > until:
+                    self._end_at_deadline(doing, seconds)
             if stopped_at is None and self._stop.is_set():
                 stopped_at = now
             if stopped_at is not None and now > stopped_at + self._drain_s:
-                self._end_undrained(None if step is None else step[2])
+                self._end_undrained(", ".join(doing for _, _, doing in steps) or None)
 
     def _end_at_deadline(self, doing: str, seconds: float) -> None:
         _last_resort()

@@ -122,17 +122,18 @@ def _work(
             # A collection in the middle would look through all objects of the batch, none of which is garbage.
             gc.disable()
             try:
-                outcome = promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
+                return promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
             finally:
                 gc.enable()
+
+        def admit(outcome: Outcome) -> None:
             internal_errors.require_scoring(outcome)
             guard.require_below(outcome)
-            return outcome
 
         promotions.start()
         group.start()
         try:
-            loop.run(transport, process, observer, stop)
+            loop.run(transport, process, observer, stop, admit=admit)
         finally:
             promotions.close()
             group.close()

@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError
 from demo.kafka.broker import Broker
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
 from tests.support.kafka_world import KafkaWorld, echo
-from tests.support.transport_contract import PATIENCE_S, next_batch, until, work_off
+from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import producer as kafka_producer
 from worker.kafka.transport import KafkaTransport
@@ -39,7 +39,7 @@ def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka
     following = next_batch(transport)
     # Its own offsets only: without the rewind that the loop never omits, the position is ahead in partition 0, too.
     own = {(topic, number): offset for (topic, number), offset in following.next_offsets.items() if number == 1}
-    transport.commit(replace(following, next_offsets=own), echo(following.records))
+    commit(transport, replace(following, next_offsets=own), echo(following.records))
     # The transaction's end reaches the offsets a little later than the worker.
     wait_until(lambda: kafka.committed()[1] == 1, "the commit")
     assert kafka.committed() == {0: 0, 1: 1, 2: 0, 3: 0}
@@ -53,7 +53,7 @@ def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(
         batch = next_batch(transport)
         refused = Outcome(results=tuple(Message(None, b"x" * 20_000) for _ in batch.records))
         with pytest.raises(StopProcessError):
-            transport.commit(batch, refused)
+            commit(transport, batch, refused)
         transport.rewind()
         work_off(transport, 3)
         assert kafka.values(kafka.output) == [b"one", b"two", b"three"]
@@ -69,7 +69,7 @@ def test_a_batch_whose_records_expired_undelivered_is_not_committed(kafka: Kafka
     batch = next_batch(transport)
     kafka.admin.delete_topics([kafka.output])
     with pytest.raises(RetryBatchError):
-        transport.commit(batch, echo(batch.records))
+        commit(transport, batch, echo(batch.records))
     assert kafka.committed()[0] == 2
     kafka.create_topics()
     transport.rewind()
@@ -84,7 +84,7 @@ def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWo
     # As after a timeout, the coordinator ends the transaction and moves on to the next epoch.
     fence(kafka, "one")
     with pytest.raises(RetryBatchError):
-        transport.commit(batch, echo(batch.records))
+        commit(transport, batch, echo(batch.records))
     transport.rewind()
     work_off(transport, 2)
     assert kafka.values(kafka.output) == [b"a", b"b"]
@@ -100,11 +100,11 @@ def test_results_rejected_and_offsets_share_one_transaction(kafka: KafkaWorld) -
     outcome = Outcome(results=(Message(None, b"good"),), rejected=(Message(None, b"bad", (("why", b"so"),)),))
     stale = replace(batch, membership=replace(batch.membership, generation=batch.membership.generation - 1))
     with pytest.raises(RetryBatchError):
-        transport.commit(stale, outcome)
+        commit(transport, stale, outcome)
     assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([], [])
     transport.rewind()
     batch = next_batch(transport)
-    transport.commit(batch, outcome)
+    commit(transport, batch, outcome)
     assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([b"good"], [b"bad"])
     assert kafka.read(kafka.rejected)[0].headers == [("why", b"so")]
 
@@ -220,7 +220,7 @@ def test_an_abort_that_keeps_failing_while_brokers_answer_ends_the_worker(
     batch = next_batch(transport)
     fence(kafka, "one")
     with pytest.raises(RetryBatchError):
-        transport.commit(batch, echo(batch.records))
+        commit(transport, batch, echo(batch.records))
 
     def refused(_: object) -> None:
         raise KafkaTimeoutError("the coordinator says nothing")

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
 from tests.support.kafka_world import KafkaWorld, client_of, echo, looping
-from tests.support.transport_contract import PATIENCE_S, next_batch, until, values, work_off
+from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import consumer as kafka_consumer
 from worker.kafka import offsets as kafka_offsets
@@ -102,7 +102,7 @@ def test_a_worker_that_did_not_poll_in_time_cannot_commit_what_another_one_took_
     second = kafka.open()
     work_off(second, 2)
     with pytest.raises(RetryBatchError):
-        first.commit(stale, echo(stale.records))
+        commit(first, stale, echo(stale.records))
     assert kafka.values(kafka.output) == [b"a", b"b"]
     assert kafka.committed()[0] == 2
 
@@ -117,7 +117,7 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
     until(lambda: first.poll() or first.joined or None)
     before = kafka.batches_dropped
     with pytest.raises(RetryBatchError):
-        first.commit(stale, echo(stale.records))
+        commit(first, stale, echo(stale.records))
     assert kafka.batches_dropped == before + 1
     first.rewind()
     work_off(first, 1)
@@ -136,8 +136,8 @@ def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_sam
     assert again.membership.generation == stale.membership.generation
     assert again.membership.member_id != stale.membership.member_id
     with pytest.raises(RetryBatchError, match="rebalanced"):
-        first.commit(stale, echo(stale.records))
-    first.commit(again, echo(again.records))
+        commit(first, stale, echo(stale.records))
+    commit(first, again, echo(again.records))
     assert kafka.values(kafka.output) == [b"a"]
 
 
@@ -154,7 +154,7 @@ def test_a_partition_that_leaves_advances_elsewhere_and_returns_is_read_from_its
     work_off(second, 1)
     second.close()
     with pytest.raises(RetryBatchError):
-        first.commit(stale, echo(stale.records))
+        commit(first, stale, echo(stale.records))
     first.rewind()
     kafka.send(b"3", partition=0)
     assert values(next_batch(first)) == [b"3"]
@@ -304,7 +304,7 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
     caught: list[StopProcessError] = []
     while not caught:
         try:
-            first.commit(batch, echo(batch.records))
+            commit(first, batch, echo(batch.records))
         except RetryBatchError:
             # The first attempt finds its producer fenced, not yet why.
             continue
@@ -336,7 +336,7 @@ def test_batches_too_slow_for_the_poll_interval_become_smaller_until_they_get_th
             # What the work costs: all of them at once take twice as long as a member may be silent.
             time.sleep(0.04 * len(batch.records))
             try:
-                worker.commit(batch, echo(batch.records))
+                commit(worker, batch, echo(batch.records))
             except RetryBatchError:
                 refused += 1
                 assert refused < 4, sizes

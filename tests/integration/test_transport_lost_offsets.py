@@ -305,6 +305,7 @@ def test_markers_that_were_read_and_that_the_log_lost_do_not_stop_the_worker_for
     # As after an unclean leader election, which one broker cannot have; not committed before the broker refuses them.
     worker._reader._markers_not_before_s = math.inf
     worker._reader.offsets._without_records = {TopicPartition(kafka.input, 0): range(2, 50)}
+    worker._reader._markers_not_before_s = float("inf")  # nor committed, however late the broker refuses to read there
     worker.rewind()
     with pytest.raises(RetryBatchError):
         until(worker.poll)

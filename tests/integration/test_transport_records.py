@@ -9,7 +9,7 @@ from kafka import KafkaProducer
 
 from tests.support.brokers import TestBroker
 from tests.support.kafka_world import KafkaWorld, echo
-from tests.support.transport_contract import next_batch, work_off
+from tests.support.transport_contract import commit, next_batch, work_off
 from worker.errors import ExitStatus, StopProcessError
 from worker.stream.records import Message, Outcome, Record
 
@@ -34,7 +34,7 @@ def read_all(kafka: KafkaWorld, count: int) -> list[Record]:
     records: list[Record] = []
     while len(records) < count:
         batch = next_batch(transport)
-        transport.commit(batch, echo(batch.records))
+        commit(transport, batch, echo(batch.records))
         records += batch.records
     return records
 
@@ -68,7 +68,7 @@ def test_a_record_of_2_mb_is_read(kafka: KafkaWorld) -> None:
     seen: list[bytes | None] = []
     while len(seen) < 2:
         batch = next_batch(transport)
-        transport.commit(batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
+        commit(transport, batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
         seen += [record.value for record in batch.records]
     assert seen == [large, b"after"]
 
@@ -94,7 +94,7 @@ def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafk
     sizes: list[int] = []
     while sum(sizes) < 60:
         batch = next_batch(transport)
-        transport.commit(batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
+        commit(transport, batch, Outcome(results=tuple(Message(None, b"x") for _ in batch.records)))
         sizes.append(len(batch.records))
     assert max(sizes) <= 10
 
@@ -105,7 +105,7 @@ def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: Te
         transport = kafka.open()
         batch = next_batch(transport)
         with pytest.raises(StopProcessError) as caught:
-            transport.commit(batch, echo(batch.records))
+            commit(transport, batch, echo(batch.records))
         assert caught.value.exit_status == ExitStatus.ACT_FIRST
         assert kafka.output in str(caught.value)
         assert "max.message.bytes" in str(caught.value)

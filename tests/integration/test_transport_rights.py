@@ -17,7 +17,7 @@ from kafka.admin import (
 
 from demo.kafka.broker import Broker
 from tests.support.kafka_world import KafkaWorld, echo
-from tests.support.transport_contract import next_batch, until, work_off
+from tests.support.transport_contract import commit, next_batch, until, work_off
 from worker.errors import ExitStatus, StopProcessError
 from worker.kafka.transport import KafkaTransport
 
@@ -63,7 +63,7 @@ def test_a_right_lost_while_running_stops_the_worker_and_is_named(
 
         def poll_and_commit(transport: KafkaTransport) -> None:
             batch = next_batch(transport)
-            transport.commit(batch, echo(batch.records))
+            commit(transport, batch, echo(batch.records))
 
         topic, group, transactional_id = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
         write, read = ACLOperation.WRITE, ACLOperation.READ

@@ -14,7 +14,7 @@ from demo.kafka.broker import Broker
 from demo.kafka.ports import free_ports
 from tests.support.brokers import STOP_S, TestBroker
 from tests.support.kafka_world import KafkaWorld, client_of, echo
-from tests.support.transport_contract import next_batch, until, values, work_off
+from tests.support.transport_contract import commit, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import tuning
 from worker.kafka.config import connection_arguments
@@ -107,11 +107,11 @@ def test_members_that_start_together_at_the_latest_wait_for_the_one_that_has_par
     workers = [kafka.open(worker_start_at="latest") for _ in range(2)]
     # Neither starts before both have their partitions.
     for worker in workers:
-        vars(worker)["_begin"] = lambda _: None
+        vars(worker)["_commit_starts"] = lambda _: None
     settle(workers)
     first, second = sorted(workers, key=lambda worker: 0 not in owned(worker))
     for worker in workers:
-        del vars(worker)["_begin"]
+        del vars(worker)["_commit_starts"]
     with pytest.raises(RetryBatchError):
         second.poll()
     assert kafka.committed() == {}
@@ -270,5 +270,5 @@ def test_nothing_is_sent_for_records_without_an_outcome(kafka: KafkaWorld) -> No
     transport = kafka.open()
     batch = next_batch(transport)
     with pytest.raises(ValueError, match="exactly one message"):
-        transport.commit(batch, echo(batch.records[:1]) if len(batch.records) > 1 else echo([]))
+        commit(transport, batch, echo(batch.records[:1]) if len(batch.records) > 1 else echo([]))
     assert kafka.values(kafka.output) == []

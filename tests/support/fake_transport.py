@@ -35,6 +35,7 @@ class FakeTransport:
         self._committed = [0] * self.partitions
         self._position = [0] * self.partitions
         self._stale = False
+        self._in_flight: tuple[Batch, Outcome] | None = None
         self._closed = False
 
     def send(self, partition: int, value: bytes, key: bytes | None = None) -> None:
@@ -64,19 +65,28 @@ class FakeTransport:
             return None
         return Batch(Records.of(records), {(r.topic, r.partition): r.offset + 1 for r in records}, MEMBER)
 
-    def commit(self, batch: Batch, outcome: Outcome) -> None:
-        self.calls.append("commit")
-        if self.commit_errors and (error := self.commit_errors.popleft()) is not None:
-            raise error
+    def begin(self, batch: Batch, outcome: Outcome) -> None:
+        self.calls.append("begin")
+        assert self._in_flight is None
         if self._stale:
             raise RetryBatchError("the group rebalanced while the batch was in hand")
+        self._in_flight = batch, outcome
+
+    def finish(self) -> float:
+        self.calls.append("finish")
+        assert self._in_flight is not None
+        (batch, outcome), self._in_flight = self._in_flight, None
+        if self.commit_errors and (error := self.commit_errors.popleft()) is not None:
+            raise error
         self.results += outcome.results
         self.rejected += outcome.rejected
         for (_, partition), offset in batch.next_offsets.items():
             self._committed[partition] = offset
+        return 0.0
 
     def rewind(self) -> None:
         self.calls.append("rewind")
+        assert self._in_flight is None
         self._stale = False
         self._position = list(self._committed)
 

@@ -49,6 +49,12 @@ def until(ask: Callable[[], T | None]) -> T:
     return answer
 
 
+def commit(transport: Transport, batch: Batch, outcome: Outcome) -> None:
+    """Begin and finish, with nothing in between."""
+    transport.begin(batch, outcome)
+    transport.finish()
+
+
 def next_batch(transport: Transport) -> Batch:
     return until(transport.poll)
 
@@ -63,7 +69,7 @@ def work_off(transport: Transport, count: int) -> None:
     while count > 0:
         batch = next_batch(transport)
         try:
-            transport.commit(batch, echo(batch.records))
+            commit(transport, batch, echo(batch.records))
         except RetryBatchError as error:
             refused.append(error)
             assert len(refused) < 10, refused
@@ -84,7 +90,7 @@ class TransportContract:
         seen: list[Record] = []
         while len(seen) < 5:
             batch = next_batch(world.transport)
-            world.transport.commit(batch, echo(batch.records))
+            commit(world.transport, batch, echo(batch.records))
             seen += batch.records
         assert [(record.offset, record.value) for record in seen] == [(n, b"%d" % n) for n in range(5)]
 
@@ -118,7 +124,7 @@ class TransportContract:
         batch = next_batch(world.transport)
         world.rebalance()
         with pytest.raises(RetryBatchError):
-            world.transport.commit(batch, echo(batch.records))
+            commit(world.transport, batch, echo(batch.records))
         world.transport.rewind()
         work_off(world.transport, 2)
         assert (world.results(), world.rejected()) == ([b"one"], [b"bad two"])
@@ -128,7 +134,7 @@ class TransportContract:
         batch = next_batch(world.transport)
         left = len(batch.records)
         assert _lag(world.transport) == 2
-        world.transport.commit(batch, echo(batch.records))
+        commit(world.transport, batch, echo(batch.records))
         work_off(world.transport, 2 - left)
         world.transport.poll()
         assert _lag(world.transport) == 0

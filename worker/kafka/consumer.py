@@ -17,6 +17,8 @@ from worker.settings import Settings
 from worker.stream.records import Batch, Headers, Membership, Records
 
 IDLE_WAIT_MS = 250
+# Then the commit is waited for.
+DURING_COMMIT_WAIT_MS = 10
 # How often, at most, an idle worker commits offsets that no record belongs to. Each time costs a transaction, so not
 # after each marker of a quick upstream. Brokers apply retention every 5 minutes, and KEDA asks for the lag every 30 s.
 MARKERS_EVERY_S = 10.0
@@ -70,12 +72,15 @@ class GroupReader:
         """Make the next poll go back to the committed offsets, even if the membership is the same by then."""
         self._positioned_under = None
 
-    def poll(self, max_events: int) -> Batch | None:
+    def poll(self, max_events: int, during_commit: bool) -> Batch | None:  # noqa: FBT001  # a fact, not a mode
         """The next batch under one unbroken membership, or None.
 
-        A batch without records has offsets to commit all the same: of transaction markers and aborted records. Raises
-        NoStartOffset when a partition has no offset to resume from, and WorkerError.
+        A batch without records has offsets to commit all the same: of transaction markers and aborted records. During
+        a commit only records are read: what asks for offsets, or lets the group rebalance, waits until it is over.
+        Raises NoStartOffset when a partition has no offset to resume from, and WorkerError.
         """
+        if during_commit and self._must_settle():
+            return None
         self.offsets.follow_assignment()
         self._client.between_polls()
         # Before the first record is read, never after: a rebalance inside poll hands out the new generation while
@@ -89,13 +94,15 @@ class GroupReader:
             self.offsets.rewind()
             self._positioned_under = before
         with self.offsets.step("polling"):
-            records = self._gather(max_events)
+            records = self._gather(max_events, DURING_COMMIT_WAIT_MS if during_commit else IDLE_WAIT_MS)
         self._require_coordinator()
         ahead = self.offsets.ahead()
         if before is None or self.membership() != before:
             if records:
                 self.report_dropped(len(records))
-                self.offsets.rewind()
+                self.forget_positions()
+            return None
+        if not records and during_commit:
             return None
         if not records:
             self.offsets.note_no_records(ahead)
@@ -118,7 +125,10 @@ class GroupReader:
         with self._deadline.within(STEP_LONGEST_S, "leaving the group"):
             self._client.close()
 
-    def _gather(self, max_events: int) -> Records:
+    def _must_settle(self) -> bool:
+        return self._client.rebalance_due() or self.settled_membership() != self._positioned_under
+
+    def _gather(self, max_events: int, idle_wait_ms: float) -> Records:
         settings = self._settings
         partitions: list[int] = []
         offsets: list[int] = []
@@ -128,7 +138,7 @@ class GroupReader:
         headers: list[Headers] = []
         records = Records(settings.worker_input_topic, partitions, offsets, timestamps_ms, keys, values, headers)
         bytes_left = settings.worker_batch_max_bytes
-        wait_ms: float = IDLE_WAIT_MS
+        wait_ms = idle_wait_ms
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
             most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))

@@ -71,6 +71,10 @@ class ConsumerClient(Protocol):
         """Who this process is in the group now, or None when it is not a member or the group rebalances."""
         ...
 
+    def rebalance_due(self) -> bool:
+        """Whether the next poll lets the group rebalance, as far as this client knows."""
+        ...
+
     @property
     def coordinator_known(self) -> bool:
         """Whether the group has a coordinator that this client knows."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -27,6 +29,16 @@ from worker.stream.records import Batch, Membership, Message, Outcome
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    """A commit that was begun, and when its batch was read."""
+
+    batch: Batch
+    committing: Future[float]
+    polled_at_s: float
+    begun_at_s: float
+
+
 class KafkaTransport:
     """The loop's transport on Kafka: read_committed in; results, rejected events and offsets out in one transaction."""
 
@@ -35,46 +47,67 @@ class KafkaTransport:
         self._reader = reader
         self._transactions = transactions
         self._batch_limit = BatchLimit(settings)
+        # The only one that uses the transactions while a commit is in flight. It waits for brokers most of the time.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._in_flight: _InFlight | None = None
         self._polled_at_s = 0.0
         self._closed = False
 
     def poll(self) -> Batch | None:
-        """The next batch, or None when nothing came within a short wait."""
+        """The next batch, or None when nothing came within a short wait, which is shorter during a commit."""
+        during_commit = self._in_flight is not None
         try:
-            batch = self._reader.poll(self._batch_limit.events)
+            batch = self._reader.poll(self._batch_limit.events, during_commit)
         except NoStartOffset as error:
-            self._begin(error.out_of_range)
+            self._commit_starts(error.out_of_range)
             return None
         finally:
             self._polled_at_s = time.monotonic()
         if batch is not None and not batch.records:
             self._commit(batch, {})
+            self._reader.offsets.note_committed(batch.next_offsets)
             return None
         return batch
 
-    def commit(self, batch: Batch, outcome: Outcome) -> None:
-        """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
+    def begin(self, batch: Batch, outcome: Outcome) -> None:
+        """Begin to make all of the outcome visible and the batch's offsets committed, or nothing of either."""
         if len(outcome.results) + len(outcome.rejected) != len(batch.records):
             raise ValueError("an outcome must hold exactly one message for each record")
+        if self._in_flight is not None:
+            raise ValueError("the commit before this one is not finished")
+        if self._reader.membership() != batch.membership:
+            self._reader.report_dropped(len(batch.records))
+            self._batch_limit.took(len(batch.records), time.monotonic() - self._polled_at_s, 0.0)
+            raise RetryBatchError("the group rebalanced while the batch was in hand")
         messages = {
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
-        begun_at_s = time.monotonic()
+        committing = self._thread.submit(self._commit, batch, messages)
+        self._in_flight = _InFlight(batch, committing, self._polled_at_s, time.monotonic())
+
+    def finish(self) -> float:
+        """Wait until the commit that was begun is over; returns how long it took, in seconds."""
+        in_flight, self._in_flight = self._in_flight, None
+        if in_flight is None:
+            raise ValueError("no commit was begun")
+        took_s = 0.0
         try:
-            if self._reader.membership() != batch.membership:
-                self._reader.report_dropped(len(batch.records))
-                raise RetryBatchError("the group rebalanced while the batch was in hand")
-            self._commit(batch, messages)
+            took_s = in_flight.committing.result()
         finally:
             # Also when it failed, which is what a batch that takes too long does.
             now_s = time.monotonic()
-            self._batch_limit.took(len(batch.records), now_s - self._polled_at_s, now_s - begun_at_s)
+            commit_s = took_s or now_s - in_flight.begun_at_s
+            worked_s = in_flight.begun_at_s - in_flight.polled_at_s + commit_s
+            self._batch_limit.took(len(in_flight.batch.records), worked_s, commit_s)
+        self._reader.offsets.note_committed(in_flight.batch.next_offsets)
+        return took_s
 
-    def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> None:
+    def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> float:
+        begun_at_s = time.monotonic()
         notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
         self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
-        self._reader.offsets.note_committed(batch.next_offsets)
+        return time.monotonic() - begun_at_s
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
@@ -85,17 +118,18 @@ class KafkaTransport:
             self._reader.offsets.rewind()
         except NoStartOffset as error:
             if self._reader.settled_membership() is not None:
-                self._begin(error.out_of_range)
+                self._commit_starts(error.out_of_range)
             else:
                 # The next poll makes this process a member again, and goes back then; even with the same membership,
                 # which a stable group gives to a member that joins it again.
                 self._reader.forget_positions()
 
     def close(self) -> None:
-        """Leave the group and release everything; bounded in time, and fine to call twice."""
+        """Leave the group and release everything, after a commit under way; bounded in time, and fine to call twice."""
         if self._closed:
             return
         self._closed = True
+        self._thread.shutdown()
         self._transactions.close()
         self._reader.close()
 
@@ -113,7 +147,7 @@ class KafkaTransport:
         """Who this process is in its group now, or None when it is not a member; from any thread."""
         return self._reader.membership()
 
-    def _begin(self, out_of_range: Mapping[TopicPartition, int]) -> None:
+    def _commit_starts(self, out_of_range: Mapping[TopicPartition, int]) -> None:
         # Before the offsets are asked for, or the broker would take them for partitions that are gone; and settled, or
         # the assignment would still be that of the generation before.
         membership = self._reader.settled_membership()

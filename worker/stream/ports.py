@@ -29,18 +29,28 @@ class PartitionProgress:
 
 
 class Transport(Protocol):
-    """Batches in, outcomes out, exactly once.
+    """Batches in, outcomes out, exactly once; one commit at a time, during which the next batch may be read.
 
     Every method but `progress` and `joined` belongs to the loop's thread, and raises RetryBatchError when nothing was
     committed and the batch can be read again, StopProcessError when the process must end.
     """
 
     def poll(self) -> Batch | None:
-        """The next batch, or None when nothing came within a short wait."""
+        """The next batch, or None when nothing came within a short wait, which is shorter during a commit."""
         ...
 
-    def commit(self, batch: Batch, outcome: Outcome) -> None:
-        """Make all of the outcome visible and the batch's offsets committed, or nothing of either."""
+    def begin(self, batch: Batch, outcome: Outcome) -> None:
+        """Begin to make all of the outcome visible and the batch's offsets committed, or nothing of either.
+
+        Only after what was begun before is finished.
+        """
+        ...
+
+    def finish(self) -> float:
+        """Wait until the commit that was begun is over; returns how long it took, in seconds.
+
+        What was polled since must be forgotten if this raises.
+        """
         ...
 
     def rewind(self) -> None:
@@ -48,7 +58,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave the group and release everything; bounded in time, and fine to call twice."""
+        """Leave the group and release everything, after a commit under way; bounded in time, and fine to call twice."""
         ...
 
     def progress(self) -> tuple[PartitionProgress, ...]:

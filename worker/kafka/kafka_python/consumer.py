@@ -104,6 +104,10 @@ class KafkaPythonConsumer:
         # During a rebalance the new generation is visible before the positions that belong to it are set.
         return self.membership() if self._coordinator.stable() else None
 
+    def rebalance_due(self) -> bool:
+        """Whether the next poll lets the group rebalance, as far as this client knows."""
+        return bool(self._coordinator.need_rejoin())
+
     @property
     def coordinator_known(self) -> bool:
         """Whether the group has a coordinator that this client knows."""

@@ -17,7 +17,7 @@ class Reader:
         self.offsets = self
         self.forgot = False
 
-    def poll(self, _: int) -> None:
+    def poll(self, _: int, __: bool) -> None:
         raise NoStartOffset({})
 
     def rewind(self) -> None:

@@ -79,7 +79,60 @@ def test_an_aborted_batch_is_read_again_and_counted_once(transport: FakeTranspor
 def test_a_rewind_comes_before_the_next_poll(transport: FakeTransport, stop: Event) -> None:
     transport.commit_errors.append(RetryBatchError("aborted"))
     run(transport, echoed, Seen(), stop, no_delay)
-    assert transport.calls[:4] == ["poll", "commit", "rewind", "poll"]
+    # The second batch was read and processed by then: it is forgotten, and nothing of it was begun.
+    assert transport.calls[:7] == ["poll", "begin", "poll", "finish", "rewind", "poll", "begin"]
+
+
+def test_a_batch_is_read_and_processed_during_the_commit_before_it_and_begun_after(
+    transport: FakeTransport, stop: Event
+) -> None:
+    def process(batch: Batch) -> Outcome:
+        transport.calls.append("process")
+        return echo(batch.records)
+
+    run(transport, process, Seen(), stop, no_delay)
+    first, second = ["poll", "process", "begin"], ["poll", "process", "finish", "begin"]
+    assert transport.calls == [*first, *second, "poll", "finish", "poll", "close"]
+
+
+def test_an_outcome_is_admitted_when_all_before_it_are_counted_and_a_refused_one_is_not_sent(
+    transport: FakeTransport, stop: Event
+) -> None:
+    seen = Seen()
+
+    def admit(outcome: Outcome) -> None:
+        if len(seen.committed_values) == 3:
+            raise StopProcessError("too many", ExitStatus.REJECT_LIMIT)
+
+    with pytest.raises(StopProcessError):
+        run(transport, echoed, seen, stop, no_delay, admit)
+    assert len(transport.results) == 3
+    assert transport.calls[-2:] == ["finish", "close"]
+
+
+def test_a_poll_that_fails_during_a_commit_loses_no_count_of_it(transport: FakeTransport, stop: Event) -> None:
+    seen = Seen()
+    polled = transport.on_poll
+
+    def fail_the_second() -> None:
+        if transport.calls.count("poll") == 2:
+            transport.poll_errors.append(RetryBatchError("broker away"))
+        polled()
+
+    transport.on_poll = fail_the_second
+    run(transport, echoed, seen, stop, no_delay)
+    assert sorted(value or b"" for value in seen.committed_values) == [b"0", b"1", b"2", b"3", b"4"]
+    assert transport.calls[:6] == ["poll", "begin", "poll", "finish", "rewind", "poll"]
+
+
+def test_a_commit_that_fails_after_the_stop_is_reported_and_the_group_is_left(stop: Event) -> None:
+    transport = FakeTransport()
+    transport.send(0, b"a")
+    transport.on_poll = stop.set
+    transport.commit_errors.append(RetryBatchError("aborted"))
+    seen = Seen()
+    run(transport, echoed, seen, stop, no_delay)
+    assert (seen.committed_values, len(seen.delays_s), transport.closed) == ([], 1, True)
 
 
 def test_the_delay_grows_with_failures_in_a_row_and_begins_anew_after_a_commit(
