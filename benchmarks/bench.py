@@ -10,7 +10,6 @@ latency of each contender is measured, from the time at which an event is due to
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import tempfile
@@ -25,16 +24,21 @@ from benchmarks import contenders, open_loop, report
 from benchmarks.contenders import BUILD, ROOT, Contender, Guarantee, Program, Unavailable
 from benchmarks.load import PARTITIONS, Topics, compare, expected, fill
 from benchmarks.outcomes import Expected
+from benchmarks.process import cpu_s, memory_mb
 from benchmarks.report import Drain, Figures
-from benchmarks.worker_environment import worker_environment, write_model
+from benchmarks.subjects import Subject, fitted, with_fields, with_segments
+from benchmarks.worker_environment import worker_environment
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
 from demo.kafka.processes import GuardedProcess, last_lines
-from models.store import ModelStore, StoredModel
-from schemas import UserProfile
 from worker.stream.processor import Scoring
 
-BAD_SHARE = 0.001
+EVENT_MAX_BYTES, REJECTED_MAX_BYTES = 900_000, 1_000_000
+SWEEPS: Mapping[str, Sequence[int]] = {
+    "backlog": (100_000, 1_000_000, 10_000_000),
+    "segments": (2, 10, 50, 200),
+    "fields": (7, 15, 50, 100),
+}
 LOOK_EVERY_S = 0.2
 STALLED_S = 60.0
 SHORTEST_S = 10.0
@@ -53,8 +57,8 @@ class Site:
     scratch: Path
     cluster: Cluster
     topics: Topics
-    model: StoredModel
-    backlogs: dict[int, tuple[str, Expected]] = field(default_factory=dict)
+    subject: Subject
+    backlogs: dict[tuple[str, int], tuple[str, Expected]] = field(default_factory=dict)
     _runs: int = 0
 
     @cached_property
@@ -64,14 +68,18 @@ class Site:
 
     def backlog(self, events: int) -> tuple[str, Expected]:
         """A topic with this many events, and what must come of them."""
-        if events not in self.backlogs:
+        subject = self.subject
+        key = subject.name, events
+        if key not in self.backlogs:
             print(f"writing a backlog of {events:,} events …", flush=True)
-            topic = f"events-{events}"
+            topic = f"{subject.name}-{events}"
             self.cluster.create_topic(topic, PARTITIONS)
-            fill(self.bootstrap_servers, topic, events, BAD_SHARE)
-            scoring = Scoring(self.model, UserProfile, self.cluster_id, "benchmark", 900_000, 1_000_000)
-            self.backlogs[events] = topic, expected(self.topics, topic, scoring)
-        return self.backlogs[events]
+            fill(self.bootstrap_servers, topic, events, subject.events)
+            scoring = Scoring(
+                subject.model, subject.profile_class, self.cluster_id, "benchmark", EVENT_MAX_BYTES, REJECTED_MAX_BYTES
+            )
+            self.backlogs[key] = topic, expected(self.topics, topic, scoring)
+        return self.backlogs[key]
 
     @contextmanager
     def running(
@@ -95,7 +103,7 @@ class Site:
             "WORKER_REJECTED_TOPIC": run.rejected,
             "CLUSTER_ID": self.cluster_id,
             "SCRATCH": str(scratch),
-            "BENCHMARK_MODEL": str(self.scratch / "models" / "versions" / self.model.manifest.id),
+            **self.subject.environment,
             **contender.environment,
             **tuning,
             **program.environment,
@@ -165,6 +173,8 @@ class Run:
             events_per_s=(last.done - first.done) / (last.at_s - first.at_s),
             cpu_s_per_million=(last.cpu_s - first.cpu_s) / (last.done - first.done) * 1e6,
             rss_mb=samples[-1].rss_mb,
+            peak_mb=samples[-1].peak_mb,
+            peak_grown_mb=samples[-1].peak_mb - first.peak_mb,
         )
 
     def require_right(self, wanted: Expected) -> None:
@@ -175,11 +185,9 @@ class Run:
             raise Failed(f"its outputs are wrong: {wrong}")
 
     def _sample(self) -> Sample:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks = int(fields[11]) + int(fields[12])
-        rss_mb = int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        memory = memory_mb(self.process.pid)
         # The clock last: what is done was done by then.
-        return Sample(self.done(), ticks / os.sysconf("SC_CLK_TCK"), rss_mb, time.monotonic())
+        return Sample(self.done(), cpu_s(self.process.pid), memory["VmRSS"], memory["VmHWM"], time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,7 @@ class Sample:
     done: int
     cpu_s: float
     rss_mb: float
+    peak_mb: float
     at_s: float
 
 
@@ -199,39 +208,67 @@ def site() -> Iterator[Site]:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         broker = stack.enter_context(running_broker())
         print("fitting a model …", flush=True)
-        write_model(scratch, worker_environment(broker.bootstrap_servers, scratch))
+        subject = fitted(scratch, worker_environment(broker.bootstrap_servers, scratch))
         yield Site(
             broker.bootstrap_servers,
             scratch,
             stack.enter_context(Cluster(broker.bootstrap_servers)),
             stack.enter_context(Topics(broker.bootstrap_servers)),
-            ModelStore(scratch / "models").load_alias("production"),
+            subject,
         )
 
 
+def drain_by_all(
+    site: Site, programs: Mapping[Contender, Program], events: int, what: str, figures: Figures
+) -> Iterator[tuple[str, Drain]]:
+    """Each contender's way through a backlog of its share of the events; one that fails is out for good."""
+    for contender, program in programs.items():
+        if contender.name in figures.failed:
+            continue
+        backlog = max(1, int(events * contender.share))
+        topic, wanted = site.backlog(backlog)
+        try:
+            with site.running(contender, program, topic, {}) as run:
+                drain = run.drained(backlog)
+                run.require_right(wanted)
+        except Failed as failure:
+            figures.failed[contender.name] = f"failed: {failure}".partition("\n")[0]
+            print(f"{what}  {contender.name:20}  failed: {failure}", flush=True)
+            continue
+        short = f"  in only {drain.seconds:.1f} s: give more --events" if drain.seconds < SHORTEST_S else ""
+        print(
+            f"{what}  {contender.name:20}  {drain.events_per_s:9,.0f} events/s  "
+            f"{drain.cpu_s_per_million:6.1f} CPU s per 1e6  RSS {drain.rss_mb:4.0f} MB{short}",
+            flush=True,
+        )
+        yield contender.name, drain
+
+
 def throughput(site: Site, programs: Mapping[Contender, Program], events: int, rounds: int, figures: Figures) -> None:
-    """Let all contenders drain the backlog in each round; one that fails is out."""
-    for round_number in range(rounds):
-        for contender, program in programs.items():
-            if contender.name in figures.failed:
-                continue
-            backlog = max(1, int(events * contender.share))
-            topic, wanted = site.backlog(backlog)
-            try:
-                with site.running(contender, program, topic, {}) as run:
-                    drain = run.drained(backlog)
-                    run.require_right(wanted)
-            except Failed as failure:
-                figures.failed[contender.name] = str(failure)
-                print(f"round {round_number + 1}  {contender.name:20}  failed: {failure}", flush=True)
-                continue
-            figures.drains.setdefault(contender.name, []).append(drain)
-            short = f"  in only {drain.seconds:.1f} s: give more --events" if drain.seconds < SHORTEST_S else ""
-            print(
-                f"round {round_number + 1}  {contender.name:20}  {drain.events_per_s:9,.0f} events/s  "
-                f"{drain.cpu_s_per_million:6.1f} CPU s per 1e6  RSS {drain.rss_mb:4.0f} MB{short}",
-                flush=True,
-            )
+    """Let all contenders drain the backlog in each round."""
+    for number in range(rounds):
+        for name, drain in drain_by_all(site, programs, events, f"round {number + 1}", figures):
+            figures.drains.setdefault(name, []).append(drain)
+
+
+def sweep(
+    site: Site, programs: Mapping[Contender, Program], what: str, events: int, rounds: int, figures: Figures
+) -> None:
+    """Let all contenders drain a backlog for each size of it, number of segments or number of fields, in each round."""
+    base = site.subject
+    subjects: Mapping[int, Subject] = {
+        value: with_segments(base, value, site.scratch / f"segments-{value}")
+        if what == "segments"
+        else with_fields(value, site.scratch / f"fields-{value}")
+        if what == "fields"
+        else base
+        for value in SWEEPS[what]
+    }
+    for number in range(rounds):
+        for value, site.subject in subjects.items():
+            size = value if what == "backlog" else events
+            for name, drain in drain_by_all(site, programs, size, f"round {number + 1}  {value:10,} {what}", figures):
+                figures.swept.setdefault(name, {}).setdefault(value, []).append(drain)
 
 
 def latency(
@@ -294,16 +331,26 @@ def main() -> None:
     add("--against", metavar="COMMIT", help="run the worker of this commit, too, and print the ratio of each round")
     add("--rates", type=float, nargs="*", default=[500, 5000], help="events/s for latency (default 500 5000; none: "
         "give no number)")  # fmt: skip
+    add("--sweep", choices=[*SWEEPS], help="instead: cost per event against the size of the backlog, the number of "
+        "segments, or the number of fields (workers only); without --only, of the workers")  # fmt: skip
     add("--latency-s", type=float, default=30, help="how long latency is measured at each rate (default 30)")
     asked = parser.parse_args()
-    figures = Figures(asked.events, asked.rounds)
+    workers = [each.name for each in contenders.ALL if each.name.startswith("worker")]
+    if asked.sweep:
+        asked.only = asked.only or workers
+    if asked.sweep == "fields" and not {*asked.only} <= {*workers}:
+        parser.error("--sweep fields: only workers take another profile class")
+    figures = Figures(asked.rounds, swept_over=asked.sweep)
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-commit-") as folder:
         try:
             programs = chosen(asked.only, asked.against, Path(folder), figures)
             with site() as here:
-                throughput(here, programs, asked.events, asked.rounds, figures)
-                latency(here, programs, asked.rates, asked.latency_s, figures)
+                if asked.sweep:
+                    sweep(here, programs, asked.sweep, asked.events, asked.rounds, figures)
+                else:
+                    throughput(here, programs, asked.events, asked.rounds, figures)
+                    latency(here, programs, asked.rates, asked.latency_s, figures)
         finally:
             if asked.against:
                 subprocess.run(["git", "worktree", "remove", "--force", f"{folder}/checkout"], cwd=ROOT, check=False)

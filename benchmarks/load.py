@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -63,8 +63,8 @@ def templates(bad_share: float) -> list[Template]:
     return made
 
 
-def fill(bootstrap_servers: str, topic: str, events: int, bad_share: float) -> None:
-    """Write this many events, in compressed batches, as an upstream application would."""
+def fill(bootstrap_servers: str, topic: str, count: int, events: Sequence[Template]) -> None:
+    """Write this many events, those given again and again, in compressed batches, as upstream applications do."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -82,7 +82,7 @@ def fill(bootstrap_servers: str, topic: str, events: int, bad_share: float) -> N
         if error is not None:
             failed.append(error)
 
-    for number, template in zip(range(events), itertools.cycle(templates(bad_share)), strict=False):
+    for number, template in zip(range(count), itertools.cycle(events), strict=False):
         value = template.value(number)
         while True:
             try:
@@ -157,6 +157,7 @@ def reader(bootstrap_servers: str) -> Consumer:
 def expected(topics: Topics, topic: str, scoring: Scoring) -> Expected:
     """What the worker's own processing makes of an input topic."""
     outcomes: dict[int, list[Outcome]] = {number: [] for number in range(PARTITIONS)}
+    distinct: dict[Outcome, Outcome] = {}
     now = datetime.now(UTC)
     for messages in topics.messages(topic):
         records = Records.of([_record(message) for message in messages])
@@ -165,7 +166,8 @@ def expected(topics: Topics, topic: str, scoring: Scoring) -> Expected:
         for message, verdict in zip(messages, outcome.verdicts, strict=True):
             found = outcomes[_number(message.partition())]
             assert message.offset() == len(found), "the input topic has gaps"
-            found.append(_assigned(orjson.loads(next(results).value or b"")) if verdict is None else verdict)
+            made = _assigned(orjson.loads(next(results).value or b"")) if verdict is None else verdict
+            found.append(distinct.setdefault(made, made))
     return outcomes
 
 

@@ -19,6 +19,7 @@ from benchmarks.contenders import ALL, ROOT, Contender, Guarantee
 from benchmarks.open_loop import Latency
 from demo.kafka import jars, java
 
+_MEASURED = ("events/s (min–max)", "CPU-s per million (min–max)", "RSS MB (peak, its growth after 10 %)")
 _COLOURS = {Guarantee.EXACTLY_ONCE: "#1b6ca8", Guarantee.AT_LEAST_ONCE: "#e0a030", Guarantee.MAY_LOSE: "#b04030"}
 
 
@@ -33,18 +34,24 @@ class Drain:
     cpu_s_per_million: float
     rss_mb: float
     """At the end."""
+    peak_mb: float
+    peak_grown_mb: float
+    """By how much the peak grew after a tenth of the backlog."""
 
 
 @dataclass
 class Figures:
     """All that was measured, by the names of the contenders."""
 
-    events: int
     rounds: int
+    swept_over: str | None = None
     drains: dict[str, list[Drain]] = field(default_factory=dict)
     latencies: dict[str, dict[float, Latency | str]] = field(default_factory=dict)
     """By the rate; in words where there is no figure."""
+    swept: dict[str, dict[int, list[Drain]]] = field(default_factory=dict)
+    """By the size of the backlog, or the number of segments or fields."""
     failed: dict[str, str] = field(default_factory=dict)
+    """Why a contender has no figures."""
     pairs: dict[str, str] = field(default_factory=dict)
     """Worker -> the worker of another commit, its partner in each round."""
 
@@ -84,12 +91,16 @@ def write(figures: Figures, folder: Path) -> None:
     """Print the table, and write all files."""
     there = machine()
     rates = sorted({rate for found in figures.latencies.values() for rate in found})
-    lines = [*_table(figures, rates), "", *_ratios(figures), *_failures(figures)]
+    name = f"sweep-{figures.swept_over}" if figures.swept_over else "bench"
+    table = _swept_table(figures) if figures.swept_over else _table(figures, rates)
+    lines = [*_aligned(table), "", *_ratios(figures), *_failures(figures)]
     print("\n" + "\n".join(lines))
     about = "; ".join(f"{name} {value}" for name, value in there.items())
-    (folder / "bench.md").write_text("\n".join([*lines, "", f"Medians of {figures.rounds} rounds; {about}.", ""]))
+    (folder / f"{name}.md").write_text("\n".join([*lines, "", f"Medians of {figures.rounds} rounds; {about}.", ""]))
     document = {"machine": there, **asdict(figures)}
-    (folder / "bench.json").write_text(json.dumps(document, indent=1, default=str) + "\n")
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1, default=str) + "\n")
+    if figures.swept:
+        _plot(folder / f"{name}.svg", lambda axes: _swept(axes, figures))
     if figures.drains:
         _plot(folder / "throughput.svg", lambda axes: _throughput(axes, figures))
     if rates:
@@ -97,25 +108,49 @@ def write(figures: Figures, folder: Path) -> None:
     print(f"\nwritten: {', '.join(str(each.relative_to(ROOT)) for each in sorted(folder.glob('*.*')))}")
 
 
-def _table(figures: Figures, rates: Sequence[float]) -> Iterable[str]:
-    titles = ["contender", "guarantee", "events/s (min–max)", "CPU-s per million (min–max)", "RSS MB"]
+def _table(figures: Figures, rates: Sequence[float]) -> Iterable[list[str]]:
+    titles = ["contender", "guarantee", *_MEASURED]
     titles += [f"ms at {rate:,.0f}/s: p50 / p99 / p99.9 / max" for rate in rates]
-    rows = [titles]
+    yield titles
     for name, contender in _in_order(figures):
         drains = figures.drains.get(name, [])
-        row = [contender.description if contender else name, contender.guarantee if contender else ""]
-        if drains:
-            row += [
-                _spread([drain.events_per_s for drain in drains], "{:,.0f}"),
-                _spread([drain.cpu_s_per_million for drain in drains], "{:.1f}"),
-                f"{statistics.median(drain.rss_mb for drain in drains):.0f}",
-            ]
-        else:
-            row += ["–", "–", "–"]
+        row = [_title(name, contender), contender.guarantee if contender else Guarantee.EXACTLY_ONCE]
+        row += _medians(drains) if drains else ["–", "–", "–"]
         found = figures.latencies.get(name, {})
         row += [_cell(found.get(rate)) for rate in rates]
-        rows.append(row)
-    widths = [max(len(row[at]) for row in rows) for at in range(len(titles))]
+        yield row
+
+
+def _swept_table(figures: Figures) -> Iterable[list[str]]:
+    yield [figures.swept_over or "", "contender", *_MEASURED]
+    for value in sorted({value for found in figures.swept.values() for value in found}):
+        for name, contender in _in_order(figures):
+            if drains := figures.swept.get(name, {}).get(value):
+                yield [f"{value:,}", _title(name, contender), *_medians(drains)]
+
+
+def _medians(drains: Sequence[Drain]) -> list[str]:
+    return [
+        _spread([drain.events_per_s for drain in drains], "{:,.0f}"),
+        _spread([drain.cpu_s_per_million for drain in drains], "{:.1f}"),
+        "{:.0f} ({:.0f}, {:+.0f})".format(
+            *(
+                statistics.median(values)
+                for values in zip(
+                    *((drain.rss_mb, drain.peak_mb, drain.peak_grown_mb) for drain in drains), strict=True
+                )
+            )
+        ),
+    ]
+
+
+def _title(name: str, contender: Contender | None) -> str:
+    return contender.description if contender else name
+
+
+def _aligned(table: Iterable[list[str]]) -> Iterable[str]:
+    rows = [*table]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     rows.insert(1, ["-" * width for width in widths])
     for row in rows:
         yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
@@ -124,7 +159,7 @@ def _table(figures: Figures, rates: Sequence[float]) -> Iterable[str]:
 def _in_order(figures: Figures) -> Iterable[tuple[str, Contender | None]]:
     known = {contender.name: contender for contender in ALL}
     by_partner = {other: name for name, other in figures.pairs.items()}
-    measured = {*figures.drains, *figures.latencies, *figures.failed}
+    measured = {*figures.drains, *figures.latencies, *figures.swept, *figures.failed}
     names = [*known]
 
     def place(name: str) -> tuple[int, str]:
@@ -182,7 +217,7 @@ def _latency(axes: Axes, figures: Figures) -> None:
                 [rate for rate, _ in points],
                 [at.p99 for _, at in points],
                 marker="o",
-                label=contender.description if contender else name,
+                label=_title(name, contender),
             )
             axes.plot(
                 [rate for rate, _ in points], [at.p50 for _, at in points], marker=".", ls=":", c=line.get_color()
@@ -192,6 +227,18 @@ def _latency(axes: Axes, figures: Figures) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.legend(fontsize="small")
+
+
+def _swept(axes: Axes, figures: Figures) -> None:
+    for name, contender in _in_order(figures):
+        found = sorted(figures.swept.get(name, {}).items())
+        costs = [statistics.median(drain.cpu_s_per_million for drain in drains) for _, drains in found]
+        axes.plot([value for value, _ in found], costs, marker="o", label=_title(name, contender))
+    axes.set_xlabel(figures.swept_over or "")
+    axes.set_ylabel("CPU-µs per event")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.legend()
 
 
 def _plot(path: Path, draw: Callable[[Axes], None]) -> None:

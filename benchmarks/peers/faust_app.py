@@ -51,4 +51,4 @@ async def assign(stream: faust.StreamT[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    cli(["-A", "benchmarks.peers.faust_app", "worker", "-l", "warning", "--without-web"])
+    cli(["-A", "benchmarks.peers.faust_app", "worker", "-l", "warn", "--without-web"])

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.backlog import fill, memory_mb
+from benchmarks.load import fill, templates
+from benchmarks.process import memory_mb
 from tests.support.brokers import Programs, TestBroker, wait_until
 from tests.support.worker_site import worker_site
 
@@ -15,7 +16,7 @@ def test_memory_does_not_grow_with_the_backlog(broker: TestBroker, programs: Pro
     site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("backlog"), tmp_path)
     site.create_topics()
     site.publish_model()
-    fill(broker.bootstrap_servers, site.input, EVENTS)
+    fill(broker.bootstrap_servers, site.input, EVENTS, templates(bad_share=0))
     worker = site.start_ready()
     wait_until(lambda: sum(site.committed().values()) > EVENTS / 10, "a tenth of the backlog to be done")
     early_mb = memory_mb(worker.pid)["VmHWM"]
