@@ -87,7 +87,7 @@ class Site:
     ) -> Iterator[Run]:
         """A contender on its own output topics, which are deleted at the end."""
         self._runs += 1
-        group = f"{contender.name.replace(' ', '-')}-{self._runs}"
+        group = f"{contender.slug}-{self._runs}"
         run = Run(self, contender, group, input_topic)
         # Their disk is needed again at once.
         config = {"file.delete.delay.ms": "1000", "max.message.bytes": "2000000"}
@@ -282,7 +282,7 @@ def latency(
                 drains and statistics.median(drain.events_per_s for drain in drains) < 1.2 * rate
             ):
                 continue
-            topic = f"latency-{contender.name.replace(' ', '-')}-{rate:g}"
+            topic = f"latency-{contender.slug}-{rate:g}"
             site.cluster.create_topic(topic, PARTITIONS)
             try:
                 with site.running(contender, program, topic, contender.environment_for_latency) as run:
@@ -290,7 +290,7 @@ def latency(
                         site.bootstrap_servers, topic, run.output, rate, seconds, run.require_alive
                     )
             except Failed as failure:
-                found = str(failure)
+                found = str(failure).partition("\n")[0]
             site.topics.delete(topic)
             figures.latencies.setdefault(contender.name, {})[rate] = found
             print(f"at {rate:6,.0f}/s  {contender.name:20}  {report.latency_text(found)}", flush=True)
@@ -325,7 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--events", type=int, default=1_000_000, help="size of the backlog (default 1000000)")
-    add("--rounds", type=int, default=5, help="how often each contender drains it (default 5)")
+    add("--rounds", type=int, default=5, help="how often each contender drains it (default 5); 0: latency alone")
     add("--only", nargs="+", default=[], choices=[each.name for each in contenders.ALL], metavar="NAME",
         help=f"these contenders, of {', '.join(each.name for each in contenders.ALL)}")  # fmt: skip
     add("--against", metavar="COMMIT", help="run the worker of this commit, too, and print the ratio of each round")
@@ -351,6 +351,8 @@ def main() -> None:
                 else:
                     throughput(here, programs, asked.events, asked.rounds, figures)
                     latency(here, programs, asked.rates, asked.latency_s, figures)
+        except KeyboardInterrupt:
+            print("\ninterrupted: these are the figures until now", flush=True)
         finally:
             if asked.against:
                 subprocess.run(["git", "worktree", "remove", "--force", f"{folder}/checkout"], cwd=ROOT, check=False)

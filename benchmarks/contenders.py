@@ -60,6 +60,11 @@ class Contender:
     environment_for_latency: Mapping[str, str] = field(default_factory=dict)
     """Settings that its documentation advises for short latency."""
 
+    @property
+    def slug(self) -> str:
+        """The name with the characters that topics and groups may have."""
+        return re.sub(r"[^\w.-]+", "-", self.name, flags=re.ASCII)
+
 
 def worker(environment: Mapping[str, str], directory: Path = ROOT) -> Program:
     """The worker of a checkout, with this interpreter."""

@@ -102,10 +102,10 @@ def write(figures: Figures, folder: Path) -> None:
     if figures.swept:
         _plot(folder / f"{name}.svg", lambda axes: _swept(axes, figures))
     if figures.drains:
-        _plot(folder / "throughput.svg", lambda axes: _throughput(axes, figures))
-    if rates:
-        _plot(folder / "latency.svg", lambda axes: _latency(axes, figures))
-    print(f"\nwritten: {', '.join(str(each.relative_to(ROOT)) for each in sorted(folder.glob('*.*')))}")
+        _plot(folder / "bench-throughput.svg", lambda axes: _throughput(axes, figures))
+    if any(isinstance(found, Latency) for by_rate in figures.latencies.values() for found in by_rate.values()):
+        _plot(folder / "bench-latency.svg", lambda axes: _latency(axes, figures))
+    print(f"\nwritten: {', '.join(str(each.relative_to(ROOT)) for each in sorted(folder.glob(f'{name}*')))}")
 
 
 def _table(figures: Figures, rates: Sequence[float]) -> Iterable[list[str]]:
