@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from benchmarks.contenders import ALL, ROOT, Contender, Guarantee
 from benchmarks.open_loop import Latency
@@ -55,10 +57,9 @@ class Figures:
     pairs: dict[str, str] = field(default_factory=dict)
     """Worker -> the worker of another commit, its partner in each round."""
 
-    def ratios(self, name: str) -> list[float]:
-        """Events per second relative to the partner, round by round."""
-        mine, others = self.drains.get(name, []), self.drains.get(self.pairs[name], [])
-        return [one.events_per_s / other.events_per_s for one, other in zip(mine, others, strict=False)]
+    def rounds_of_pair(self, name: str) -> list[tuple[Drain, Drain]]:
+        """What a worker and its partner did in each round that both have finished."""
+        return [*zip(self.drains.get(name, []), self.drains.get(self.pairs[name], []), strict=False)]
 
 
 def machine() -> Mapping[str, str]:
@@ -181,8 +182,11 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def _ratios(figures: Figures) -> Iterable[str]:
     for name, other in figures.pairs.items():
-        if ratios := figures.ratios(name):
-            yield f"{name} / {other}: median {statistics.median(ratios):.3f}, rounds {[round(r, 3) for r in ratios]}"
+        if rounds := figures.rounds_of_pair(name):
+            rates = [mine.events_per_s / partner.events_per_s for mine, partner in rounds]
+            costs = [mine.cpu_s_per_million / partner.cpu_s_per_million for mine, partner in rounds]
+            ratios = f"{_spread(rates, '{:.3f}')} × events/s, {_spread(costs, '{:.3f}')} × CPU per event"
+            yield f"{name} / {other}, median of {len(rounds)} pairs (min–max): {ratios}"
 
 
 def _failures(figures: Figures) -> Iterable[str]:
@@ -202,10 +206,9 @@ def _throughput(axes: Axes, figures: Figures) -> None:
         [rate for _, rate in bars],
         color=[_COLOURS[contender.guarantee] for contender, _ in bars],
     )
-    for guarantee, colour in _COLOURS.items():
-        axes.barh([], [], color=colour, label=guarantee)
     axes.set_xlabel("events/s, one process, the same complete job")
-    axes.legend()
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.legend(handles=[Patch(color=colour, label=guarantee) for guarantee, colour in _COLOURS.items()])
 
 
 def _latency(axes: Axes, figures: Figures) -> None:
@@ -226,7 +229,12 @@ def _latency(axes: Axes, figures: Figures) -> None:
     axes.set_ylabel("ms from due to read: p99, dotted p50")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.legend(fontsize="small")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,g}")
+    axes.minorticks_off()
+    axes.set_xticks([*{rate for found in figures.latencies.values() for rate in found}])
+    axes.set_yticks([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _swept(axes: Axes, figures: Figures) -> None:
@@ -237,13 +245,15 @@ def _swept(axes: Axes, figures: Figures) -> None:
     axes.set_xlabel(figures.swept_over or "")
     axes.set_ylabel("CPU-µs per event")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(bottom=0)
     axes.legend()
 
 
 def _plot(path: Path, draw: Callable[[Axes], None]) -> None:
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     draw(axes)
-    figure.savefig(path, format="svg")
+    with rc_context({"svg.fonttype": "none"}):  # text as text
+        figure.savefig(path, format="svg")
