@@ -14,7 +14,7 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -179,6 +179,31 @@ def test_a_worker_that_was_down_resumes_at_its_offsets(stack: Stack, stop: tuple
     outcomes = stack.outcomes(before + 500)
     assert outcomes.total() == before + 500
     assert set(outcomes.values()) == {1}
+
+
+def test_scaled_workers_share_the_partitions_and_have_a_port_each(stack: Stack) -> None:
+    port = free_port()
+    scaled = replace(stack, settings={"WORKER_HOST_PORT": f"{port}-{port + 9}"})
+    before = stack.outcomes(0).total()
+    try:
+        scaled.up("--scale", "worker=2")
+        addresses = [scaled.compose("port", "--index", index, "worker", "8080").strip() for index in ("1", "2")]
+        deadline = time.monotonic() + 60
+        while sorted(map(assigned_partitions, addresses)) != [2, 2]:
+            assert time.monotonic() < deadline, [*map(assigned_partitions, addresses)]
+            time.sleep(0.5)
+        stack.emit(500)
+        outcomes = stack.outcomes(before + 500)
+    finally:
+        stack.up("--scale", "worker=1")
+    assert outcomes.total() == before + 500
+    assert set(outcomes.values()) == {1}
+
+
+def assigned_partitions(address: str) -> int:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as response:
+        metrics = response.read().decode()
+    return len(re.findall(r"^segment_worker_lag_events\{", metrics, re.MULTILINE))
 
 
 def test_a_second_up_keeps_the_model_in_production(stack: Stack) -> None:
