@@ -139,7 +139,7 @@ def test_each_other_broken_promise_is_a_violation_of_its_own(name: str) -> None:
     assert {found for found, _ in judge(evidence).violations} == {kind}
 
 
-def test_a_violation_is_told_with_its_count_and_its_place() -> None:
+def test_a_violation_is_reported_with_its_count_and_offsets() -> None:
     verdict = judge(changed(ANSWERS[2:]))
     assert [*verdict.lines()] == [
         "missing: 2",

@@ -44,7 +44,7 @@ def test_runs_that_keep_every_promise_end_in_a_table_and_with_status_0(
     assert lines[-1] == "every promise was kept"
 
 
-def test_a_violation_is_told_with_where_the_logs_are_and_how_to_repeat_it(
+def test_a_violation_is_printed_with_the_path_of_the_logs_and_how_to_repeat_it(
     runs: list[Result], capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs += [result(), result(("duplicates", "input 0/3 has 2 outcomes"))]

@@ -50,7 +50,7 @@ def test_a_new_group_starts_at_the_earliest_record_and_commits_that_first(kafka:
     assert values(next_batch(transport)) == [b"b"]
 
 
-def test_a_new_group_told_so_starts_after_the_latest_record_and_commits_that_first(kafka: KafkaWorld) -> None:
+def test_a_new_group_that_starts_at_latest_commits_the_end_offsets_first(kafka: KafkaWorld) -> None:
     kafka.send(b"old", partition=2)
     transport = kafka.open(worker_start_at="latest")
     join(transport, kafka)

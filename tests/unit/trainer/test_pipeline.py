@@ -171,7 +171,7 @@ class Listener:
         self.steps.append(step)
 
 
-def test_each_step_is_told(tmp_path: Path) -> None:
+def test_each_step_is_reported(tmp_path: Path) -> None:
     listener = Listener()
     fit(read(write(tmp_path / "history.csv", planted(100))), replace(OPTIONS, max_k=3), NOTHING_BEFORE, listener)
     steps = [*dict.fromkeys(listener.steps)]

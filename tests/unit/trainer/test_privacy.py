@@ -22,7 +22,5 @@ def test_a_count_under_20_users_is_not_shown(count: int, value: int | None, text
         (0, 100, False),
     ],
 )
-def test_a_share_is_shown_where_it_tells_of_no_fewer_than_20_on_either_side(
-    having: int, users: int, may_be: bool
-) -> None:
+def test_a_share_is_shown_if_at_least_20_are_on_either_side(having: int, users: int, may_be: bool) -> None:
     assert share_shown(having, users) is may_be

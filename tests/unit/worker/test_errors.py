@@ -33,7 +33,7 @@ from worker.errors import (
         (ClusterUnusable(("it is",)), ExitStatus.ACT_FIRST),
     ],
 )
-def test_each_error_has_its_status_and_is_told_as_it_is(error: Exception, status: ExitStatus) -> None:
+def test_each_error_has_its_status_and_is_printed_as_it_is(error: Exception, status: ExitStatus) -> None:
     assert ending(error) == (status, ("it is",))
 
 

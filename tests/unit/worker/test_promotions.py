@@ -108,14 +108,14 @@ def test_a_promotion_and_a_rollback_are_taken_up_for_the_next_batch(site: Site) 
     assert site.shown() == ([first], 0)
 
 
-def test_what_changes_nothing_is_not_told(site: Site) -> None:
+def test_what_changes_nothing_is_not_reported(site: Site) -> None:
     promoting.promote(site.store, site.publish(), "canary", NOON)
     with capture_logs() as logs:
         site.watch.check()
     assert logs == []
 
 
-def test_an_older_state_that_is_put_back_is_refused_and_told_once(site: Site) -> None:
+def test_an_older_state_that_is_restored_is_refused_and_reported_once(site: Site) -> None:
     old, second = site.history.read_bytes(), site.publish()
     site.promote(second)
     site.watch.check()

@@ -113,7 +113,7 @@ def test_a_version_beside_itself_moves_nobody(store: ModelStore, run: Run) -> No
     assert {fate["fate"] for fate in found["fates_after"]} == {"kept"}
 
 
-def test_a_segment_that_is_the_same_under_another_number_is_told(store: ModelStore, run: Run) -> None:
+def test_a_segment_that_is_the_same_under_another_number_is_reported(store: ModelStore, run: Run) -> None:
     before = version(store, BEFORE, 0)
     after = version(store, renumbered(BEFORE, {0: 0, 1: 2, 2: 1, 3: 7}), 1)
     _, output, _ = run("compare", before.id, after.id, "users.csv")
@@ -123,7 +123,7 @@ def test_a_segment_that_is_the_same_under_another_number_is_told(store: ModelSto
     assert found["reassigned"]["users"] > 0
 
 
-def test_a_number_that_means_another_segment_in_each_version_is_told_from_both_sides(
+def test_a_number_that_means_another_segment_in_each_version_is_described_from_both_sides(
     store: ModelStore, run: Run
 ) -> None:
     before, after = version(store, BEFORE, 0), version(store, segmentation(4, seed=5), 1)

@@ -65,7 +65,7 @@ def test_a_damaged_version_is_listed_with_the_reason_and_the_others_as_ever(stor
     assert run("prune", "--keep", 2)[1] == "0 removed, 2 kept\n"
 
 
-def test_a_list_tells_that_what_is_in_production_is_not_there(store: ModelStore, run: Run) -> None:
+def test_a_list_reports_that_the_version_in_production_is_missing(store: ModelStore, run: Run) -> None:
     first, second = version(store, 1), version(store, 2)
     run("promote", second.id)
     store.folder(second.id).rename("elsewhere")

@@ -36,7 +36,7 @@ def test_a_card_a_segment_largest_first() -> None:
     assert "older" not in found[1].suggestion
 
 
-def test_where_there_are_no_segments_nothing_is_told_of_them() -> None:
+def test_without_segments_cards_have_neither_effects_nor_suggestions() -> None:
     found = cards(division(), EFFECTS, (20, 3, 0), Verdict.NONE, {4: "Our friends"}, NOT_NAMED)
     assert [(card.name, card.effects, card.suggestion) for card in found] == [
         ("Segment 7", (), ""), ("Our friends", (), ""), ("Segment 1", (), ""),

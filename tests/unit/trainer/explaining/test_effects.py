@@ -73,7 +73,7 @@ def test_a_lift_needs_20_users_to_be_expected() -> None:
     assert (golf.level, golf.lift) == ("golf", None)
 
 
-def test_an_effect_of_noise_or_of_no_size_is_not_told() -> None:
+def test_an_effect_of_noise_or_of_no_size_is_left_out() -> None:
     generator = np.random.default_rng(3)
     noise = np.concatenate([generator.normal(size=30), 0.4 + generator.normal(size=30)])
     noise += (0.35 - (noise[30:].mean() - noise[:30].mean())) * (np.arange(60) >= 30)
@@ -119,7 +119,7 @@ def test_strength_is_the_chance_to_be_higher_less_that_to_be_lower() -> None:
     assert strength(replace(effect, measure=Measure.SHARE_DIFFERENCE, size=0.3)) == 0.3
 
 
-def test_a_cell_of_under_20_users_is_not_told_and_few_others_count_as_20() -> None:
+def test_a_cell_of_under_20_users_is_left_out_and_few_others_count_as_20() -> None:
     # 19 of segment 2 have "rare", nobody else: no effect may say so.
     labels = np.full(400, "usual", dtype=object)
     labels[np.flatnonzero(TRUTH == 2)[:19]] = "rare"
@@ -139,7 +139,7 @@ def test_a_cell_of_under_20_users_is_not_told_and_few_others_count_as_20() -> No
 
 
 @pytest.mark.parametrize("without", [1, 19, 20])
-def test_of_fewer_than_20_who_lack_a_label_it_is_told_that_20_do(without: int) -> None:
+def test_if_fewer_than_20_lack_a_label_20_are_reported(without: int) -> None:
     labels = np.where(TRUTH == 1, "own", "usual").astype(object)
     labels[np.flatnonzero(TRUTH == 1)[:without]] = "usual"
     labels[np.flatnonzero(TRUTH == 0)[:60]] = "own"
@@ -158,7 +158,7 @@ def test_the_others_of_one_segment_are_no_way_around_the_20_of_the_next() -> Non
     assert [web.inside, web.outside, web.size] == pytest.approx([0.3, 0.8, -0.5])
 
 
-def test_a_share_that_is_told_lower_does_not_turn_a_difference_round() -> None:
+def test_a_share_that_is_reported_lower_does_not_reverse_a_difference() -> None:
     # 21 of 25 have it, and three in five of the others. As if 20 had it not, it would be 5 of 25: fewer.
     truth = np.repeat([0, 1], [375, 25])
     labels = np.where(np.arange(400) % 5 < 3, "own", "usual").astype(object)
@@ -168,7 +168,7 @@ def test_a_share_that_is_told_lower_does_not_turn_a_difference_round() -> None:
     assert "own" not in {effect.level for each in found.values() for effect in each}
 
 
-def test_nothing_is_told_of_a_segment_of_under_20_users() -> None:
+def test_a_segment_of_under_20_users_has_no_effects() -> None:
     values = (10.0 * (TRUTH == 2) + np.arange(400) % 7).tolist()
     whole = division("hours", Kind.NUMBER, values)
     assert effects(whole, frozenset({"hours"}))[2]
@@ -176,7 +176,7 @@ def test_nothing_is_told_of_a_segment_of_under_20_users() -> None:
     assert effects(small, frozenset({"hours"}))[2] == ()
 
 
-def test_of_a_large_history_a_cell_is_told_when_there_are_surely_20_users_in_it() -> None:
+def test_in_a_large_history_a_cell_is_shown_if_it_surely_holds_20_users() -> None:
     labels = np.full(400, "usual", dtype=object)
     labels[np.flatnonzero(TRUTH == 2)[:12]] = "rare"
     sample = division("device", Kind.CATEGORY, labels.tolist())
@@ -208,7 +208,7 @@ def test_one_extreme_cell_hides_no_difference() -> None:
     assert effect.outside < 1
 
 
-def test_effects_are_told_by_stable_number() -> None:
+def test_effects_are_listed_by_stable_number() -> None:
     generator = np.random.default_rng(1)
     values = np.concatenate([generator.normal(size=100), generator.normal(size=60) + 9]).tolist()
     found = divided(sample_of({"hours": values}, [field("hours", Kind.NUMBER)]), 2)

@@ -26,7 +26,7 @@ def test_a_name_is_made_of_the_strongest_effects() -> None:
     assert name(having("device_usage", "Tablet"), having("top_interests", "Pet Care", 0.4)) == "Tablet, Pet Care"
 
 
-def test_hours_of_weekend_and_weekdays_are_told_as_one() -> None:
+def test_hours_of_weekend_and_weekdays_are_described_together() -> None:
     weekend = name(more("weekend_hours_online"), less("weekday_hours_online"), more("click_through_rate", 0.5))
     assert weekend == "Weekend-heavy, high click-through"
     assert name(less("weekend_hours_online"), more("weekday_hours_online")) == "Weekday-heavy"
@@ -40,7 +40,7 @@ def test_a_name_speaks_of_two_fields_before_two_items_of_one() -> None:
     assert name(*items) == "Gaming, Pet Care"
 
 
-def test_what_fewer_have_is_told_only_where_there_is_little_else() -> None:
+def test_what_fewer_have_is_in_a_name_only_where_there_is_little_else() -> None:
     fewer = having("top_interests", "Gaming", -0.9)
     assert name(fewer, more("conversion_rate", 0.5), more("click_through_rate", 0.4)) == (
         "High conversion, high click-through"

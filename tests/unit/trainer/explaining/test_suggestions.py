@@ -25,7 +25,7 @@ def test_figures_are_those_of_the_segment() -> None:
     assert said(having("device_usage", "Tablet", 0.5)).startswith("Plan formats for Tablet first (55")
 
 
-def test_interests_are_told_with_how_many_times_as_many_have_them() -> None:
+def test_an_interest_is_shown_with_its_ratio_to_the_other_users() -> None:
     travel, pets = having("top_interests", "Travel", 0.5, lift=3.06), having("top_interests", "Pet Care", 0.4, lift=2.8)
     assert said(travel) == "Show Travel creatives: this interest is 3.1 times as common here as among all users."
     assert said(travel, pets) == (
@@ -36,7 +36,7 @@ def test_interests_are_told_with_how_many_times_as_many_have_them() -> None:
     assert "50" in without
 
 
-def test_at_most_two_sentences_are_said_those_with_the_strongest_effects_first() -> None:
+def test_there_are_at_most_two_sentences_with_the_strongest_effects_first() -> None:
     text = said(
         more("click_through_rate", 0.5),
         having("device_usage", "Tablet", 0.9),

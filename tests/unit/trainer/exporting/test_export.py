@@ -236,7 +236,7 @@ def test_rows_on_a_border_may_fall_on_either_side_and_are_counted(
 
 
 @BOTH
-def test_a_place_that_cannot_be_written_is_told(target: Target, stored: StoredModel, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(target: Target, stored: StoredModel, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         export(stored, target, tmp_path / "missing" / "file")
     (tmp_path / "folder").mkdir()

@@ -128,7 +128,7 @@ def test_the_elbow_is_shown_beside_it() -> None:
     assert given_k(blobs(100, 100), 2, seed=0, warm=None).elbow_k is None
 
 
-def test_progress_is_told_for_each_number() -> None:
+def test_progress_is_reported_for_each_number() -> None:
     reported: list[tuple[int, int]] = []
     limits = SearchRange(MOST_SEGMENTS, LEAST_USERS, 60)
     choose_k(blobs(30, 30), limits, seed=0, warm=None, on_progress=lambda done, total: reported.append((done, total)))

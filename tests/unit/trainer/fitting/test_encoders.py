@@ -137,7 +137,7 @@ def test_an_undeclared_label_is_named_where_20_users_have_it() -> None:
         (several_of([()] * 10), "every user has the same value"),
     ],
 )
-def test_a_column_that_tells_nothing_says_why_and_can_still_be_stored(learned: Learned, reason: str) -> None:
+def test_a_useless_column_has_a_reason_and_can_still_be_stored(learned: Learned, reason: str) -> None:
     assert learned.useless_because == reason
     assert learned.column is not None
     column = replace(learned.column, weight=0.0)

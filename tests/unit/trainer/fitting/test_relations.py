@@ -44,7 +44,7 @@ def test_numbers_are_related_whatever_the_shape_of_the_curve(generator: np.rando
 
 
 @pytest.mark.parametrize("rare", [0.0, 1.0])
-def test_a_number_that_is_mostly_the_same_still_tells(generator: np.random.Generator, rare: float) -> None:
+def test_a_number_that_is_mostly_the_same_can_still_be_related(generator: np.random.Generator, rare: float) -> None:
     level = generator.integers(0, 2, ROWS)
     number = np.where((level == 1) & (generator.random(ROWS) < 0.3), rare, 1 - rare)
     assert kept(n1=pd.Series(number), l1=labels(level)) == {"n1", "l1"}

@@ -78,7 +78,7 @@ def test_neighbours_that_differ_in_one_label_only_have_no_gap_that_counts() -> N
     assert max(border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))) < 0.001
 
 
-def test_a_border_is_that_with_the_nearest_neighbour_and_tells_whether_there_is_a_gap() -> None:
+def test_a_border_is_the_one_with_the_nearest_neighbour_and_shows_whether_there_is_a_gap() -> None:
     lots = np.random.default_rng(0)
     places = np.array([0.0, 1.5, 20.0])
     labels = np.repeat([0, 1, 2], 150)

@@ -213,7 +213,7 @@ class Listener:
         self.steps.append((step, done, total))
 
 
-def test_each_step_is_told_with_how_much_of_it_is_done() -> None:
+def test_the_progress_of_each_step_is_reported() -> None:
     listener = Listener()
     sample = cloud()
     judge(sample, chosen(sample), RELATED, 0, listener)

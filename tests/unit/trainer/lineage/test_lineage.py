@@ -308,7 +308,7 @@ def test_counts_under_twenty_users_are_not_shown() -> None:
     assert lineage(found, EARLIER, {0: "Old", 1: "Owls"}).users == ((900, None), (20, 450))
 
 
-def test_every_segment_after_is_told_and_then_those_that_are_no_more() -> None:
+def test_every_segment_after_has_a_fate_and_then_those_that_ended() -> None:
     found = table([900, 0, 0, 0], [0, 160, 120, 120], [100, 0, 0, 0]).renumbered({10: 0, 11: 3, 12: 4, 13: 5})
     told = lineage(found, EARLIER, {0: "Old", 3: "Early", 4: "Late", 5: "Later"})
     assert [(fate.segment, fate.name, fate.fate, fate.others) for fate in told.fates] == [
@@ -322,7 +322,7 @@ def test_every_segment_after_is_told_and_then_those_that_are_no_more() -> None:
     assert [fate.jaccard for fate in told.fates] == pytest.approx([0.9, 0.4, 0.3, 0.3, 0.4, 0.1])
 
 
-def test_segments_are_told_in_the_order_of_their_numbers() -> None:
+def test_fates_are_in_the_order_of_the_segments_numbers() -> None:
     found = table([0, 500, 0], [400, 0, 0], [0, 0, 300]).renumbered({10: 1, 11: 0, 12: 2})
     told = lineage(Overlap((0, 1, 2)[::-1], found.after, found.users[::-1]), EARLIER, {0: "Old", 1: "Owls", 2: "Larks"})
     assert (told.before_segments, told.after_segments) == ((0, 1, 2), (0, 1, 2))

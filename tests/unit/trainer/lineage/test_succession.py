@@ -89,7 +89,7 @@ def test_after_another_profile_class_every_segment_is_new_and_numbers_begin_at_0
     assert lineage_of(found, before, found.segmentation.names) is None
 
 
-def test_a_production_without_structure_is_told(store: ModelStore) -> None:
+def test_a_production_without_structure_is_reported(store: ModelStore) -> None:
     parent = publish(store, segmentation(4), fit(Verdict.NONE, NOON))
     promoting.promote(store, parent.id, "production", NOON, frozenset(Verdict))
     before = before_fit(store, "production", PROFILE)

@@ -51,7 +51,7 @@ def test_each_segment_is_described_under_its_own_number(tmp_path: Path) -> None:
         assert found[key]["Top Interests: most common"] == "Gaming 100%; Travel 50%"
 
 
-def test_of_fewer_than_20_users_nothing_is_told(tmp_path: Path) -> None:
+def test_figures_about_fewer_than_20_users_are_suppressed(tmp_path: Path) -> None:
     found = profiles(tmp_path, two_groups(300, 19))
     few = {name: cell for name, cell in found["3"].items() if name not in {"segment", "segment_name"}}
     assert set(few.values()) == {"<20"}
@@ -84,7 +84,7 @@ def test_medians_of_many_users_come_from_a_sample(tmp_path: Path, monkeypatch: p
     assert any(of_sample != median for median, of_sample in medians)
 
 
-def test_a_share_that_fewer_than_20_lack_is_not_told_unless_nobody_lacks_it(tmp_path: Path) -> None:
+def test_a_share_that_fewer_than_20_lack_is_suppressed_unless_nobody_lacks_it(tmp_path: Path) -> None:
     rows = two_groups(400, 100)
     for i, row in enumerate(rows):
         row["Language"] = "English" if i else "Danish"
@@ -93,7 +93,7 @@ def test_a_share_that_fewer_than_20_lack_is_not_told_unless_nobody_lacks_it(tmp_
     assert cells == [("English", "<20"), ("English", "1.0"), ("English", "<20")]
 
 
-def test_all_outliers_are_not_told_where_they_would_tell_those_of_one_segment(
+def test_the_sum_of_outliers_is_suppressed_where_it_would_reveal_those_of_one_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AssignedUsers, "outliers", lambda _: {3: 19, 9: 30})

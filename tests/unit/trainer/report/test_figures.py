@@ -46,7 +46,7 @@ def test_every_picture_is_an_svg_and_a_png(drawn: dict[str, Picture]) -> None:
         assert picture.png.startswith(PNG_START)
 
 
-def test_equal_findings_give_the_same_bytes_whatever_the_settings_of_whoever_runs_this(
+def test_equal_findings_give_the_same_bytes_whatever_the_settings_of_matplotlib(
     drawn: dict[str, Picture],
 ) -> None:
     with mpl.rc_context({"font.size": 30, "svg.fonttype": "path", "axes.facecolor": "red"}):
@@ -60,7 +60,7 @@ def test_no_picture_says_when_or_by_what_it_was_drawn(drawn: dict[str, Picture])
         assert b"Matplotlib" not in picture.svg + picture.png
 
 
-def test_every_picture_is_told_in_words(drawn: dict[str, Picture]) -> None:
+def test_every_picture_is_described_in_words(drawn: dict[str, Picture]) -> None:
     for picture in drawn.values():
         root = root_of(picture)
         described = root.find(f"{SVG}desc")
@@ -86,7 +86,7 @@ def test_no_id_stands_in_two_pictures(drawn: dict[str, Picture]) -> None:
     assert referred <= set(ids)
 
 
-def test_text_is_text_and_tells_the_choice(drawn: dict[str, Picture]) -> None:
+def test_text_is_text_and_names_the_choice(drawn: dict[str, Picture]) -> None:
     assert {"chosen", "runner-up", "data without segments"} <= set(texts(drawn["figure-silhouette"]))
     assert "elbow" in texts(drawn["figure-elbow"])
     assert {"0.60", "0.75", "1.00"} <= set(texts(drawn["figure-stability"]))

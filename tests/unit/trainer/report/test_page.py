@@ -109,7 +109,9 @@ def test_headings_come_in_order_and_no_level_is_left_out(pages: dict[str, Page])
     ]
 
 
-def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], reports: dict[str, dict[str, bytes]]) -> None:
+def test_without_segments_a_page_does_not_describe_any(
+    pages: dict[str, Page], reports: dict[str, dict[str, bytes]]
+) -> None:
     page = pages["none"]
     assert [text for level, text in page.headings if level == 2] == [
         "What to do",
@@ -130,14 +132,14 @@ def test_without_segments_nothing_is_told_of_them(pages: dict[str, Page], report
         assert picture.encode() not in reports["none"]["report.html"]
 
 
-def test_a_version_accepted_without_structure_is_told_with_every_verdict(pages: dict[str, Page]) -> None:
+def test_a_version_accepted_without_structure_is_marked_with_every_verdict(pages: dict[str, Page]) -> None:
     warning = f"The previous version, {BEFORE}, was put into production although no segments were found in its data"
     assert warning in pages["none"].words
     assert warning in pages["odd"].words
     assert "although no segments were found" not in pages["clear"].words
 
 
-def test_a_card_tells_size_effects_and_use(pages: dict[str, Page]) -> None:
+def test_a_card_shows_size_effects_and_use(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "4,310 users, 35 % of all; 20 outliers" in words
     assert "1,405 users, 11 % of all; <20 outliers" in words
@@ -147,7 +149,7 @@ def test_a_card_tells_size_effects_and_use(pages: dict[str, Page]) -> None:
     assert "No single characteristic reliably sets this segment apart." in words
 
 
-def test_what_changed_is_told_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
+def test_what_changed_is_described_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "19 % of users (2,371 of 12,300) change their segment." in words
     assert "Split off from 3. Overlap 48 %." in words
@@ -161,14 +163,14 @@ def test_a_map_that_shows_little_says_so(pages: dict[str, Page]) -> None:
     assert "These two axes explain only" not in pages["clear"].words
 
 
-def test_how_fields_were_tested_is_told_beside_their_p_values(pages: dict[str, Page]) -> None:
+def test_how_fields_were_tested_is_explained_beside_their_p_values(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
     assert "Each field was therefore tested against segments that were fitted without it" in words
     assert "Income Level ✓ yes p = 0.011" in words
     assert "Gender – not proven p = 0.62" in words
 
 
-def test_the_curves_are_told_as_a_table_with_small_counts_suppressed(pages: dict[str, Page]) -> None:
+def test_the_curves_are_also_a_table_with_small_counts_suppressed(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
     assert "5 (chosen) 0.462 0.193 (0.187 to 0.199)" in words
     assert "4 (runner-up) 0.430" in words
@@ -182,7 +184,7 @@ def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) 
     assert "These data have no demographic fields." in page_of(replace(none(), proxies=())).words
 
 
-def test_the_quality_of_the_data_is_told_column_by_column(pages: dict[str, Page]) -> None:
+def test_the_quality_of_the_data_is_shown_column_by_column(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "12,345 users were read. 17 bad rows skipped" in words
     assert "Language has one value only and was dropped." in words
@@ -190,7 +192,7 @@ def test_the_quality_of_the_data_is_told_column_by_column(pages: dict[str, Page]
     assert "Age – no: unrelated to every other column – – demographic ordered" in words
 
 
-def test_the_origin_is_told_with_every_digest(pages: dict[str, Page]) -> None:
+def test_the_origin_is_shown_with_every_digest(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
     for told in ("8f" * 32, "3c" * 32, "d1" * 32, BEFORE, "k chosen, only all", "numpy 2.4.0", "2026-11-24 12:00:00"):
         assert told in words
@@ -226,7 +228,7 @@ def test_a_page_asks_for_nothing_from_elsewhere(reports: dict[str, dict[str, byt
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_a_page_can_be_read_by_whoever_does_not_see_it(pages: dict[str, Page], example: str) -> None:
+def test_a_page_can_be_read_by_screen_readers(pages: dict[str, Page], example: str) -> None:
     page = pages[example]
     tags = [tag for tag, _ in page.elements]
     assert ("html", {"lang": "en"}) in page.elements

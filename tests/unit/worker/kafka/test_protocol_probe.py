@@ -59,7 +59,7 @@ def test_what_is_no_broker_says_nothing(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [None], indirect=True)
-def test_whoever_is_silent_is_not_waited_for(answer: str) -> None:
+def test_a_silent_server_is_not_waited_for(answer: str) -> None:
     began = time.monotonic()
     assert listener_at(answer, 0.2) is None
     assert time.monotonic() - began < PATIENCE_S
@@ -75,6 +75,6 @@ def test_one_that_encrypts_and_says_no_more_fits_both_protocols_that_encrypt(ans
     ]
 
 
-def test_where_nobody_listens_nothing_is_said() -> None:
+def test_if_nobody_listens_nothing_is_reported() -> None:
     assert listener_at("127.0.0.1:1", PATIENCE_S) is None
     assert listener_at("[::1]:1", PATIENCE_S) is None

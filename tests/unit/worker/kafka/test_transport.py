@@ -39,7 +39,7 @@ def transport(reader: Reader) -> KafkaTransport:
     return KafkaTransport(Settings(), cast(Any, reader), cast(Any, Transactions()))
 
 
-def test_a_rewind_that_has_to_wait_for_the_group_is_made_by_the_next_poll_whoever_the_member_is_then() -> None:
+def test_a_rewind_that_has_to_wait_for_the_group_is_made_by_the_next_poll_also_as_another_member() -> None:
     reader = Reader()
     transport(reader).rewind()
     assert reader.forgot

@@ -161,13 +161,13 @@ def answered(server: HttpServer) -> bytes | None:
         return None
 
 
-def test_a_port_in_use_is_told_and_its_owner_goes_on(server: HttpServer) -> None:
+def test_a_port_in_use_is_reported_and_its_owner_continues(server: HttpServer) -> None:
     with pytest.raises(PortUnusable, match="Address already in use"):
         HttpServer("127.0.0.1", server.port, {})
     assert get(server, "/good")[0] == 200
 
 
-def test_an_address_of_another_machine_is_told() -> None:
+def test_an_address_of_another_machine_is_reported() -> None:
     with pytest.raises(PortUnusable):
         HttpServer("192.0.2.1", 0, {})
     with pytest.raises(PortUnusable):

@@ -142,7 +142,7 @@ def test_only_the_partitions_that_were_asked_for_are_read() -> None:
     assert spans_to_send(found, {}, Selection(partitions=frozenset({1}))).keys() == {1}
 
 
-def test_how_many_had_been_sent_back_before_is_told() -> None:
+def test_how_many_had_been_sent_back_before_is_reported() -> None:
     counts = Counts()
     for hops in ((), (("replay.hops", b"1"),), (("replay.hops", b"0"),)):
         counts.add(came_back(event(b"{", b"key", *hops)))
@@ -151,7 +151,7 @@ def test_how_many_had_been_sent_back_before_is_told() -> None:
     )
 
 
-def test_what_was_done_is_told_by_reason_and_what_was_not_by_why() -> None:
+def test_sent_and_skipped_events_are_reported_by_reason() -> None:
     counts = Counts(
         Counter({"not_json": 2, "empty": 1}), left_out=Counter({LeftOut.TOO_MANY_HOPS: 4, LeftOut.FOREIGN: 1})
     )
