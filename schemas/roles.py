@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -180,7 +181,10 @@ def load_profile_class(reference: str) -> type[BaseModel]:
         raise ProfileClassError(
             f"{reference!r} is not a profile class: write package.module:Class or path/to/file.py:Class"
         )
-    module = _file_module(where) if where.endswith(".py") else _named_module(where)
+    with warnings.catch_warnings():
+        # Harmless: a field named copy or json hides a method of BaseModel that nothing here calls.
+        warnings.filterwarnings("ignore", 'Field name ".*" shadows an attribute in parent', UserWarning)
+        module = _file_module(where) if where.endswith(".py") else _named_module(where)
     found = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, BaseModel):
         raise ProfileClassError(

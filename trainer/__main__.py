@@ -22,6 +22,7 @@ from models.signing import keyring
 from models.store import ModelStore
 from models.store_path import local_path
 from schemas.errors import ProfileClassError
+from schemas.misspelt_settings import misspelt_settings
 from schemas.release import release
 from schemas.roles import load_profile_class
 from trainer.errors import TrainerError
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 2 a person must act, 130 interrupted."""
     try:
         arguments = _parsed(_parser(TrainerSettings()), argv)
+        for misspelt in misspelt_settings(TrainerSettings):
+            print(f"segment-trainer: {misspelt.line}", file=sys.stderr)
         arguments.run(arguments)
         sys.stdout.flush()
     except (TrainerError, ModelError, ProfileClassError) as error:

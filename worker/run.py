@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import structlog
 
+from schemas.misspelt_settings import misspelt_settings
 from worker.cluster_rules import Weight, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.group_watch import GroupWatch
@@ -31,7 +32,7 @@ from worker.operations.probes import serve_probes
 from worker.promotions import PromotionWatch, report_loaded
 from worker.served_model import ServedModel, load_model
 from worker.settings import Settings
-from worker.settings_loading import misspelt_settings, read_settings
+from worker.settings_loading import read_settings
 from worker.stream import loop
 from worker.stream.internal_errors import InternalErrorGuard
 from worker.stream.ports import StopSignal
@@ -80,7 +81,7 @@ def run(flags: Mapping[str, str], stop: StopSignal, partitions_to_create: int | 
 def _model(settings: Settings, wrong: SettingsError | None, metrics: Metrics) -> ServedModel:
     if wrong is not None:
         raise wrong
-    for misspelt in misspelt_settings():
+    for misspelt in misspelt_settings(Settings):
         _log.warning("unknown_setting", given=misspelt.given, meant=misspelt.meant)
     model = load_model(settings)
     report_loaded(model, settings, metrics)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -14,7 +12,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import DotEnvSettingsSource
 
 from worker.errors import SettingsError
 from worker.settings import GROUPS, Allowed, Flag, Settings
@@ -91,31 +88,6 @@ def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | N
         return settings, None
     fields = wrong.union(*(conflict.fields for conflict in conflicts))
     return settings, SettingsError(tuple(problems), frozenset(fields))
-
-
-@dataclass(frozen=True, slots=True)
-class Misspelt:
-    """A variable that is not a setting, and the setting that was probably meant."""
-
-    given: str
-    meant: str
-
-    @property
-    def line(self) -> str:
-        """For people."""
-        return f"{self.given} is not a known setting; did you mean {self.meant}?"
-
-
-def misspelt_settings() -> tuple[Misspelt, ...]:
-    """Variables of the environment and `.env` that are nearly a setting."""
-    names = [name.upper() for name in Settings.model_fields]
-    file_names: list[str] = []
-    with contextlib.suppress(UnicodeDecodeError, OSError):  # read_settings reports these
-        file_names = [name.upper() for name in DotEnvSettingsSource(Settings).env_vars]
-    given = sorted({*os.environ, *file_names})
-    ours = [name for name in given if name.startswith(("KAFKA_", "WORKER_", "MODEL", "PROFILE_")) and name not in names]
-    near = [(name, get_close_matches(name, names, n=1, cutoff=0.9)) for name in ours]
-    return tuple(Misspelt(name, match[0]) for name, match in near if match)
 
 
 def _problem(name: str, details: list[ErrorDetails], flags: Mapping[str, str]) -> str:

@@ -30,13 +30,20 @@ def print_history(store: ModelStore) -> None:
             ],
         )
     else:
-        print(f"no version in {store.root} has been promoted yet: run `segment-trainer promote VERSION`")
+        print(_nothing_in(store))
     for line in start_of_history(store):
         print(line)
 
 
 def print_history_as_json(store: ModelStore) -> None:
-    """Print the same as an array; standard error says whether earlier entries are known to be missing."""
-    print_json([entry.model_dump(mode="json") for entry in store.history(PRODUCTION)])
+    """Print the same as an array; standard error says whether it is empty, or earlier entries are missing."""
+    entries = store.history(PRODUCTION)
+    print_json([entry.model_dump(mode="json") for entry in entries])
+    if not entries:
+        print(_nothing_in(store), file=sys.stderr)
     for line in start_of_history(store):
         print(line, file=sys.stderr)
+
+
+def _nothing_in(store: ModelStore) -> str:
+    return f"no version in {store.root} has been promoted yet: run `segment-trainer promote VERSION`"

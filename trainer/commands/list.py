@@ -13,11 +13,13 @@ from trainer.text.summary import ACCEPTED, as_json, figure
 
 
 def list_versions(store: ModelStore) -> None:
-    """Print one version per line, oldest first, then a line with the reason for each that cannot be read."""
+    """Print one version per line, oldest first, then a line with the reason for each that cannot be read.
+
+    Nothing to list is not an error: before the first fit it is normal.
+    """
     versions, problems = _readable(store)
     if not versions and not problems:
-        missing = "version in" if store.root.is_dir() else "model store at"
-        print(f"there is no {missing} {store.root} yet: check --models, or fit with `segment-trainer fit DATA.csv`")
+        print(_nothing_in(store))
         return
     production, accepted = current_version(store), store.accepted_without_structure()
     print_table(
@@ -43,11 +45,21 @@ def list_versions(store: ModelStore) -> None:
 
 
 def list_versions_as_json(store: ModelStore) -> None:
-    """Print an array of manifests, oldest first, each with its aliases; problems go to standard error."""
+    """Print an array of manifests, oldest first, each with its aliases; problems go to standard error.
+
+    So does a line that says so if there is nothing to list.
+    """
     versions, problems = _readable(store)
+    if not versions and not problems:
+        print(_nothing_in(store), file=sys.stderr)
     print_json(as_json(versions, store, current_version(store)))
     for line in (*problems, *start_of_history(store)):
         print(line, file=sys.stderr)
+
+
+def _nothing_in(store: ModelStore) -> str:
+    missing = "version in" if store.root.is_dir() else "model store at"
+    return f"there is no {missing} {store.root} yet: check --models, or fit with `segment-trainer fit DATA.csv`"
 
 
 def _readable(store: ModelStore) -> tuple[list[Manifest], list[str]]:

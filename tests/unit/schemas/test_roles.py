@@ -106,6 +106,15 @@ def test_a_profile_class_is_found_in_a_module_and_in_a_file(tmp_path: Path) -> N
     assert (found.__name__, history_id_column(found)) == ("Mine", "id")
 
 
+def test_a_field_may_have_the_name_of_a_method_of_pydantic(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from typing import Annotated, ClassVar\nfrom pydantic import BaseModel\nfrom schemas.roles import number\n"
+        'class Mine(BaseModel):\n    history_id_column: ClassVar[str] = "id"\n    copy: Annotated[float, number("g")]\n'
+    )
+    assert [field.name for field in profile_fields(load_profile_class(f"{file}:Mine"))] == ["copy"]
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [

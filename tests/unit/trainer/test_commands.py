@@ -206,7 +206,7 @@ def test_bad_rows_are_refused_with_what_to_do_and_left_out_when_asked(tmp_path: 
     assert "bad rows skipped  30, listed in bad_rows.csv" in output
 
 
-def test_a_class_of_ones_own_is_fitted_and_another_one_is_told_apart(tmp_path: Path, run: Run) -> None:
+def test_a_class_of_ones_own_is_fitted_and_another_one_is_recognised(tmp_path: Path, run: Run) -> None:
     (tmp_path / "shop.py").write_text(
         "from typing import Annotated, ClassVar\n"
         "from pydantic import BaseModel\n"
@@ -380,14 +380,18 @@ def test_list_show_and_history_print_json_for_machines(here: Path, run: Run, ids
     assert (entry["action"], entry["version"], entry["accepted_no_structure"]) == ("promote", ids["none"], True)
 
 
+def test_a_misspelt_setting_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_DIR", "elsewhere")
+    _, output, errors = run("list", "--json")
+    assert output == "[]\n"
+    assert {"MODEL_DIR", "MODELS_DIR?"} <= set(errors.split())
+
+
 def test_an_empty_store_is_no_error_to_look_at(run: Run) -> None:
-    assert run("list")[:2] == (
-        0,
-        "there is no model store at model-store yet: check --models, or fit with `segment-trainer fit DATA.csv`\n",
-    )
-    assert run("history")[0] == 0
-    assert run("list", "--json")[:2] == (0, "[]\n")
-    assert run("history", "--json")[:2] == (0, "[]\n")
+    for command in ("list", "history"):
+        status, reason, _ = run(command)
+        assert (status, "model-store" in reason) == (0, True)
+        assert run(command, "--json") == (0, "[]\n", reason)
 
 
 def test_promote_refuses_what_has_no_structure_unless_it_is_accepted(here: Path, run: Run, ids: dict[str, str]) -> None:

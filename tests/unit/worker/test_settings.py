@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from schemas.misspelt_settings import Misspelt, misspelt_settings
 from worker.errors import SettingsError
 from worker.settings import Settings
-from worker.settings_loading import Misspelt, load_settings, misspelt_settings, read_settings, setting_rows
+from worker.settings_loading import load_settings, read_settings, setting_rows
 
 
 def problems(flags: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -45,13 +46,13 @@ def test_what_is_no_setting_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / ".env").write_text("HISTORY_FILE=x.csv\n")
     monkeypatch.setenv("KAFKA_PORT", "tcp://10.0.0.1:9092")
     assert load_settings({}) == Settings()
-    assert misspelt_settings() == ()
+    assert misspelt_settings(Settings) == ()
 
 
 def test_a_misspelt_setting_is_named_with_the_one_it_nearly_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WORKER_BATCH_MAX_EVENT=5\n")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVER", "kafka:9092")
-    assert misspelt_settings() == (
+    assert misspelt_settings(Settings) == (
         Misspelt("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
         Misspelt("WORKER_BATCH_MAX_EVENT", "WORKER_BATCH_MAX_EVENTS"),
     )
@@ -111,7 +112,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"WORKER_GROUP_ID=\xff\xfe\n")
     (line,) = problems()
     assert line.startswith(".env cannot be read (")
-    assert misspelt_settings() == ()
+    assert misspelt_settings(Settings) == ()
 
 
 @pytest.mark.parametrize(

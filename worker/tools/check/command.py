@@ -9,6 +9,7 @@ from typing import Final
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
+from schemas.misspelt_settings import misspelt_settings
 from worker.cluster_rules import Finding, Weight, judge_cluster, judge_offsets, problems
 from worker.errors import ExitStatus, PortUnusable, SettingsError, WorkerError
 from worker.kafka import patches
@@ -19,7 +20,7 @@ from worker.kafka.topic_reader import TopicReader
 from worker.operations.probes import RunningWorker, require_free_port, running_worker
 from worker.served_model import load_model, signature_warnings
 from worker.settings import Settings
-from worker.settings_loading import misspelt_settings, read_settings
+from worker.settings_loading import read_settings
 from worker.stream.reject_limit import limit_warnings
 from worker.tools.check.output import as_json as json_of
 from worker.tools.check.output import as_text
@@ -50,7 +51,7 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
     """Every finding about settings, model, port and cluster; checks that need a wrong setting are left out."""
     settings, wrong = read_settings(flags)
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
-    findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings()]
+    findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings(Settings)]
     findings += [Finding(Weight.ADVICE, "settings", line) for line in limit_warnings(settings)]
     findings = findings or [Finding(Weight.FINE, "settings", "all valid")]
     for where, decisive, look in (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.misspelt_settings import misspelt_settings
 from worker.errors import ClusterUnusable, ExitStatus, ProducerFenced, RetryBatchError, SettingsError, StopProcessError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
@@ -19,7 +20,7 @@ from worker.kafka.producer import Transactions
 from worker.kafka.topic_reader import Partition, TopicReader
 from worker.lifecycle import Deadline
 from worker.settings import Settings
-from worker.settings_loading import load_settings, misspelt_settings
+from worker.settings_loading import load_settings
 from worker.stream.ports import StopSignal
 from worker.stream.records import Membership, Message
 from worker.tools.bounds import require_partitions
@@ -62,7 +63,7 @@ def run(
 
     Sending cannot be undone: a misspelt setting, which could mean another topic or group, is refused.
     """
-    misspelt = tuple(each.line for each in misspelt_settings())
+    misspelt = tuple(each.line for each in misspelt_settings(Settings))
     if misspelt and not dry_run:
         raise SettingsError(misspelt, frozenset())
     for line in misspelt:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from schemas.misspelt_settings import misspelt_settings
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
@@ -14,7 +15,7 @@ from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
 from worker.kafka.topic_reader import Log, Partition, TopicReader
 from worker.settings import Settings
-from worker.settings_loading import load_settings, misspelt_settings
+from worker.settings_loading import load_settings
 from worker.tools.bounds import Bounds, require_partitions
 from worker.tools.progress import ReadingProgress
 from worker.tools.verify import output
@@ -31,7 +32,7 @@ _OUTCOME_LATE_MS: Final = 60_000
 
 def run(flags: Mapping[str, str], bounds: Bounds, report: Callable[[str], None], *, as_json: bool) -> ExitStatus:
     """Print the findings; exit status 0 only if the result is clean. Raises WorkerError."""
-    for misspelt in misspelt_settings():
+    for misspelt in misspelt_settings(Settings):
         report(misspelt.line)
     found = audit(load_settings(flags), bounds, report)
     sys.stdout.write(output.as_json(found) if as_json else output.as_text(found))
