@@ -88,9 +88,10 @@ def _broker(arguments: argparse.Namespace) -> int:
 
 def _emit(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
-    from demo.emit import TURN_S, Emitter, counted
+    from demo.emit import TURN_S, Emitter
     from demo.kafka.client import Sender
     from demo.population import Population
+    from schemas.counting import counted
 
     population = Population(users=arguments.users, seed=arguments.seed)
     with Sender(arguments.bootstrap_servers, arguments.topic) as sender, interrupts.noted() as stopped:
@@ -112,9 +113,9 @@ def _emit(arguments: argparse.Namespace) -> int:
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    from demo.emit import counted
     from demo.history import labels_path, write_history
     from demo.population import Population, Structure
+    from schemas.counting import counted
 
     structure = Structure.NOISE if arguments.noise else Structure.PLANTED
     write_history(arguments.file, Population(arguments.users, arguments.seed, structure))

@@ -53,8 +53,3 @@ class Emitter:
         self._sender.flush()
         self.good += sum(event.reason is None for event in batch)
         self.bad.update(event.reason for event in batch if event.reason is not None)
-
-
-def counted(count: int, noun: str) -> str:
-    """The count with its noun: 1 event, 2,000 events."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from demo.emit import Emitter, counted
+from demo.emit import Emitter
 from demo.errors import ProgramError
 from demo.history import labels_path, write_history
 from demo.interrupts import Interrupts
@@ -26,6 +26,7 @@ from demo.population import SHARES, Population
 from demo.stream import Lag, flow
 from models.manifest import Manifest
 from models.store import ModelStore
+from schemas.counting import counted
 from trainer.publishing.findings_file import read_findings
 
 INPUT, OUTPUT, REJECTED = "user-activity", "user-segments", "user-activity-rejected"

@@ -210,7 +210,7 @@ def test_bounds_leave_out_what_lies_outside(kafka: KafkaWorld) -> None:
     assert damage(verified(kafka, Bounds(since_ms=six_hours_ago))) == {"missing": (7, 8)}
 
 
-def test_where_nothing_is_to_be_verified_it_is_said_and_a_bound_that_holds_nothing_is_not_clean(
+def test_an_empty_range_is_reported_as_nothing_and_not_as_clean(
     kafka: KafkaWorld,
 ) -> None:
     commit(kafka, 0)
@@ -301,7 +301,7 @@ def test_what_a_worker_did_is_clean_while_it_runs_and_after_it_was_killed(
     assert second.stop() == 0
     ended = site.run("verify")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.endswith("clean: each of 3000 committed input records has exactly one outcome\n")
+    assert ended.stdout.endswith("clean: each of 3,000 committed input records has exactly one outcome\n")
 
     stranger = {"data": {"input": {"topic": site.input, "partition": 0, "offset": 0}}}
     with connected(KafkaProducer, bootstrap_servers=site.bootstrap_servers) as producer:

@@ -15,6 +15,7 @@ from kafka.admin import MemberToRemove, NewTopic, OffsetSpec
 from kafka.errors import RetriableError
 from kafka.structs import TopicPartition
 
+from tests.support.topic_names import TopicNames
 from tests.support.transport_contract import PATIENCE_S, until
 from worker.errors import RetryBatchError
 from worker.kafka.client import connected
@@ -28,7 +29,7 @@ from worker.stream.records import Batch, Message, Outcome, Record
 
 
 @dataclass
-class KafkaWorld:
+class KafkaWorld(TopicNames):
     """Three topics of their own, and everything opened on them closed at the end."""
 
     bootstrap_servers: str
@@ -65,22 +66,6 @@ class KafkaWorld:
             ],
             wait_for_metadata=True,
         )
-
-    @property
-    def input(self) -> str:
-        return f"{self.name}-in"
-
-    @property
-    def output(self) -> str:
-        return f"{self.name}-out"
-
-    @property
-    def rejected(self) -> str:
-        return f"{self.name}-rejected"
-
-    @property
-    def group(self) -> str:
-        return f"{self.name}-group"
 
     def settings(self, **changed: Any) -> Settings:
         """Settings for a worker on these topics, with timeouts that suit tests."""

@@ -18,11 +18,12 @@ from models.segmentation import Segmentation
 from models.store import ModelStore
 from tests.support.brokers import Program, Programs, wait_until
 from tests.support.fitted import fit, publish, segmentation
+from tests.support.topic_names import TopicNames
 from tests.support.transport_contract import PATIENCE_S
 
 
 @dataclass(frozen=True)
-class WorkerSite:
+class WorkerSite(TopicNames):
     """Names that no other test uses; nothing of it exists until it is made."""
 
     programs: Programs
@@ -30,18 +31,6 @@ class WorkerSite:
     name: str
     store: Path
     http_port: int
-
-    @property
-    def input(self) -> str:
-        return f"{self.name}-in"
-
-    @property
-    def output(self) -> str:
-        return f"{self.name}-out"
-
-    @property
-    def rejected(self) -> str:
-        return f"{self.name}-rejected"
 
     def create_topics(self, partitions: int = 4, **configs: Mapping[str, str]) -> None:
         """Create the three topics, with settings by role: `rejected={…}`."""
@@ -61,7 +50,7 @@ class WorkerSite:
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "MODELS_DIR": str(self.store),
-            "WORKER_GROUP_ID": self.name,
+            "WORKER_GROUP_ID": self.group,
             "WORKER_INPUT_TOPIC": self.input,
             "WORKER_OUTPUT_TOPIC": self.output,
             "WORKER_REJECTED_TOPIC": self.rejected,
@@ -110,7 +99,7 @@ class WorkerSite:
     def committed(self) -> Mapping[int, int]:
         """The group's committed offset of each partition of the input."""
         with Cluster(self.bootstrap_servers) as cluster:
-            return cluster.committed_offsets(self.name, self.input)
+            return cluster.committed_offsets(self.group, self.input)
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of what the worker answers. Raises OSError if nothing listens."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from models.segmentation import Assignments
 from models.store import StoredModel
+from schemas.counting import counted
 from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
@@ -19,7 +20,6 @@ from trainer.publishing.tables import write_segmented_users
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
 from trainer.text.summary import version_of
-from trainer.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from schemas.counting import counted
 from trainer.exporting.export import Exported
 from trainer.text.console import print_facts
 from trainer.text.summary import version_of
-from trainer.text.wording import counted
 
 
 def print_exported(exported: Exported) -> None:

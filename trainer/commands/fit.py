@@ -82,4 +82,4 @@ def print_fit(published: Published, store: ModelStore, next_step: str | None) ->
 
 def _first_problem(history: History) -> str:
     first = history.bad_rows.first[0]
-    return f"{history.bad_rows.in_place} {first.place}, {first.problem}"
+    return f"{history.bad_rows.before_number} {first.number}, {first.problem}"

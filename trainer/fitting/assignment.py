@@ -27,8 +27,8 @@ LEAST_OUTLIER_DISTANCE = 1e-5
 # Quantiles are computed from at most this many distances, sampled if there are more.
 QUANTILE_USERS = 1_000_000
 
-Places = npt.NDArray[np.void]
-_PLACE = np.dtype([("position", np.uint32), ("distance", np.float64), ("margin", np.float64)])
+Records = npt.NDArray[np.void]
+_RECORD = np.dtype([("index", np.uint32), ("distance", np.float64), ("margin", np.float64)])
 
 
 @dataclass(frozen=True)
@@ -50,34 +50,34 @@ class AssignedUsers:
         """Stable number of each segment -> users of the history."""
         return dict(zip(self.numbers, self.users.sum(axis=0).tolist(), strict=True))
 
-    def positions(self) -> Iterator[npt.NDArray[np.uint32]]:
-        """Every chunk of the history, each user's place in `numbers`."""
-        for places in self._chunks():
-            yield places["position"]
+    def indices(self) -> Iterator[npt.NDArray[np.uint32]]:
+        """Every chunk of the history, each user's index in `numbers`."""
+        for records in self._chunks():
+            yield records["index"]
 
     def outliers(self) -> Mapping[int, int]:
         """Stable number of each segment -> its users that are outliers."""
         counts = np.zeros(len(self.numbers), dtype=np.int64)
-        for places in self._chunks():
-            position = places["position"]
-            counts += np.bincount(position[places["distance"] > self.limits[position]], minlength=len(counts))
+        for records in self._chunks():
+            index = records["index"]
+            counts += np.bincount(index[records["distance"] > self.limits[index]], minlength=len(counts))
         return dict(zip(self.numbers, counts.tolist(), strict=True))
 
     def chunks(self) -> Iterator[Assignments]:
         """Every chunk of the history, as Segmentation.assign returns it, but without unknown values."""
         numbers = np.array(self.numbers, dtype=np.intp)
-        for places in self._chunks():
-            position, distance = places["position"], places["distance"]
+        for records in self._chunks():
+            index, distance = records["index"], records["distance"]
             yield Assignments(
-                numbers[position], distance, places["margin"], outlier=distance > self.limits[position], unknown={}
+                numbers[index], distance, records["margin"], outlier=distance > self.limits[index], unknown={}
             )
 
     def renumbered(self, numbers: Mapping[int, int]) -> AssignedUsers:
         """The same users, their segments under other numbers."""
         return replace(self, numbers=tuple(numbers[number] for number in self.numbers))
 
-    def _chunks(self) -> Iterator[Places]:
-        return _places(self.file, self.users)
+    def _chunks(self) -> Iterator[Records]:
+        return _records(self.file, self.users)
 
 
 def assign_users(
@@ -96,10 +96,10 @@ def assign_users(
     if not users.sum(axis=0).all():
         raise FitRefused(f"{segmentation.k} segments leave one without users: give a smaller --k")
     medians, quantiles = np.zeros(segmentation.k), np.zeros(segmentation.k)
-    for position in range(segmentation.k):  # one at a time, to bound the memory
-        distances = _distances(file, users, position, seed)
-        medians[position] = np.median(distances)
-        quantiles[position] = np.quantile(distances, OUTLIER_QUANTILE)
+    for index in range(segmentation.k):  # one at a time, to bound the memory
+        distances = _distances(file, users, index, seed)
+        medians[index] = np.median(distances)
+        quantiles[index] = np.quantile(distances, OUTLIER_QUANTILE)
     small = users.sum(axis=0) < USERS_FOR_OWN_QUANTILE
     if small.any():
         quantiles[small] = _pooled_ratio(file, users, medians, seed) * medians[small]
@@ -118,40 +118,40 @@ def _write(
     """Write where each user belongs; users by chunk and segment, and the sum of squared distances."""
     # The same matrix, from only the columns that count.
     fewer = replace(segmentation, encoder=counting(segmentation.encoder))
-    position_of = {segment.number: position for position, segment in enumerate(segmentation.segments)}
-    by_number = np.zeros(max(position_of) + 1, dtype=np.uint32)
-    by_number[[*position_of]] = [*position_of.values()]
+    index_of = {segment.number: index for index, segment in enumerate(segmentation.segments)}
+    by_number = np.zeros(max(index_of) + 1, dtype=np.uint32)
+    by_number[[*index_of]] = [*index_of.values()]
     users, inertias = [], []
     done = 0
     for chunk in history.chunks([column.name for column in fewer.encoder.columns]):
         found = fewer.assign(chunk.columns)
-        places = np.empty(len(chunk.users), dtype=_PLACE)
-        places["position"] = by_number[found.segment]
-        places["distance"], places["margin"] = found.distance, found.margin
+        records = np.empty(len(chunk.users), dtype=_RECORD)
+        records["index"] = by_number[found.segment]
+        records["distance"], records["margin"] = found.distance, found.margin
         with room_needed():
-            file.write(places.data)
+            file.write(records.data)
             file.flush()
-        users.append(np.bincount(places["position"], minlength=segmentation.k))
+        users.append(np.bincount(records["index"], minlength=segmentation.k))
         inertias.append(float(np.square(found.distance).sum()))
-        done += len(places)
+        done += len(records)
         on_progress(done, history.rows)
     return np.array(users), math.fsum(inertias)
 
 
-def _places(file: BinaryIO, users: npt.NDArray[np.int64]) -> Iterator[Places]:
+def _records(file: BinaryIO, users: npt.NDArray[np.int64]) -> Iterator[Records]:
     start = 0
     for rows in users.sum(axis=1).tolist():
-        file.seek(start * _PLACE.itemsize)
-        yield np.frombuffer(file.read(rows * _PLACE.itemsize), dtype=_PLACE)
+        file.seek(start * _RECORD.itemsize)
+        yield np.frombuffer(file.read(rows * _RECORD.itemsize), dtype=_RECORD)
         start += rows
 
 
-def _distances(file: BinaryIO, users: npt.NDArray[np.int64], position: int, seed: int) -> Floats:
+def _distances(file: BinaryIO, users: npt.NDArray[np.int64], index: int, seed: int) -> Floats:
     """Distances of the users of one segment, or of a sample of them."""
-    drawn = draw(users[:, position].tolist(), QUANTILE_USERS, seed)
+    drawn = draw(users[:, index].tolist(), QUANTILE_USERS, seed)
     found = [
-        places["distance"][places["position"] == position][at]
-        for places, at in zip(_places(file, users), drawn, strict=True)
+        records["distance"][records["index"] == index][at]
+        for records, at in zip(_records(file, users), drawn, strict=True)
     ]
     return np.concatenate(found)
 
@@ -159,8 +159,8 @@ def _distances(file: BinaryIO, users: npt.NDArray[np.int64], position: int, seed
 def _pooled_ratio(file: BinaryIO, users: npt.NDArray[np.int64], medians: Floats, seed: int) -> float:
     """The quantile of distance ÷ median over all segments; 0 where every median is."""
     ratios = []
-    for places, at in zip(_places(file, users), draw(users.sum(axis=1).tolist(), QUANTILE_USERS, seed), strict=True):
-        median = medians[places["position"][at]]
-        ratios.append(places["distance"][at][median > 0] / median[median > 0])
+    for records, at in zip(_records(file, users), draw(users.sum(axis=1).tolist(), QUANTILE_USERS, seed), strict=True):
+        median = medians[records["index"][at]]
+        ratios.append(records["distance"][at][median > 0] / median[median > 0])
     pooled = np.concatenate(ratios)
     return float(np.quantile(pooled, OUTLIER_QUANTILE)) if pooled.size else 0.0

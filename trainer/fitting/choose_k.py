@@ -11,9 +11,9 @@ import numpy as np
 from kneed import KneeLocator
 
 from models.encoding import Floats
+from schemas.counting import counted
 from trainer.errors import FitRefused
 from trainer.fitting.scikit import Clusters, Labels, cluster, cluster_from, silhouettes
-from trainer.text.wording import counted
 
 FEWEST_SEGMENTS = 2
 MOST_SEGMENTS = 10

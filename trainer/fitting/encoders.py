@@ -145,14 +145,14 @@ def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) ->
         named = f" ({', '.join(common)}{', …' if len(undeclared) > len(common) else ''})" if common else ""
         note = f"{field.header}: {shown_text(users)} users have an undeclared label{named}, which counts as unknown"
     column = OrderedColumn(field.name, field.levels, mean=0.0, scale=1.0)
-    known = {place: counts[level] for place, level in enumerate(field.levels) if level in counts}
+    known = {rank: counts[level] for rank, level in enumerate(field.levels) if level in counts}
     if len(known) < 2:
         reason = "every user has the same value" if known else "no user has one of its levels"
         same = replace(column, mean=float(min(known, default=0)))
         return Learned(field, same, reason, note, unseen_share=users / rows)
-    mean = sum(place * count for place, count in known.items()) / sum(known.values())
+    mean = sum(rank * count for rank, count in known.items()) / sum(known.values())
     # An unknown label counts as the mean, and as one of the rows.
-    variance = math.fsum(count * (place - mean) ** 2 for place, count in known.items()) / rows
+    variance = math.fsum(count * (rank - mean) ** 2 for rank, count in known.items()) / rows
     return Learned(field, replace(column, mean=mean, scale=math.sqrt(variance)), None, note, unseen_share=users / rows)
 
 

@@ -25,7 +25,7 @@ LARGEST_NUMBER = 1e100
 CHUNK_ROWS = 5_000
 
 Codes = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.int64]
 
 
@@ -34,7 +34,7 @@ class Identities:
     """Some users of a chunk, and the numbers of their rows in the file."""
 
     users: Sequence[str]
-    places: Places
+    row_numbers: RowNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class CheckedCopy:
         """Every chunk's users with one of these hashes."""
         if hashes.size:
             wanted = pa.array(hashes)
-            for batch in self._batches(_USER, _PLACE, _HASH):
-                user, place, _ = batch.filter(pc.is_in(batch.column(_HASH), value_set=wanted)).columns
-                yield Identities(user.to_pylist(), place.to_numpy())
+            for batch in self._batches(_USER, _ROW_NUMBER, _HASH):
+                user, row_number, _ = batch.filter(pc.is_in(batch.column(_HASH), value_set=wanted)).columns
+                yield Identities(user.to_pylist(), row_number.to_numpy())
 
     def users(self) -> Iterator[list[str]]:
         """Every chunk's user ids."""
@@ -99,7 +99,7 @@ class CheckedCopy:
             lists = batch.column(0)
             yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy())
 
-    def without(self, places: Places) -> CheckedCopy:
+    def without(self, row_numbers: RowNumbers) -> CheckedCopy:
         """A new copy without the rows of these numbers, given in ascending order."""
         file = scratch_file()
         chunk_rows = []
@@ -107,7 +107,7 @@ class CheckedCopy:
         with room_needed(), pa.ipc.new_file(file, reader.schema, options=_compressed()) as writer:
             for i in range(reader.num_record_batches):
                 batch = reader.get_batch(i)
-                kept = batch.filter(pc.invert(pc.is_in(batch.column(_PLACE), value_set=pa.array(places))))
+                kept = batch.filter(pc.invert(pc.is_in(batch.column(_ROW_NUMBER), value_set=pa.array(row_numbers))))
                 if kept.num_rows:
                     writer.write_batch(kept)
                     chunk_rows.append(kept.num_rows)
@@ -143,7 +143,7 @@ class CopyWriter:
         self._schema = pa.schema(
             [
                 (_USER, pa.string()),
-                (_PLACE, pa.int64()),
+                (_ROW_NUMBER, pa.int64()),
                 (_HASH, pa.int64()),
                 *((_FIELD + field.name, _TYPES[field.kind]) for field in fields),
             ]
@@ -151,13 +151,13 @@ class CopyWriter:
         self._file = scratch_file()
         self._writer = pa.ipc.new_file(self._file, self._schema, options=_compressed())
 
-    def add(self, places: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
+    def add(self, row_numbers: Sequence[int], users: Sequence[str], columns: Sequence[Sequence[Any] | Floats]) -> None:
         """Append users; once a column has too many different labels, it is no longer recorded."""
         if not users:
             return
         arrays = [
             pa.array(users, pa.string()),
-            pa.array(places, pa.int64()),
+            pa.array(row_numbers, pa.int64()),
             # Python's own hash: it differs between processes, and serves only to find duplicate users.
             pa.array(np.fromiter(map(hash, users), dtype=np.int64, count=len(users))),
             *(self._array(field, values) for field, values in zip(self._fields, columns, strict=True)),
@@ -219,7 +219,7 @@ class _CodeOf(dict[str, int]):
         return np.fromiter(map(self.__getitem__, labels), dtype=np.int32, count=count)
 
 
-_USER, _PLACE, _HASH = "user", "place", "hash"
+_USER, _ROW_NUMBER, _HASH = "user", "row number", "hash"
 # The prefix of the fields' columns, which keeps them apart from those above.
 _FIELD = "field "
 

@@ -17,19 +17,19 @@ SHOWN = 20
 class BadRows:
     """Bad rows in the order of the file: how many there are, the first few, and all of them in a file."""
 
-    def __init__(self, place: str, header: Sequence[str]) -> None:
-        """None yet; place is what rows are counted in: "line" or "row"."""
-        self.place = place
+    def __init__(self, unit: str, header: Sequence[str]) -> None:
+        """None yet; unit is what rows are counted in: "line" or "row"."""
+        self.unit = unit
         self.count = 0
         self.first: list[BadRow] = []
         self._file = io.TextIOWrapper(scratch_file(), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow([place, "problem", *header])
+        self._writer.writerow([unit, "problem", *header])
 
     @property
-    def in_place(self) -> str:
+    def before_number(self) -> str:
         """The words before the number of a row: "on line" or "in row"."""
-        return "on line" if self.place == "line" else f"in {self.place}"
+        return "on line" if self.unit == "line" else f"in {self.unit}"
 
     def add(self, rows: Iterable[BadRow]) -> None:
         """Append rows."""
@@ -38,15 +38,15 @@ class BadRows:
                 self.count += 1
                 if self.count <= SHOWN:
                     self.first.append(row)
-                self._writer.writerow([row.place, row.problem, *row.cells])
+                self._writer.writerow([row.number, row.problem, *row.cells])
             self._file.flush()
 
     def __iter__(self) -> Iterator[BadRow]:
         self._file.seek(0)
         reader = csv.reader(self._file)
         next(reader)
-        for place, problem, *cells in reader:
-            yield BadRow(int(place), problem, tuple(cells))
+        for number, problem, *cells in reader:
+            yield BadRow(int(number), problem, tuple(cells))
 
     def write(self, path: Path) -> None:
         """Write a CSV file of all rows: its line or row number, what is wrong, and its original cells."""

@@ -57,7 +57,7 @@ def csv_source(
     found = _layout(path, reader, profile_class)
     yield Source(
         layout=found,
-        place="line",
+        unit="line",
         read=tuple(_read(profile_class, field.name, field.kind) for field in found.fields),
         rows=_rows(path, reader, found),
         digest=watched.digest,

@@ -20,9 +20,10 @@ import pandas as pd
 from pydantic import BaseModel
 
 from models.encoding import Columns, Floats
+from schemas.counting import counted
 from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
-from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, Places
+from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
 from trainer.history.parquet_source import PARQUET_MARK, parquet_source
@@ -30,7 +31,6 @@ from trainer.history.rows import BadRow, OnProgress, Source
 from trainer.history.sampling import Drawn, draw
 from trainer.history.tempfiles import close, scratch_file
 from trainer.history.validation import Check, cell_text, shown
-from trainer.text.wording import counted
 
 # Duplicate users are searched for among about this many users at a time, which bounds the memory.
 USERS_COMPARED = 1_000_000
@@ -179,7 +179,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
     with ExitStack() as undo, _opened(path, profile_class, on_progress) as source:
         layout = source.layout
         check = Check(profile_class, layout, source.read)
-        bad_rows = BadRows(source.place, layout.header)
+        bad_rows = BadRows(source.unit, layout.header)
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
@@ -187,7 +187,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
             for rows in source.rows:
                 checked = check(rows)
                 bad_rows.add(checked.bad_rows)
-                writer.add(checked.places, checked.users, checked.columns)
+                writer.add(checked.numbers, checked.users, checked.columns)
         copy = writer.finish()
         if copy.rows + bad_rows.count == 0:
             raise HistoryError(f"{path} has a header but no rows: add one row per user")
@@ -197,7 +197,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
             copy = copy.without(repeated)
             undo.callback(copy.close)
             with _opened(path, profile_class, on_progress) as once_more:
-                found = _repeated_rows(once_more, repeated, first, bad_rows.in_place)
+                found = _repeated_rows(once_more, repeated, first, bad_rows.before_number)
                 bad_rows = _merged(bad_rows, found, layout.header)
             undo.callback(bad_rows.close)
         return History(
@@ -216,7 +216,7 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     bad_rows = history.bad_rows
     if not bad_rows.count:
         return
-    lines = [f"  {bad_rows.place} {row.place}, {row.problem}" for row in bad_rows.first]
+    lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
     if bad_rows.count > len(bad_rows.first):
         lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
     raise HistoryError(
@@ -261,7 +261,7 @@ def _cycle_collection_paused() -> Iterator[None]:
 # --- duplicate users -------------------------------------------------------------------------------------------------
 
 
-def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
+def _repeated(copy: CheckedCopy) -> tuple[RowNumbers, RowNumbers]:
     """The numbers of rows that repeat a user, ascending, and the number of the first row of each of those users.
 
     Equal hashes find candidates without a table of all users in memory; the ids themselves decide.
@@ -273,26 +273,28 @@ def _repeated(copy: CheckedCopy) -> tuple[Places, Places]:
         suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
         first: dict[str, int] = {}
         for chunk in copy.identities(suspects):
-            for user, place in zip(chunk.users, chunk.places.tolist(), strict=True):
-                if first.setdefault(user, place) != place:
-                    again.append(place)
+            for user, number in zip(chunk.users, chunk.row_numbers.tolist(), strict=True):
+                if first.setdefault(user, number) != number:
+                    again.append(number)
                     before.append(first[user])
-    places, first_places = np.array(again, dtype=np.int64), np.array(before, dtype=np.int64)
-    order = np.argsort(places)
-    return places[order], first_places[order]
+    numbers, first_numbers = np.array(again, dtype=np.int64), np.array(before, dtype=np.int64)
+    order = np.argsort(numbers)
+    return numbers[order], first_numbers[order]
 
 
-def _repeated_rows(source: Source, repeated: Places, first: Places, in_place: str) -> Iterator[BadRow]:
+def _repeated_rows(source: Source, repeated: RowNumbers, first: RowNumbers, before_number: str) -> Iterator[BadRow]:
     """The original repeated rows, read again: the copy lacks some of their cells."""
     header, id_at = source.layout.id_header, source.layout.id_at
     for rows in source.rows:
-        at = np.searchsorted(repeated, rows.places)
-        for i in np.flatnonzero(repeated[np.minimum(at, len(repeated) - 1)] == rows.places).tolist():
+        at = np.searchsorted(repeated, rows.numbers)
+        for i in np.flatnonzero(repeated[np.minimum(at, len(repeated) - 1)] == rows.numbers).tolist():
             cells = tuple(cell_text(column[i]) for column in rows.columns)
-            yield BadRow(rows.places[i], f"{header}: {shown(cells[id_at])} is already {in_place} {first[at[i]]}", cells)
+            yield BadRow(
+                rows.numbers[i], f"{header}: {shown(cells[id_at])} is already {before_number} {first[at[i]]}", cells
+            )
 
 
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
-    both = BadRows(bad_rows.place, header)
-    both.add(merge(bad_rows, others, key=attrgetter("place")))
+    both = BadRows(bad_rows.unit, header)
+    both.add(merge(bad_rows, others, key=attrgetter("number")))
     return both

@@ -54,7 +54,7 @@ def parquet_source(
     _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
     yield Source(
         layout=kept,
-        place="row",
+        unit="row",
         read=tuple(_read(path, field.header, field.kind, schema) for field in found.fields),
         rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),

@@ -27,9 +27,10 @@ Read = Callable[[Sequence[Any]], list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is not a valid profile: where it stands, what is wrong in which column, and its original cells."""
+    """A row that is not a valid profile: its number, what is wrong in which column, and its original cells."""
 
-    place: int
+    number: int
+    """Of its line or row, from 1."""
     problem: str
     cells: tuple[str, ...]
 
@@ -38,8 +39,8 @@ class BadRow:
 class Rows:
     """Some rows in the order of the file."""
 
-    places: Sequence[int]
-    """Where each stands."""
+    numbers: Sequence[int]
+    """The number of the line or row of each in the file, from 1."""
     columns: Sequence[Sequence[Any]]
     """One per column of the header, one cell per row; empty where there are no rows."""
     broken: tuple[BadRow, ...]
@@ -63,8 +64,8 @@ class Source:
     """An open file with a history."""
 
     layout: Layout
-    place: str
-    """What its rows are counted in: lines or rows, from 1."""
+    unit: str
+    """What its rows are counted in: "line" or "row"."""
     read: tuple[Read, ...]
     """One for each field."""
     rows: Iterator[Rows]

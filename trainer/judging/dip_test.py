@@ -17,7 +17,7 @@ GREATEST_P_VALUE = 0.05
 MOST_OF_ONE_LABEL = 0.9
 # With fewer numbers the test is meaningless.
 LEAST_NUMBERS = 4
-PLACES = 9
+DECIMALS = 9
 
 
 def dip_p_value(values: Floats) -> float:
@@ -37,9 +37,9 @@ def _spread(values: Floats) -> Floats:
     middles = (steps[1:] + steps[:-1]) / 2
     # The outermost have as much room outwards as inwards.
     edges = np.concatenate([[2 * steps[0] - middles[0]], middles, [2 * steps[-1] - middles[-1]]])
-    place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
     width = np.repeat(np.diff(edges) / counts, counts)
-    spread: Floats = np.repeat(edges[:-1], counts) + (place + 0.5) * width
+    spread: Floats = np.repeat(edges[:-1], counts) + (rank + 0.5) * width
     return spread
 
 
@@ -83,6 +83,6 @@ def _dip_between(sample: Sample, labels: Labels, one: int, other: int, centroids
         at += column.width
         if not isinstance(column, NumberColumn) and block @ block > MOST_OF_ONE_LABEL * (difference @ difference):
             return 1.0
-    # Equal users lie at one place, whatever the last digit of a sum.
-    line = np.round(sample.scaled[np.isin(labels, [one, other])] @ difference, PLACES)
+    # Equal users have one projection, whatever the last digit of a sum.
+    line = np.round(sample.scaled[np.isin(labels, [one, other])] @ difference, DECIMALS)
     return dip_p_value(line)

@@ -47,8 +47,8 @@ class Null:
         """As many rows as the sample has, in the same space; each column holds the sample's values in another order."""
         latent = self.factor @ generator.normal(size=(len(self.blocks), len(self.scaled)))
         drawn = self.scaled.copy()
-        for block, rows, places in zip(self.blocks, self.ordered_rows, np.argsort(latent, axis=1), strict=True):
-            drawn[places, block] = self.scaled[rows, block]
+        for block, rows, ranked in zip(self.blocks, self.ordered_rows, np.argsort(latent, axis=1), strict=True):
+            drawn[ranked, block] = self.scaled[rows, block]
         return drawn
 
 
@@ -94,8 +94,8 @@ def _canonical_scores(encoder: Encoder, matrix: Floats, block: slice) -> Floats:
     profiles = levels.T @ others / len(levels) / np.sqrt(shares)[:, None]
     axis = np.linalg.svd(profiles, full_matrices=False)[0][:, 0] if others.size else np.arange(len(shares))
     # The sign of an axis is arbitrary, and so may be equal scores; levels must not fall together for that.
-    places = np.argsort(np.argsort(axis / np.sqrt(shares), kind="stable"))
-    scores: Floats = levels @ places.astype(np.float64)
+    ranks = np.argsort(np.argsort(axis / np.sqrt(shares), kind="stable"))
+    scores: Floats = levels @ ranks.astype(np.float64)
     return scores
 
 

@@ -113,10 +113,10 @@ def _typical_numbers(
     groups = len(drawn)
     sums: list[Floats] = []
     parts: list[list[Floats]] = [[] for _ in range(groups)]
-    for numbers, positions, *rows in zip(history.copy.numbers(field.name), assigned.positions(), *drawn, strict=True):
-        sums.append(np.append(np.bincount(positions, weights=numbers, minlength=groups - 1), numbers.sum()))
+    for numbers, indices, *rows in zip(history.copy.numbers(field.name), assigned.indices(), *drawn, strict=True):
+        sums.append(np.append(np.bincount(indices, weights=numbers, minlength=groups - 1), numbers.sum()))
         for group, at in enumerate(rows):
-            members = numbers if group == groups - 1 else numbers[positions == group]
+            members = numbers if group == groups - 1 else numbers[indices == group]
             parts[group].append(members[at])
     sizes = [*assigned.sizes.values(), history.rows]
     for total, size, part in zip(zip(*sums, strict=True), sizes, parts, strict=True):
@@ -129,8 +129,8 @@ def _typical_labels(
 ) -> Iterator[dict[str, object]]:
     labels = history.copy.labels[field.name]
     counts = np.zeros((len(sizes), len(labels)), dtype=np.int64)
-    for positions, (rows, codes) in zip(assigned.positions(), history.holders(field.name), strict=True):
-        np.add.at(counts, (positions[rows], codes), 1)
+    for indices, (rows, codes) in zip(assigned.indices(), history.holders(field.name), strict=True):
+        np.add.at(counts, (indices[rows], codes), 1)
     counts[-1] = counts.sum(axis=0)
     for group, size in zip(counts, sizes, strict=True):
         # Labels of fewer users are never shown.

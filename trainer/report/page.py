@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from schemas.counting import counted
 from trainer.findings import Effect, Findings, Measure
 from trainer.history.arrow_copy import LARGEST_NUMBER
 from trainer.judging.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
@@ -72,6 +73,7 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         low_explained=LOW_EXPLAINED,
         strong_proxies=[proxy for proxy in findings.proxies if proxy.strength >= STRONG_PROXY],
         words=wording,
+        counted=counted,
         suppressed=SUPPRESSED,
         least_shown=LEAST_SHOWN,
         shown_text=shown_text,

@@ -8,8 +8,9 @@ from typing import Any
 from models.manifest import Manifest, Reassigned, Verdict
 from models.promotion_history import AliasEntry
 from models.store import ModelStore, StoredModel
+from schemas.counting import counted
 from trainer.findings import Card, Fate, Findings, Judgement, Lineage, Origin
-from trainer.text.wording import counted, mean_of, reassigned
+from trainer.text.wording import mean_of, reassigned
 
 ACCEPTED = "accepted without structure"
 """The mark of every version that was promoted although no segments were found in its data."""

@@ -32,11 +32,6 @@ def count(users: int | None) -> str:
     return SUPPRESSED if users is None else f"{users:,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun in singular or plural: "1 row", "2,000 rows"."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
-
-
 def mean_of(values: Sequence[float]) -> float:
     """The arithmetic mean of at least one value."""
     return sum(values) / len(values)

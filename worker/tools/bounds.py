@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.counting import counted
 from worker.errors import ExitStatus, StopProcessError
-from worker.tools.counting import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.counting import counted
 from schemas.rejected import RejectedHeader
 from worker.stream.records import Record
 from worker.tools.bounds import Bounds
-from worker.tools.counting import counted
 
 HOPS_HEADER: Final = "replay.hops"
 _OWN_NAMES: Final = frozenset(map(str, RejectedHeader))
@@ -158,9 +158,9 @@ class Counts:
 
 def as_text(counts: Counts, verb: str, input_topic: str) -> str:
     """One line for what was sent, by reason, and one for each kind of what was not; `verb` says whether it was."""
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.sent.items()))
-    again = f"; sent back before and rejected again: {counts.again}" if counts.again else ""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.sent.items()))
+    again = f"; sent back before and rejected again: {counts.again:,}" if counts.again else ""
     by_reason = f": {reasons}" if reasons else ""
     lines = [f"{verb} {counted(counts.sent.total(), 'event')} back to topic {input_topic}{by_reason}{again}"]
-    lines += [f"left out {counts.left_out[why]} {why}" for why in LeftOut if counts.left_out[why]]
+    lines += [f"left out {counts.left_out[why]:,} {why}" for why in LeftOut if counts.left_out[why]]
     return "\n".join(lines) + "\n"

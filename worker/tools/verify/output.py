@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.tools.counting import counted
+from schemas.counting import counted
 from worker.tools.verify.audit import DAMAGE, PartitionReport, Result, Scope, Verification
 
 _COLUMNS: Final = ("partition", "offsets", "inputs", "outcomes", *(kind.replace("_", " ") for kind in DAMAGE))

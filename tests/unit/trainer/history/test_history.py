@@ -50,7 +50,7 @@ def test_the_advertising_data_set_is_a_history_without_a_bad_row() -> None:
     assert history.ignored_headers == ()
 
 
-def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_told(path: Path) -> None:
+def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_reported(path: Path) -> None:
     rows = noise(CHUNK_ROWS + 7)
     rows[-1]["Gender"] = "X"
     told: list[tuple[int, int]] = []
@@ -137,7 +137,7 @@ def test_a_bad_row_is_named_with_line_column_and_reason(path: Path, header: str,
     rows[2][header] = cell
     history = read(write(path, rows))
     (bad_row,) = history.bad_rows.first
-    assert (bad_row.place, bad_row.problem) == (4, problem)
+    assert (bad_row.number, bad_row.problem) == (4, problem)
     assert bad_row.cells == tuple(str(rows[2][name]) for name in HEADER)
     assert users(history) == ("user-0", "user-1", "user-3", "user-4")
     assert history.rows == 4
@@ -153,7 +153,7 @@ def test_every_problem_of_a_row_is_named(path: Path) -> None:
 def test_a_row_with_another_number_of_cells_is_a_bad_row(path: Path) -> None:
     path.write_text(text_of(path) + "user-9,18-24\n" + ",".join("x" * 20) + "\n", encoding="utf-8")
     history = read(path)
-    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
         (5, "the row: has 2 cells, the header has 16"),
         (6, "the row: has 20 cells, the header has 16"),
     ]
@@ -163,7 +163,7 @@ def test_a_user_named_again_is_a_bad_row_that_names_the_first_line(path: Path) -
     rows = noise(4)
     rows[3]["User ID"] = "user-1"
     history = read(write(path, rows))
-    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
         (5, "User ID: 'user-1' is already on line 3")
     ]
     assert users(history) == ("user-0", "user-1", "user-2")
@@ -173,7 +173,7 @@ def test_a_bad_row_does_not_make_the_good_row_of_its_user_a_repetition(path: Pat
     rows = noise(3)
     rows[0] |= {"User ID": "user-2", "Age": ""}
     history = read(write(path, rows))
-    assert [row.place for row in history.bad_rows.first] == [2]
+    assert [row.number for row in history.bad_rows.first] == [2]
     assert users(history) == ("user-1", "user-2")
 
 
@@ -184,8 +184,8 @@ def test_lines_are_those_of_the_file_where_cells_hold_line_breaks_and_lines_are_
     lines = write(path, rows).read_bytes().replace(b"user-1", b"\r\n\r\nuser-1")
     path.write_bytes(lines)
     (bad_row,) = read(path).bad_rows.first
-    assert bad_row.place == 7
-    assert lines.splitlines()[bad_row.place - 1].startswith(b"user-2")
+    assert bad_row.number == 7
+    assert lines.splitlines()[bad_row.number - 1].startswith(b"user-2")
 
 
 def test_columns_that_the_profile_class_does_not_have_are_ignored_and_named(path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_class_of_ones_own_is_the_rule_its_own_checks_included(path: Path) -> 
     path.write_text("customer,Land,orders,refunds\na,FR,3,1\nb,FR,1,2.5\nc,FR,1.5,0\n", encoding="utf-8")
     with read_history(path, Shop, lambda *_: None) as history:
         assert users(history) == ("a",)
-        assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+        assert [(row.number, row.problem) for row in history.bad_rows.first] == [
             (3, "the row: value error, more refunds than orders"),
             (4, "orders: '1.5' should be a valid integer"),
         ]
@@ -276,7 +276,7 @@ def test_a_repeated_user_is_found_however_many_are_compared_at_a_time(
     for at, earlier in ((39, 0), (12, 7), (13, 7)):
         rows[at]["User ID"] = f"user-{earlier}"
     history = read(write(path, rows))
-    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
         (14, "User ID: 'user-7' is already on line 9"),
         (15, "User ID: 'user-7' is already on line 9"),
         (41, "User ID: 'user-0' is already on line 2"),

@@ -91,7 +91,7 @@ def test_a_value_that_is_missing_is_an_empty_cell(path: Path) -> None:
     for row, header in zip(rows, ("Age", "Conversion Rates", "User ID", "Top Interests"), strict=False):
         row[header] = None
     history = read(parquet(path, rows))
-    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
         (1, "Age: is empty"),
         (2, "Conversion Rates: is empty"),
         (3, "User ID: is empty"),
@@ -109,7 +109,7 @@ def test_bad_rows_are_counted_in_rows_and_keep_their_cells(path: Path, tmp_path:
     too_high = "'1.5' should be less than or equal to 1"
     too_long = f"'Gaming, {'x' * 32}…': string should have at most 200 characters"
     assert history.ignored_headers == ("When",)
-    assert [(row.place, row.problem) for row in history.bad_rows.first] == [
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
         (3, f"Conversion Rates: {too_high}; Top Interests: {too_long}"),
         (5, "User ID: 'user-1' is already in row 2"),
         (6, "Likes and Reactions: '-3' should be greater than or equal to 0"),

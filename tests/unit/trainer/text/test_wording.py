@@ -10,7 +10,6 @@ from trainer.text.wording import (
     became,
     choice,
     count,
-    counted,
     decimal,
     difference,
     evidence,
@@ -46,7 +45,7 @@ from trainer.text.wording import (
         (-0.25, "−25 %"),
     ],
 )
-def test_a_share_is_told_in_percent_and_never_rounded_to_none_or_all(fraction: float, text: str) -> None:
+def test_a_share_is_shown_in_percent_and_never_rounded_to_none_or_all(fraction: float, text: str) -> None:
     assert percent(fraction).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
@@ -87,7 +86,7 @@ def test_what_rounds_to_zero_has_no_sign() -> None:
         (0.0114, "p = 0.011"),
     ],
 )
-def test_a_p_value_is_told_to_three_places(p_value: float, text: str) -> None:
+def test_a_p_value_has_three_decimals(p_value: float, text: str) -> None:
     assert probability(p_value) == text
 
 
@@ -138,7 +137,7 @@ def test_the_verdict_is_one_plain_sentence() -> None:
     assert headline(given) == "No: these data do not fall into 7 segments"
 
 
-def test_the_evidence_tells_the_silhouette_the_draws_and_the_stability() -> None:
+def test_the_evidence_names_the_silhouette_the_draws_and_the_stability() -> None:
     said = " ".join(evidence(clear().judgement))
     assert "0.46, measured on 3,000 users" in said
     assert "19 synthetic data sets" in said
@@ -159,21 +158,21 @@ def test_a_given_number_is_not_called_chosen() -> None:
     assert "runner-up is 4" in " ".join(choice(clear().judgement))
 
 
-def test_an_effect_is_told_in_the_unit_of_its_field() -> None:
+def test_an_effect_is_shown_in_the_unit_of_its_field() -> None:
     effect = clear().cards[0].effects[0]
     assert subject(effect) == "Click-Through Rates (CTR)"
     assert difference(effect) == "0.17 against 0.06 elsewhere"
     assert interval(effect) == "+1.90 sd (+1.76 to +2.06)"
 
 
-def test_an_effect_of_a_label_is_told_in_shares() -> None:
+def test_an_effect_of_a_label_is_shown_in_shares() -> None:
     effect = _effect(Measure.SHARE_DIFFERENCE, Kind.CATEGORY, level="Mobile Only", lift=1.94)
     assert subject(effect) == "Device: Mobile Only"
     assert difference(effect).replace("\N{NO-BREAK SPACE}", " ") == "78 % against 31 % elsewhere, 1.9 times the average"
     assert interval(effect) == "−47 points (−52 to +1)"
 
 
-def test_an_ordered_field_is_told_by_the_level_nearest_to_the_mean_place() -> None:
+def test_an_ordered_field_is_described_by_the_level_nearest_to_the_mean_rank() -> None:
     effect = replace(
         _effect(Measure.CLIFFS_DELTA, Kind.ORDERED, level=None, lift=None), levels=("low", "middle", "high")
     )
@@ -203,11 +202,6 @@ def test_how_many_users_are_reassigned_is_shown_unless_they_are_too_few() -> Non
     assert read(0) == "0 % of users (0 of 12,300) change their segment"
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_234, "1,234 rows")])
-def test_a_noun_is_plural_unless_there_is_one(number: int, text: str) -> None:
-    assert counted(number, "row") == text
-
-
 def test_segments_are_counted_by_what_became_of_them() -> None:
     lineage = clear().lineage
     assert lineage is not None
@@ -227,7 +221,7 @@ def test_segments_are_counted_by_what_became_of_them() -> None:
         (3, Fate.RETIRED, (), "retired: its number is never used again"),
     ],
 )
-def test_what_became_of_a_segment_is_told_from_its_own_side(
+def test_what_became_of_a_segment_is_described_from_its_own_side(
     segment: int, fate: Fate, others: tuple[int, ...], words: str
 ) -> None:
     lineage = clear().lineage
