@@ -296,8 +296,10 @@ def latency(
             print(f"at {rate:6,.0f}/s  {contender.name:20}  {report.latency_text(found)}", flush=True)
 
 
-def chosen(names: Sequence[str], commit: str | None, folder: Path, figures: Figures) -> dict[Contender, Program]:
-    """The contenders that can run, ready to be started; beside each worker the one of the commit."""
+def chosen(
+    names: Sequence[str], commit: str | None, setting: str | None, folder: Path, figures: Figures
+) -> dict[Contender, Program]:
+    """The contenders that can run, ready to be started; beside each worker its partner, if one is wanted."""
     programs = {}
     for contender in contenders.ALL:
         if names and contender.name not in names:
@@ -308,16 +310,22 @@ def chosen(names: Sequence[str], commit: str | None, folder: Path, figures: Figu
             figures.failed[contender.name] = f"skipped: {reason}"
             print(f"{contender.name}: skipped: {reason}", flush=True)
             continue
-        if commit and contender.name.startswith("worker"):
-            checkout = folder / "checkout"
-            if not checkout.exists():
-                subprocess.run(
-                    ["git", "worktree", "add", "--quiet", "--detach", str(checkout), commit], cwd=ROOT, check=True
-                )
-            before = replace(contender, name=f"{contender.name} at {commit}", description=f"the same at {commit}")
-            figures.pairs[contender.name] = before.name
-            programs[before] = replace(program, directory=checkout)
+        if (commit or setting) and contender.name.startswith("worker"):
+            other = replace(contender, name=f"{contender.name} {f'at {commit}' if commit else f'with {setting}'}")
+            figures.pairs[contender.name] = other.name
+            programs[other] = _at(commit, folder / "checkout", program) if commit else _with(setting or "", program)
     return programs
+
+
+def _at(commit: str, checkout: Path, program: Program) -> Program:
+    if not checkout.exists():
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(checkout), commit], cwd=ROOT, check=True)
+    return replace(program, directory=checkout)
+
+
+def _with(setting: str, program: Program) -> Program:
+    name, _, value = setting.partition("=")
+    return replace(program, environment={**program.environment, name: value})
 
 
 def main() -> None:
@@ -328,7 +336,9 @@ def main() -> None:
     add("--rounds", type=int, default=5, help="how often each contender drains it (default 5); 0: latency alone")
     add("--only", nargs="+", default=[], choices=[each.name for each in contenders.ALL], metavar="NAME",
         help=f"these contenders, of {', '.join(each.name for each in contenders.ALL)}")  # fmt: skip
-    add("--against", metavar="COMMIT", help="run the worker of this commit, too, and print the ratio of each round")
+    pair = parser.add_mutually_exclusive_group()
+    pair.add_argument("--against", metavar="COMMIT", help="run the worker of this commit, too, and print the ratio")
+    pair.add_argument("--setting", metavar="NAME=VALUE", help="run the worker with this setting, too, likewise")
     add("--rates", type=float, nargs="*", default=[500, 5000], help="events/s for latency (default 500 5000; none: "
         "give no number)")  # fmt: skip
     add("--sweep", choices=[*SWEEPS], help="instead: cost per event against the size of the backlog, the number of "
@@ -344,7 +354,7 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-commit-") as folder:
         try:
-            programs = chosen(asked.only, asked.against, Path(folder), figures)
+            programs = chosen(asked.only, asked.against, asked.setting, Path(folder), figures)
             with site() as here:
                 if asked.sweep:
                     sweep(here, programs, asked.sweep, asked.events, asked.rounds, figures)
