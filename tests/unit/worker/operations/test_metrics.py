@@ -138,3 +138,22 @@ def test_the_start_of_the_process_is_a_metric_so_that_restarts_can_be_counted() 
 def test_health_is_a_metric_too() -> None:
     values = exposed(Metrics())
     assert (values[("segment_worker_live", ())], values[("segment_worker_ready", ())]) == (1, 0)
+
+
+def end_to_end(metrics: Metrics, bound: str) -> float:
+    return exposed(metrics)[("segment_worker_end_to_end_seconds_bucket", (("le", bound),))]
+
+
+def test_each_committed_event_counts_with_the_time_since_its_record() -> None:
+    metrics = Metrics()
+    now_ms = int(time.time() * 1000)
+    ages_ms = (0, 30_000, 30_000, -60_000, 7_200_000)  # one is from a clock that is ahead
+    records = [Record("in", 0, offset, now_ms - age_ms, b"key", b"value") for offset, age_ms in enumerate(ages_ms)]
+    without_a_time = Record("in", 0, len(records), -1, b"key", b"value")
+    for _ in range(2):
+        committed = Batch(Records.of([*records, without_a_time]), {("in", 0): 6}, Membership("g", "m", 1, None))
+        metrics.batch_committed(committed, Outcome(), process_s=0.0, commit_s=0.0)
+    assert [end_to_end(metrics, bound) for bound in ("10.0", "60.0", "3600.0", "+Inf")] == [4, 8, 8, 10]
+    values = exposed(metrics)
+    assert values[("segment_worker_end_to_end_seconds_count", ())] == 10
+    assert values[("segment_worker_end_to_end_seconds_sum", ())] == pytest.approx(2 * 7_260, abs=20)
