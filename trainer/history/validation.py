@@ -53,7 +53,7 @@ class Check:
     def __call__(self, rows: Rows) -> Checked:
         """The rows, checked as the worker checks events: as columns, and where one does not pass, by the class itself.
 
-        1,000 rows take about 2 ms; by the class, 10 ms.
+        1,000 rows take about 5 ms; by the class, 13 ms.
         """
         if not rows.numbers:
             return Checked((), (), tuple([] for _ in self._names), rows.broken)
