@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from tests.fuzz.fuzz import BATCH, Figures, run
-from tests.fuzz.mutants import mutant
 from tests.fuzz.properties import Violated, scoring
+from tests.support.mutants import mutant
 
 
 def main() -> int:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.fuzz.mutants import mutant
 from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed
+from tests.support.mutants import mutant
 from worker.stream.processor import Scoring
 from worker.stream.records import Outcome, Record
 

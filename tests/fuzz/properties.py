@@ -20,8 +20,8 @@ from schemas.asyncapi import asyncapi_document
 from schemas.events import SegmentAssigned
 from schemas.parsing import DETAIL_MAX_BYTES
 from schemas.rejected import RejectReason
-from tests.fuzz.mutants import CANARY
 from tests.support.fitted import fit, segmentation
+from tests.support.mutants import CANARY
 from worker.stream.processor import Scoring
 from worker.stream.records import HEADERS_MOST, Message, Outcome, Record, Records
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
-from tests.fuzz.mutants import mutant, own_class_mutant
 from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed, scoring
+from tests.support.mutants import mutant, own_class_mutant
 from tests.support.nasty_classes import NASTY, Nasty
 from tests.support.nasty_classes import scoring as of_own_class
 from worker.stream.processor import Scoring

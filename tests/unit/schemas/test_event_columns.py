@@ -14,8 +14,8 @@ from schemas.events import UserEvent
 from schemas.parsing import parse_event
 from schemas.rejected import Rejection
 from schemas.roles import category, number, ordered, several_of
-from tests.fuzz.mutants import own_class_mutant
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
+from tests.support.mutants import own_class_mutant
 
 MAX_BYTES = 900_000
 GOOD = {"x": 1.5, "label": "a", "tags": ["a", "b"]}
