@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import log1p
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -185,42 +186,51 @@ class NumpyNearest:
 
     def __init__(self, segmentation: Segmentation) -> None:
         encoder = segmentation.encoder
+        self._segments = segmentation.segments
+        self._centroids = segmentation.centroids
+        self._origin = (-encoder.means / encoder.scales).tolist()
+        self._numbers: list[tuple[NumberColumn, int, float]] = []
+        self._labels: list[tuple[str, bool, dict[str, _Cell], _Cell]] = []
         starts = {}
         width = 0
         for column in encoder.kept:
             starts[column.name] = width
             width += column.width
-        self._segments = segmentation.segments
-        self._centroids = segmentation.centroids
-        self._origin = (-encoder.means / encoder.scales).tolist()
-        self._means = encoder.means.tolist()
-        self._scales = encoder.scales.tolist()
-        self._columns = [
-            (column, starts.get(column.name), {level: at for at, level in enumerate(getattr(column, "levels", ()))})
-            for column in encoder.columns
-        ]
+        for column in encoder.columns:
+            start, scale = starts.get(column.name), column.scale / (column.weight or 1.0)
+            if isinstance(column, NumberColumn):
+                if start is not None:
+                    self._numbers.append((column, start, scale))
+                continue
+            cells: dict[str, _Cell] = dict.fromkeys(column.levels)
+            unknown: _Cell = None
+            if start is not None and isinstance(column, OrderedColumn):
+                cells = {level: (start, (rank - column.mean) / scale) for rank, level in enumerate(column.levels)}
+                unknown = start, 0.0  # encoded as the mean
+            elif start is not None:
+                cells = {
+                    level: (start + at, (1.0 - mean) / scale)
+                    for at, (level, mean) in enumerate(zip(column.levels, column.means, strict=True))
+                }
+            self._labels.append((column.name, isinstance(column, SeveralOfColumn), cells, unknown))
 
     def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, list[str]]:
         """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
         point = self._origin.copy()
+        for column, start, scale in self._numbers:
+            number = getattr(profile, column.name)
+            if column.log_unit is not None:
+                number = log1p(max(number, 0.0) / column.log_unit)
+            point[start] = (min(max(number, column.low), column.high) - column.mean) / scale
         unknown = []
-        for column, start, levels in self._columns:
-            value = getattr(profile, column.name)
-            if isinstance(column, NumberColumn):
-                if start is not None:
-                    point[start] = self._scaled(start, _clipped(column, value))
-                continue
-            labels = value if isinstance(column, SeveralOfColumn) else (value,)
-            for label in labels:
-                level = levels.get(label)
-                if level is None:
-                    unknown.append(column.name)
-                elif start is not None and isinstance(column, OrderedColumn):
-                    point[start] = self._scaled(start, level)
-                elif start is not None:
-                    point[start + level] = self._scaled(start + level, 1.0)
-            if unknown and start is not None and isinstance(column, OrderedColumn) and unknown[-1] == column.name:
-                point[start] = 0.0  # an unknown label is encoded as the mean
+        for name, several, cells, unknown_cell in self._labels:
+            value = getattr(profile, name)
+            for label in value if several else (value,):
+                cell = cells.get(label, unknown_cell)
+                if label not in cells:
+                    unknown.append(name)
+                if cell is not None:
+                    point[cell[0]] = cell[1]
         difference = self._centroids - point
         squared = np.vecdot(difference, difference).tolist()
         first = min(squared)
@@ -236,12 +246,6 @@ class NumpyNearest:
             [*dict.fromkeys(unknown)],
         )
 
-    def _scaled(self, at: int, value: float) -> float:
-        scaled: float = (value - self._means[at]) / self._scales[at]
-        return scaled
 
-
-def _clipped(column: NumberColumn, value: Any) -> float:
-    if column.log_unit is not None:
-        value = np.log1p(max(value, 0.0) / column.log_unit)
-    return min(max(float(value), column.low), column.high)
+# A coordinate and its value; None where a field does not count in the distance.
+_Cell = tuple[int, float] | None
