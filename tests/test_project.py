@@ -110,7 +110,7 @@ def test_a_lock_satisfies_what_pyproject_asks_for(extra: str) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "packages"),
-    [("base", ["schemas", "models", "worker"]), ("export", ["trainer"]), ("demo", ["demo"]), ("test", ["tests"])],
+    [("fast", ["schemas", "models", "worker"]), ("export", ["trainer"]), ("demo", ["demo"]), ("test", ["tests"])],
 )
 def test_every_package_that_the_code_imports_is_asked_for(extra: str, packages: list[str]) -> None:
     asked = {canonicalize_name(requirement.name) for requirement in wanted(extra)}

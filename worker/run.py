@@ -18,6 +18,7 @@ from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.group_watch import GroupWatch
 from worker.kafka import patches
 from worker.kafka.admin import Cluster, ListenerProbe
+from worker.kafka.clients import client_version
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts
 from worker.kafka.transport import open_transport
@@ -97,6 +98,8 @@ def _work(
     partitions_to_create: int | None,
 ) -> ExitStatus:
     patches.apply(settings.worker_event_max_bytes)
+    version = client_version(settings)
+    metrics.client_chosen(settings.kafka_client, version)
     with Deadline(stop) as deadline:
         connection = connection_arguments(settings)
         facts = _cluster_facts(settings, connection, stop, deadline, partitions_to_create)
@@ -117,7 +120,13 @@ def _work(
 
         observer = LoopObserver(metrics, health, also_committed=committed)
         health.running(transport.progress, lambda: transport.joined)
-        _log.info("started", group=settings.worker_group_id, topics=settings.topics, model_poll_s=settings.model_poll_s)
+        _log.info(
+            "started",
+            group=settings.worker_group_id,
+            topics=settings.topics,
+            model_poll_s=settings.model_poll_s,
+            client=f"{settings.kafka_client} {version}",
+        )
 
         def process(batch: Batch) -> Outcome:
             # A collection in the middle would look through all objects of the batch, none of which is garbage.

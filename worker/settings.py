@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         Allowed("host:port, several separated by commas"),
         Flag("--bootstrap-servers"),
     ] = Field("localhost:9092", description="Brokers to contact first. The rest of the cluster is discovered.")
+    kafka_client: Annotated[Literal["kafka-python", "confluent"], Flag("--kafka-client")] = Field(
+        "kafka-python",
+        description="Client library of the running worker. confluent (librdkafka) is several times as fast; it needs "
+        "pip install 'stream-segmentation[fast]'. Workers of one group may use different ones.",
+    )
     worker_broker_wait_s: Annotated[float, Flag("--broker-wait-s")] = Field(
         60, ge=0, le=86_400, description="How long to wait for brokers at the start."
     )

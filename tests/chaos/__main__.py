@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.chaos.mutants import MUTATIONS
 from tests.chaos.plan import Kind, Plan, directed_plan, random_plan
 from tests.chaos.run import Result, run
+from tests.support.kafka_world import CLIENTS
 
 _SHOWN_MOST = 40
 _DIRECTED_EVENTS = 3_000
@@ -37,14 +38,25 @@ def main(arguments: Sequence[str]) -> int:
         choices=[*MUTATIONS],
         help="a run with the fixed list of faults that has to find out these workers; may be given several times",
     )
+    parser.add_argument(
+        "--client",
+        choices=CLIENTS,
+        default=CLIENTS[0],
+        help="the Kafka client of all workers but mutants (default: %(default)s)",
+    )
     given = parser.parse_args(arguments)
     failed = [name for name in given.mutant if not _found_out(name)]
     rows: list[tuple[str, Result]] = []
     if given.directed:
-        rows.append(("fixed", _one("the fixed list of faults", "--directed", directed_plan(), 0, _DIRECTED_EVENTS)))
+        rows.append(
+            (
+                "fixed",
+                _one("the fixed list of faults", "--directed", directed_plan(), 0, _DIRECTED_EVENTS, given.client),
+            )
+        )
     for seed in given.seeds:
         repeat = f"{seed} --events {given.events}"
-        rows.append((str(seed), _one(f"seed {seed}", repeat, random_plan(seed), seed, given.events)))
+        rows.append((str(seed), _one(f"seed {seed}", repeat, random_plan(seed), seed, given.events, given.client)))
     if rows:
         print("\n".join(_table(rows)), flush=True)
     failed += [name for name, result in rows if result.verdict.violations]
@@ -66,10 +78,10 @@ def _found_out(mutation: str) -> bool:
     return False
 
 
-def _one(name: str, repeat: str, plan: Plan, seed: int, events: int) -> Result:
+def _one(name: str, repeat: str, plan: Plan, seed: int, events: int, client: str) -> Result:
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"{name}: {events} events, {len(plan.faults)} faults", flush=True)
-    result = run(plan, seed, events, directory, _say)
+    result = run(plan, seed, events, directory, _say, client=client)
     if not result.verdict.violations:
         shutil.rmtree(directory)
         print(f"  kept every promise, {result.length_s:.0f} s", flush=True)
@@ -82,7 +94,8 @@ def _one(name: str, repeat: str, plan: Plan, seed: int, events: int) -> Result:
     violations = directory / "violations.txt"
     violations.write_text("\n".join(lines) + "\n")
     print(f"  all of them: {violations}\n  logs of broker and workers: {directory}", flush=True)
-    print(f"  again: python -m tests.chaos {repeat}", flush=True)
+    other = "" if client == CLIENTS[0] else f" --client {client}"
+    print(f"  again: python -m tests.chaos {repeat}{other}", flush=True)
     return result
 
 

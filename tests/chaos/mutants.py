@@ -18,7 +18,7 @@ from worker.__main__ import main
 from worker.errors import RetryBatchError
 from worker.kafka.consumer import GroupReader
 from worker.kafka.kafka_python import consumer as kafka_python_consumer
-from worker.kafka.producer import Transactions
+from worker.kafka.kafka_python.producer import KafkaPythonProducer
 from worker.kafka.transport import KafkaTransport
 from worker.stream.records import Batch
 
@@ -100,21 +100,17 @@ def snapshot_after_poll(said: _Said) -> None:
 
 def producer_used_again(said: _Said) -> None:
     """After a failed transaction its producer aborts and goes on, as its documentation allows."""
-    discard = _there(Transactions, "discard")
-    _there(Transactions, "close")
+    _there(KafkaPythonProducer, "abort")
 
-    def abort(self: Any) -> None:
-        if self._producer is None:
-            return
+    def abort(self: KafkaPythonProducer) -> bool:
         try:
-            with self._deadline.within(self.longest_s, "aborting"):
-                self._producer._producer.abort_transaction()
-            said()
+            self._producer.abort_transaction()
         except KafkaError:
-            discard(self)  # fenced, or never begun: the only case in which even such a worker needs a new one
+            return False  # fenced, or never begun: the only case in which even such a worker needs a new one
+        said()
+        return True
 
-    setattr(Transactions, "discard", abort)  # noqa: B010  # see above
-    setattr(Transactions, "close", discard)  # noqa: B010  # see above
+    setattr(KafkaPythonProducer, "abort", abort)  # noqa: B010  # see above
 
 
 def failed_commit_forgotten(said: _Said) -> None:

@@ -60,10 +60,19 @@ def clean_environment() -> Mapping[str, str]:
     }
 
 
-def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutation: str | None = None) -> Result:
+def run(
+    plan: Plan,
+    seed: int,
+    events: int,
+    directory: Path,
+    tell: Tell,
+    mutation: str | None = None,
+    client: str = "kafka-python",
+) -> Result:
     """Carry out a plan while this many events are sent, and judge what came of it; everything is kept in the directory.
 
-    `mutation` names the precaution that the workers lack. `tell` is given a line for each fault.
+    `mutation` names the precaution that the workers lack, `client` is their Kafka client; `tell` is given a line for
+    each fault.
     """
     begun = time.monotonic()
     programs = Programs(directory, clean_environment())
@@ -75,7 +84,7 @@ def run(plan: Plan, seed: int, events: int, directory: Path, tell: Tell, mutatio
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
-        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation), proxy.port)
+        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, client), proxy.port)
         feed = closing.enter_context(
             Feed(
                 broker.bootstrap_servers,
@@ -129,8 +138,9 @@ def behind_a_proxy(data_dir: Path) -> Iterator[tuple[Broker, Proxy]]:
             yield broker, proxy
 
 
-def _start(site: WorkerSite, worker: Worker, transaction_timeout_ms: int, mutation: str | None) -> Program:
+def _start(site: WorkerSite, worker: Worker, transaction_timeout_ms: int, mutation: str | None, client: str) -> Program:
     environment = site.environment(
+        KAFKA_CLIENT=client,
         WORKER_SESSION_TIMEOUT_MS=str(int(SESSION_TIMEOUT_S * 1000)),
         WORKER_TRANSACTION_TIMEOUT_MS=str(transaction_timeout_ms),
         WORKER_COMMIT_INTERVAL_MS=str(worker.commit_interval_ms),

@@ -22,7 +22,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Result]:
     """What the next runs come to, in this order."""
     results: list[Result] = []
 
-    def run(_plan: Plan, _seed: int, _events: int, directory: Path, *_: object) -> Result:
+    def run(_plan: Plan, _seed: int, _events: int, directory: Path, *_: object, **__: object) -> Result:
         assert directory.is_dir()
         return results.pop(0)
 
@@ -55,6 +55,12 @@ def test_a_violation_is_printed_with_the_path_of_the_logs_and_how_to_repeat_it(
     assert (Path(kept) / "violations.txt").read_text() == "duplicates: 1\n    input 0/3 has 2 outcomes\n"
     assert "again: python -m tests.chaos 8 --events 50\n" in out
     assert out.endswith("failed: 8\n")
+
+
+def test_a_run_is_repeated_with_the_same_client(runs: list[Result], capsys: pytest.CaptureFixture[str]) -> None:
+    runs += [result(("duplicates", "input 0/3 has 2 outcomes"))]
+    assert command.main(["--client", "confluent", "7"]) == 1
+    assert "again: python -m tests.chaos 7 --events 100000 --client confluent\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

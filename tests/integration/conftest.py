@@ -31,6 +31,12 @@ def _patched_client() -> None:
 
 
 @pytest.fixture
+def client() -> str:
+    """KAFKA_CLIENT of the worker; `both_clients` marks a test that runs with each."""
+    return "kafka-python"
+
+
+@pytest.fixture
 def embedded_broker() -> Iterator[Broker]:
     """An embedded broker of this test's own, to be stopped, killed and started again."""
     with running_broker(announce=print) as own:

@@ -14,7 +14,7 @@ from kafka.errors import KafkaTimeoutError
 
 from demo.kafka.broker import Broker
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
-from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.kafka_world import KafkaWorld, both_clients, echo
 from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import producer as kafka_producer
@@ -23,11 +23,12 @@ from worker.stream.records import Message, Outcome
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers) as kafka:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, client=client) as kafka:
         yield kafka
 
 
+@both_clients
 def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka: KafkaWorld) -> None:
     transport = kafka.open()
     kafka.send(b"aborted", partition=0)
@@ -46,8 +47,12 @@ def test_offsets_of_an_aborted_batch_do_not_come_back_with_the_next_commit(kafka
     assert kafka.values(kafka.output) == [b"next"]
 
 
-def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(broker: TestBroker) -> None:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+@both_clients
+def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(
+    client: str, broker: TestBroker
+) -> None:
+    limited = {"max.message.bytes": "10000"}
+    with KafkaWorld(broker.bootstrap_servers, 1, output_configs=limited, client=client) as kafka:
         transport = kafka.open()
         kafka.send(b"one", b"two", b"three")
         batch = next_batch(transport)
@@ -60,6 +65,7 @@ def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(
         assert kafka.committed() == {0: 3}
 
 
+@both_clients
 def test_a_batch_whose_records_expired_undelivered_is_not_committed(kafka: KafkaWorld) -> None:
     # Such an expiry leaves no error with the transaction: kafka-python would commit the offsets without the records.
     transport = kafka.open(worker_transaction_timeout_ms=2_000)
@@ -77,6 +83,7 @@ def test_a_batch_whose_records_expired_undelivered_is_not_committed(kafka: Kafka
     assert kafka.values(kafka.output) == [b"c", b"d"]
 
 
+@both_clients
 def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWorld) -> None:
     transport = kafka.open(worker_instance_id="one")
     kafka.send(b"a", b"b", partition=0)
@@ -90,6 +97,7 @@ def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWo
     assert kafka.values(kafka.output) == [b"a", b"b"]
 
 
+@both_clients
 def test_results_rejected_and_offsets_share_one_transaction(kafka: KafkaWorld) -> None:
     transport = kafka.open()
     kafka.send(b"good", b"bad", partition=0)
@@ -118,6 +126,7 @@ def start(programs: Programs, kafka: KafkaWorld, name: str, place: str | None = 
     return programs.start("tests.support.echo_worker", *arguments)
 
 
+@both_clients
 def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
     kafka: KafkaWorld, programs: Programs
 ) -> None:
@@ -127,12 +136,12 @@ def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
     kafka._producer.flush()
     static = {"worker_instance_id": "one"}
     kills: list[tuple[str, dict[str, Any]]] = [
-        ("send_offsets_to_transaction:2", static),
-        ("commit_transaction:3", static),
-        ("send_offsets_to_transaction:3", static),
-        ("commit_transaction:1", static),
+        ("send_offsets:2", static),
+        ("commit:3", static),
+        ("send_offsets:3", static),
+        ("commit:1", static),
         # Nobody takes over this one's transactional id: its offsets stay pending until the transaction times out.
-        ("commit_transaction:2", {}),
+        ("commit:2", {}),
     ]
     for number, (place, identity) in enumerate(kills):
         worker = start(programs, kafka, f"run{number}", place, worker_transaction_timeout_ms=2_000, **identity)
@@ -154,6 +163,7 @@ def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
         last_seen[key] = int(value)
 
 
+@both_clients
 def test_a_stop_under_load_finishes_the_batch_in_hand_and_leaves_the_group(
     kafka: KafkaWorld, programs: Programs
 ) -> None:
@@ -173,7 +183,7 @@ def test_a_stop_under_load_finishes_the_batch_in_hand_and_leaves_the_group(
 
 def test_a_wait_without_end_ends_the_process_and_shows_where_it_waited(kafka: KafkaWorld, programs: Programs) -> None:
     # Offsets of a topic that is gone: the broker says so each time, and kafka-python asks again, for ever.
-    worker = start(programs, kafka, "waiting", "send_offsets_to_transaction:2", worker_transaction_timeout_ms=3_000)
+    worker = start(programs, kafka, "waiting", "send_offsets:2", worker_transaction_timeout_ms=3_000)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
     kafka.admin.delete_topics([kafka.input])
@@ -198,7 +208,7 @@ def fence(kafka: KafkaWorld, instance_id: str) -> None:
 def test_an_abort_without_end_ends_the_process_and_shows_where_it_waited(kafka: KafkaWorld, programs: Programs) -> None:
     # A transaction that failed is aborted by the next producer that takes over its id.
     identity = {"worker_instance_id": "one", "worker_transaction_timeout_ms": 2_000}
-    worker = start(programs, kafka, "waiting", "init_transactions:2", **identity)
+    worker = start(programs, kafka, "waiting", "take_over:2", **identity)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("batch of 1")
     fence(kafka, "one")
@@ -248,11 +258,11 @@ def stopped_by_rewind(transport: KafkaTransport) -> StopProcessError | None:
 
 
 def test_a_transaction_left_hanging_by_a_dead_worker_keeps_readers_no_longer_than_its_timeout_and_the_brokers_scan(
-    broker: TestBroker, programs: Programs
+    client: str, broker: TestBroker, programs: Programs
 ) -> None:
     timeout_s, scan_s = 3.0, 1.0
-    with KafkaWorld(broker.bootstrap_servers, partitions=1) as kafka:
-        worker = start(programs, kafka, "dead", "commit_transaction:2", worker_transaction_timeout_ms=3_000)
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, client=client) as kafka:
+        worker = start(programs, kafka, "dead", "commit:2", worker_transaction_timeout_ms=3_000)
         kafka.send(b"a")
         worker.wait_for_log("standing still")
         begun = time.monotonic()
@@ -269,10 +279,11 @@ def test_a_transaction_left_hanging_by_a_dead_worker_keeps_readers_no_longer_tha
     assert held_s < timeout_s + scan_s + 30
 
 
+@both_clients
 def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, programs: Programs) -> None:
     # The coordinator aborts what is older than two seconds, before the commit comes.
     identity = {"worker_instance_id": "one", "worker_transaction_timeout_ms": 2_000}
-    worker = start(programs, kafka, "late", "commit_transaction:2", **identity)
+    worker = start(programs, kafka, "late", "commit:2", **identity)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
     until(lambda: transaction_state(kafka, "one") == "CompleteAbort" or None)
@@ -292,7 +303,7 @@ def transaction_state(kafka: KafkaWorld, instance_id: str) -> str:
 def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
     kafka: KafkaWorld, programs: Programs
 ) -> None:
-    worker = start(programs, kafka, "hanging", "commit_transaction:2")
+    worker = start(programs, kafka, "hanging", "commit:2")
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
     begun = time.monotonic()
@@ -303,10 +314,11 @@ def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
     assert kafka.committed()[0] == 0
 
 
+@both_clients
 def test_a_broker_that_is_killed_under_load_and_comes_back_costs_nothing(
-    embedded_broker: Broker, programs: Programs
+    client: str, embedded_broker: Broker, programs: Programs
 ) -> None:
-    with KafkaWorld(embedded_broker.bootstrap_servers) as kafka:
+    with KafkaWorld(embedded_broker.bootstrap_servers, client=client) as kafka:
         kafka.send(*(b"%d" % n for n in range(15_000)))
         worker = start(programs, kafka, "worker", worker_transaction_timeout_ms=5_000)
         worker.wait_for_log("batch of")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld
+from tests.support.kafka_world import KafkaWorld, both_clients
 from worker.errors import ExitStatus, ProducerFenced, StopProcessError
 from worker.kafka.clients import producer_client
 from worker.kafka.config import connection_arguments
@@ -17,8 +17,8 @@ from worker.stream.records import Membership, Message
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1) as world:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, client=client) as world:
         yield world
 
 
@@ -44,6 +44,7 @@ def commit(kafka: KafkaWorld, sink: Transactions) -> None:
     sink.commit({kafka.output: [Message(b"key", b"value")]}, {(kafka.input, 0): 0}, Membership("group", "", -1, None))
 
 
+@both_clients
 def test_the_third_fencing_in_a_row_stops_the_process_and_names_the_id(kafka: KafkaWorld, deadline: Deadline) -> None:
     ours, other = (transactions(kafka, deadline, worker_instance_id="one") for _ in range(2))
 

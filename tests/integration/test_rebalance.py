@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, client_of, echo, looping
+from tests.support.kafka_world import CLIENTS, KafkaWorld, both_clients, client_of, echo, looping
 from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import consumer as kafka_consumer
@@ -24,8 +24,8 @@ from worker.stream.records import Batch
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers) as kafka:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, client=client) as kafka:
         yield kafka
 
 
@@ -34,7 +34,8 @@ def join(transport: KafkaTransport) -> None:
     until(lambda: transport.poll() or len(transport.progress()) == 4 or None)
 
 
-def test_two_workers_share_the_work_while_one_comes_and_goes(kafka: KafkaWorld) -> None:
+@pytest.mark.parametrize(("client", "of_the_second"), [*zip(CLIENTS, CLIENTS, strict=True), CLIENTS, CLIENTS[::-1]])
+def test_two_workers_share_the_work_while_one_comes_and_goes(kafka: KafkaWorld, of_the_second: str) -> None:
     sent: list[int] = []
     enough = threading.Event()
 
@@ -49,7 +50,7 @@ def test_two_workers_share_the_work_while_one_comes_and_goes(kafka: KafkaWorld) 
     with looping(kafka.open(worker_batch_max_events=50)) as first:
         feeder.start()
         until(lambda: len(first.records) > 300 or None)
-        with looping(kafka.open(worker_batch_max_events=50)) as second:
+        with looping(kafka.open(worker_batch_max_events=50, kafka_client=of_the_second)) as second:
             until(lambda: len(second.records) > 300 or None)
         enough.set()
         feeder.join()
@@ -94,8 +95,9 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     assert sorted(kafka.values(kafka.output)) == [b"0", b"1", b"2", b"3", b"4", b"5", b"6"]
 
 
+@both_clients
 def test_a_worker_that_did_not_poll_in_time_cannot_commit_what_another_one_took_over(kafka: KafkaWorld) -> None:
-    first = kafka.open(worker_max_poll_interval_ms=1_500)
+    first = kafka.open(worker_max_poll_interval_ms=6_000)
     kafka.send(b"a", b"b", partition=0)
     stale = next_batch(first)
     until(lambda: not first.joined or None)
@@ -107,6 +109,7 @@ def test_a_worker_that_did_not_poll_in_time_cannot_commit_what_another_one_took_
     assert kafka.committed()[0] == 2
 
 
+@both_clients
 def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member_again(kafka: KafkaWorld) -> None:
     first = kafka.open()
     join(first)
@@ -124,6 +127,7 @@ def test_a_worker_whose_generation_is_over_cannot_commit_although_it_is_a_member
     assert kafka.values(kafka.output) == [b"a"]
 
 
+@both_clients
 def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_same(kafka: KafkaWorld) -> None:
     # A group that was deleted counts its generations from the start.
     first = kafka.open(worker_on_offset_out_of_range="earliest")
@@ -141,6 +145,7 @@ def test_a_batch_of_another_member_is_refused_although_the_generation_is_the_sam
     assert kafka.values(kafka.output) == [b"a"]
 
 
+@both_clients
 def test_a_partition_that_leaves_advances_elsewhere_and_returns_is_read_from_its_committed_offset(
     kafka: KafkaWorld,
 ) -> None:
@@ -192,6 +197,7 @@ def test_an_old_answer_about_committed_offsets_is_not_taken_for_a_new_one(kafka:
     assert values(next_batch(worker)) == [b"4"]
 
 
+@both_clients
 def test_added_partitions_are_read_by_a_static_worker_that_restarted(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +236,7 @@ def test_a_join_that_outlasts_a_poll_is_finished_by_a_later_one(
     assert kafka.values(kafka.output) == [b"new"]
 
 
+@both_clients
 def test_a_successor_waits_for_the_offsets_its_predecessor_has_in_an_open_transaction(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +280,7 @@ def work_off_start(kafka: KafkaWorld) -> None:
     transport.close()
 
 
+@both_clients
 def test_an_instance_id_used_twice_ends_the_worker_that_lost_it_and_names_the_id(kafka: KafkaWorld) -> None:
     first = kafka.open(worker_instance_id="one")
     join(first)
@@ -294,6 +302,7 @@ def test_an_instance_id_used_twice_ends_the_worker_that_lost_it_and_names_the_id
     work_off(second, 1)
 
 
+@both_clients
 def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld) -> None:
     first = kafka.open(worker_instance_id="one", worker_session_timeout_ms=30_000)
     kafka.send(b"a", partition=0)
@@ -314,6 +323,7 @@ def test_an_instance_id_used_twice_is_noticed_by_a_commit_too(kafka: KafkaWorld)
     assert kafka.values(kafka.output) == []
 
 
+@both_clients
 def test_a_reader_that_forgets_its_positions_goes_back_to_the_committed_offsets(kafka: KafkaWorld) -> None:
     kafka.send(b"a", b"b", partition=0)
     worker = kafka.open(worker_batch_max_events=1)

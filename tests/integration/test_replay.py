@@ -71,9 +71,7 @@ def environment(kafka: KafkaWorld) -> dict[str, str]:
 
 def standing_still(kafka: KafkaWorld, programs: Programs, transaction: int) -> Program:
     """A run that stands still in front of the end of its n-th transaction, the first of which sends nothing."""
-    program = programs.start(
-        "tests.support.replay_standing_still", "commit_transaction", str(transaction), **environment(kafka)
-    )
+    program = programs.start("tests.support.replay_standing_still", "commit", str(transaction), **environment(kafka))
     program.wait_for_log("standing still")
     return program
 

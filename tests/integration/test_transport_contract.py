@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld
+from tests.support.kafka_world import KafkaWorld, both_clients
 from tests.support.transport_contract import TransportContract, World
 from worker.kafka.transport import KafkaTransport
 
@@ -32,8 +32,9 @@ class RealWorld:
         self._kafka.expel_members()
 
 
+@both_clients
 class TestKafkaTransport(TransportContract):
     @pytest.fixture
-    def world(self, broker: TestBroker) -> Iterator[World]:
-        with KafkaWorld(broker.bootstrap_servers, partitions=2) as kafka:
+    def world(self, broker: TestBroker, client: str) -> Iterator[World]:
+        with KafkaWorld(broker.bootstrap_servers, partitions=2, client=client) as kafka:
             yield RealWorld(kafka)

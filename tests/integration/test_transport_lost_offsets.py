@@ -11,9 +11,10 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, client_of, looping
+from tests.support.kafka_world import KafkaWorld, both_clients, client_of, looping
 from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.kafka import tuning
 from worker.kafka.client import connected
 from worker.kafka.consumer import IDLE_WAIT_MS
 from worker.kafka.lost_offsets import LossReason
@@ -22,8 +23,8 @@ from worker.kafka.transport import KafkaTransport
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1) as kafka:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, partitions=1, client=client) as kafka:
         yield kafka
 
 
@@ -70,6 +71,7 @@ def ended(step: Callable[[], Any]) -> StopProcessError:
     return until(ending)
 
 
+@both_clients
 def test_set_to_earliest_a_worker_continues_after_what_retention_deleted_and_logs_what_it_skipped(
     kafka: KafkaWorld,
 ) -> None:
@@ -89,6 +91,7 @@ def test_set_to_earliest_a_worker_continues_after_what_retention_deleted_and_log
     assert kafka.values(kafka.output) == [b"old 0", b"old 1", b"new 3", b"new 4", b"new 5"]
 
 
+@both_clients
 def test_an_offset_beyond_the_end_of_a_recreated_topic_is_a_loud_error(kafka: KafkaWorld) -> None:
     kafka.send(b"new")
     commit_by_hand(kafka, 3)
@@ -108,6 +111,7 @@ def test_set_to_earliest_a_worker_whose_offset_is_beyond_the_end_reads_the_new_t
     assert kafka.values(kafka.output) == [b"new"]
 
 
+@both_clients
 def test_a_log_that_lost_processed_records_is_a_loud_error_whatever_is_set(kafka: KafkaWorld) -> None:
     # The offset's own topic, and shorter than it was: from its beginning all that is left would come twice.
     worked_off(kafka, 1).close()
@@ -135,6 +139,7 @@ def test_a_log_that_lost_processed_records_is_not_out_of_range_when_it_has_grown
     assert kafka.values(kafka.output) == [b"old 0"]
 
 
+@both_clients
 def test_a_worker_that_knew_the_old_topic_continues_where_another_got_to_in_the_new_one(kafka: KafkaWorld) -> None:
     worker = worked_off(kafka, 2)
     recreate(kafka, *(b"new %d" % n for n in range(9)))
@@ -146,6 +151,7 @@ def test_a_worker_that_knew_the_old_topic_continues_where_another_got_to_in_the_
     assert kafka.values(kafka.output) == [b"old 0", b"old 1", *(b"new %d" % n for n in range(5, 9))]
 
 
+@both_clients
 def test_a_topic_recreated_under_a_worker_is_a_loud_error_although_it_holds_the_offset(kafka: KafkaWorld) -> None:
     worker = worked_off(kafka, 2)
     recreate(kafka, *(b"new %d" % n for n in range(9)))
@@ -155,7 +161,11 @@ def test_a_topic_recreated_under_a_worker_is_a_loud_error_although_it_holds_the_
     assert kafka.values(kafka.output) == [b"old 0", b"old 1"]
 
 
-def test_it_is_too_when_the_worker_had_no_partition_for_a_while(kafka: KafkaWorld) -> None:
+@both_clients
+def test_it_is_too_when_the_worker_had_no_partition_for_a_while(
+    kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "METADATA_MAX_AGE_MS", 500)
     worker = worked_off(kafka, 2)
     kafka.admin.delete_topics([kafka.input])
 
@@ -222,6 +232,7 @@ def test_a_committed_offset_that_vanishes_under_a_worker_is_a_loud_error(
     assert LossReason.DELETED in str(error)
 
 
+@both_clients
 def test_set_to_earliest_a_worker_whose_offset_was_deleted_continues_at_the_earliest_record(kafka: KafkaWorld) -> None:
     kafka.send(b"old 0", b"old 1")
     worker = kafka.open(worker_on_offset_out_of_range="earliest")
@@ -249,6 +260,7 @@ def upstream_transaction(kafka: KafkaWorld, *values: bytes, committed: bool = Tr
     until(lambda: kafka.end_offset() > end_before or None)
 
 
+@both_clients
 def test_a_partition_that_ends_in_markers_is_committed_to_its_end_and_read_on_after_retention_deletes_all(
     kafka: KafkaWorld,
 ) -> None:
@@ -269,6 +281,7 @@ def test_a_partition_that_ends_in_markers_is_committed_to_its_end_and_read_on_af
     assert kafka.values(kafka.output) == [b"%d" % n for n in range(22)]
 
 
+@both_clients
 def test_offsets_without_records_are_committed_seldom(kafka: KafkaWorld) -> None:
     worker = kafka.open()
     upstream_transaction(kafka, b"aborted", committed=False)
@@ -284,6 +297,7 @@ def test_offsets_without_records_are_committed_seldom(kafka: KafkaWorld) -> None
     until(lambda: kafka.committed() == {0: 5} or None)
 
 
+@both_clients
 def test_a_marker_that_retention_deletes_before_it_is_committed_does_not_stop_the_worker_that_read_it(
     kafka: KafkaWorld,
 ) -> None:

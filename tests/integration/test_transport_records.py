@@ -8,15 +8,17 @@ import pytest
 from kafka import KafkaProducer
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.kafka_world import KafkaWorld, both_clients, echo
 from tests.support.transport_contract import commit, next_batch, work_off
 from worker.errors import ExitStatus, StopProcessError
 from worker.stream.records import Message, Outcome, Record
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1, input_configs={"max.message.bytes": "3000000"}) as kafka:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(
+        broker.bootstrap_servers, partitions=1, input_configs={"max.message.bytes": "3000000"}, client=client
+    ) as kafka:
         yield kafka
 
 
@@ -48,6 +50,17 @@ def test_a_header_name_that_is_not_utf8_stops_nobody(kafka: KafkaWorld) -> None:
     assert records[1].headers == (("tr?ce", b"1"),)
 
 
+def test_headers_of_a_name_that_is_not_utf8_are_dropped_where_the_client_cannot_read_them(kafka: KafkaWorld) -> None:
+    kafka.client = "confluent"
+    kafka.send(b"before", headers=[("traceparent", b"1")])
+    kafka.send(b"bad name", headers=[("traceparent", b"2"), (Latin1("trÿce"), b"1")])
+    kafka.send(b"after")
+    records = read_all(kafka, 3)
+    assert [record.value for record in records] == [b"before", b"bad name", b"after"]
+    assert [record.headers for record in records] == [(("traceparent", b"1"),), (), ()]
+
+
+@both_clients
 def test_null_keys_values_and_header_values_are_read_as_none(kafka: KafkaWorld) -> None:
     kafka.send(b"no key")
     kafka._producer.send(kafka.input, None, b"no value")
@@ -57,6 +70,7 @@ def test_null_keys_values_and_header_values_are_read_as_none(kafka: KafkaWorld) 
     assert records[2].headers == (("empty", b""), ("again", b"1"), ("again", b"2"))
 
 
+@both_clients
 def test_a_record_of_2_mb_is_read(kafka: KafkaWorld) -> None:
     large = random.Random(1).randbytes(2_000_000)
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, max_request_size=3_000_000)
@@ -73,6 +87,7 @@ def test_a_record_of_2_mb_is_read(kafka: KafkaWorld) -> None:
     assert seen == [large, b"after"]
 
 
+@both_clients
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
 def test_records_are_read_however_upstream_compressed_them(kafka: KafkaWorld, codec: str) -> None:
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type=codec, linger_ms=50)
@@ -99,8 +114,9 @@ def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafk
     assert max(sizes) <= 10
 
 
-def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: TestBroker) -> None:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(client: str, broker: TestBroker) -> None:
+    limited = {"max.message.bytes": "10000"}
+    with KafkaWorld(broker.bootstrap_servers, 1, output_configs=limited, client=client) as kafka:
         kafka.send(b"x" * 20_000)
         transport = kafka.open()
         batch = next_batch(transport)
@@ -112,8 +128,9 @@ def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(broker: Te
         assert kafka.committed() == {0: 0}
 
 
-def test_a_batch_too_large_for_its_topic_goes_out_in_parts(broker: TestBroker) -> None:
-    with KafkaWorld(broker.bootstrap_servers, partitions=1, output_configs={"max.message.bytes": "10000"}) as kafka:
+def test_a_batch_too_large_for_its_topic_goes_out_in_parts(client: str, broker: TestBroker) -> None:
+    limited = {"max.message.bytes": "10000"}
+    with KafkaWorld(broker.bootstrap_servers, 1, output_configs=limited, client=client) as kafka:
         sent = [b"%03d" % n + b"x" * 997 for n in range(50)]
         kafka.send(*sent)
         work_off(kafka.open(), 50)

@@ -16,7 +16,7 @@ from kafka.admin import (
 )
 
 from demo.kafka.broker import Broker
-from tests.support.kafka_world import KafkaWorld, echo
+from tests.support.kafka_world import KafkaWorld, both_clients, echo
 from tests.support.transport_contract import commit, next_batch, until, work_off
 from worker.errors import ExitStatus, StopProcessError
 from worker.kafka.transport import KafkaTransport
@@ -43,10 +43,12 @@ def denied(kafka: KafkaWorld, kind: Any, name: str, operation: Any) -> Iterator[
     until(lambda: not kafka.admin.describe_acls(any_acl)[0] or None)
 
 
+@both_clients
 def test_a_right_lost_while_running_stops_the_worker_and_is_named(
+    client: str,
     broker_with: Callable[..., AbstractContextManager[Broker]],
 ) -> None:
-    with broker_with(config=AUTHORIZER) as broker, KafkaWorld(broker.bootstrap_servers) as kafka:
+    with broker_with(config=AUTHORIZER) as broker, KafkaWorld(broker.bootstrap_servers, client=client) as kafka:
 
         def stopped(kind: Any, name: str, operation: Any, work: Callable[[KafkaTransport], object]) -> str:
             transport = kafka.open(worker_instance_id="one", worker_session_timeout_ms=30_000)

@@ -13,7 +13,7 @@ from kafka.structs import TopicPartition
 from demo.kafka.broker import Broker
 from demo.kafka.ports import free_ports
 from tests.support.brokers import STOP_S, TestBroker
-from tests.support.kafka_world import KafkaWorld, client_of, echo
+from tests.support.kafka_world import KafkaWorld, both_clients, client_of, echo
 from tests.support.transport_contract import commit, next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import tuning
@@ -26,8 +26,8 @@ SETTLED_S = 2.5  # a heartbeat, which is each second, tells of a rebalance
 
 
 @pytest.fixture
-def kafka(broker: TestBroker) -> Iterator[KafkaWorld]:
-    with KafkaWorld(broker.bootstrap_servers) as kafka:
+def kafka(broker: TestBroker, client: str) -> Iterator[KafkaWorld]:
+    with KafkaWorld(broker.bootstrap_servers, client=client) as kafka:
         yield kafka
 
 
@@ -41,6 +41,7 @@ def join(transport: KafkaTransport, kafka: KafkaWorld) -> None:
     until(begun)
 
 
+@both_clients
 def test_a_new_group_starts_at_the_earliest_record_and_commits_that_first(kafka: KafkaWorld) -> None:
     kafka.send(b"a", b"b", partition=0)
     kafka.admin.delete_records({TopicPartition(kafka.input, 0): 1})
@@ -50,6 +51,7 @@ def test_a_new_group_starts_at_the_earliest_record_and_commits_that_first(kafka:
     assert values(next_batch(transport)) == [b"b"]
 
 
+@both_clients
 def test_a_new_group_that_starts_at_latest_commits_the_end_offsets_first(kafka: KafkaWorld) -> None:
     kafka.send(b"old", partition=2)
     transport = kafka.open(worker_start_at="latest")
@@ -82,6 +84,7 @@ def settle(workers: Sequence[KafkaTransport]) -> None:
     until(quiet)
 
 
+@both_clients
 def test_a_partition_added_to_a_group_that_started_at_the_latest_starts_at_its_earliest_record(
     kafka: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_partition_added_to_a_group_that_started_at_the_latest_starts_at_its_e
     assert values(next_batch(kafka.open(worker_start_at="latest"))) == [b"new 6"]
 
 
+@both_clients
 def test_members_that_start_together_at_the_latest_wait_for_the_one_that_has_partition_0(kafka: KafkaWorld) -> None:
     for partition in range(4):
         kafka.send(b"old", partition=partition)
@@ -143,6 +147,7 @@ def test_a_worker_that_ends_before_its_first_batch_loses_nothing_of_what_came_me
     assert values(next_batch(second)) == [b"meanwhile"]
 
 
+@both_clients
 def test_a_restart_continues_at_the_committed_offset(kafka: KafkaWorld) -> None:
     kafka.send(*(b"%d" % n for n in range(6)), partition=0, key=b"one user")
     first = kafka.open(worker_batch_max_events=4)
@@ -154,6 +159,7 @@ def test_a_restart_continues_at_the_committed_offset(kafka: KafkaWorld) -> None:
     assert kafka.values(kafka.output) == [b"0", b"1", b"2", b"3", b"4", b"5"]
 
 
+@both_clients
 def test_an_offset_that_retention_removed_is_a_loud_error(kafka: KafkaWorld) -> None:
     kafka.send(*(b"%d" % n for n in range(9)), partition=3)
     first = kafka.open(worker_batch_max_events=2)
@@ -169,12 +175,14 @@ def test_an_offset_that_retention_removed_is_a_loud_error(kafka: KafkaWorld) -> 
     assert kafka.values(kafka.output) == [b"0", b"1"]
 
 
+@both_clients
 def test_a_topic_deleted_under_a_worker_is_not_created_again(
-    broker_with: Callable[..., AbstractContextManager[Broker]],
+    client: str, broker_with: Callable[..., AbstractContextManager[Broker]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tuning, "METADATA_MAX_AGE_MS", 500)
     with (
         broker_with(config={"auto.create.topics.enable": "true"}) as eager,
-        KafkaWorld(eager.bootstrap_servers) as kafka,
+        KafkaWorld(eager.bootstrap_servers, client=client) as kafka,
     ):
         transport = kafka.open()
         join(transport, kafka)
@@ -182,7 +190,6 @@ def test_a_topic_deleted_under_a_worker_is_not_created_again(
         assert transport.poll() is None
         kafka.admin.delete_topics([kafka.input])
         until(lambda: kafka.input not in kafka.admin.list_topics() or None)
-        client_of(transport)._consumer._cluster.request_update()
         until(lambda: transport.poll() or transport.progress() == () or None)
         assert kafka.input not in kafka.admin.list_topics()
 
@@ -208,6 +215,7 @@ def free_port() -> int:
     return port
 
 
+@both_clients
 def test_a_broker_that_never_comes_is_waited_for_and_then_named(kafka: KafkaWorld, free_port: int) -> None:
     settings = kafka.settings(kafka_bootstrap_servers=f"127.0.0.1:{free_port}", worker_broker_wait_s=1)
     threads = threading.active_count()
@@ -227,6 +235,7 @@ def test_a_stop_ends_the_wait_for_a_broker(kafka: KafkaWorld, free_port: int) ->
     assert time.monotonic() - begun < STOP_S
 
 
+@both_clients
 def test_a_broker_that_comes_late_is_found(kafka: KafkaWorld, free_port: int) -> None:
     # The address answers only after a while; the broker behind it names itself from then on.
     host, _, port = kafka.bootstrap_servers.partition(":")

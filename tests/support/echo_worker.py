@@ -1,7 +1,7 @@
 """A worker without a model, to be stopped and killed: it marks each value with its own name and sends it on.
 
-Arguments: settings as JSON, its name, and optionally a place `step:n`: it stands still in front of the n-th call of
-`step` (init_transactions, send_offsets_to_transaction or commit_transaction) after saying so, until SIGUSR1.
+Arguments: settings as JSON, its name, and optionally a place `step:n`: it stands still in front of the n-th call of its
+producer's `step` (take_over, send_offsets or commit) after saying so, until SIGUSR1.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 
-from kafka import KafkaProducer
-
 from worker.errors import RetryBatchError, StopProcessError
 from worker.kafka.config import connection_arguments
+from worker.kafka.confluent.producer import ConfluentProducer
+from worker.kafka.kafka_python.producer import KafkaPythonProducer
 from worker.kafka.transport import open_transport
 from worker.lifecycle import Deadline
 from worker.settings import Settings
@@ -37,9 +37,9 @@ class Printed:
         print("retrying", error, flush=True)
 
 
-def stand_still_before(step: str, number: int) -> None:
-    """Wrap one call of kafka-python: the work in front of it is really done, on a real broker."""
-    call = getattr(KafkaProducer, step)
+def stand_still_before(producer: type, step: str, number: int) -> None:
+    """Wrap one call of the producer: the work in front of it is really done, on a real broker."""
+    call = getattr(producer, step)
     seen: list[None] = []
     released: list[None] = []
     signal.signal(signal.SIGUSR1, lambda *_: released.append(None))
@@ -52,7 +52,7 @@ def stand_still_before(step: str, number: int) -> None:
                 time.sleep(0.02)
         return call(*arguments)
 
-    setattr(KafkaProducer, step, counted)
+    setattr(producer, step, counted)
 
 
 def main(given: str, name: str, place: str | None = None) -> int:
@@ -60,7 +60,8 @@ def main(given: str, name: str, place: str | None = None) -> int:
     settings = Settings(_env_file=None, **json.loads(given))
     if place is not None:
         step, _, number = place.partition(":")
-        stand_still_before(step, int(number))
+        producer = {"kafka-python": KafkaPythonProducer, "confluent": ConfluentProducer}[settings.kafka_client]
+        stand_still_before(producer, step, int(number))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import MemberToRemove, NewTopic, OffsetSpec
 from kafka.errors import RetriableError
@@ -27,6 +28,10 @@ from worker.stream import loop
 from worker.stream.ports import Timings
 from worker.stream.records import Batch, Message, Outcome, Record
 
+CLIENTS = ("kafka-python", "confluent")
+both_clients = pytest.mark.parametrize("client", CLIENTS)
+"""For a test, or a class of them, that runs with each of the worker's Kafka clients instead of kafka-python only."""
+
 
 @dataclass
 class KafkaWorld(TopicNames):
@@ -36,6 +41,8 @@ class KafkaWorld(TopicNames):
     partitions: int = 4
     input_configs: dict[str, str] = field(default_factory=dict)
     output_configs: dict[str, str] = field(default_factory=dict)
+    client: str = "kafka-python"
+    """KAFKA_CLIENT of the transports."""
     name: str = field(default_factory=lambda: f"t-{uuid.uuid4().hex[:12]}")
     batches_dropped: int = 0
     """By all of its transports, because the group rebalanced."""
@@ -71,6 +78,7 @@ class KafkaWorld(TopicNames):
         """Settings for a worker on these topics, with timeouts that suit tests."""
         given: dict[str, Any] = {
             "kafka_bootstrap_servers": self.bootstrap_servers,
+            "kafka_client": self.client,
             "kafka_security_protocol": "PLAINTEXT",
             "worker_group_id": self.group,
             "worker_input_topic": self.input,

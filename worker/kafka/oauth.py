@@ -69,6 +69,10 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
 
     def token(self) -> str:
         """The token to log in with now."""
+        return self.token_and_lifetime()[0]
+
+    def token_and_lifetime(self) -> tuple[str, float]:
+        """The token to log in with now, and for how many seconds it is valid."""
         with self._lock:
             now_s = self._clock()
             held = self._token
@@ -76,19 +80,20 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
                 left_s = self._fetched_at_s + held.lifetime_s - now_s
                 fresh = left_s > held.lifetime_s * _RENEW_SHARE
                 if fresh or (left_s > 0 and now_s < self._not_again_before_s):
-                    return held.value
+                    return held.value, left_s
             try:
                 renewed = self._fetch()
             except KafkaError as error:
-                self._not_again_before_s = self._clock() + _RETRY_AFTER_S
-                if held is not None and self._fetched_at_s + held.lifetime_s > self._clock():
-                    return held.value
+                now_s = self._clock()
+                self._not_again_before_s = now_s + _RETRY_AFTER_S
+                if held is not None and (left_s := self._fetched_at_s + held.lifetime_s - now_s) > 0:
+                    return held.value, left_s
                 if held is not None and isinstance(error, NotATokenEndpoint):
                     raise TokenEndpointUnavailable(error.line) from error
                 raise
             # Counted from before the request: the server's clock started at some moment after it.
             self._token, self._fetched_at_s = renewed, now_s
-            return renewed.value
+            return renewed.value, renewed.lifetime_s
 
 
 @dataclass(frozen=True, slots=True)

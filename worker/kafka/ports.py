@@ -156,6 +156,10 @@ class ProducerClient(Protocol):
         """Commit; nothing is known about the transaction when this raises."""
         ...
 
+    def abort(self) -> bool:
+        """Abort the transaction that failed, so that the next one can begin; False where only a new producer can."""
+        ...
+
     def causes(self, error: Exception) -> Sequence[Exception]:
         """What is behind an error that this producer raised, the most telling first; at least the error itself."""
         ...

@@ -29,7 +29,7 @@ FENCINGS_MOST = 3
 class Transactions:
     """Messages and offsets, visible together or not at all.
 
-    After any failure the producer is discarded, and a new one ends what it left open.
+    After a failure the transaction is aborted, by its own producer where that can go on, otherwise by a new one.
     """
 
     def __init__(
@@ -124,6 +124,13 @@ class Transactions:
         """Release the producer; the last transaction is over or counts as aborted."""
         self.discard()
 
+    def _abort(self) -> None:
+        with self._deadline.within(self.longest_s, "aborting a batch"):
+            if self._left_open and self._producer is not None and self._producer.abort():
+                self._left_open = False
+            else:
+                self.discard()
+
     def _not_opened(self, error: KafkaError) -> Exception:
         brokers_answer = self._producer is not None
         failure = self._failed(error, "opening the producer")
@@ -143,15 +150,15 @@ class Transactions:
 
     def _failed(self, error: KafkaError, doing: str, topics: Iterable[str] = ()) -> Exception:
         causes = self._producer.causes(error) if self._producer is not None else (error,)
-        self.discard()
+        # Past its timeout the coordinator itself fences a transaction: then no other producer is involved.
+        in_time = time.monotonic() - self._begun_at_s < self._settings.worker_transaction_timeout_ms / 1000
+        self._abort()
         if topics and isinstance(error, KafkaTimeoutError) and (missing := self._missing(topics)):
             return RetryBatchError(
                 f"{doing}: topic {', '.join(missing)} was deleted; create it again with the same number "
                 "of partitions, and the worker continues without loss; or set another topic and restart"
             )
         failure = fault(causes, doing, self._settings)
-        # Past its timeout the coordinator itself fences a transaction: then no other producer is involved.
-        in_time = time.monotonic() - self._begun_at_s < self._settings.worker_transaction_timeout_ms / 1000
         if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):
             return failure
         self._fencings_in_a_row += 1

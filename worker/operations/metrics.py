@@ -125,6 +125,12 @@ class Metrics:
             ["version", "digest"],
             registry=registry,
         )
+        self._client = Gauge(
+            "segment_worker_client_info",
+            "Always 1; the labels name the Kafka client (KAFKA_CLIENT) and its version.",
+            ["client", "version"],
+            registry=registry,
+        )
         self._promotion_refused = Gauge(
             PROMOTION_REFUSED,
             "1 while a promotion is refused and the worker keeps its current model, else 0.",
@@ -163,6 +169,10 @@ class Metrics:
             self._assignments.labels(str(segment))
         for field in fields:
             self._unknown_values.labels(field)
+
+    def client_chosen(self, client: str, version: str) -> None:
+        """Name the Kafka client."""
+        self._client.labels(client, version).set(1)
 
     def store_checked(self, *, refused: bool) -> None:
         """Show that the model store was read, and whether what it names was refused."""

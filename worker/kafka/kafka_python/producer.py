@@ -100,6 +100,10 @@ class KafkaPythonProducer:
         """Commit; nothing is known about the transaction when this raises."""
         self._producer.commit_transaction()
 
+    def abort(self) -> bool:
+        """Only a new producer can go on: see above."""
+        return False
+
     def causes(self, error: Exception) -> Sequence[Exception]:
         """What is behind an error that this producer raised, the most telling first; at least the error itself."""
         return tuple(_causes(error, self._producer, self._futures))

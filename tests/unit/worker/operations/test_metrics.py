@@ -92,6 +92,13 @@ def test_every_reason_segment_and_field_is_there_at_zero_before_the_first_event(
     assert values[("segment_worker_model_info", (("digest", "abc"), ("version", "v1")))] == 1
 
 
+def test_the_kafka_client_is_named() -> None:
+    metrics = Metrics()
+    metrics.client_chosen("confluent", "2.16.1")
+    labels = (("client", "confluent"), ("version", "2.16.1"))
+    assert exposed(metrics)[("segment_worker_client_info", labels)] == 1
+
+
 def of_partitions(metrics: Metrics, name: str) -> dict[tuple[str, str], float]:
     """The values of one metric, by topic and partition."""
     return {

@@ -1,0 +1,71 @@
+"""What librdkafka's consumer makes of being refused, without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+from kafka.errors import FencedInstanceIdError
+
+from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError
+from worker.kafka.confluent import login
+from worker.kafka.confluent.consumer import ConfluentConsumer
+from worker.kafka.confluent.login import LoginWatch
+from worker.settings import Settings
+
+SETTINGS = Settings(_env_file=None, kafka_bootstrap_servers="127.0.0.1:1", worker_instance_id="one")
+
+
+@pytest.fixture
+def consumer() -> Iterator[ConfluentConsumer]:
+    one = ConfluentConsumer(SETTINGS, {})
+    yield one
+    one.close()
+
+
+def test_an_instance_id_that_another_worker_took_is_an_error_for_a_person(consumer: ConfluentConsumer) -> None:
+    consumer._pending = FencedInstanceIdError()
+    with pytest.raises(FencedInstanceIdError):
+        consumer.poll(0, 1)
+
+
+def test_one_that_librdkafka_took_from_itself_after_its_session_timed_out_is_one_for_a_restart(
+    consumer: ConfluentConsumer,
+) -> None:
+    consumer._pending, consumer._lost = FencedInstanceIdError(), True
+    with pytest.raises(StopProcessError, match="instance id one") as caught:
+        consumer.poll(0, 1)
+    assert caught.value.exit_status == ExitStatus.RESTART
+
+
+class Refusing:
+    """Stands for the connection that is tried with kafka-python."""
+
+    answer: Exception = StopProcessError("the certificate has expired", ExitStatus.ACT_FIRST)
+
+    def __init__(self, *_: Any) -> None:
+        raise self.answer
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> LoginWatch:
+    monkeypatch.setattr(login, "Cluster", Refusing)
+    monkeypatch.setattr(login, "REFUSAL_LASTS_S", 0.0)
+    return LoginWatch(SETTINGS, {})
+
+
+def test_a_refusal_is_explained_by_another_connection(watch: LoginWatch) -> None:
+    watch.require()
+    watch.note(KafkaError(KafkaError._TRANSPORT))
+    watch.require()
+    watch.note(KafkaError(KafkaError._SSL))
+    with pytest.raises(StopProcessError, match="expired"):
+        watch.require()
+
+
+def test_brokers_that_are_away_do_not_end_the_worker(watch: LoginWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusing, "answer", BrokersUnreachable("no broker answers"))
+    watch.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    watch.require()

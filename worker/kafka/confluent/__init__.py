@@ -1,0 +1,1 @@
+"""The transport's clients on confluent-kafka (librdkafka); imported only when KAFKA_CLIENT=confluent."""
