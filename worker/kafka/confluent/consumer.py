@@ -311,7 +311,10 @@ class ConfluentConsumer:
         if error.name() == "_AUTO_OFFSET_RESET":
             refused = {TopicPartition(message.topic(), message.partition()): message.offset()}
             return OffsetOutOfRangeError(refused)  # type: ignore[no-any-return]  # kafka-python ships no types
-        return kafka_error(error, message.topic())
+        meaning = kafka_error(error, message.topic())
+        if error.name() == "_FATAL" and not isinstance(meaning, FencedInstanceIdError):
+            return StopProcessError(f"librdkafka cannot go on ({error.str()}); restart", ExitStatus.RESTART)
+        return meaning
 
     def _give_back(self, messages: Sequence[Any]) -> None:
         # As if they had not been read.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 from kafka.errors import FencedInstanceIdError
 
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError
@@ -69,3 +69,13 @@ def test_brokers_that_are_away_do_not_end_the_worker(watch: LoginWatch, monkeypa
     monkeypatch.setattr(Refusing, "answer", BrokersUnreachable("no broker answers"))
     watch.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     watch.require()
+
+
+def test_a_fatal_error_ends_the_process_for_a_restart(
+    consumer: ConfluentConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fatal = KafkaError(KafkaError._FATAL, "Fatal error: whatever it was")
+    monkeypatch.setattr(consumer, "_messages", lambda *_: [Message(topic="in", error=fatal)])
+    with pytest.raises(StopProcessError, match="whatever it was") as caught:
+        consumer.poll(0, 1)
+    assert caught.value.exit_status == ExitStatus.RESTART
