@@ -1,5 +1,5 @@
-# Two images: `worker`, with the base install only, and `trainer`. In both, the locked packages are one layer and the
-# project is another, so that a change of code ships a few hundred kilobytes.
+# Two images: `worker`, with the base install and confluent-kafka, and `trainer`. In both, the locked packages are one
+# layer and the project is another, so that a change of code ships a few hundred kilobytes.
 
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -13,8 +13,8 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 FROM python:3.12-slim AS worker-packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/base.txt requirements/
-RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/base.txt
+COPY requirements/fast.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/fast.txt
 
 FROM worker-packages AS trainer-packages
 COPY requirements/trainer.txt requirements/
@@ -44,7 +44,7 @@ USER 0
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
     pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --root-user-action=ignore /wheel/*.whl
 USER 10001:10001
-ENV WORKER_HTTP_HOST=0.0.0.0 WORKER_HTTP_PORT=8080
+ENV KAFKA_CLIENT=confluent WORKER_HTTP_HOST=0.0.0.0 WORKER_HTTP_PORT=8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"WORKER_HTTP_PORT\"]}/readyz', timeout=4)"]
