@@ -52,12 +52,13 @@ def test_a_header_name_that_is_not_utf8_stops_nobody(kafka: KafkaWorld) -> None:
 
 def test_headers_of_a_name_that_is_not_utf8_are_dropped_where_the_client_cannot_read_them(kafka: KafkaWorld) -> None:
     kafka.client = "confluent"
-    kafka.send(b"before", headers=[("traceparent", b"1")])
+    # So many that Python has specialised the calls of the loop.
+    kafka.send(*[b"before"] * 300, headers=[("traceparent", b"1")])
     kafka.send(b"bad name", headers=[("traceparent", b"2"), (Latin1("trÿce"), b"1")])
     kafka.send(b"after")
-    records = read_all(kafka, 3)
-    assert [record.value for record in records] == [b"before", b"bad name", b"after"]
-    assert [record.headers for record in records] == [(("traceparent", b"1"),), (), ()]
+    records = read_all(kafka, 302)
+    assert [record.value for record in records[-2:]] == [b"bad name", b"after"]
+    assert [len(record.headers) for record in records] == [1] * 300 + [0, 0]
 
 
 @both_clients
