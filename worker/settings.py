@@ -106,8 +106,9 @@ class Settings(BaseSettings):
     ] = Field("localhost:9092", description="Brokers to contact first. The rest of the cluster is discovered.")
     kafka_client: Annotated[Literal["kafka-python", "confluent"], Flag("--kafka-client")] = Field(
         "kafka-python",
-        description="Client library of the running worker. confluent (librdkafka) is several times as fast; it needs "
-        "pip install 'stream-segmentation[fast]'. Workers of one group may use different ones.",
+        description="Client library. confluent (librdkafka) is faster; it needs pip install "
+        "'stream-segmentation[fast]'. Workers of one group may use different ones. Commands other than run use "
+        "kafka-python.",
     )
     worker_broker_wait_s: Annotated[float, Flag("--broker-wait-s")] = Field(
         60, ge=0, le=86_400, description="How long to wait for brokers at the start."
@@ -217,7 +218,7 @@ class Settings(BaseSettings):
         5,
         ge=0,
         le=4_000,
-        description="Least time between two batches; what arrives meanwhile is one transaction. More means fewer "
+        description="Least time between two batches. What arrives meanwhile is one transaction; more means fewer "
         "transactions for the brokers, and up to this much latency.",
     )
     worker_transaction_timeout_ms: int = Field(
