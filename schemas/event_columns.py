@@ -18,15 +18,14 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel
 
-from schemas.column_checks import OnlyByClass, column_checks
-from schemas.events import OBSERVED_TYPE, UserEvent
+from schemas.column_checks import Check, OnlyByClass, column_checks
+from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
 from schemas.parsing import MAX_VALUES, parse_event
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, plain_values
 
 _ATTRIBUTES: Final = ("specversion", "type", "source", "id", "subject", "time", "data")
-_IDENTIFIER_MAX: Final = 1024
 # A part of what RFC 3339 allows: all other times are left to the exact way. -00:00 is one, and digits of a microsecond.
 _TIME: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
@@ -63,7 +62,7 @@ class EventReader:
         self._names = tuple(field.name for field in self._fields)
         self._event_class: type[UserEvent[Any]] = UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
         self._max_bytes = max_bytes
-        self._checks: Mapping[str, Callable[[Sequence[Any]], Wrong]] = {}
+        self._checks: Mapping[str, Check] = {}
         self.one_by_one_because: str | None = None
         """Why events are parsed one by one; None where they are checked in columns."""
         try:
@@ -183,9 +182,9 @@ def _table(
 def _no_identifiers(column: Sequence[Any]) -> Wrong:
     if {str}.issuperset(map(type, column)):
         lengths = [*map(len, column)]
-        if min(lengths) >= 1 and max(lengths) <= _IDENTIFIER_MAX:
+        if min(lengths) >= 1 and max(lengths) <= IDENTIFIER_MAX:
             return ()
-    return [at for at, value in enumerate(column) if not (type(value) is str and 1 <= len(value) <= _IDENTIFIER_MAX)]
+    return [at for at, value in enumerate(column) if not (type(value) is str and 1 <= len(value) <= IDENTIFIER_MAX)]
 
 
 def _moments(times: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:

@@ -37,7 +37,8 @@ class _TimestampSchema:
 
 Timestamp = Annotated[datetime, _TimestampSchema()]
 # Bounded, because the output event repeats them and brokers refuse records that are too large.
-Identifier = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
+IDENTIFIER_MAX = 1024
+Identifier = Annotated[str, Field(strict=True, min_length=1, max_length=IDENTIFIER_MAX)]
 
 Profile = TypeVar("Profile", bound=BaseModel)
 

@@ -1,4 +1,4 @@
-"""One transaction after another, and a new producer after any that failed."""
+"""One transaction after another; one that failed is aborted before the next."""
 
 from __future__ import annotations
 
