@@ -202,7 +202,10 @@ class Watched:
 
 @contextmanager
 def looping(transport: KafkaTransport) -> Iterator[Watched]:
-    """The worker's loop on a thread of its own, stopped and drained at the end."""
+    """The worker's loop on a thread of its own, stopped and drained at the end.
+
+    What ended the loop is raised here, also when the test waits in vain because of it.
+    """
     stop = threading.Event()
     watched = Watched(stop)
     failures: list[BaseException] = []
@@ -220,6 +223,6 @@ def looping(transport: KafkaTransport) -> Iterator[Watched]:
     finally:
         stop.set()
         thread.join(timeout=PATIENCE_S)
+        if failures:
+            raise failures[0]
     assert not thread.is_alive()
-    if failures:
-        raise failures[0]
