@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pytest
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import MemberToRemove, NewTopic, OffsetSpec
 from kafka.errors import RetriableError
@@ -27,6 +28,8 @@ from worker.settings import Settings
 from worker.stream import loop
 from worker.stream.ports import Timings
 from worker.stream.records import Batch, Message, Outcome, Record
+
+_log = structlog.get_logger()
 
 CLIENTS = ("kafka-python", "confluent")
 both_clients = pytest.mark.parametrize("client", CLIENTS)
@@ -198,6 +201,7 @@ class Watched:
 
     def retrying(self, error: RetryBatchError, _: float) -> None:
         self.retries.append(error)
+        _log.info("retrying", because=str(error))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
@@ -41,10 +43,12 @@ PATIENCE_S = 170
 
 
 def until(ask: Callable[[], T | None]) -> T:
-    """The first answer that is not None."""
+    """The first answer that is not None; without one, the test fails and shows what each thread was doing."""
     end = time.monotonic() + PATIENCE_S
     while (answer := ask()) is None:
-        assert time.monotonic() < end, "nothing came"
+        if time.monotonic() > end:
+            faulthandler.dump_traceback(file=sys.__stderr__)
+            pytest.fail("nothing came")
         time.sleep(0.01)
     return answer
 
