@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
@@ -20,12 +21,9 @@ from models.encoding import CategoryColumn, Encoder, Floats, SeveralOfColumn
 
 # Terms of the series below: at a latent correlation of 0.9, what is left out is under 0.9^40 = 1.5 %.
 HERMITE_TERMS = 40
-# Latent correlations beyond it make the matrix singular; ranks are as good as equal there.
-GREATEST_LATENT = 0.999
-HALVINGS = 30
-# Projections on the correlation matrices; each is closer than the last (Higham 2002).
-PROJECTIONS = 50
-LEAST_EIGENVALUE = 1e-6
+MOST_STEPS = 300
+# Keeps every axis in the search: from exactly 0 no step leads away.
+LEAST_START = 1e-4
 
 Rows = npt.NDArray[np.intp]
 
@@ -40,12 +38,12 @@ class Null:
     """The matrix columns that each latent variable moves together."""
     ordered_rows: Rows
     """The rows in ascending order of each variable's value, shape (variables, rows)."""
-    factor: Floats
-    """Cholesky factor of the latent correlations, shape (variables, variables)."""
+    vectors: Floats
+    """Unit vectors whose products are the latent correlations, shape (variables, variables)."""
 
     def draw(self, generator: np.random.Generator) -> Floats:
         """As many rows as the sample has, in the same space; each column holds the sample's values in another order."""
-        latent = self.factor @ generator.normal(size=(len(self.blocks), len(self.scaled)))
+        latent = self.vectors @ generator.normal(size=(len(self.blocks), len(self.scaled)))
         drawn = self.scaled.copy()
         for block, rows, ranked in zip(self.blocks, self.ordered_rows, np.argsort(latent, axis=1), strict=True):
             drawn[ranked, block] = self.scaled[rows, block]
@@ -56,12 +54,11 @@ def learn_null(encoder: Encoder, matrix: Floats) -> Null:
     """The null of a sample that was encoded to this raw matrix (rows × width of the encoder)."""
     variables = [*_variables(encoder, matrix)]
     ranks = np.array([values for _, values in variables])
-    factor: Floats = np.linalg.cholesky(_nearest_correlations(_latent_correlations(ranks))).astype(np.float64)
     return Null(
         scaled=encoder.scale(matrix),
         blocks=tuple(block for block, _ in variables),
         ordered_rows=np.argsort(ranks, axis=1, kind="stable"),
-        factor=factor,
+        vectors=_latent_vectors(ranks),
     )
 
 
@@ -99,27 +96,44 @@ def _canonical_scores(encoder: Encoder, matrix: Floats, block: slice) -> Floats:
     return scores
 
 
-def _latent_correlations(ranks: Floats) -> Floats:
-    """The correlations of normal variables whose ranks, tied as those given are, have the correlations of these.
+def _latent_vectors(ranks: Floats) -> Floats:
+    """Unit vectors U, one per variable: normal variables correlated by U Uᵀ have rank correlations nearest to theirs.
 
-    The rank correlation that belongs to a latent correlation r is Σ aᵢₖ aⱼₖ rᵏ, where aᵢₖ are the coefficients of the
-    standardised rank of variable i in normalised Hermite polynomials (Mehler's formula). It grows with r, so r is found
-    by halving.
+    Ties count: where two variables are tied as the given ranks are, the rank correlation that belongs to a latent
+    correlation r is Σ aᵢₖ aⱼₖ rᵏ, where aᵢₖ are the coefficients of the standardised rank of variable i in normalised
+    Hermite polynomials (Mehler's formula). Solved for r pair by pair, items that exclude each other ask for
+    correlations that no normal variables have all at once. So the squared error of the rank correlations themselves is
+    minimised, over correlation matrices only.
     """
     standard = ranks - ranks.mean(axis=1, keepdims=True)
     standard /= standard.std(axis=1, keepdims=True)
     wanted = standard @ standard.T / standard.shape[1]
     coefficients = _hermite_coefficients(np.sort(standard, axis=1))
-    low, high = np.full_like(wanted, -GREATEST_LATENT), np.full_like(wanted, GREATEST_LATENT)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        reached = np.zeros_like(middle)
+    others = 1 - np.eye(len(wanted))
+
+    def error(flat: Floats) -> tuple[float, Floats]:
+        vectors = flat.reshape(wanted.shape)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = vectors / lengths
+        latent = unit @ unit.T
+        reached, slope = np.zeros_like(latent), np.zeros_like(latent)
         for coefficient in coefficients[::-1]:
-            reached = (reached + np.outer(coefficient, coefficient)) * middle
-        low, high = np.where(reached < wanted, middle, low), np.where(reached < wanted, high, middle)
-    latent: Floats = (low + high) / 2
-    np.fill_diagonal(latent, 1.0)
-    return latent
+            reached += np.outer(coefficient, coefficient)
+            slope *= latent
+            slope += reached
+            reached *= latent
+        missed = others * (reached - wanted)
+        gradient = (missed * slope) @ unit
+        gradient -= (gradient * unit).sum(axis=1, keepdims=True) * unit
+        return 0.25 * float((missed**2).sum()), (gradient / lengths).ravel()
+
+    # It starts at the rank correlations, which some normal variables have.
+    values, axes = np.linalg.eigh(wanted)
+    start = axes * np.sqrt(np.maximum(values, LEAST_START))
+    found = minimize(error, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MOST_STEPS})
+    vectors: Floats = found.x.reshape(wanted.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def _hermite_coefficients(steps: Floats) -> Floats:
@@ -137,21 +151,3 @@ def _hermite_coefficients(steps: Floats) -> Floats:
         coefficients.append(jumps @ (polynomial * density) / np.sqrt(k))
         before, polynomial = polynomial, (edges * polynomial - np.sqrt(k - 1) * before) / np.sqrt(k)
     return np.array(coefficients)
-
-
-def _nearest_correlations(matrix: Floats) -> Floats:
-    """The correlation matrix nearest to a symmetric one, positive definite (Higham 2002)."""
-    nearest, correction = matrix, np.zeros_like(matrix)
-    for _ in range(PROJECTIONS):
-        values, vectors = np.linalg.eigh(nearest - correction)
-        if values[0] >= LEAST_EIGENVALUE:
-            break
-        positive = (vectors * np.maximum(values, 2 * LEAST_EIGENVALUE)) @ vectors.T
-        correction = positive - (nearest - correction)
-        nearest = positive.copy()
-        np.fill_diagonal(nearest, 1.0)
-    values, vectors = np.linalg.eigh(nearest)
-    definite: Floats = (vectors * np.maximum(values, LEAST_EIGENVALUE)) @ vectors.T
-    deviations = np.sqrt(np.diag(definite))
-    definite /= np.outer(deviations, deviations)
-    return definite
