@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
@@ -47,7 +46,7 @@ def until(ask: Callable[[], T | None]) -> T:
     end = time.monotonic() + PATIENCE_S
     while (answer := ask()) is None:
         if time.monotonic() > end:
-            faulthandler.dump_traceback(file=sys.__stderr__)
+            faulthandler.dump_traceback(file=2)
             pytest.fail("nothing came")
         time.sleep(0.01)
     return answer
