@@ -61,11 +61,17 @@ class Judgement:
     silhouette: float
     """S, of the judged k on the sample."""
     null_silhouettes: tuple[float, ...]
-    """S₀: the best silhouette of the same search in each data set with the same columns and no segments."""
+    """S₀: the silhouettes of as many segments in some data sets with the same columns and no segments."""
     effect: float
     """E = (S − mean S₀) / (1 − mean S₀)."""
+    between: float
+    """B: the share of users between the centres of a bootstrap resample that did not draw them."""
+    null_between: tuple[float, ...]
+    """B₀: the share of users between the same centres in each data set without segments."""
+    separation: float | None
+    """G = 1 − B / mean B₀; None where mean B₀ is too small to tell."""
     p_value: float
-    """(1 + number of draws with S₀ ≥ S) / (draws + 1)."""
+    """(1 + number of draws with B₀ ≤ B) / (draws + 1); with S₀ ≥ S where there is no separation."""
     jaccard: Mapping[int, float]
     """Segment -> mean Jaccard with its match in bootstrap resamples."""
     borders: tuple[Border, ...]

@@ -1,8 +1,9 @@
 """Are the segments real? The evidence is gathered on the sample, and the verdict follows from it by fixed limits.
 
-Only one thing counts for segments: that they are better separated than what the same search finds in data with the
-same columns but no segments. Stability in bootstrap resamples and gaps between neighbours can only count against them:
-one cloud that is cut in two is found again, too.
+Only one thing counts for segments: that fewer users lie between them than in data with the same columns but without
+segments. Stability in bootstrap resamples and gaps between neighbours can only count against them: one cloud that is
+cut in two is found again, too. The silhouette chooses their number, but it rewards compact segments as much as separate
+ones; it decides only where even data without segments have hardly a user between the centres.
 """
 
 from __future__ import annotations
@@ -14,16 +15,23 @@ from functools import partial
 
 import numpy as np
 
+from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Judgement, Trial
-from trainer.fitting.choose_k import Candidate, Choice, best_first, different_rows, search
+from trainer.fitting.choose_k import Candidate, Choice, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import Labels, on_all_cores
 from trainer.judging import dip_test
+from trainer.judging.between import share_between, share_between_out_of_bag
 from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
 from trainer.text.progress import Watcher
+from trainer.text.wording import decimal, mean_of, percent
 
+CLEAR_SEPARATION = 0.75
+WEAK_SEPARATION = 0.40
+# Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
+LEAST_ROOM = 0.05
 CLEAR_EFFECT = 0.20
 WEAK_EFFECT = 0.05
 CLEAR_JACCARD = 0.75
@@ -33,10 +41,10 @@ GREATEST_DIP_P_VALUE = 0.05
 LEAST_KINDS_PER_SEGMENT = 3
 # The fewest that allow p ≤ 0.05.
 DRAWS = 19
-# The search stops after five draws if the verdict is none already. There are three ways: a draw as well grouped as the
-# data (p is 2 / 20 at best), a veto, or an effect below half of what weak needs (the means of five draws and of
-# nineteen differ by some thousandths). This never depends on a clock or on the number of cores.
-FIRST_DRAWS = 5
+# Searching a draw for segments takes time. Five give the curves; all are searched only where the silhouette decides and
+# the verdict is not none already, by a draw as well grouped as the data (p is 2 / 20 at best), a veto, or an effect
+# below half of what weak needs (the means of five draws and of nineteen differ by some thousandths).
+SEARCHED_DRAWS = 5
 HOPELESS_EFFECT = WEAK_EFFECT / 2
 RESAMPLES = 50
 RESAMPLES_OF_CURVE = 10
@@ -56,7 +64,11 @@ class Evidence:
     """Distinct users per segment."""
     silhouette: float
     null_silhouettes: tuple[float, ...]
-    """Of at least one draw without segments."""
+    """Of as many segments in draws without segments; of all draws where the silhouette may decide."""
+    between: float
+    """Share of users between segments."""
+    null_between: tuple[float, ...]
+    """The same share of each draw without segments, at the same centres."""
     least_jaccard: float
     """Of the least stable segment."""
     greatest_dip_p_value: float
@@ -76,24 +88,41 @@ class Evidence:
         return (self.silhouette - self.null_mean) / room if room > ROUNDING else 0.0
 
     @property
+    def separation(self) -> float | None:
+        """1 − B / mean B₀: 0 if as many users lie between segments as without segments, 1 if none does.
+
+        None where data without segments have too few users there to tell.
+        """
+        mean = mean_of(self.null_between)
+        return 1 - self.between / mean if mean >= LEAST_ROOM else None
+
+    @property
     def reached(self) -> int:
-        """Draws without segments that are as well grouped as the data."""
-        return sum(null >= self.silhouette for null in self.null_silhouettes)
+        """Draws without segments that are as well separated as the data."""
+        if self.separation is None:
+            return sum(null >= self.silhouette for null in self.null_silhouettes)
+        return sum(null <= self.between for null in self.null_between)
+
+    def reaches(self, separation: float, effect: float) -> bool:
+        """Whether the separation reaches its limit; where it is unknown, whether the effect does."""
+        return self.effect >= effect if self.separation is None else self.separation >= separation
 
     @property
     def p_value(self) -> float:
         """(1 + draws that reached the data) / (draws + 1)."""
-        return (1 + self.reached) / (1 + len(self.null_silhouettes))
+        draws = self.null_silhouettes if self.separation is None else self.null_between
+        return (1 + self.reached) / (1 + len(draws))
 
     @property
-    def is_hopeless(self) -> bool:
-        """Whether the verdict is none whatever further draws find."""
+    def is_open(self) -> bool:
+        """Whether silhouettes of further draws could change the verdict."""
         return (
-            not self.related_columns
-            or self.kinds_per_segment < LEAST_KINDS_PER_SEGMENT
-            or self.least_jaccard < WEAK_JACCARD
-            or self.reached > 0
-            or self.effect < HOPELESS_EFFECT
+            self.separation is None
+            and self.related_columns > 0
+            and self.kinds_per_segment >= LEAST_KINDS_PER_SEGMENT
+            and self.least_jaccard >= WEAK_JACCARD
+            and self.reached == 0
+            and self.effect >= HOPELESS_EFFECT
         )
 
 
@@ -137,27 +166,31 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     borders = dip_test.borders(sample, chosen.labels, chosen.centroids)
 
     comparing = "comparing with data without segments"
-    nulls: list[tuple[Candidate, ...]] = []
+    watcher.at(comparing)
     null = learn_null(sample.encoder, sample.encoder.encode(sample.columns).matrix)
+    centres = [resample.centroids(sample.scaled) for resample in stability.resamples]
+    nulls: list[tuple[Candidate, ...]] = []
+    evidence = Evidence(
+        related_columns=len(related),
+        kinds_per_segment=different_rows(sample.scaled) / chosen.k,
+        silhouette=chosen.silhouette,
+        null_silhouettes=(),
+        between=share_between_out_of_bag(sample.scaled, stability.resamples),
+        null_between=tuple(on_all_cores(partial(_between, null, centres, seed), range(DRAWS))),
+        least_jaccard=min(stability.jaccard),
+        greatest_dip_p_value=max(border.dip_p_value for border in borders),
+        multimodal_columns=dip_test.multimodal_columns(sample),
+    )
 
-    def evidence_of(draws: range) -> Evidence:
-        watcher.at(comparing, len(nulls), draws.stop)
+    def with_silhouettes(draws: range) -> Evidence:
         for found in on_all_cores(partial(_searched, null, choice, seed), draws):
             nulls.append(found)
             watcher.at(comparing, len(nulls), draws.stop)
-        return Evidence(
-            related_columns=len(related),
-            kinds_per_segment=different_rows(sample.scaled) / chosen.k,
-            silhouette=chosen.silhouette,
-            null_silhouettes=tuple(_best(found, choice.least_share) for found in nulls),
-            least_jaccard=min(stability.jaccard),
-            greatest_dip_p_value=max(border.dip_p_value for border in borders),
-            multimodal_columns=dip_test.multimodal_columns(sample),
-        )
+        return replace(evidence, null_silhouettes=tuple(_silhouette(found, chosen.k) for found in nulls))
 
-    evidence = evidence_of(range(FIRST_DRAWS))
-    if not evidence.is_hopeless:
-        evidence = evidence_of(range(FIRST_DRAWS, DRAWS))
+    evidence = with_silhouettes(range(SEARCHED_DRAWS))
+    if evidence.is_open:
+        evidence = with_silhouettes(range(SEARCHED_DRAWS, DRAWS))
     verdict, reason = verdict_of(evidence)
     judgement = Judgement(
         verdict=verdict,
@@ -169,6 +202,9 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         silhouette=chosen.silhouette,
         null_silhouettes=evidence.null_silhouettes,
         effect=evidence.effect,
+        between=evidence.between,
+        null_between=evidence.null_between,
+        separation=evidence.separation,
         p_value=evidence.p_value,
         jaccard=dict(enumerate(stability.jaccard)),
         borders=borders,
@@ -182,22 +218,30 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     return Judged(judgement, chosen.labels, stability)
 
 
+def _draw(null: Null, seed: int, draw: int) -> tuple[Floats, np.random.Generator]:
+    """One draw without segments, and the generator for what is done with it."""
+    generator = np.random.default_rng(np.random.SeedSequence([seed, STREAM, draw]))
+    return null.draw(generator), generator
+
+
+def _between(null: Null, centres: Sequence[Floats], seed: int, draw: int) -> float:
+    """The share of users between the data's centres in one draw without segments.
+
+    At centres of its own nothing would lie between them wherever k-means splits by one label.
+    """
+    return share_between(_draw(null, seed, draw)[0], centres)
+
+
 def _searched(null: Null, choice: Choice, seed: int, draw: int) -> tuple[Candidate, ...]:
     """What the search that the data had finds in one draw without segments."""
-    generator = np.random.default_rng(np.random.SeedSequence([seed, STREAM, draw]))
-    scaled = null.draw(generator)
+    scaled, generator = _draw(null, seed, draw)
     ks = [candidate.k for candidate in choice.candidates]
     return search(scaled, ks, int(generator.integers(2**31)), lambda *_: None)
 
 
-def _best(found: Sequence[Candidate], least_share: float) -> float:
-    """The silhouette that the search would have chosen.
-
-    Where every number leaves a segment too small, the best of these; where the draw has fewer different rows than
-    segments, 1: each row is at its centre.
-    """
-    allowed = best_first(found, least_share) or best_first(found, 0.0)
-    return allowed[0].silhouette if allowed else 1.0
+def _silhouette(found: Sequence[Candidate], k: int) -> float:
+    """The silhouette of k segments; 1 where a draw has fewer different rows than that: each row is at its centre."""
+    return next((candidate.silhouette for candidate in found if candidate.k == k), 1.0)
 
 
 def _trial(candidate: Candidate, nulls: Sequence[Sequence[Candidate]], stability: float, least_share: float) -> Trial:
@@ -226,33 +270,43 @@ def _gap(inertia: float, null_inertias: Sequence[float], rows: int) -> tuple[flo
 
 
 def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
-    """The verdict, and the reason in words."""
-    figures = f"silhouette {evidence.silhouette:.2f} against {evidence.null_mean:.2f}"
-    objection = _objection(evidence, figures)
+    """The verdict, and the reason in words, with the share of users between segments."""
+    figures = _figures(evidence)
+    objection = _objection(evidence)
     if objection is not None:
-        if evidence.multimodal_columns:
-            objection += f"; {_as_thresholds(evidence.multimodal_columns)}"
-        return Verdict.NONE, objection
+        thresholds = f"; {_as_thresholds(evidence.multimodal_columns)}" if evidence.multimodal_columns else ""
+        return Verdict.NONE, f"{objection}; {figures}{thresholds}"
     doubts = _doubts(evidence)
     if doubts:
-        return Verdict.WEAK, (
-            f"more grouped than data without segments in the same columns ({figures}), but {' and '.join(doubts)}"
-        )
+        return Verdict.WEAK, f"{figures}, but {' and '.join(doubts)}"
     return Verdict.CLEAR, (
-        f"far more grouped than data without segments in the same columns ({figures}); every segment is found again in "
-        "bootstrap resamples, and there is a gap between it and its nearest neighbour"
+        f"{figures}; every segment is found again in bootstrap resamples, and there is a gap between it and its "
+        "nearest neighbour"
     )
 
 
-def _objection(evidence: Evidence, figures: str) -> str | None:
+def _figures(evidence: Evidence) -> str:
+    figures = (
+        f"{percent(evidence.between)} of users lie between segments, "
+        f"{percent(mean_of(evidence.null_between))} would in data without segments"
+    )
+    if evidence.separation is None:
+        figures += (
+            ", too few to tell, so the silhouette decides: "
+            f"{decimal(evidence.silhouette)} against {decimal(evidence.null_mean)}"
+        )
+    return figures
+
+
+def _objection(evidence: Evidence) -> str | None:
     """Why there are no segments, if so."""
     if not evidence.related_columns:
         return "no two columns are related"
     if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
         return "the columns have so few distinct values that the segments are just a table of them"
-    # With nineteen draws, p ≤ 0.05 means that none has reached the data; fewer are made if the verdict is none anyway.
-    if evidence.reached or evidence.effect < WEAK_EFFECT:
-        return f"data with the same columns but no segments look just as grouped ({figures})"
+    # With nineteen draws, p ≤ 0.05 means that none has reached the data.
+    if evidence.reached or not evidence.reaches(WEAK_SEPARATION, WEAK_EFFECT):
+        return "the segments are not separate enough"
     if evidence.least_jaccard < WEAK_JACCARD:
         return (
             f"in bootstrap resamples one segment overlaps with its match by only {_percent(evidence.least_jaccard)} "
@@ -264,7 +318,7 @@ def _objection(evidence: Evidence, figures: str) -> str | None:
 def _doubts(evidence: Evidence) -> list[str]:
     """Why segments are not clear."""
     doubts = []
-    if evidence.effect < CLEAR_EFFECT:
+    if not evidence.reaches(CLEAR_SEPARATION, CLEAR_EFFECT):
         doubts.append("the difference is small")
     if evidence.least_jaccard < CLEAR_JACCARD:
         doubts.append(

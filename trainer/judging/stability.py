@@ -27,6 +27,14 @@ class Resample:
     labels: Labels
     """The cluster of each drawn row, under the number of the solution's cluster that it was matched to, shape (n,)."""
 
+    def centroids(self, scaled: Floats) -> Floats:
+        """The centres of these segments in the sample that was resampled; fewer where one was not found again."""
+        sizes = np.bincount(self.labels)
+        sums = np.zeros((len(sizes), scaled.shape[1]))
+        np.add.at(sums, self.labels, scaled[self.rows])
+        centroids: Floats = sums[sizes > 0] / sizes[sizes > 0, None]
+        return centroids
+
 
 @dataclass(frozen=True, slots=True)
 class Stability:

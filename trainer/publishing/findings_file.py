@@ -10,8 +10,8 @@ from models.store import ModelStore
 from trainer.findings import Findings
 
 FINDINGS_FILE = "findings.json"
-# 2: with the evidence and the provenance that the manifest had.
-FINDINGS_FORMAT = 2
+# 3: with the users between segments.
+FINDINGS_FORMAT = 3
 
 
 class _Head(BaseModel):

@@ -48,7 +48,8 @@ def _silhouette(judgement: Judgement) -> Drawing:
     if nulls:
         labels.append(Label("data without segments", [*_beside(nulls)], QUIET))
     place_labels(figure, axes, labels)
-    described = ", ".join(f"{trial.k}: {decimal(trial.silhouette)}" for trial in trials)
+    means = {k: f" ({decimal(mean)} without segments)" for k, (_, mean, _) in nulls}
+    described = ", ".join(f"{trial.k}: {decimal(trial.silhouette)}{means.get(trial.k, '')}" for trial in trials)
     return Drawing("figure-silhouette", f"Silhouette by number of segments. {described}. {_marks(judgement)}", figure)
 
 

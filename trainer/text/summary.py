@@ -10,7 +10,7 @@ from models.promotion_history import AliasEntry
 from models.store import ModelStore, StoredModel
 from schemas.counting import counted
 from trainer.findings import Card, Fate, Findings, Judgement, Lineage, Origin
-from trainer.text.wording import mean_of, reassigned
+from trainer.text.wording import between, mean_of, reassigned
 
 ACCEPTED = "accepted without structure"
 """The mark of every version that was promoted although no segments were found in its data."""
@@ -132,11 +132,13 @@ def _by_k(judgement: Judgement) -> str:
 
 def _evidence(judgement: Judgement) -> list[tuple[str, str]]:
     nulls = judgement.null_silhouettes
+    separation = "–" if judgement.separation is None else f"{judgement.separation:.2f}"
     synthetic = f"{counted(len(nulls), 'data set')} without segments: mean silhouette {figure(mean_of(nulls))}"
     stability = {number: f"{value:.2f}" for number, value in judgement.jaccard.items()}
     borders = {border.segment: _p_value(border.dip_p_value) for border in judgement.borders}
     return [
-        ("separation", f"E {judgement.effect:.2f}, p {_p_value(judgement.p_value)} ({synthetic})"),
+        ("between segments", between(judgement)),
+        ("separation", f"G {separation}, E {judgement.effect:.2f}, p {_p_value(judgement.p_value)} ({synthetic})"),
         ("stability", f"{by_number(stability)} (Jaccard in bootstrap resamples)"),
         ("borders", f"{by_number(borders)} (p of the dip test)"),
         *(

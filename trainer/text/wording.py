@@ -161,27 +161,33 @@ def headline(judgement: Judgement) -> str:
     }[judgement.verdict]
 
 
+def between(judgement: Judgement) -> str:
+    """How many users lie between segments, and how many would without segments."""
+    without = mean_of(judgement.null_between)
+    return f"{percent(judgement.between)}, and {percent(without)} in data without segments"
+
+
 def evidence(judgement: Judgement) -> list[str]:
     """What the verdict rests on, one sentence per fact."""
-    draws = len(judgement.null_silhouettes)
-    mean = sum(judgement.null_silhouettes) / draws
-    greatest = max(judgement.null_silhouettes)
-    reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
+    draws = len(judgement.null_between)
     least = min(judgement.jaccard, key=lambda segment: (judgement.jaccard[segment], segment))
+    few, many = min(judgement.null_between), max(judgement.null_between)
     return [
+        (
+            f"{percent(judgement.between)} of users lie between segments: on the line from the border to the centre of "
+            "their segment, they are in the third next to the border. They were not among the users from whom the "
+            "centres were computed (bootstrap)."
+        ),
+        (
+            f"In {draws} synthetic data sets, which have the same columns and associations but no segments, "
+            f"{percent(few)} to {percent(many)} of users lie between the same centres. {_comparison(judgement)}"
+        ),
         (
             f"The silhouette of the {judgement.k} segments is {decimal(judgement.silhouette)}, measured on "
             f"{count(judgement.sample_rows)} users. 1 would mean that every user is at the centre of a segment, "
-            "0 that every user is on a border."
-        ),
-        (
-            f"The same search in {draws} synthetic data sets, which have the same columns and associations but no "
-            f"segments, reached {decimal(mean)} on average and {decimal(greatest)} at most."
-        ),
-        (
-            f"E = {decimal(judgement.effect)} on a scale from 0 (no better than unsegmented data) to 1 (perfect "
-            f"separation). {probability(judgement.p_value)}: "
-            f"{'none' if reached == 0 else reached} of the {draws} data sets without segments scored as high."
+            "0 that every user is on a border. As many segments of data without segments reach "
+            f"{decimal(mean_of(judgement.null_silhouettes))} on average: E = {decimal(judgement.effect)} on a scale "
+            "from 0 (no better than unsegmented data) to 1 (perfect separation)."
         ),
         (
             "When users are resampled (bootstrap) and clustered again, the least stable segment "
@@ -189,6 +195,23 @@ def evidence(judgement: Judgement) -> list[str]:
             "segments: one cloud that is cut in two is found again just as reliably."
         ),
     ]
+
+
+def _comparison(judgement: Judgement) -> str:
+    """How the data compare with the draws without segments."""
+    if judgement.separation is None:
+        draws = len(judgement.null_silhouettes)
+        reached = sum(value >= judgement.silhouette for value in judgement.null_silhouettes)
+        return (
+            "That is too few to see a gap, so the silhouette decides. "
+            f"{probability(judgement.p_value)}: {reached or 'none'} of the {draws} data sets have one as high."
+        )
+    draws = len(judgement.null_between)
+    reached = sum(value <= judgement.between for value in judgement.null_between)
+    return (
+        f"Separation = {decimal(judgement.separation)} on a scale from 0 (as many as without segments) to 1 (none). "
+        f"{probability(judgement.p_value)}: {reached or 'none'} of the {draws} data sets have as few."
+    )
 
 
 def choice(judgement: Judgement) -> list[str]:
@@ -297,8 +320,7 @@ def in_short(findings: Findings) -> list[tuple[str, str]]:
     if describes_segments(judgement) and findings.cards:
         largest, smallest = findings.cards[0], findings.cards[-1]
         facts.append(("Largest and smallest segment", f"{percent(largest.share)} and {percent(smallest.share)}"))
-    separation = f"E = {decimal(judgement.effect)}, {probability(judgement.p_value)}"
-    facts.append(("Separation, from 0 (none) to 1 (perfect)", separation))
+    facts.append(("Users between segments", between(judgement)))
     if describes_segments(judgement):
         changed = (
             "this is the first version" if lineage is None else f"{fates(lineage)}; {reassigned(lineage.reassigned)}"

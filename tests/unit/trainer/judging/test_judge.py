@@ -14,7 +14,7 @@ from tests.support.samples import sample_of
 from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import one_thread
-from trainer.judging.judge import DRAWS, FIRST_DRAWS, RESAMPLES, Evidence, Judged, judge, verdict_of
+from trainer.judging.judge import DRAWS, RESAMPLES, SEARCHED_DRAWS, Evidence, Judged, judge, verdict_of
 from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
@@ -75,7 +75,7 @@ def test_separate_groups_are_clear_segments(separate: tuple[Choice, Judged]) -> 
     _, found = separate
     judgement = found.judgement
     assert (judgement.verdict, judgement.k) == (Verdict.CLEAR, 3)
-    assert judgement.reason.startswith("far more grouped than data without segments")
+    assert "every segment is found again" in judgement.reason
     assert [len(np.unique(found.labels[start : start + 80])) for start in (0, 80, 160)] == [1, 1, 1]
 
 
@@ -83,9 +83,11 @@ def test_the_figures_of_a_judgement_belong_together(separate: tuple[Choice, Judg
     choice, found = separate
     judgement = found.judgement
     assert judgement.silhouette == choice.chosen.silhouette
-    assert len(judgement.null_silhouettes) == DRAWS
+    assert len(judgement.null_silhouettes) == SEARCHED_DRAWS
     mean = np.mean(judgement.null_silhouettes)
     assert judgement.effect == pytest.approx((judgement.silhouette - mean) / (1 - mean))
+    assert len(judgement.null_between) == DRAWS
+    assert judgement.separation == pytest.approx(1 - judgement.between / np.mean(judgement.null_between))
     assert judgement.p_value == 1 / 20
     assert dict(judgement.jaccard) == dict(enumerate(found.stability.jaccard))
     assert len(found.stability.resamples) == RESAMPLES
@@ -118,16 +120,19 @@ def test_every_number_of_segments_is_drawn_beside_data_without_segments(separate
     assert trials[2].gap_error is not None
     assert trials[0].gap < trials[1].gap
     assert trials[1].gap >= trials[2].gap - trials[2].gap_error
-    assert max(found.judgement.null_silhouettes) <= max(max(trial.null_silhouette or ()) for trial in trials)
+    drawn = found.judgement.null_silhouettes
+    assert trials[1].null_silhouette == pytest.approx((min(drawn), np.mean(drawn), max(drawn)))  # the judged k
 
 
-def test_one_cloud_has_no_segments_and_no_more_draws_are_made_than_that_takes(one_cloud: Judged) -> None:
+def test_one_cloud_has_no_segments(one_cloud: Judged) -> None:
     judgement = one_cloud.judgement
     assert judgement.verdict is Verdict.NONE
-    assert "look just as grouped" in judgement.reason
-    assert len(judgement.null_silhouettes) == FIRST_DRAWS
+    assert "the segments are not separate enough" in judgement.reason
+    assert len(judgement.null_silhouettes) == SEARCHED_DRAWS
     assert judgement.effect is not None
     assert abs(judgement.effect) < 0.05
+    assert judgement.separation is not None
+    assert abs(judgement.separation) < 0.2
     assert min(judgement.jaccard.values()) > 0.6  # a cloud cut in two comes back
     assert all(trial.null_silhouette and trial.gap is not None and trial.stability for trial in judgement.trials)
 
@@ -135,16 +140,14 @@ def test_one_cloud_has_no_segments_and_no_more_draws_are_made_than_that_takes(on
 def test_groups_that_run_into_each_other_are_weak_segments() -> None:
     judgement = judged(groups(2.5)).judgement
     assert judgement.verdict is Verdict.WEAK
-    assert judgement.reason.startswith("more grouped than data without segments")
-    assert "the difference is small" in judgement.reason
-    assert len(judgement.null_silhouettes) == DRAWS
+    assert "but the difference is small" in judgement.reason
 
 
 def test_without_related_columns_there_are_no_segments_but_the_curves_all_the_same() -> None:
     judgement = judged(groups(8), related=frozenset()).judgement
     assert judgement.verdict is Verdict.NONE
-    assert judgement.reason.startswith("no two columns are related")
-    assert len(judgement.null_silhouettes) == FIRST_DRAWS
+    assert "no two columns are related" in judgement.reason
+    assert len(judgement.null_silhouettes) == SEARCHED_DRAWS
     assert all(trial.null_silhouette and trial.gap is not None for trial in judgement.trials)
 
 
@@ -221,7 +224,7 @@ def test_the_progress_of_each_step_is_reported() -> None:
         "clustering bootstrap resamples",
         "comparing with data without segments",
     ]
-    assert listener.steps[-1][1:] == (FIRST_DRAWS, FIRST_DRAWS)
+    assert listener.steps[-1][1:] == (SEARCHED_DRAWS, SEARCHED_DRAWS)
 
 
 def test_a_judgement_is_renumbered_in_ascending_order(separate: tuple[Choice, Judged]) -> None:
@@ -241,21 +244,25 @@ def test_a_judgement_is_renumbered_in_ascending_order(separate: tuple[Choice, Ju
 CLEAR = Evidence(
     related_columns=4,
     kinds_per_segment=50.0,
-    silhouette=0.601,
+    silhouette=0.5,
     null_silhouettes=(0.5,) * DRAWS,
+    between=0.024,
+    null_between=(0.1,) * DRAWS,
     least_jaccard=0.75,
     greatest_dip_p_value=0.05,
     multimodal_columns=(),
 )
+# Data without segments have too few users between the centres: the silhouette decides.
+NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
 
 
 @pytest.mark.parametrize(
     ("evidence", "verdict", "reason"),
     [
-        (CLEAR, Verdict.CLEAR, "(silhouette 0.60 against 0.50); every segment is found again"),
-        (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "far more grouped"),
-        (replace(CLEAR, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
-        (replace(CLEAR, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
+        (CLEAR, Verdict.CLEAR, "2 % of users lie between segments, 10 % would in data without segments; every segment"),
+        (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "there is a gap between it and its nearest"),
+        (replace(CLEAR, between=0.026), Verdict.WEAK, "but the difference is small"),
+        (replace(CLEAR, between=0.059), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "bootstrap resamples by only 74 %"),
         (
             replace(CLEAR, greatest_dip_p_value=0.051),
@@ -263,21 +270,26 @@ CLEAR = Evidence(
             "but there is no gap between some neighbouring segments",
         ),
         (
-            replace(CLEAR, silhouette=0.53, greatest_dip_p_value=1.0),
+            replace(CLEAR, between=0.05, greatest_dip_p_value=1.0),
             Verdict.WEAK,
             "but the difference is small and there is no gap",
         ),
-        (replace(CLEAR, silhouette=0.524), Verdict.NONE, "look just as grouped (silhouette 0.52 against 0.50)"),
-        (replace(CLEAR, null_silhouettes=(*CLEAR.null_silhouettes[:-1], 0.601)), Verdict.NONE, "look just as grouped"),
+        (replace(CLEAR, between=0.061), Verdict.NONE, "the segments are not separate enough; 6 % of users"),
         (
-            replace(CLEAR, least_jaccard=0.599),
+            replace(CLEAR, between=0.059, null_between=(*CLEAR.null_between[:-1], 0.059)),
             Verdict.NONE,
-            "by only 59 % (60 % are needed)",
+            "not separate enough",
         ),
+        (NO_ROOM, Verdict.CLEAR, "so the silhouette decides: 0.60 against 0.50"),
+        (replace(NO_ROOM, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
+        (replace(NO_ROOM, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
+        (replace(NO_ROOM, silhouette=0.524), Verdict.NONE, "so the silhouette decides: 0.52 against 0.50"),
+        (replace(NO_ROOM, null_silhouettes=(*CLEAR.null_silhouettes[:-1], 0.601)), Verdict.NONE, "not separate enough"),
+        (replace(CLEAR, least_jaccard=0.599), Verdict.NONE, "by only 59 % (60 % are needed)"),
         (replace(CLEAR, related_columns=0), Verdict.NONE, "no two columns are related"),
         (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of them"),
         (
-            replace(CLEAR, silhouette=0.5, multimodal_columns=("Time", "Rate", "Hours")),
+            replace(CLEAR, between=0.1, multimodal_columns=("Time", "Rate", "Hours")),
             Verdict.NONE,
             '; "Time", "Rate" and "Hours" are multimodal by themselves: thresholds',
         ),
@@ -286,7 +298,7 @@ CLEAR = Evidence(
 def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verdict, reason: str) -> None:
     found, said = verdict_of(evidence)
     assert found is verdict
-    assert reason in said
+    assert reason in said.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:
@@ -294,18 +306,21 @@ def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain()
 
 
 @pytest.mark.parametrize(
-    ("evidence", "hopeless"),
+    ("evidence", "is_open"),
     [
-        (CLEAR, False),
-        (replace(CLEAR, silhouette=0.5126), False),  # five draws might be a little too well grouped
-        (replace(CLEAR, silhouette=0.5124), True),
-        (replace(CLEAR, null_silhouettes=(0.5, 0.5, 0.5, 0.5, 0.61)), True),
-        (replace(CLEAR, least_jaccard=0.599), True),
-        (replace(CLEAR, related_columns=0), True),
-        (replace(CLEAR, kinds_per_segment=2.0), True),
+        (CLEAR, False),  # the silhouette does not decide
+        (NO_ROOM, True),
+        (replace(NO_ROOM, silhouette=0.5126), True),  # five draws might be a little too well grouped
+        (replace(NO_ROOM, silhouette=0.5124), False),
+        (replace(NO_ROOM, null_silhouettes=(0.5, 0.5, 0.5, 0.5, 0.61)), False),
+        (replace(NO_ROOM, least_jaccard=0.599), False),
+        (replace(NO_ROOM, related_columns=0), False),
+        (replace(NO_ROOM, kinds_per_segment=2.0), False),
     ],
 )
-def test_no_more_draws_are_made_where_the_verdict_is_none_already(*, evidence: Evidence, hopeless: bool) -> None:
-    assert evidence.is_hopeless is hopeless
-    if hopeless:
+def test_further_draws_are_searched_only_where_they_could_change_the_verdict(
+    *, evidence: Evidence, is_open: bool
+) -> None:
+    assert evidence.is_open is is_open
+    if evidence.separation is None and not is_open:
         assert verdict_of(evidence)[0] is Verdict.NONE

@@ -137,18 +137,22 @@ def test_the_verdict_is_one_plain_sentence() -> None:
     assert headline(given) == "No: these data do not fall into 7 segments"
 
 
-def test_the_evidence_names_the_silhouette_the_draws_and_the_stability() -> None:
-    said = " ".join(evidence(clear().judgement))
-    assert "0.46, measured on 3,000 users" in said
+def test_the_evidence_names_the_users_between_the_draws_the_silhouette_and_the_stability() -> None:
+    said = " ".join(evidence(clear().judgement)).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.startswith("1 % of users lie between segments")
     assert "19 synthetic data sets" in said
-    assert "0.21 on average and 0.22 at most" in said
-    assert "E = 0.32" in said
+    assert "10 % to 12 % of users" in said
+    assert "Separation = 0.89" in said
     assert "p = 0.05: none of the 19" in said
+    assert "0.46, measured on 3,000 users" in said
+    assert "reach 0.21 on average: E = 0.32" in said
     assert "least stable segment (5) overlaps with its match by 91" in said
 
 
-def test_draws_that_came_as_high_are_counted() -> None:
-    assert "p = 0.4: 8 of the 19 data sets" in " ".join(evidence(replace(none().judgement, silhouette=0.1115)))
+def test_draws_that_are_as_well_separated_are_counted() -> None:
+    assert "p = 0.4: 7 of the 19 data sets have as few" in " ".join(evidence(none().judgement))
+    no_room = replace(none().judgement, separation=None, silhouette=0.1115)
+    assert "p = 0.4: 8 of the 19 data sets have one as high" in " ".join(evidence(no_room))
 
 
 def test_a_given_number_is_not_called_chosen() -> None:
@@ -238,4 +242,4 @@ def test_the_facts_beside_the_verdict_tell_sizes_and_change() -> None:
 
 
 def test_without_segments_the_facts_tell_nothing_of_them() -> None:
-    assert [name for name, _ in in_short(none())] == ["Users", "Separation, from 0 (none) to 1 (perfect)"]
+    assert [name for name, _ in in_short(none())] == ["Users", "Users between segments"]
