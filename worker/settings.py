@@ -206,7 +206,7 @@ class Settings(BaseSettings):
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
     )
     worker_batch_max_events: Annotated[int, Flag("--batch-max-events")] = Field(
-        500, ge=1, le=100_000, description="Maximum number of events per transaction."
+        2_000, ge=1, le=100_000, description="Maximum number of events per transaction."
     )
     worker_batch_max_bytes: Annotated[int, Flag("--batch-max-bytes")] = Field(
         8_000_000,
@@ -220,6 +220,9 @@ class Settings(BaseSettings):
         le=4_000,
         description="Least time between two batches. What arrives meanwhile is one transaction; more means fewer "
         "transactions for the brokers, and up to this much latency.",
+    )
+    worker_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        "lz4", description="Compression of results and rejected events. Consumers must be able to read it."
     )
     worker_transaction_timeout_ms: int = Field(
         10_000, ge=1_000, le=900_000, description="The broker aborts a transaction older than this."

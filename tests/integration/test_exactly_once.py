@@ -56,7 +56,7 @@ def test_records_behind_a_refused_one_do_not_vanish_while_their_offsets_move_on(
         transport = kafka.open()
         kafka.send(b"one", b"two", b"three")
         batch = next_batch(transport)
-        refused = Outcome(results=tuple(Message(None, b"x" * 20_000) for _ in batch.records))
+        refused = Outcome(results=tuple(Message(None, random.randbytes(20_000)) for _ in batch.records))
         with pytest.raises(StopProcessError):
             commit(transport, batch, refused)
         transport.rewind()

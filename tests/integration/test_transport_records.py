@@ -99,6 +99,18 @@ def test_records_are_read_however_upstream_compressed_them(kafka: KafkaWorld, co
     assert [record.value for record in read_all(kafka, 20)] == [b"%d " % n * 100 for n in range(20)]
 
 
+@both_clients
+@pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
+def test_results_are_compressed_as_the_settings_say(kafka: KafkaWorld, codec: str) -> None:
+    large = b"a" * 100_000
+    transport = kafka.open(worker_compression=codec)
+    kafka.send(b"0")
+    batch = next_batch(transport)
+    commit(transport, batch, Outcome(results=(Message(None, large),)))
+    assert kafka.values(kafka.output) == [large]
+    assert (kafka.log_bytes(kafka.output) < len(large)) == (codec != "none")
+
+
 def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafka: KafkaWorld) -> None:
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, compression_type="gzip", linger_ms=500)
     for _ in range(60):
@@ -115,10 +127,15 @@ def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafk
     assert max(sizes) <= 10
 
 
+def incompressible(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@both_clients
 def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(client: str, broker: TestBroker) -> None:
     limited = {"max.message.bytes": "10000"}
     with KafkaWorld(broker.bootstrap_servers, 1, output_configs=limited, client=client) as kafka:
-        kafka.send(b"x" * 20_000)
+        kafka.send(incompressible(20_000))
         transport = kafka.open()
         batch = next_batch(transport)
         with pytest.raises(StopProcessError) as caught:
@@ -132,7 +149,8 @@ def test_a_record_that_its_topic_refuses_for_its_size_is_for_a_person(client: st
 def test_a_batch_too_large_for_its_topic_goes_out_in_parts(client: str, broker: TestBroker) -> None:
     limited = {"max.message.bytes": "10000"}
     with KafkaWorld(broker.bootstrap_servers, 1, output_configs=limited, client=client) as kafka:
-        sent = [b"%03d" % n + b"x" * 997 for n in range(50)]
+        noise = incompressible(50_000)
+        sent = [noise[at : at + 1000] for at in range(0, len(noise), 1000)]
         kafka.send(*sent)
         work_off(kafka.open(), 50)
         assert kafka.values(kafka.output) == sent

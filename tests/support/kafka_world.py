@@ -165,6 +165,12 @@ class KafkaWorld(TopicNames):
         at = TopicPartition(self.input, partition)
         return int(self.admin.list_partition_offsets({at: OffsetSpec.LATEST})[at].offset)
 
+    def log_bytes(self, topic: str) -> int:
+        """How many bytes the logs of a topic take on the broker's disk."""
+        [broker] = self.admin.describe_log_dirs([topic])
+        topics = [each for log_dir in broker["log_dirs"] for each in log_dir["topics"]]
+        return sum(partition["partition_size"] for each in topics for partition in each["partitions"])
+
     def expel_members(self) -> None:
         """Throw every member out of the group, as an administrator can."""
         members = self.admin.describe_groups([self.group])[self.group]["members"]

@@ -49,7 +49,7 @@ class ConfluentProducer:
                     "queue.buffering.max.messages": 0,
                     # As kafka-python and Java do it, so that a key keeps its partition.
                     "partitioner": "murmur2_random",
-                    "compression.type": "none",
+                    "compression.type": settings.worker_compression,
                     "delivery.report.only.error": True,
                     "on_delivery": self._note_refused,
                 }

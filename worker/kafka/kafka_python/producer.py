@@ -49,6 +49,7 @@ class KafkaPythonProducer:
             delivery_timeout_ms=timeout_ms // 2 + tuning.LINGER_MS,
             linger_ms=tuning.LINGER_MS,
             batch_size=tuning.BATCH_BYTES,
+            compression_type=None if settings.worker_compression == "none" else settings.worker_compression,
             max_block_ms=timeout_ms,
             max_request_size=max(tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES),
             reconnect_backoff_max_ms=tuning.RECONNECT_BACKOFF_MAX_MS,
