@@ -18,6 +18,7 @@ import annotated_types
 from pydantic import BaseModel, ConfigDict, PydanticUserError, Strict
 from pydantic.fields import FieldInfo
 
+from schemas.csv_format import history_format
 from schemas.errors import ProfileClassError
 
 
@@ -37,6 +38,7 @@ class Role:
     group: str
     kind: Kind
     levels: tuple[str, ...] = ()
+    separator: str = ","
 
 
 def number(group: str) -> Role:
@@ -59,9 +61,14 @@ def category(group: str) -> Role:
     return Role(group, Kind.CATEGORY)
 
 
-def several_of(group: str) -> Role:
-    """A list of labels, possibly empty (multi-label)."""
-    return Role(group, Kind.SEVERAL_OF)
+def several_of(group: str, separator: str = ",") -> Role:
+    """A list of labels, possibly empty (multi-label); in a history they may be one text with separators.
+
+    Raises ProfileClassError for an empty separator.
+    """
+    if not separator:
+        raise ProfileClassError("the separator of a field with several labels is empty: name the text between them")
+    return Role(group, Kind.SEVERAL_OF, separator=separator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,8 @@ class ProfileField:
     group: str
     kind: Kind
     levels: tuple[str, ...]
+    separator: str = ","
+    """Between the labels of one cell of a history."""
 
 
 def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
@@ -103,7 +112,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
             f"field {name!r} of {profile_class.__name__} has an alias (its header in a history), which events would "
             "have to use as well: add model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)"
         )
-    return ProfileField(name, info.alias or name, role.group, role.kind, role.levels)
+    return ProfileField(name, info.alias or name, role.group, role.kind, role.levels, role.separator)
 
 
 def _require_type(field: str, kind: Kind, annotation: Any) -> None:
@@ -139,16 +148,17 @@ def _require_json_arrays(field: str, info: FieldInfo, config: ConfigDict) -> Non
         )
 
 
-def history_id_column(profile_class: type[BaseModel]) -> str:
+def history_id_column(profile_class: type[BaseModel]) -> str | None:
     """The header of the column with the user ids in a history, as the class declares it.
 
-    Raises ProfileClassError if the class does not declare it.
+    None if it declares that there is none: a user is then known by the number of the line or row. Raises
+    ProfileClassError if the class does not declare it.
     """
-    header = getattr(profile_class, "history_id_column", None)
-    if not isinstance(header, str) or not header:
+    header = getattr(profile_class, "history_id_column", "")
+    if header is not None and (not isinstance(header, str) or not header):
         raise ProfileClassError(
             f"{profile_class.__name__} does not say which column of a history has the user ids: "
-            'add history_id_column: ClassVar[str] = "…"'
+            'add history_id_column: ClassVar[str] = "…", or ClassVar[None] = None if no column has them'
         )
     return header
 
@@ -197,6 +207,7 @@ def load_profile_class(reference: str) -> type[BaseModel]:
         raise ProfileClassError(f"{reference} is incomplete ({reason}): define the names in its annotations") from error
     profile_fields(found)
     history_id_column(found)
+    history_format(found)
     return found
 
 

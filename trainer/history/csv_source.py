@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pydantic import BaseModel
 
-from schemas.roles import Kind
+from schemas.csv_format import CsvFormat, history_format
+from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
+from trainer.history.file_types import refuse_other_formats
+from trainer.history.numbers import numbers_of, whole_numbers_of
 from trainer.history.rows import (
     READ_ROWS,
     BadRow,
@@ -31,13 +36,14 @@ from trainer.history.rows import (
 )
 
 if TYPE_CHECKING:
-    from _csv import Reader
-
     from _typeshed import WriteableBuffer
 
 GZIP_MARK = b"\x1f\x8b"
-DELIMITER_NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 READ_BYTES = 1 << 20
+BYTE_ORDER_MARK = "\ufeff"
+# The first line that Excel writes and reads, which is not a header.
+SEPARATOR_LINE = re.compile(r"sep=(.)[\r\n]*")
 
 
 @contextmanager
@@ -46,22 +52,68 @@ def csv_source(
 ) -> Iterator[Source]:
     """The rows of an open file of that many bytes; on_progress is called with the bytes read so far.
 
-    Raises HistoryError for a file that is not comma-separated UTF-8, or lacks a column.
+    Raises HistoryError for a file that is not CSV as the profile class declares it, or lacks a column.
     """
     watched = _Watched(file, size, on_progress)
-    raw = io.BufferedReader(watched, READ_BYTES)
-    content: BinaryIO = raw
-    if raw.peek(len(GZIP_MARK)).startswith(GZIP_MARK):
-        content = cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), READ_BYTES))
-    reader = csv.reader(_lines(path, content), strict=True)
-    found = _layout(path, reader, profile_class)
+    written = history_format(profile_class)
+    lines = text_lines(path, decompressed(io.BufferedReader(watched, READ_BYTES)), written.encoding)
+    rows = CsvRows(path, lines, written)
+    found = _layout(path, rows, profile_class)
     yield Source(
         layout=found,
         unit="line",
-        read=tuple(_read(profile_class, field.name, field.kind) for field in found.fields),
-        rows=_rows(path, reader, found),
+        read=tuple(_read(profile_class, field, written) for field in found.fields),
+        rows=_rows(rows, found),
         digest=watched.digest,
     )
+
+
+def decompressed(raw: io.BufferedReader) -> BinaryIO:
+    """The content of a file that may be compressed with gzip."""
+    if raw.peek(len(GZIP_MARK)).startswith(GZIP_MARK):
+        return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), READ_BYTES))
+    return raw
+
+
+class CsvRows:
+    """The rows of a CSV file after its header, each with the number of the line on which it starts, from 1.
+
+    Empty lines are skipped. Raises HistoryError where the file is not valid CSV.
+    """
+
+    header: tuple[str, ...]
+    delimiter: str
+    """As the file's own first line has it, else as the format has it."""
+
+    def __init__(self, path: Path, lines: Iterator[str], written: CsvFormat) -> None:
+        self._path = path
+        first = next(lines, "")
+        separator = SEPARATOR_LINE.fullmatch(first)
+        self._line = 2 if separator else 1
+        self.delimiter = separator[1] if separator else written.delimiter
+        remaining = lines if separator else chain([first], lines)
+        self._reader = csv.reader(remaining, delimiter=self.delimiter, quotechar=written.quote, strict=True)
+        self._before = self._line - 1
+        found = self._next()
+        if not found:
+            raise HistoryError(f"{path} is empty: it needs a header line and one row per user")
+        self.header = tuple(found)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        while (cells := self._next()) is not None:
+            if cells:
+                yield self._line, cells
+
+    def _next(self) -> list[str] | None:
+        # A quoted cell may hold line breaks: the next row starts after the last line of this one.
+        self._line = self._before + self._reader.line_num + 1
+        try:
+            return next(self._reader, None)
+        except csv.Error as error:
+            raise HistoryError(
+                f"{self._path} is not valid CSV, starting at line {self._line} ({error}): "
+                "look for a quote that is not closed"
+            ) from error
 
 
 class _Watched(io.RawIOBase):
@@ -86,21 +138,22 @@ class _Watched(io.RawIOBase):
         return self._sha256.hexdigest()
 
 
-def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
-    """The file line by line, decoded, without the byte-order mark that some programs put before the first one.
+def text_lines(path: Path, content: BinaryIO, encoding: str) -> Iterator[str]:
+    """The file line by line, decoded, without the byte-order marks of files that were joined.
 
     Read in binary, because the errors of a text file, and of pandas, do not name the line that is not UTF-8.
     """
     try:
         for number, line in enumerate(content, start=1):
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise HistoryError(f"{path} is UTF-16: save it as UTF-8")
+            if number == 1:
+                refuse_other_formats(path, line)
             try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield line.decode(encoding).removeprefix(BYTE_ORDER_MARK)
             except UnicodeDecodeError as error:
                 raise HistoryError(
-                    f"{path}, line {number} is not UTF-8: save the file as UTF-8, "
-                    f"for example with iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
+                    f"{path}, line {number} is not {encoding.upper()}: save the file as UTF-8, or declare its encoding "
+                    "in the profile class, such as history_format: ClassVar[CsvFormat] = "
+                    'CsvFormat(encoding="windows-1252")'
                 ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise HistoryError(
@@ -110,45 +163,24 @@ def _lines(path: Path, content: BinaryIO) -> Iterator[str]:
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _layout(path: Path, reader: Reader, profile_class: type[BaseModel]) -> Layout:
-    try:
-        header = next(reader, ())
-    except csv.Error as error:
-        _refuse_syntax(path, 1, error)
-    if not header:
-        raise HistoryError(f"{path} is empty: it needs a header line and one row per user")
-    missing = missing_columns(header, profile_class)
+def _layout(path: Path, rows: CsvRows, profile_class: type[BaseModel]) -> Layout:
+    missing = missing_columns(rows.header, profile_class)
     for delimiter, name in DELIMITER_NAMES.items():
-        found = next(csv.reader([",".join(header)], delimiter=delimiter), [])
+        found = next(csv.reader([rows.delimiter.join(rows.header)], delimiter=delimiter), [])
         if len(missing_columns(found, profile_class)) < len(missing):
-            raise HistoryError(f"{path} is separated by {name}: save it separated by commas")
-    return layout(path, header, profile_class)
+            raise HistoryError(
+                f"{path} is separated by {name}: save it separated by {DELIMITER_NAMES.get(rows.delimiter, 'commas')}, "
+                f"or declare history_format: ClassVar[CsvFormat] = CsvFormat(delimiter={delimiter!r}) in the profile "
+                "class"
+            )
+    return layout(path, rows.header, profile_class, "line")
 
 
-def _refuse_syntax(path: Path, line: int, error: csv.Error) -> NoReturn:
-    raise HistoryError(
-        f"{path} is not valid CSV, starting at line {line} ({error}): look for a quote that is not closed"
-    ) from error
-
-
-def _rows(path: Path, reader: Reader, layout: Layout) -> Iterator[Rows]:
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    line = reader.line_num + 1
-    try:
-        for cells in reader:
-            if cells:  # empty lines are skipped
-                lines.append(line)
-                rows.append(cells)
-                if len(rows) == READ_ROWS:
-                    yield _by_column(lines, rows, layout)
-                    lines, rows = [], []
-            # A quoted cell may hold line breaks: the next row starts after the last line of this one.
-            line = reader.line_num + 1
-    except csv.Error as error:
-        _refuse_syntax(path, line, error)
-    if rows:
-        yield _by_column(lines, rows, layout)
+def _rows(rows: CsvRows, layout: Layout) -> Iterator[Rows]:
+    numbered = iter(rows)
+    while batch := [*islice(numbered, READ_ROWS)]:
+        lines, cells = zip(*batch, strict=True)
+        yield _by_column([*lines], [*cells], layout)
 
 
 def _by_column(lines: list[int], rows: list[list[str]], layout: Layout) -> Rows:
@@ -168,38 +200,25 @@ def _by_column(lines: list[int], rows: list[list[str]], layout: Layout) -> Rows:
 # --- from cells to values --------------------------------------------------------------------------------------------
 
 
-def _read(profile_class: type[BaseModel], name: str, kind: Kind) -> Read:
-    if kind is Kind.NUMBER:
+def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvFormat) -> Read:
+    read: Callable[[Sequence[str]], list[Any]] = list
+    if field.kind is Kind.NUMBER:
         # A class may ask for int, which takes no float, or for float, which takes an int.
-        return _whole_numbers if profile_class.model_fields[name].annotation is int else _numbers
-    return items_of if kind is Kind.SEVERAL_OF else list
+        whole = profile_class.model_fields[field.name].annotation is int
+        read = whole_numbers_of(written) if whole else numbers_of(written)
+    elif field.kind is Kind.SEVERAL_OF:
+        read = partial(items_of, separator=field.separator)
+    # Nothing between two separators is no item, not a missing list.
+    missing = frozenset(written.missing) - ({""} if field.kind is Kind.SEVERAL_OF else set())
+    return partial(_with_missing, read, missing) if missing else read
 
 
-def _numbers(cells: Sequence[str]) -> list[Any]:
-    """The numbers that cells hold; other text unchanged, for the profile class to refuse."""
-    if "_" not in "".join(cells):  # only Python reads 1_000 as a number
-        try:
-            return [*map(float, cells)]
-        except ValueError:
-            pass
-    return [*map(_number, cells)]
-
-
-def _whole_numbers(cells: Sequence[str]) -> list[Any]:
-    return [*map(_whole_number, cells)]
-
-
-def _number(cell: str) -> float | str:
-    if "_" in cell:
-        return cell
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
-
-
-def _whole_number(cell: str) -> float | str:
-    try:
-        return int(cell) if cell.isdecimal() and cell.isascii() else _number(cell)
-    except ValueError:  # too many digits for Python's int
-        return cell
+def _with_missing(
+    read: Callable[[Sequence[str]], list[Any]], missing: frozenset[str], cells: Sequence[str]
+) -> list[Any]:
+    """The values of the cells, and None for those that the class declares as missing."""
+    empty = {cell for cell in set(cells) if cell.strip() in missing}
+    if not empty:
+        return read(cells)
+    values = iter(read([cell for cell in cells if cell not in empty]))
+    return [None if cell in empty else next(values) for cell in cells]

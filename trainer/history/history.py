@@ -174,7 +174,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
 
     The first bytes decide how it is read: as CSV, CSV compressed with gzip, or Parquet. A row that is not a valid
     profile, or that repeats a user, goes to bad_rows. Raises HistoryError for a file that cannot be read, is not
-    comma-separated UTF-8, lacks a column, or has no rows; ScratchError when the disk is full.
+    CSV as the class declares it, lacks a column, or has no rows; ScratchError when the disk is full.
     """
     with ExitStack() as undo, _opened(path, profile_class, on_progress) as source:
         layout = source.layout
@@ -285,6 +285,8 @@ def _repeated(copy: CheckedCopy) -> tuple[RowNumbers, RowNumbers]:
 def _repeated_rows(source: Source, repeated: RowNumbers, first: RowNumbers, before_number: str) -> Iterator[BadRow]:
     """The original repeated rows, read again: the copy lacks some of their cells."""
     header, id_at = source.layout.id_header, source.layout.id_at
+    if id_at is None:  # the numbers of rows do not repeat
+        return
     for rows in source.rows:
         at = np.searchsorted(repeated, rows.numbers)
         for i in np.flatnonzero(repeated[np.minimum(at, len(repeated) - 1)] == rows.numbers).tolist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from schemas.roles import Kind
+from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
 from trainer.history.rows import READ_ROWS, Layout, OnProgress, Read, Rows, Source, items_of, layout
 
@@ -39,23 +40,24 @@ def parquet_source(
     except (pa.ArrowException, OSError) as error:
         _refuse_damaged(path, error)
     # Columns that the class does not list may have any type: they are never read.
-    found = layout(path, opened.schema_arrow.names, profile_class)
+    found = layout(path, opened.schema_arrow.names, profile_class, "row")
     wanted = [name for name in found.header if name not in found.ignored]
     read_at = {name: at for at, name in enumerate(wanted)}
     kept = Layout(
         header=tuple(wanted),
         id_header=found.id_header,
-        id_at=read_at[found.id_header],
+        id_at=None if found.id_at is None else read_at[found.id_header],
         fields=found.fields,
         field_at=tuple(read_at[field.header] for field in found.fields),
         ignored=found.ignored,
     )
     schema = opened.schema_arrow
-    _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
+    if found.id_at is not None:
+        _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
     yield Source(
         layout=kept,
         unit="row",
-        read=tuple(_read(path, field.header, field.kind, schema) for field in found.fields),
+        read=tuple(_read(path, field, schema) for field in found.fields),
         rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),
     )
@@ -70,7 +72,8 @@ def _rows(path: Path, opened: Any, layout: Layout, on_progress: OnProgress) -> I
     try:
         for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
             columns = [batch.column(name).to_pylist() for name in layout.header]
-            columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
+            if layout.id_at is not None:
+                columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
             yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())
             done += batch.num_rows
             on_progress(done, total)
@@ -86,14 +89,15 @@ def _digest(path: Path) -> str:
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, header: str, kind: Kind, schema: Any) -> Read:
+def _read(path: Path, field: ProfileField, schema: Any) -> Read:
+    header, kind = field.header, field.kind
     fits = {Kind.NUMBER: _is_number, Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found)}
     _refuse_type(path, header, schema, fits.get(kind, _is_text), WANTED[kind])
     found = schema.field(header).type
     if kind is Kind.NUMBER:
         return _floats if pa.types.is_decimal(found) else list
     if kind is Kind.SEVERAL_OF:
-        return _items if _is_text(found) else _lists
+        return partial(_items, separator=field.separator) if _is_text(found) else _lists
     return list
 
 
@@ -131,8 +135,8 @@ def _floats(cells: Sequence[Any]) -> list[Any]:
     return [None if cell is None else float(cell) for cell in cells]
 
 
-def _items(cells: Sequence[str | None]) -> list[Any]:
-    return items_of([cell or "" for cell in cells])
+def _items(cells: Sequence[str | None], separator: str) -> list[Any]:
+    return items_of([cell or "" for cell in cells], separator)
 
 
 def _lists(cells: Sequence[list[str] | None]) -> list[Any]:

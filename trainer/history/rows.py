@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,8 @@ class Layout:
 
     header: tuple[str, ...]
     id_header: str
-    id_at: int
+    """Of the column with the users; "line" or "row" where the class has none, so that its number is the user's id."""
+    id_at: int | None
     fields: tuple[ProfileField, ...]
     field_at: tuple[int, ...]
     ignored: tuple[str, ...]
@@ -74,25 +77,25 @@ class Source:
     """SHA-256 of the file's bytes, 64 hexadecimal digits, once all rows were read."""
 
 
-def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) -> Layout:
+def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel], unit: str) -> Layout:
     """The columns of a header; raises HistoryError for a column that is missing or appears twice."""
     fields = profile_fields(profile_class)
     id_header = history_id_column(profile_class)
-    wanted = [id_header, *(field.header for field in fields)]
+    wanted = _wanted(profile_class)
     missing = missing_columns(header, profile_class)
     if missing:
         names = ", ".join(f'"{name}"' for name in missing)
         raise HistoryError(
-            f"{path} lacks {names}, which {profile_class.__name__} needs, and has {_shown(header)}: correct its "
-            "header, or pass the profile class that lists its columns with --profile"
+            f"{path} lacks {names}, which {profile_class.__name__} needs, and has {_shown(header)}: "
+            f"{_advice(path, header, missing, profile_class)}"
         )
     twice = sorted({name for name in wanted if header.count(name) > 1})
     if twice:
         raise HistoryError(f"{path} has more than one column named {twice[0]!r}: keep only one")
     return Layout(
         header=tuple(header),
-        id_header=id_header,
-        id_at=header.index(id_header),
+        id_header=id_header or unit,
+        id_at=None if id_header is None else header.index(id_header),
         fields=fields,
         field_at=tuple(header.index(field.header) for field in fields),
         ignored=tuple(name for name in header if name not in wanted),
@@ -101,8 +104,40 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel]) ->
 
 def missing_columns(header: Sequence[str], profile_class: type[BaseModel]) -> list[str]:
     """The columns that the profile class needs and a header lacks."""
-    wanted = [history_id_column(profile_class), *(field.header for field in profile_fields(profile_class))]
-    return [name for name in wanted if name not in header]
+    return [name for name in _wanted(profile_class) if name not in header]
+
+
+def _wanted(profile_class: type[BaseModel]) -> list[str]:
+    id_header = history_id_column(profile_class)
+    return [*([] if id_header is None else [id_header]), *(field.header for field in profile_fields(profile_class))]
+
+
+def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_class: type[BaseModel]) -> str:
+    """What to do about missing columns: correct names that differ only a little, or write a class for this table."""
+    others = [name for name in header if name not in _wanted(profile_class)]
+    near = [(name, other) for name in missing if (other := _nearest(name, others)) is not None]
+    draft = f"segment-trainer init {shlex.quote(str(path))} -o profile.py"
+    if near:
+        pairs = ", ".join(f'"{name}" for {other!r}' for name, other in near[:NAMES_SHOWN])
+        return (
+            f"did the file mean {pairs}? Rename the columns in its header or in the class (a space or a capital letter "
+            f"makes another name), or write a class for this table: {draft}"
+        )
+    return (
+        f"write a profile class for this table ({draft}) and pass it with --profile, or correct the header of the file"
+    )
+
+
+def _nearest(name: str, others: Sequence[str]) -> str | None:
+    """The only name that differs in case, spaces or punctuation, else one that differs in a letter or two."""
+    alike = [other for other in others if _letters(other) == _letters(name)]
+    if not alike:
+        alike = get_close_matches(name, others, n=1, cutoff=0.85)
+    return alike[0] if len(alike) == 1 else None
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _shown(header: Sequence[str]) -> str:
@@ -111,7 +146,7 @@ def _shown(header: Sequence[str]) -> str:
     return f"{names} and {len(header) - NAMES_SHOWN} more" if len(header) > NAMES_SHOWN else names
 
 
-def items_of(cells: Sequence[str]) -> list[list[str]]:
-    """The comma-separated items of each cell, as a list of its own, as an event has it."""
-    known = {cell: [*filter(None, map(str.strip, cell.split(",")))] for cell in set(cells)}
+def items_of(cells: Sequence[str], separator: str) -> list[list[str]]:
+    """The items of each cell, as a list of its own, as an event has it."""
+    known = {cell: [*filter(None, map(str.strip, cell.split(separator)))] for cell in set(cells)}
     return [known[cell].copy() for cell in cells]

@@ -57,7 +57,8 @@ class Check:
         """
         if not rows.numbers:
             return Checked((), (), tuple([] for _ in self._names), rows.broken)
-        users = rows.columns[self._layout.id_at]
+        id_at = self._layout.id_at
+        users = [*map(str, rows.numbers)] if id_at is None else rows.columns[id_at]
         columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
         if self._passed(users, columns):
             values = tuple(
