@@ -94,6 +94,13 @@ def _wrong_settings(error: ValidationError) -> str:
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
+def _init(arguments: argparse.Namespace) -> None:
+    from trainer.commands.init import init, print_initialised, print_initialised_as_json
+
+    done = init(arguments.data, arguments.output, _store_flag(arguments))
+    (print_initialised_as_json if arguments.json else print_initialised)(done)
+
+
 def _fit(arguments: argparse.Namespace) -> None:
     from trainer.commands.promote import promote, promoted_already
     from trainer.text.summary import next_step
@@ -291,6 +298,10 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
             added.add_argument(each, **shared[each])
         return added.add_argument
 
+    promise = "Write a profile class for a table that nobody prepared, and say what each of its columns is."
+    add = command("init", _init, promise, "data", "--json")
+    add("-o", "--output", type=Path, required=True, metavar="FILE.py", help="the file to write; never overwritten")
+
     add = command(
         "fit",
         _fit,
@@ -409,7 +420,8 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
         "data": {
             "type": Path,
             "metavar": "DATA.csv",
-            "help": "the history, one row per user: comma-separated UTF-8, optionally compressed with gzip, or Parquet",
+            "help": "the history, one row per user: CSV as the profile class declares it (default: comma-separated "
+            "UTF-8), optionally compressed with gzip, or Parquet",
         },
         "version": {"metavar": "VERSION", "help": "the id of the version, as `list` shows it"},
         "before": {"metavar": "VERSION_BEFORE", "help": "the version that is replaced"},

@@ -166,7 +166,7 @@ def text_lines(path: Path, content: BinaryIO, encoding: str) -> Iterator[str]:
 def _layout(path: Path, rows: CsvRows, profile_class: type[BaseModel]) -> Layout:
     missing = missing_columns(rows.header, profile_class)
     for delimiter, name in DELIMITER_NAMES.items():
-        found = next(csv.reader([rows.delimiter.join(rows.header)], delimiter=delimiter), [])
+        found = [cell.strip('"') for cell in rows.delimiter.join(rows.header).split(delimiter)]
         if len(missing_columns(found, profile_class)) < len(missing):
             raise HistoryError(
                 f"{path} is separated by {name}: save it separated by {DELIMITER_NAMES.get(rows.delimiter, 'commas')}, "

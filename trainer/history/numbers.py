@@ -74,14 +74,17 @@ def _reader(written: CsvFormat) -> Callable[[str], float | str]:
 
 
 def number_pattern(written: CsvFormat) -> str:
-    """A regular expression of a whole cell with a number in this format; a group of other than three digits is none."""
+    """A regular expression of a whole cell with a number in this format.
+
+    Groups have three digits, and none follows a zero: with "," between thousands, 1,23 and 0,125 are not numbers.
+    """
     decimal = re.escape(written.decimal)
     whole = r"\d+"
     if written.thousands:
         mark = f"[{re.escape(ALIKE.get(written.thousands, written.thousands))}]"
-        whole = rf"\d{{1,3}}(?:{mark}\d{{3}})+|\d+"
+        whole = rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+"
     symbol = "|".join(map(re.escape, sorted(written.symbols, key=len, reverse=True)))
-    symbol = rf"(?:(?:{symbol})\s*)?" if symbol else ""
+    before, after = (rf"(?:(?P<{name}>{symbol})\s*)?" if symbol else "" for name in ("before", "after"))
     sign = "[+\N{MINUS SIGN}-]?"
     digits = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
-    return rf"\s*(?P<sign>{sign})\s*{symbol}(?P<sign_after>{sign})(?P<digits>{digits})\s*{symbol}"
+    return rf"\s*(?P<sign>{sign})\s*{before}(?P<sign_after>{sign})(?P<digits>{digits})\s*{after}"

@@ -1,0 +1,497 @@
+"""What `segment-trainer init` makes of tables that nobody prepared."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from schemas.csv_format import CsvFormat, history_format
+from schemas.events import UserEvent
+from schemas.parsing import parse_event
+from schemas.roles import load_profile_class, profile_fields
+from tests.support.histories import read, table
+from trainer.commands.init import init
+from trainer.errors import HistoryError
+from trainer.profiling.columns import Kept, LeftOut
+from trainer.profiling.draft import MOST_FIELDS, Draft, draft_of
+from trainer.profiling.source_text import example_event
+from trainer.profiling.table import read_table
+
+Columns = dict[str, Sequence[Any]]
+USERS = 120
+NUMBERED = range(USERS)
+
+
+def drafted(path: Path) -> Draft:
+    return draft_of(path, read_table(path))
+
+
+def as_csv(path: Path, columns: Columns, delimiter: str = ",") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def roles(draft: Draft) -> dict[str, str]:
+    """Each column's header -> "id", the kind of its field, or "left out"."""
+    return {
+        column.header: "id"
+        if column.role is None
+        else column.role.kind
+        if isinstance(column.role, Kept)
+        else "left out"
+        for column in draft.columns
+    }
+
+
+def reason(draft: Draft, header: str) -> str:
+    (role,) = (column.role for column in draft.columns if column.header == header)
+    assert role is not None
+    return role.reason
+
+
+def kept(draft: Draft, header: str) -> Kept:
+    (role,) = (column.role for column in draft.columns if column.header == header)
+    assert isinstance(role, Kept)
+    return role
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "customers.csv"
+
+
+SPEND = [round(20 + (i * 37 % 101) * 1.01, 2) for i in NUMBERED]
+VISITS = [i * 7 % 30 for i in NUMBERED]
+
+
+# --- every dialect ---------------------------------------------------------------------------------------------------
+
+CITIES = ["Köln", "Paris", "Málaga"]
+STATUS = ["none", "silver", "gold"]
+TAGS = [("a", "b"), ("b",), ("a", "c"), (), ("c", "b")]
+
+
+@st.composite
+def dialects(draw: st.DrawFn) -> dict[str, Any]:
+    decimal, thousands = draw(
+        st.sampled_from([(".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'")])
+    )
+    delimiter = draw(st.sampled_from([",", ";", "\t", "|"]))
+    items = draw(st.sampled_from([each for each in (",", ";", "|") if each != delimiter]))
+    return {
+        "delimiter": delimiter,
+        "items": items,
+        "decimal": decimal,
+        "thousands": thousands,
+        "encoding": draw(st.sampled_from(["utf-8", "utf-8-sig", "windows-1252"])),
+        "newline": draw(st.sampled_from(["\n", "\r\n"])),
+        "separator_line": draw(st.booleans()),
+        "symbol": draw(st.sampled_from(["", "$", " €", " %", " kr"])),
+        "quoted": draw(st.booleans()),
+        "missing": draw(st.sampled_from(["", "NA", "-", " ", "NULL"])),
+    }
+
+
+def number_text(value: float, dialect: dict[str, Any]) -> str:
+    text = f"{value:,.2f}" if dialect["thousands"] else f"{value:.2f}"
+    text = text.translate(str.maketrans({",": dialect["thousands"], ".": dialect["decimal"]}))
+    symbol = dialect["symbol"]
+    return f"{symbol}{text}" if symbol == "$" else f"{text}{symbol}"
+
+
+def in_dialect(path: Path, dialect: dict[str, Any]) -> Path:
+    text = io.StringIO()
+    writer = csv.writer(
+        text,
+        delimiter=dialect["delimiter"],
+        quoting=csv.QUOTE_ALL if dialect["quoted"] else csv.QUOTE_MINIMAL,
+        lineterminator="\n",
+    )
+    writer.writerow(["Customer ID", "Umsatz", "visits", "city", "status", "tags"])
+    for i in NUMBERED:
+        amount = dialect["missing"] if i == 7 else number_text(SPEND[i] * 50, dialect)
+        tags = dialect["items"].join(TAGS[i % 5])
+        writer.writerow([f"K-{i:04}", amount, VISITS[i], CITIES[i % 3], STATUS[i % 3], tags])
+    content = text.getvalue()
+    if dialect["separator_line"]:
+        content = f"sep={dialect['delimiter']}\n{content}"
+    path.write_bytes(content.replace("\n", dialect["newline"]).encode(dialect["encoding"]))
+    return path
+
+
+@given(dialects())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_table_in_any_dialect_is_read_by_the_class_that_init_writes(
+    tmp_path_factory: pytest.TempPathFactory, dialect: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.mktemp("dialect")
+    data = in_dialect(folder / "customers.csv", dialect)
+    done = init(data, folder / "profile.py", "")
+    assert roles(done.draft) == {
+        "Customer ID": "id",
+        "Umsatz": "number",
+        "visits": "number",
+        "city": "category",
+        "status": "ordered",
+        "tags": "several-of",
+    }
+    profile_class = load_profile_class(f"{done.output}:Customer")
+    history = read(data, profile_class)
+    # The row without an amount is refused, and init has said so.
+    assert [(row.number, row.problem) for row in history.bad_rows.first] == [
+        (10 if dialect["separator_line"] else 9, "Umsatz: is empty")
+        if not dialect["missing"].strip()
+        else (10 if dialect["separator_line"] else 9, history.bad_rows.first[0].problem)
+    ]
+    assert (done.draft.bad_rows, "--skip-bad-rows" in done.next_command) == (1, True)
+    at = [i for i in NUMBERED if i != 7]
+    read_back = table(history)
+    assert read_back["umsatz"].tolist() == [pytest.approx(SPEND[i] * 50, abs=0.006) for i in at]
+    assert read_back["city"].tolist() == [CITIES[i % 3] for i in at]
+    assert read_back["tags"].tolist() == [TAGS[i % 5] for i in at]
+
+
+def test_nothing_is_declared_where_a_file_is_as_the_class_expects_it(path: Path, tmp_path: Path) -> None:
+    as_csv(path, {"id": NUMBERED, "spend": SPEND, "visits": VISITS})
+    done = init(path, tmp_path / "profile.py", "")
+    assert done.draft.written == CsvFormat()
+    assert "CsvFormat" not in done.output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        (["1,234", "14,364", "825"], {"thousands": ","}),
+        (["1,5", "0,125", "12"], {"decimal": ","}),
+        (["1.234,5", "825,0", "7"], {"decimal": ",", "thousands": "."}),
+        (["1,234.5", "825.25", "7"], {"thousands": ","}),
+        (["1.234", "825.125", "7"], {}),
+        (["12 %", "7 %", "100 %"], {"symbols": ("%",)}),
+        (["$12.50", "-$3.10", "$1"], {"symbols": ("$",)}),
+        (["12", "N/A", "7"], {"missing": ("N/A",)}),
+    ],
+)
+def test_numbers_are_declared_as_they_are_written(path: Path, cells: list[str], written: dict[str, Any]) -> None:
+    # Few cells are missing, or the column would be left out.
+    values = [cells[i % 3] if cells[i % 3] != "N/A" or i < 4 else "5" for i in NUMBERED]
+    draft = drafted(as_csv(path, {"id": NUMBERED, "value": values, "visits": VISITS}))
+    assert draft.written == CsvFormat(**written)
+    assert roles(draft)["value"] == "number"
+
+
+# --- roles -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "role"),
+    [
+        ("spend", SPEND, "number"),
+        ("active", [i % 2 for i in NUMBERED], "number"),
+        ("store code", [i % 4 for i in NUMBERED], "category"),
+        ("plan", [("free", "pro", "team")[i % 3] for i in NUMBERED], "category"),
+        ("newsletter", [i % 3 == 0 for i in NUMBERED], "category"),
+        ("age group", [("18-24", "25-34", "65+")[i % 3] for i in NUMBERED], "ordered"),
+        ("children", [("0", "1", "2", "3+")[i % 4] for i in NUMBERED], "ordered"),
+        ("likes", [("a, b", "b, c", "a", "c, a")[i % 4] for i in NUMBERED], "several-of"),
+        ("shelf", [("Home, Garden", "Toys, Games", "Books")[i % 3] for i in NUMBERED], "category"),
+        ("place", [("Paris, France", "Nice, France", "Rome, Italy")[i % 3] for i in NUMBERED], "category"),
+        ("constant", ["x"] * USERS, "left out"),
+        ("empty", [""] * USERS, "left out"),
+        ("code", [f"u{i}" for i in NUMBERED], "left out"),
+        ("signup", [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in NUMBERED], "left out"),
+        ("email", [f"a{i}@example.org" for i in NUMBERED], "left out"),
+        ("comment", [f"I have bought {i} nice things here so far" for i in NUMBERED], "left out"),
+        ("suburb", [f"place {i % 60}" for i in NUMBERED], "left out"),
+        ("mixed", [i if i % 3 else "many" for i in NUMBERED], "left out"),
+        ("half empty", [i if i % 2 else "" for i in NUMBERED], "left out"),
+        ("row key", [1000 + i for i in NUMBERED], "left out"),
+    ],
+)  # fmt: skip
+def test_each_column_gets_the_role_that_fits_its_values(
+    path: Path, header: str, values: Sequence[Any], role: str
+) -> None:
+    draft = drafted(as_csv(path, {"customer_id": [f"K{i}" for i in NUMBERED], header: values, "visits": VISITS}))
+    assert roles(draft)["customer_id"] == "id"
+    assert roles(draft)[header] == role
+    assert reason(draft, header)
+
+
+def test_more_than_200_labels_are_left_out(path: Path) -> None:
+    rows = range(2_000)
+    columns: Columns = {
+        "id": rows,
+        "shop": [f"shop {i % 201}" for i in rows],
+        "town": [f"town {i % 200}" for i in rows],
+    }
+    draft = drafted(as_csv(path, columns))
+    assert (roles(draft)["shop"], roles(draft)["town"]) == ("left out", "category")
+    assert "201" in reason(draft, "shop")
+
+
+def test_dates_in_three_formats_are_left_out_with_the_line_of_each(path: Path) -> None:
+    forms = ["2024-02-22", "22.02.2024", "2/22/2024"]
+    draft = drafted(as_csv(path, {"id": NUMBERED, "signup": [forms[i % 3] for i in NUMBERED], "visits": VISITS}))
+    assert all(f"{form} on line {line}" in reason(draft, "signup") for line, form in enumerate(forms, start=2))
+
+
+def test_a_mixed_column_is_left_out_with_the_line_of_the_first_text(path: Path) -> None:
+    values = ["x" if i >= 100 else i for i in NUMBERED]
+    draft = drafted(as_csv(path, {"id": NUMBERED, "value": values, "visits": VISITS}))
+    assert "line 102 has 'x'" in reason(draft, "value")
+
+
+def test_a_few_cells_that_are_missing_or_no_numbers_cost_rows_and_many_cost_the_column(path: Path) -> None:
+    few = ["" if i == 3 else "x" if i == 4 else value for i, value in enumerate(SPEND)]
+    many = ["" if i < 30 else value for i, value in enumerate(VISITS)]
+    draft = drafted(as_csv(path, {"id": NUMBERED, "few": few, "many": many, "visits": VISITS}))
+    assert (roles(draft)["few"], roles(draft)["many"], draft.bad_rows) == ("number", "left out", 2)
+    assert "25 %" in reason(draft, "many")
+    (column,) = (each for each in draft.columns if each.header == "many")
+    assert isinstance(column.role, LeftOut)
+    assert column.role.otherwise is not None, "so that it can be uncommented"
+
+
+def test_na_is_a_label_among_codes_and_missing_elsewhere(path: Path) -> None:
+    countries = [("DE", "US", "NA", "FR")[i % 4] for i in NUMBERED]
+    assert drafted(as_csv(path, {"id": NUMBERED, "country": countries, "visits": VISITS})).written == CsvFormat()
+    plans = ["NA" if i == 5 else ("free", "team")[i % 2] for i in NUMBERED]
+    draft = drafted(as_csv(path, {"id": NUMBERED, "plan": plans, "visits": VISITS}))
+    assert draft.written == CsvFormat(missing=("NA",))
+
+
+def test_values_of_personal_columns_and_ids_are_not_shown(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {
+        "user": [f"ann-{i}" for i in NUMBERED],
+        "email": [f"ann-{i}@example.org" for i in NUMBERED],
+        "visits": VISITS,
+        "spend": SPEND,
+    }
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert "ann-" not in done.output.read_text()
+    assert all("ann-" not in example for column in done.draft.columns for example in column.examples)
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "asked"),
+    [
+        ("churn", [i % 2 for i in NUMBERED], "outcome"),
+        ("plan", [("pro", "Pro ", "free")[i % 3] for i in NUMBERED], "'Pro '"),
+        ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
+        ("newsletter", [("True", "False")[i % 2] for i in NUMBERED], "text"),
+    ],
+    ids=["outcome", "twins", "sentinel", "booleans"],
+)
+def test_what_a_person_should_decide_is_asked_in_the_file(
+    path: Path, header: str, values: Sequence[Any], asked: str
+) -> None:
+    draft = drafted(as_csv(path, {"id": NUMBERED, header: values, "visits": VISITS}))
+    assert asked in kept(draft, header).question
+
+
+# --- ids -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (("order_id", "customer_id"), "customer_id"),
+        (("x", "id"), "id"),
+        (("Unnamed: 0", "UserID"), "UserID"),
+        (("hash", "kundennummer"), "kundennummer"),
+        (("hash", "ref"), "hash"),
+    ],
+)
+def test_the_column_that_names_users_is_the_id(path: Path, headers: tuple[str, str], found: str) -> None:
+    ids = {header: [f"{header[0]}{i * 17 % 1009}" for i in NUMBERED] for header in headers}
+    assert drafted(as_csv(path, {**ids, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+def test_without_a_column_that_identifies_users_the_line_does(path: Path, tmp_path: Path) -> None:
+    done = init(as_csv(path, {"spend": SPEND, "visits": VISITS}), tmp_path / "profile.py", "")
+    assert done.draft.id_header is None
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert (history.rows, history.bad_rows.count) == (USERS, 0)
+
+
+def test_a_table_of_orders_is_refused(path: Path) -> None:
+    columns: Columns = {"order_id": NUMBERED, "customer_id": [i % 40 for i in NUMBERED], "amount": SPEND}
+    with pytest.raises(HistoryError, match=r"120 rows for 40 users in 'customer_id'"):
+        drafted(as_csv(path, columns))
+
+
+def test_a_few_users_that_come_again_are_said_and_skipped(path: Path) -> None:
+    draft = drafted(as_csv(path, {"id": [*range(USERS - 1), 0], "spend": SPEND, "visits": VISITS}))
+    assert (draft.id_header, draft.bad_rows) == ("id", 1)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+ROWS = "".join(f"{i},{i % 7}\n" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"", "is empty"),
+        (b"a,b\n", "no rows"),
+        (b"a,b\n1,2\n", "a single row"),
+        (b"value\n1\n2\n", "a single column, 'value'"),
+        (b"1,2\n3,4\n", "line 1 has only numbers"),
+        (b"PK\x03\x04rest", "a spreadsheet"),
+        (b'{"a": 1}\n{"a": 2}\n', "JSON"),
+        (f'a,b\n{ROWS}5,"open\n'.encode(), "line 32"),
+        (f"a,b\n{ROWS}a,b\n{ROWS}".encode(), "line 32 repeats the header"),
+        (b"a,b\n" + b"1,2,3\n" * 5, r"line 2 has 3 cells, the header has 2"),
+        (b"a,b\nx,\ny,\nz,\n", r"no column that can segment users"),
+    ],
+)
+def test_a_file_that_is_not_a_table_is_refused_and_nothing_is_written(
+    path: Path, tmp_path: Path, content: bytes, named: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(HistoryError, match=named) as refused:
+        init(path, tmp_path / "profile.py", "")
+    assert "\n" not in str(refused.value)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None:
+    path.write_text("id,spend,spend,,visits\n" + "".join(f"{i},{i},{i},{i},{i % 9}\n" for i in NUMBERED))
+    draft = drafted(path)
+    assert [(column.header, type(column.role)) for column in draft.columns] == [
+        ("id", type(None)),
+        ("spend", LeftOut),
+        ("spend", LeftOut),
+        ("", LeftOut),
+        ("visits", Kept),
+    ]
+
+
+def test_a_byte_order_mark_in_mid_file_is_no_part_of_a_cell(path: Path) -> None:
+    lines = [f"\ufeff{i},{i % 9}" if i == 60 else f"{i},{i % 9}" for i in NUMBERED]
+    path.write_text("\n".join(["id,visits", *lines]))
+    assert drafted(path).bad_rows == 0
+
+
+def test_the_first_200_of_a_thousand_columns_are_fields(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {f"x{i}": [(i * row) % 7 for row in range(8)] for i in range(1_000)}
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert len(done.draft.fields) == MOST_FIELDS
+    assert len(profile_fields(load_profile_class(f"{done.output}:Customer"))) == MOST_FIELDS
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
+    data = tmp_path / "customers.parquet"
+    columns = {
+        "user_id": pa.array([*NUMBERED]),
+        "spend": pa.array([None if i == 3 else value for i, value in enumerate(SPEND)]),
+        "digits": pa.array([str(i % 4) for i in NUMBERED]),
+        "likes": pa.array([list(TAGS[i % 5]) for i in NUMBERED]),
+        "signup": pa.array([i * 86_400 for i in NUMBERED], pa.timestamp("s")),
+        "active": pa.array([i % 2 == 0 for i in NUMBERED]),
+    }
+    pq.write_table(pa.table(columns), data)
+    done = init(data, tmp_path / "profile.py", "")
+    assert roles(done.draft) == {
+        "user_id": "id",
+        "spend": "number",
+        "digits": "category",
+        "likes": "several-of",
+        "signup": "left out",
+        "active": "left out",
+    }
+    history = read(data, load_profile_class(f"{done.output}:Customer"))
+    assert [row.number for row in history.bad_rows.first] == [4]
+    assert table(history)["likes"].tolist()[:3] == [("a", "b"), ("b",), ("a", "c")]
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("headers")
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30), min_size=1, max_size=6
+    ),
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), min_size=1, max_size=30),
+        min_size=3,
+        max_size=9,
+    ),
+)
+@example(
+    ["class", "model_config", "number", "a\nb", '"', "\\", "'\"", '"""', "{}", "Field", "Customer"], ["a", "b", "c"]
+)
+@settings(max_examples=30, deadline=None)  # fmt: skip
+def test_the_file_loads_and_reads_the_table_whatever_its_headers_and_labels_are(
+    folder: Path, headers: list[str], labels: list[str]
+) -> None:
+    rows = range(60)
+    columns: Columns = {header: [labels[i % len(labels)] for i in rows] for header in headers} | {
+        "customer id": [f"K{i}" for i in rows],
+        "spend on it": [i * 31 % 17 for i in rows],
+    }
+    data = as_csv(folder / f"{next(NUMBERS)}.csv", columns)
+    done = init(data, data.with_suffix(".py"), "")
+    profile_class = load_profile_class(f"{done.output}:Customer")
+    assert [field.header for field in profile_fields(profile_class)] == [one.header for one, _ in done.draft.fields]
+    history = read(data, profile_class)
+    assert history.bad_rows.count <= done.draft.bad_rows
+
+
+def test_the_example_event_is_an_event_of_the_class(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "Annual Income (k$)": [f"{value:.2f}".replace(".", ",") for value in SPEND],
+        "visits": VISITS,
+        "status": [STATUS[i % 3] for i in NUMBERED],
+        "likes": ["|".join(TAGS[i % 5]) for i in NUMBERED],
+    }
+    import orjson
+
+    done = init(as_csv(path, columns, ";"), tmp_path / "profile.py", "")
+    profile_class = load_profile_class(f"{done.output}:Customer")
+    assert history_format(profile_class) == CsvFormat(delimiter=";", decimal=",", missing=("",))
+    event = parse_event(orjson.dumps(example_event(done.draft)), UserEvent[profile_class], 10_000)  # type: ignore[valid-type]
+    assert isinstance(event, UserEvent)
+    profile: Any = event.data
+    assert profile.likes == ("b", "a")
+
+
+def test_the_same_table_always_gives_the_same_file(path: Path, tmp_path: Path) -> None:
+    as_csv(path, {"id": NUMBERED, "spend": SPEND, "likes": ["|".join(TAGS[i % 5]) for i in NUMBERED]})
+    first = init(path, tmp_path / "a.py", "").output.read_text()
+    assert init(path, tmp_path / "b.py", "").output.read_text() == first.replace("a.py", "b.py")
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    yield from path.read_text().splitlines()
+
+
+def test_no_line_of_the_file_is_longer_than_a_screen(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "A rather long header of a column (with its unit)": SPEND}
+    columns |= {"Highest level of education": [f"{i % 14}. label of a level" for i in NUMBERED], "visits": VISITS}
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert [line for line in lines_of(done.output) if len(line) > 120 and not line.lstrip().startswith("#")] == []

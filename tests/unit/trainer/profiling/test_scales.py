@@ -1,0 +1,45 @@
+import pytest
+
+from trainer.profiling.scales import known_order
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ("18-24", "25-34", "35-44", "65+"),
+        ("under 18", "18–24", "25–34", "over 65"),
+        ("0-20k", "20k-40k", "40k-60k", "100k+"),
+        ("Under 15K", "15-24K", "25-34K", "100-124K", "250K+"),
+        ("<$10", "$10-$20", ">=$20"),
+        ("1", "2", "3", "5+"),
+        ("1. < HS Grad", "2. HS Grad", "3. Some College", "4. College Grad", "5. Advanced Degree"),
+        ("None", "Bronze", "Silver", "GOLD"),
+        ("XS", "S", "M", "L", "XL"),
+        ("low", "medium", "high"),
+        ("Bad", "Medium", "Good"),
+        ("Never", "Rarely", "Sometimes", "Often", "Always"),
+        ("High School", "Technical", "Bachelor", "Master", "PhD"),
+        ("strongly_disagree", "disagree", "neutral", "agree", "strongly_agree"),
+    ],
+)
+def test_labels_whose_order_everybody_knows_are_put_in_it(levels: tuple[str, ...]) -> None:
+    assert known_order(sorted(levels)) == levels
+    assert known_order(reversed(levels)) == levels
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("red", "green"),
+        ("free", "pro", "team"),
+        ("M", "S"),  # married and single, perhaps
+        ("yes", "no"),
+        ("low", "high", "unknown"),
+        ("10", "20", "30"),
+        ("10-20", "10 - 20"),
+        ("low",),
+        (),
+    ],
+)
+def test_labels_without_a_known_order_get_none(labels: tuple[str, ...]) -> None:
+    assert known_order(labels) is None

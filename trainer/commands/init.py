@@ -1,0 +1,137 @@
+"""segment-trainer init: a profile class for a table that nobody prepared."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import OutputError
+from trainer.profiling.columns import Kept, LeftOut
+from trainer.profiling.draft import Draft, DraftedColumn, draft_of
+from trainer.profiling.source_text import CLASS_NAME, example_event, profile_source
+from trainer.profiling.table import read_table
+from trainer.text.console import print_facts, print_json, print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """A drafted class, where it was written, and what to do next."""
+
+    draft: Draft
+    output: Path
+    next_command: str
+
+
+def init(data: Path, output: Path, store_flag: str) -> Initialised:
+    """Draft a profile class for a table and write it, whole or not at all.
+
+    A file with the same text is left as it is. Raises HistoryError for a file that is not a table of users, OutputError
+    when another file exists or it cannot be written.
+    """
+    if output.suffix != ".py":
+        raise OutputError(f"{output} is not a Python file: give a name that ends in .py")
+    draft = draft_of(data, read_table(data))
+    skip = " --skip-bad-rows" if draft.bad_rows else ""
+    reference = shlex.quote(f"{output}:{CLASS_NAME}")
+    next_command = f"segment-trainer fit {shlex.quote(str(data))} --profile {reference}{skip}{store_flag}"
+    _write(output, profile_source(draft, next_command))
+    return Initialised(draft, output, next_command)
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+            except OSError:
+                output.unlink()
+                raise
+    except FileExistsError as error:
+        if output.is_file() and output.read_bytes() == text.encode():
+            return
+        raise OutputError(
+            f"{output} already exists and is never overwritten: give another path, or move it away"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written ({error.strerror or error}): give another path") from error
+
+
+def print_initialised(done: Initialised) -> None:
+    """Print what each column became and why, and what to do next."""
+    draft = done.draft
+    print_table(
+        ("column", "role", "group", "no value", "why", "examples"),
+        [
+            (
+                _shown(column.header),
+                _role(column),
+                column.role.group if isinstance(column.role, Kept) else "",
+                f"{100 * column.bad_share:.1f} %" if column.bad_share else "",
+                _why(column),
+                " · ".join(map(_shown, column.examples)),
+            )
+            for column in draft.columns
+        ],
+    )
+    print()
+    facts = [("users", f"{draft.rows:,}"), *(("note", note) for note in draft.notes)]
+    if draft.bad_rows:
+        facts.append(("note", f"up to {draft.bad_rows:,} rows are refused, which --skip-bad-rows leaves out"))
+    print_facts(
+        facts,
+        to_copy=[
+            ("profile class", f"{done.output} (read it: roles, bounds and groups are yours)"),
+            ("next", done.next_command),
+        ],
+    )
+
+
+def print_initialised_as_json(done: Initialised) -> None:
+    """Print the same as JSON, with an event of the class."""
+    draft = done.draft
+    print_json(
+        {
+            "data": str(draft.path),
+            "profile": f"{done.output}:{CLASS_NAME}",
+            "users": draft.rows,
+            "id": draft.id_header,
+            "format": None if draft.written is None else asdict(draft.written),
+            "columns": [_as_json(column) for column in draft.columns],
+            "bad_rows_at_most": draft.bad_rows,
+            "notes": [*draft.notes],
+            "event": example_event(draft),
+            "next": done.next_command,
+        }
+    )
+
+
+def _as_json(column: DraftedColumn) -> dict[str, Any]:
+    role = column.role
+    shown: dict[str, Any] = {"column": column.header, "role": _role(column), "reason": _why(column)}
+    if isinstance(role, Kept):
+        shown |= {"field": column.field, "group": role.group}
+        shown |= {"low": role.bounds.low, "high": role.bounds.high} if role.kind == "number" else {}
+        shown |= {"levels": [*role.levels]} if role.levels else {}
+        shown |= {"separator": role.separator} if role.kind == "several-of" else {}
+    return shown | {"no_value_share": column.bad_share, "examples": [*column.examples]}
+
+
+def _role(column: DraftedColumn) -> str:
+    if column.role is None:
+        return "id"
+    return "left out" if isinstance(column.role, LeftOut) else str(column.role.kind)
+
+
+def _why(column: DraftedColumn) -> str:
+    if column.role is None:
+        return "identifies a user"
+    question = f". {column.role.question}" if isinstance(column.role, Kept) and column.role.question else ""
+    return f"{column.role.reason}{question}"
+
+
+def _shown(text: str) -> str:
+    """Text on one line of a table, shortened."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return plain if len(plain) <= 40 else f"{plain[:39]}…"

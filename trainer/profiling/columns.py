@@ -1,0 +1,402 @@
+"""What one column of a table can be in a segmentation: a number, ordered labels, labels, several labels, or nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+from schemas.csv_format import CsvFormat
+from schemas.roles import Kind
+from trainer.history.numbers import numbers_of
+from trainer.profiling.dialect import MOSTLY
+from trainer.profiling.scales import known_order
+from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
+from trainer.profiling.words import (
+    CODES,
+    OUTCOMES,
+    OUTCOMES_IF_FEW,
+    UNBOUNDED,
+    Bounds,
+    bounds_of,
+    date_forms,
+    group_of,
+    is_count,
+    personal,
+    words_of,
+)
+
+# A column with more labels says little about groups.
+MOST_LEVELS: Final = 200
+# As long as a label of a profile may be.
+LONGEST_LABEL: Final = 200
+_FREE_TEXT_WORDS: Final = 5
+# What programs write for a number that nobody knows.
+_SENTINELS: Final = {-9.0, -99.0, -999.0, -9999.0}
+_SEPARATORS: Final = (",", ";", "|", "/")
+_EXAMPLES: Final = 3
+_EXAMPLE_CHARACTERS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The role of a field."""
+
+    kind: Kind
+    group: str
+    reason: str
+    typical: str | float | tuple[str, ...]
+    """A value for an example."""
+    levels: tuple[str, ...] = ()
+    separator: str = ","
+    bounds: Bounds = UNBOUNDED
+    whole: bool = False
+    """Whether the number counts things."""
+    question: str = ""
+    """What a person should decide about it, in a sentence."""
+    bad_example: str = ""
+    """A cell that is not a number, and where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why a column is not a field, and what it would be if somebody wants it nevertheless."""
+
+    reason: str
+    otherwise: Kept | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The cells of a column that are not missing, and what they have in common."""
+
+    column: Column
+    cells: Mapping[str, int]
+    """Different cells that hold a value -> rows."""
+    rows: int
+    written: CsvFormat
+    numbers: Mapping[str, float] = field(init=False)
+    """The cells that are finite numbers."""
+
+    def __post_init__(self) -> None:
+        cells = [*self.cells]
+        read = numbers_of(self.written)(cells)
+        numbers = {
+            cell: value
+            for cell, value in zip(cells, read, strict=True)
+            if isinstance(value, float) and math.isfinite(value)
+        }
+        object.__setattr__(self, "numbers", numbers)
+
+    @property
+    def known(self) -> int:
+        """Rows with a value that is kept."""
+        return sum(self.cells.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all different cells were kept."""
+        return not self.column.later
+
+    @property
+    def distinct(self) -> int:
+        """How many cells differ; where not all were kept, as many as rows: they are nearly all different."""
+        return len(self.cells) if self.complete else self.rows
+
+    @property
+    def unique(self) -> bool:
+        """Whether no two of the rows have the same cell."""
+        return self.known == len(self.cells)
+
+    @cached_property
+    def numeric_rows(self) -> int:
+        """Rows with a number that is kept."""
+        return sum(self.cells[cell] for cell in self.numbers)
+
+    @cached_property
+    def are_numbers(self) -> bool:
+        """Whether nearly all of the cells are numbers."""
+        if self.column.stored not in {Stored.CELLS, Stored.NUMBERS}:
+            return False
+        return bool(self.cells) and self.numeric_rows >= MOSTLY * self.known
+
+    @cached_property
+    def decimals(self) -> bool:
+        """Whether a number of the column has a fraction."""
+        return any(not value.is_integer() for value in self.numbers.values())
+
+    @cached_property
+    def counts_up(self) -> bool:
+        """Whether the column is the number of the row: 0, 1, 2, … or 1, 2, 3, …"""
+        first = [*self.numbers.values()]
+        return (
+            len(first) == len(self.cells) > 2
+            and self.unique
+            and first[0] in {0, 1}
+            and all(after - before == 1 for before, after in pairwise(first))
+        )
+
+    @cached_property
+    def code_like(self) -> bool:
+        """Whether most cells look like K-0012 or a8f3…: one word with digits."""
+        like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"[\w.:-]*\d[\w.:-]*", cell.strip()))
+        return like >= MOSTLY * self.known > 0 and not date_forms(self.column.header, self.cells)
+
+    @cached_property
+    def personal(self) -> str | None:
+        """What the column seems to hold that identifies a person."""
+        return personal(self.column.header, self.cells)
+
+    @property
+    def missing(self) -> int:
+        """Rows without a value."""
+        return self.rows - self.known - self.column.later
+
+    @property
+    def bad(self) -> int:
+        """Rows whose cell no field could use."""
+        return self.missing + (self.known - self.numeric_rows if self.are_numbers else 0)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Three values, but none of those that may identify a person."""
+        if self.personal or (self.unique and not self.are_numbers and not date_forms(self.column.header, self.cells)):
+            return ()
+        if self.are_numbers:
+            ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])
+            cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
+        else:
+            cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:_EXAMPLES]
+        shown = (cell.replace(ITEM_SEPARATOR, ", ") for cell in cells)
+        return tuple(
+            cell if len(cell) <= _EXAMPLE_CHARACTERS else f"{cell[: _EXAMPLE_CHARACTERS - 1]}…" for cell in shown
+        )
+
+
+def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
+    """The facts of a column, of which the cells that the format declares as missing hold no value."""
+    if written is None:
+        return Facts(column, column.counts, table.rows, CsvFormat())
+    missing = {*written.missing}
+    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
+    return Facts(column, cells, table.rows - table.uneven, written)
+
+
+def described(facts: Facts) -> Kept | LeftOut:
+    """What the column can be, and why."""
+    column = facts.column
+    unusable = _unusable(facts)
+    if unusable:
+        return LeftOut(unusable)
+    if column.stored is not Stored.LISTS and (forms := date_forms(column.header, facts.cells)):
+        return LeftOut(_dates([f"{form} on {_unit(facts)} {column.first[form]}" for form in forms]))
+    if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
+        return _number(facts)
+    return _labels(facts)
+
+
+def _unusable(facts: Facts) -> str:
+    """Why a column is nothing, whatever its values are like; empty where it may be something."""
+    column = facts.column
+    if not column.header.strip():
+        return "it has no name: give it one in the header"
+    if not facts.cells:
+        return "all of its cells are empty"
+    if facts.personal:
+        return f"looks personal ({facts.personal}): it identifies users, and does not group them"
+    if column.stored is Stored.DATES:
+        return _dates([])
+    if column.stored is Stored.OTHERWISE:
+        return f"stored as {column.type_name}, which no field can be: store it as text or a number"
+    if len(facts.cells) == 1 and facts.complete:
+        others = "no value or" if facts.missing else "all users have"
+        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}"
+    return ""
+
+
+def _unit(facts: Facts) -> str:
+    return "line" if facts.column.stored is Stored.CELLS else "row"
+
+
+def _dates(forms: list[str]) -> str:
+    several = f", written in {len(forms)} ways ({'; '.join(forms)})" if len(forms) > 1 else ""
+    return f"dates or times{several}: add a column with the days since, as a number"
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def _number(facts: Facts) -> Kept | LeftOut:
+    header, words = facts.column.header, words_of(facts.column.header)
+    values = [*facts.numbers.values()]
+    if facts.counts_up or (
+        facts.unique and not facts.decimals and facts.known > 2 and words & {"id", "uid", "key", "nr", "index"}
+    ):
+        return LeftOut("unique values: it numbers the rows")
+    mixed = [cell for cell in facts.cells if cell not in facts.numbers]
+    bad_example = ""
+    if mixed:
+        bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
+    if not facts.decimals and words & CODES and facts.column.stored is Stored.CELLS and not mixed:
+        return _category(facts, "digits that are labels: a code")
+    low, high = min(values), max(values)
+    whole = not facts.decimals
+    bounds = bounds_of(header, low, high, facts.written.symbols, whole=whole)
+    reason = f"numbers: {bounds.why}"
+    if {*values} <= {0, 1}:
+        bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"
+    typical = sorted(values)[len(values) // 2]
+    return Kept(
+        Kind.NUMBER,
+        group_of(header, "behaviour"),
+        reason,
+        typical,
+        bounds=bounds,
+        whole=whole and bounds.low is not None and is_count(header),
+        question=_question(facts),
+        bad_example=bad_example,
+    )
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def _labels(facts: Facts) -> Kept | LeftOut:
+    several = _several(facts)
+    if several is not None:
+        return several
+    texts = [*facts.cells]
+    words = sum(len(text.split()) for text in texts) / len(texts)
+    if max(map(len, texts)) > LONGEST_LABEL or (words > _FREE_TEXT_WORDS and facts.distinct > 20):
+        return LeftOut("free text")
+    numeric = facts.numeric_rows / facts.known
+    levels = known_order(texts)
+    if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
+        text = next(text for text in texts if text not in facts.numbers)
+        return LeftOut(
+            f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
+        )
+    if facts.unique and facts.distinct > 2:
+        return LeftOut("unique values: every user has another")
+    if facts.distinct > MOST_LEVELS:
+        return LeftOut(f"{_count(facts)} different labels, more than {MOST_LEVELS}: merge them into broader ones")
+    if facts.distinct > 20 and facts.distinct > facts.known / 3:
+        return LeftOut(f"{_count(facts)} different labels among {facts.known:,} users: merge them into broader ones")
+    if levels is not None:
+        return Kept(
+            Kind.ORDERED,
+            group_of(facts.column.header, "attribute"),
+            f"{len(levels)} labels with a known order",
+            _commonest(facts.cells),
+            levels=levels,
+            question=_question(facts),
+        )
+    return _category(facts, f"{facts.distinct} labels")
+
+
+def _count(facts: Facts) -> str:
+    return f"{facts.distinct:,}" if facts.complete else f"more than {len(facts.cells):,}"
+
+
+def _category(facts: Facts, reason: str) -> Kept | LeftOut:
+    if facts.distinct > MOST_LEVELS:
+        return LeftOut(f"{reason}, with {_count(facts)} different ones, more than {MOST_LEVELS}")
+    return Kept(
+        Kind.CATEGORY,
+        group_of(facts.column.header, "attribute"),
+        reason,
+        _commonest(facts.cells),
+        question=_question(facts),
+    )
+
+
+def _question(facts: Facts) -> str:
+    words = words_of(facts.column.header)
+    if words & OUTCOMES or (words & OUTCOMES_IF_FEW and len(facts.cells) <= 10):
+        return "Is it an outcome that segments should explain? Then comment it out."
+    if facts.are_numbers:
+        odd = [cell for cell, value in facts.numbers.items() if value in _SENTINELS]
+        if odd and sum(value < 0 for value in facts.numbers.values()) == len(odd):
+            return f"Does {odd[0]} stand for a missing value? Then add it to the missing values of the format."
+        return ""
+    if {*map(str.casefold, facts.cells)} <= {"true", "false"} and facts.column.stored is Stored.CELLS:
+        return "Events carry it as text, too, not as true and false."
+    plain: dict[str, str] = {}
+    for label in facts.cells:
+        twin = plain.setdefault(" ".join(label.split()).casefold(), label)
+        if twin != label:
+            return f"{twin!r} and {label!r} differ only in spaces or capital letters: are they the same?"
+    return ""
+
+
+def _commonest(cells: Mapping[str, int]) -> str:
+    return min(cells, key=lambda cell: (-cells[cell], cell))
+
+
+# --- several labels in one cell --------------------------------------------------------------------------------------
+
+
+def _several(facts: Facts) -> Kept | LeftOut | None:
+    if facts.column.stored is Stored.LISTS:
+        return _items(facts, ITEM_SEPARATOR)
+    if not facts.complete:
+        return None
+    best = max(_SEPARATORS, key=lambda separator: sum(n for cell, n in facts.cells.items() if separator in cell))
+    return _items(facts, best) if _is_list(facts, best) else None
+
+
+def _is_list(facts: Facts, separator: str) -> bool:
+    """Whether cells are lists: some have several items, and the same items come back in different cells.
+
+    A label with a comma of its own, such as "Home, Garden", does not share its parts with others; and "Paris, France"
+    has one of two kinds of parts in each place.
+    """
+    lists = {cell: _split(cell, separator) for cell in facts.cells}
+    several = [cell for cell, items in lists.items() if len(items) > 1]
+    if sum(facts.cells[cell] for cell in several) < 0.05 * facts.known:
+        return False
+    cells_of = Counter(item for items in lists.values() for item in {*items})
+    rows_of: Counter[str] = Counter()
+    for cell, items in lists.items():
+        for item in {*items}:
+            rows_of[item] += facts.cells[cell]
+    shared = [item for item in {item for cell in several for item in lists[cell]} if cells_of[item] > 1]
+    in_several = {item for cell in several for item in lists[cell]}
+    if not 2 <= len(cells_of) <= MOST_LEVELS or max(map(len, cells_of)) > LONGEST_LABEL / 4:
+        return False
+    if separator == "/" and any(len(item) < 2 for item in cells_of):
+        return False
+    if {len(items) for items in lists.values()} == {2} and not (
+        {items[0] for items in lists.values()} & {items[1] for items in lists.values()}
+    ):
+        return False
+    return len(shared) >= 0.5 * len(in_several) and rows_of.total() >= 2 * len(rows_of)
+
+
+def _items(facts: Facts, separator: str) -> Kept | LeftOut:
+    counted: Counter[str] = Counter()
+    for cell, n in facts.cells.items():
+        for item in _split(cell, separator):
+            counted[item] += n
+    if len(counted) > MOST_LEVELS:
+        return LeftOut(f"lists of {len(counted):,} different labels, more than {MOST_LEVELS}")
+    if len(counted) < 2:
+        return LeftOut("lists of a single label")
+    between = "" if separator == ITEM_SEPARATOR else f", separated by {separator!r}"
+    first, second, *_ = sorted(counted, key=lambda item: (-counted[item], item))
+    return Kept(
+        Kind.SEVERAL_OF,
+        group_of(facts.column.header, "interest"),
+        f"several of {len(counted)} labels{between}",
+        (first, second),
+        separator="," if separator == ITEM_SEPARATOR else separator,
+    )
+
+
+def _split(cell: str, separator: str) -> list[str]:
+    return [*filter(None, map(str.strip, cell.split(separator)))]

@@ -1,0 +1,258 @@
+"""The draft of a profile class: what each column of a table is, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from schemas.csv_format import CsvFormat
+from schemas.roles import Kind
+from trainer.errors import HistoryError
+from trainer.profiling.columns import Facts, Kept, LeftOut, described, facts_of
+from trainer.profiling.dialect import sniffed_numbers
+from trainer.profiling.field_names import field_names
+from trainer.profiling.table import Column, Stored, Table
+from trainer.profiling.words import words_of
+
+# What most programs write where there is no value. In a column of numbers anything of these is missing …
+_MISSING_NUMBERS: Final = frozenset(
+    {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing"}
+)
+# … and among labels fewer: "none" is a label, and so is NA (Namibia, North America) among other short codes.
+_MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
+# The share of rows that may be refused for the sake of columns with a few cells missing or misspelt.
+MOST_BAD_ROWS: Final = 0.05
+# `fit` compares every pair of columns.
+MOST_FIELDS: Final = 200
+_PEOPLE: Final = frozenset(
+    {"user", "customer", "cust", "client", "member", "subscriber", "shopper", "household", "kunde", "kunden", "person"}
+)
+_TWICE: Final = LeftOut("its header appears twice: rename one of them")
+_ID_WORDS: Final = frozenset({"id", "uid", "uuid", "guid", "key", "nr", "no", "code", "index", "rownames"})
+_JOINED_ID: Final = re.compile(
+    r"(user|customer|cust|client|member|subscriber|household|account|kunden)(id|key|no|nr|number|nummer)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftedColumn:
+    """What one column of a table becomes."""
+
+    header: str
+    field: str
+    role: Kept | LeftOut | None
+    """None for the column with the users' ids."""
+    examples: tuple[str, ...]
+    bad_share: float
+    """The share of rows without a value that can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A profile class for a table, before it is written."""
+
+    path: Path
+    rows: int
+    unit: str
+    written: CsvFormat | None
+    id_header: str | None
+    columns: tuple[DraftedColumn, ...]
+    bad_rows: int
+    """At most so many rows have a cell that the class refuses."""
+    notes: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[tuple[DraftedColumn, Kept], ...]:
+        """The columns that become fields."""
+        return tuple((column, column.role) for column in self.columns if isinstance(column.role, Kept))
+
+
+def draft_of(path: Path, table: Table) -> Draft:
+    """What each column of the table is; the same table always gives the same draft.
+
+    Raises HistoryError for a table without rows, of events instead of users, or without a column that can segment.
+    """
+    _refuse_rows(path, table)
+    written = None if table.cells is None else _written(table)
+    facts = [facts_of(column, table, written) for column in table.columns]
+    headers = Counter(column.header for column in table.columns)
+    id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
+    names = field_names(column.header for column in table.columns)
+    drafted_columns = []
+    for one in facts:
+        header = one.column.header
+        role = None if one is id_column else _TWICE if headers[header] > 1 else described(one)
+        examples = () if role is None else one.examples
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, _bad(one, role) / table.rows))
+    columns, bad = _within_budget(drafted_columns, table.rows, repeated + table.uneven)
+    drafted = Draft(
+        path=path,
+        rows=table.rows,
+        unit=table.unit,
+        written=written,
+        id_header=None if id_column is None else id_column.column.header,
+        columns=tuple(columns),
+        bad_rows=bad,
+        notes=(*notes, *_notes(table)),
+    )
+    if not drafted.fields:
+        reasons = "; ".join(
+            f"{one.header[:40]!r}: {one.role.reason}" for one in columns if isinstance(one.role, LeftOut)
+        )
+        raise HistoryError(f"{path} has no column that can segment users ({reasons or 'only their ids'})")
+    return drafted
+
+
+def _bad(facts: Facts, role: Kept | LeftOut | None) -> int:
+    if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:  # an empty list holds nothing, but is not missing
+        return (
+            0
+            if facts.column.absent
+            else facts.bad - sum(n for cell, n in facts.column.counts.items() if not cell.strip())
+        )
+    if isinstance(role, Kept) and role.kind is not Kind.NUMBER:
+        return facts.missing
+    return facts.bad
+
+
+def _refuse_rows(path: Path, table: Table) -> None:
+    if not table.rows:
+        raise HistoryError(f"{path} has a header but no rows: add one row per user")
+    if table.rows == 1:
+        raise HistoryError(f"{path} has a single row: a table with one row per user is needed, of many users")
+    if table.uneven > MOST_BAD_ROWS * table.rows:
+        raise HistoryError(
+            f"{path} has {table.uneven:,} rows of another width than its header ({table.first_uneven}): "
+            "quote cells that contain the separator"
+        )
+
+
+def _notes(table: Table) -> Iterable[str]:
+    if table.uneven:
+        yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
+    if table.rows < 200:
+        yield f"{table.rows} users are few: choosing a number of segments takes 40, and certainty hundreds"
+
+
+# --- how cells are written -------------------------------------------------------------------------------------------
+
+
+def _written(table: Table) -> CsvFormat:
+    """The format of the cells, with numbers and missing values as all columns together have them."""
+    without = [
+        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in _MISSING_NUMBERS}
+        for column in table.columns
+    ]
+    assert table.cells is not None  # noqa: S101  # of a CSV file
+    written = sniffed_numbers(without, table.cells)
+    missing: set[str] = set()
+    for column, others in zip(table.columns, without, strict=True):
+        numbers = Facts(column, others, table.rows, written).are_numbers
+        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
+    return replace(written, missing=tuple(sorted(missing)))
+
+
+def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:
+    marker = cell.casefold()
+    if numbers or marker != "na":
+        return marker in (_MISSING_NUMBERS if numbers else _MISSING_LABELS)
+    labels = [label.strip() for label in column.counts if label.strip() != cell]
+    codes = [label for label in labels if len(label) <= 3 and label.isupper()]
+    return len(codes) < 0.5 * len(labels)
+
+
+# --- the id ----------------------------------------------------------------------------------------------------------
+
+
+def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts | None, int, list[str]]:
+    """The column that identifies a user, how many of its rows repeat one or have none, and what to say about it."""
+    usable = [one for one in facts if one.column.header and _can_be_id(one.column.stored)]
+    for one in usable:
+        if _names_a_person(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
+            raise HistoryError(
+                f"{path} has {table.rows:,} rows for {one.distinct:,} users in {one.column.header!r}, so it is a table "
+                "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
+            )
+    ranked = sorted(
+        (one for one in usable if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows and _id_rank(one) < 5), key=_id_rank
+    )
+    if not ranked:
+        return (
+            None,
+            0,
+            ["no column identifies a user: the number of a user's line is the id, so keep the order of rows"],
+        )
+    found = ranked[0]
+    repeated = table.rows - table.uneven - found.distinct if found.complete else found.bad
+    notes = [f"{repeated:,} rows repeat a user of {found.column.header!r} or have none"] if repeated else []
+    if found.personal:
+        notes.append(f"the only id is personal ({found.personal}): a number or a hash in its place protects your users")
+    return found, repeated, notes
+
+
+def _can_be_id(stored: Stored) -> bool:
+    return stored in {Stored.CELLS, Stored.TEXT, Stored.NUMBERS}
+
+
+def _names_a_person(header: str) -> bool:
+    words = words_of(header)
+    joined = "".join(sorted(words, key=header.casefold().find))
+    return bool(_JOINED_ID.fullmatch(joined)) or (bool(words & _PEOPLE) and "id" in words and len(words) <= 3)
+
+
+def _id_rank(one: Facts) -> int:
+    """0 for the likeliest column with ids, 5 for one that is none."""
+    words = words_of(one.column.header)
+    if not one.unique and not _names_a_person(one.column.header) and words != {"id"}:
+        return 5
+    if _names_a_person(one.column.header):
+        return 0
+    if words == {"id"}:
+        return 1
+    if words & _ID_WORDS and not one.decimals:
+        return 2
+    if one.counts_up or (not one.are_numbers and one.code_like):
+        return 3
+    return 4 if one.personal == "email addresses" else 5
+
+
+# --- the columns that `fit` accepts ----------------------------------------------------------------------------------
+
+
+def _within_budget(columns: Sequence[DraftedColumn], rows: int, already_bad: int) -> tuple[list[DraftedColumn], int]:
+    """The columns, without those whose empty cells would have too many rows refused, and how many rows may be refused.
+
+    A column with few of them is kept before one with many.
+    """
+    bad = already_bad
+    out: dict[int, LeftOut] = {}
+    order = sorted(range(len(columns)), key=lambda at: columns[at].bad_share)
+    for at in order:
+        column = columns[at]
+        if not isinstance(column.role, Kept):
+            continue
+        cells = round(column.bad_share * rows)
+        if cells and bad + cells > MOST_BAD_ROWS * rows:
+            out[at] = LeftOut(
+                f"{_percent(column.bad_share)} of the rows have no value{column.role.bad_example}: fill them, or "
+                "uncomment it and use --skip-bad-rows to leave these users out",
+                column.role,
+            )
+        else:
+            bad += cells
+    kept = [at for at, column in enumerate(columns) if isinstance(column.role, Kept) and at not in out]
+    for at in kept[MOST_FIELDS:]:
+        role = columns[at].role
+        out[at] = LeftOut(
+            f"beyond the first {MOST_FIELDS} fields: uncomment those that matter more",
+            role if isinstance(role, Kept) else None,
+        )
+    return [replace(column, role=out.get(at, column.role)) for at, column in enumerate(columns)], bad
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"

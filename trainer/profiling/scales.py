@@ -1,0 +1,101 @@
+"""Labels that have an order that everybody knows: ranges such as 18-24, and words such as low, medium, high."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_SCALES: Final = tuple(
+    tuple(frozenset(step.split("|")) for step in scale.split(" < "))
+    for scale in (
+        "none < bronze < silver < gold < platinum < diamond",
+        "xxs < xs < s < m < l < xl < xxl < xxxl",
+        "very low < low < medium|mid|middle|moderate|average|normal < high < very high",
+        "very small < small < medium < large < very large|extra large",
+        "never < rarely|seldom < sometimes|occasionally < often|frequently|usually < always",
+        "yearly|annually < quarterly < monthly < biweekly|fortnightly < weekly < daily",
+        "strongly disagree < disagree < neutral|neither agree nor disagree < agree < strongly agree",
+        "very dissatisfied < dissatisfied < neutral < satisfied < very satisfied",
+        "very bad|very poor < bad|poor < fair|medium|average|ok|okay < good < very good < excellent",
+        "beginner|novice < intermediate < advanced < expert",
+        (
+            "no schooling|none < primary|primary school|elementary|elementary school < middle school"
+            " < secondary|secondary school|high school|hs grad|highschool < some college"
+            " < technical|vocational|associate|associates"
+            " < bachelor|bachelors|college|college grad|undergraduate < master|masters|postgraduate|advanced degree"
+            " < phd|doctorate|doctoral"
+        ),
+        "child|children < teen|teenager < young adult < adult < senior|elderly",
+    )
+)
+_SIZES: Final = {"s", "m", "l"}
+_NUMBER: Final = r"[$€£]?\s*(\d+(?:[.,]\d+)?)\s*([kKmM]?)"
+_UNIT: Final = r"\s*(?:%|[$€£]|years?|yrs?|days?|months?|USD|EUR|old)?\s*"
+_BETWEEN: Final = re.compile(rf"{_NUMBER}{_UNIT}(?:-|–|—|to|bis|\.\.)\s*{_NUMBER}{_UNIT}")
+_BELOW: Final = re.compile(rf"(?:<=?|≤|under|below|less than|up to|bis)\s*{_NUMBER}{_UNIT}", re.IGNORECASE)
+_ABOVE: Final = re.compile(
+    rf"(?:(?:>=?|≥|over|above|more than|from|ab)\s*{_NUMBER}{_UNIT}"
+    rf"|{_NUMBER}{_UNIT}(?:\+|and (?:above|over|more|older)|or more))",
+    re.IGNORECASE,
+)
+_SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}")
+_NUMBERED: Final = re.compile(r"(\d+)[.)]\s*\S.*")
+
+
+def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
+    """The labels from lowest to highest, where their order is known; None for fewer than two, or for other labels."""
+    found = [*labels]
+    if len(found) < 2:
+        return None
+    return _numbered(found) or _ranges(found) or _worded(found)
+
+
+def _numbered(labels: list[str]) -> tuple[str, ...] | None:
+    """Labels such as "1. < HS Grad", "2. HS Grad"."""
+    numbers = {label: int(match[1]) for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    if len(numbers) < max(3, len(labels)) or len({*numbers.values()}) < len(labels) or _BETWEEN.fullmatch(labels[0]):
+        return None
+    return tuple(sorted(labels, key=lambda label: numbers[label]))
+
+
+def _ranges(labels: list[str]) -> tuple[str, ...] | None:
+    limits = {label: found for label in labels if (found := _range(label.strip())) is not None}
+    if len(limits) < len(labels) or len({*limits.values()}) < len(labels):
+        return None
+    if all(low == high for low, high in limits.values()):  # plain numbers
+        return None
+    return tuple(sorted(labels, key=lambda label: limits[label]))
+
+
+def _range(label: str) -> tuple[float, float] | None:
+    if match := _BETWEEN.fullmatch(label):
+        low, low_unit, high, high_unit = match.groups()
+        return _number(low, low_unit or high_unit), _number(high, high_unit)
+    if match := _BELOW.fullmatch(label):
+        return -math.inf, _number(match[1], match[2])
+    if match := _ABOVE.fullmatch(label):
+        number, unit = (match[1], match[2]) if match[1] else (match[3], match[4])
+        return _number(number, unit), math.inf
+    if match := _SINGLE.fullmatch(label):
+        return (_number(match[1], match[2]),) * 2
+    return None
+
+
+def _number(digits: str, unit: str) -> float:
+    plain = digits.replace(",", "") if re.fullmatch(r"\d+,\d{3}", digits) else digits.replace(",", ".")
+    return float(plain) * {"": 1, "k": 1e3, "m": 1e6}[unit.lower()]
+
+
+def _worded(labels: list[str]) -> tuple[str, ...] | None:
+    plain = {
+        label: re.sub(r"['’.]|\bdegree$", "", re.sub(r"[\s_-]+", " ", label.casefold())).strip() for label in labels
+    }
+    if len({*plain.values()}) < len(labels) or ({*plain.values()} <= _SIZES and len(labels) < 3):
+        return None
+    for scale in _SCALES:
+        steps = {label: step for label in labels for step, words in enumerate(scale) if plain[label] in words}
+        if len(steps) == len(labels) == len({*steps.values()}):
+            return tuple(sorted(labels, key=lambda label: steps[label]))
+    return None

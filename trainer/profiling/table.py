@@ -1,0 +1,222 @@
+"""A table as its columns are counted: which different cells each has, how often, and on which line first."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.csv_format import CsvFormat
+from trainer.errors import HistoryError
+from trainer.history.csv_source import CsvRows, decompressed, text_lines
+from trainer.history.parquet_source import PARQUET_MARK
+from trainer.history.rows import READ_ROWS
+from trainer.profiling.dialect import ENCODINGS, sniffed_cells
+
+# A column with more different cells is a number, an id or free text; the others are counted, but not kept.
+MOST_VALUES: Final = 100_000
+# Of all columns together, which bounds the memory for a table with thousands of them.
+_MOST_VALUES_IN_ALL: Final = 5_000_000
+_SNIFFED_LINES: Final = 1_000
+ITEM_SEPARATOR: Final = "\x1f"
+"""Between the items of a list in a Parquet file, as a column's cells have them."""
+
+
+class Stored(Enum):
+    """How a file stores a column."""
+
+    CELLS = auto()
+    """Text of a CSV file, which may be anything."""
+    TEXT = auto()
+    NUMBERS = auto()
+    LISTS = auto()
+    DATES = auto()
+    OTHERWISE = auto()
+
+
+@dataclass(slots=True)
+class Column:
+    """One column of a table: all of its different cells, or the first 100,000 of them."""
+
+    header: str
+    stored: Stored = Stored.CELLS
+    type_name: str = "text"
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)
+    """The number of the line or row on which each different cell occurs first."""
+    absent: int = 0
+    """Rows without a value in a Parquet file."""
+    later: int = 0
+    """Rows with a cell that is not kept."""
+
+    def add(self, numbers: Sequence[int], cells: Sequence[str | None], most: int) -> None:
+        """Count the cells of some rows; once more than so many differ, others are no longer kept."""
+        for number, cell in zip(numbers, cells, strict=True):
+            if cell is None:
+                self.absent += 1
+            elif cell in self.first:
+                self.counts[cell] += 1
+            elif len(self.first) < most:
+                self.first[cell] = number
+                self.counts[cell] = 1
+            else:
+                self.later += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a file, and what its rows are counted in."""
+
+    columns: tuple[Column, ...]
+    rows: int
+    unit: str
+    cells: CsvFormat | None
+    """How the cells of a CSV file are written; None for Parquet."""
+    uneven: int = 0
+    """Rows with more or fewer cells than the header."""
+    first_uneven: str = ""
+
+
+def read_table(path: Path) -> Table:
+    """All columns of a file, CSV (also with gzip) or Parquet.
+
+    Raises HistoryError for a file that is not a table, with the line where it stops being one.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.peek(len(PARQUET_MARK)).startswith(PARQUET_MARK):
+                return _parquet(path, file)
+        return _csv(path)
+    except FileNotFoundError as error:
+        raise HistoryError(f"{path} does not exist: check the path of the table") from error
+    except IsADirectoryError as error:
+        raise HistoryError(f"{path} is a directory: name the file in it") from error
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path) -> Table:
+    encoding = _encoding(path)
+    with path.open("rb") as file:
+        lines = [*islice(_lines(path, file, encoding), _SNIFFED_LINES)]
+    written = sniffed_cells(lines, encoding)
+    with path.open("rb") as file:
+        rows = CsvRows(path, _lines(path, file, encoding), written)
+        _refuse_header(path, rows)
+        columns = tuple(map(Column, rows.header))
+        most = min(MOST_VALUES, _MOST_VALUES_IN_ALL // len(columns))
+        total = uneven = 0
+        first_uneven = ""
+        numbered = iter(rows)
+        while batch := [*islice(numbered, READ_ROWS)]:
+            whole = [(line, cells) for line, cells in batch if len(cells) == len(columns)]
+            if len(whole) < len(batch):
+                line, cells = next((line, cells) for line, cells in batch if len(cells) != len(columns))
+                first_uneven = first_uneven or f"line {line} has {len(cells)} cells, the header has {len(columns)}"
+                uneven += len(batch) - len(whole)
+            _refuse_repeated_header(path, rows.header, whole)
+            total += len(batch)
+            numbers = [line for line, _ in whole]
+            for at, column in enumerate(columns):
+                column.add(numbers, [cells[at] for _, cells in whole], most)
+    return Table(columns, total, "line", written, uneven, first_uneven)
+
+
+def _lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:
+    return text_lines(path, decompressed(file), encoding)
+
+
+def _encoding(path: Path) -> str:
+    """The first encoding in which the whole file can be read; the last where it is none of them, for its error."""
+    for encoding in ENCODINGS[:-1]:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        with path.open("rb") as file:
+            try:
+                for line in decompressed(file):
+                    decoder.decode(line)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                continue
+            except (OSError, EOFError):
+                return encoding  # damaged, which is named by who reads it
+        return encoding
+    return ENCODINGS[-1]
+
+
+def _refuse_header(path: Path, rows: CsvRows) -> None:
+    if len(rows.header) == 1:
+        raise HistoryError(
+            f"{path} has a single column, {rows.header[0][:40]!r}: a table needs several, separated by commas, "
+            "semicolons, tabs or vertical bars"
+        )
+    if all(_is_number(name) for name in rows.header):
+        raise HistoryError(
+            f"{path}, line 1 has only numbers ({', '.join(rows.header[:3])}, …): "
+            "add a line with the names of the columns"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_repeated_header(path: Path, header: tuple[str, ...], batch: Iterable[tuple[int, list[str]]]) -> None:
+    for line, cells in batch:
+        if cells[0] == header[0] and tuple(cells) == header:
+            raise HistoryError(f"{path}, line {line} repeats the header, perhaps where files were joined: remove it")
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def _parquet(path: Path, file: BinaryIO) -> Table:
+    try:
+        opened = pq.ParquetFile(file)
+        schema = opened.schema_arrow
+        columns = tuple(Column(one.name, _stored(one.type), str(one.type)) for one in schema)
+        most = min(MOST_VALUES, _MOST_VALUES_IN_ALL // max(1, len(columns)))
+        total = 0
+        for batch in opened.iter_batches(batch_size=READ_ROWS):
+            numbers = range(total + 1, total + batch.num_rows + 1)
+            for column, cells in zip(columns, batch.columns, strict=True):
+                column.add(numbers, [_cell(cell) for cell in cells.to_pylist()], most)
+            total += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise HistoryError(
+            f"{path} is a damaged Parquet file ({str(error).splitlines()[0]}): write it again"
+        ) from error
+    return Table(columns, total, "row", None)
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return ITEM_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _stored(found: Any) -> Stored:
+    types = pa.types
+    if types.is_dictionary(found):
+        found = found.value_type
+    if types.is_integer(found) or types.is_floating(found) or types.is_decimal(found):
+        return Stored.NUMBERS
+    if types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
+        return Stored.TEXT
+    if types.is_temporal(found):
+        return Stored.DATES
+    lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
+    return Stored.LISTS if lists and _stored(found.value_type) is Stored.TEXT else Stored.OTHERWISE
