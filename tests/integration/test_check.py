@@ -88,7 +88,7 @@ def test_every_problem_is_named_in_one_run(site: WorkerSite, broker: TestBroker)
     model.write_bytes(b"{}")
     ended = site.run("check", WORKER_BROKER_WAIT_S="soon")
     assert ended.returncode == 2
-    first, second, *_ = ended.stdout.splitlines()
+    first, _, second, *_ = ended.stdout.splitlines()
     assert first.startswith("problem  settings: WORKER_BROKER_WAIT_S (from the environment): ")
     assert second.startswith(f"problem  model: {model} ")
     findings = checked(site, 2)

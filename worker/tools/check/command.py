@@ -11,9 +11,10 @@ from models.version_folder import Signature
 from schemas.errors import ProfileClassError
 from schemas.misspelt_settings import misspelt_settings
 from worker.cluster_rules import Finding, Weight, judge_cluster, judge_offsets, problems
-from worker.errors import ExitStatus, PortUnusable, SettingsError, WorkerError
+from worker.errors import ExitStatus, PortUnusable, SettingsError, UnsupportedClientError, WorkerError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
+from worker.kafka.clients import client_version
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import TopicReader
@@ -29,6 +30,7 @@ _WAIT_S: Final = 5.0
 _MODEL_SETTINGS: Final = frozenset(
     {"models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"}
 )
+_CLIENT_SETTINGS: Final = frozenset({"kafka_client"})
 _PORT_SETTINGS: Final = frozenset({"worker_http_host", "worker_http_port"})
 _CLUSTER_SETTINGS: Final = frozenset(
     {
@@ -48,13 +50,14 @@ def run(flags: Mapping[str, str], *, as_json: bool) -> ExitStatus:
 
 
 def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Every finding about settings, model, port and cluster; checks that need a wrong setting are left out."""
+    """Every finding about settings, client, model, port and cluster; checks that need a wrong setting are left out."""
     settings, wrong = read_settings(flags)
     findings = [Finding(Weight.PROBLEM, "settings", problem) for problem in (wrong.problems if wrong else ())]
     findings += [Finding(Weight.ADVICE, "settings", misspelt.line) for misspelt in misspelt_settings(Settings)]
     findings += [Finding(Weight.ADVICE, "settings", line) for line in limit_warnings(settings)]
     findings = findings or [Finding(Weight.FINE, "settings", "all valid")]
     for where, decisive, look in (
+        ("client", _CLIENT_SETTINGS, _client),
         ("model", _MODEL_SETTINGS, _model),
         ("http", _PORT_SETTINGS, _port),
         ("brokers", _CLUSTER_SETTINGS, _cluster),
@@ -64,6 +67,13 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
         else:
             findings.append(Finding(Weight.UNKNOWN, where, "not checked", "correct the settings first"))
     return tuple(findings)
+
+
+def _client(settings: Settings) -> Iterator[Finding]:
+    try:
+        yield Finding(Weight.FINE, "client", f"{settings.kafka_client} {client_version(settings)}")
+    except UnsupportedClientError as error:
+        yield Finding(Weight.PROBLEM, "client", str(error))
 
 
 def _model(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from models.store import ModelStore
 from tests.support.fitted import NOON, published
 from tests.support.signed import new_key, signed_store
 from worker.cluster_rules import Finding, Weight
+from worker.kafka import clients
 from worker.tools.check.command import preflight
 
 NOT_CHECKED = ("not checked", "correct the settings first")
@@ -30,10 +31,19 @@ def test_every_problem_that_needs_no_broker_is_named_at_once(tmp_path: Path) -> 
         found = by_where({**NOWHERE, "worker_http_port": port, "worker_log_level": "loud"})
     assert {where: [each.weight for each in findings] for where, findings in found.items()} == {
         "settings": [Weight.PROBLEM],
+        "client": [Weight.FINE],
         "model": [Weight.PROBLEM],
         "http": [Weight.PROBLEM],
         "brokers": [Weight.PROBLEM],
     }
+
+
+def test_a_client_that_is_not_installed_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "find_spec", lambda _: None)
+    (finding,) = by_where({**NOWHERE, "worker_http_port": "0", "kafka_client": "confluent"})["client"]
+    assert finding.weight is Weight.PROBLEM
+    assert "KAFKA_CLIENT" in finding.line
+    assert "stream-segmentation[fast]" in finding.line
 
 
 def test_a_misspelt_setting_is_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +75,7 @@ def test_checks_that_need_a_wrong_setting_are_left_out_and_the_others_are_made(
     found = by_where({**NOWHERE, "worker_http_port": "0", **wrong})
     assert {each: [(f.what, f.remedy) == NOT_CHECKED for f in findings] for each, findings in found.items()} == {
         "settings": [False],
+        "client": [False],
         "model": [where == "model"],
         "http": [where == "http"],
         "brokers": [where == "brokers"],
