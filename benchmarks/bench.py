@@ -317,6 +317,11 @@ def chosen(
     return programs
 
 
+def _is_commit(name: str) -> bool:
+    verify = ["git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}"]
+    return subprocess.run(verify, cwd=ROOT, check=False, capture_output=True).returncode == 0
+
+
 def _at(commit: str, checkout: Path, program: Program) -> Program:
     if not checkout.exists():
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(checkout), commit], cwd=ROOT, check=True)
@@ -350,6 +355,10 @@ def main() -> None:
         asked.only = asked.only or workers
     if asked.sweep == "fields" and not {*asked.only} <= {*workers}:
         parser.error("--sweep fields: only workers take another profile class")
+    if asked.against and not _is_commit(asked.against):
+        parser.error(f"--against {asked.against}: no such commit here; git log lists them")
+    if asked.setting and "=" not in asked.setting:
+        parser.error(f"--setting {asked.setting}: give NAME=VALUE, as in WORKER_BATCH_MAX_EVENTS=500")
     figures = Figures(asked.rounds, swept_over=asked.sweep)
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-commit-") as folder:
