@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from itertools import chain
 from struct import pack
@@ -62,7 +63,7 @@ class OrderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """A nominal label, one-hot encoded, one matrix column per level; an unknown label is all zeros."""
+    """A nominal label, one-hot encoded, one matrix column per level; an unknown label is the means of these columns."""
 
     name: str
     levels: tuple[str, ...]
@@ -99,6 +100,15 @@ class SeveralOfColumn:
 Column = NumberColumn | OrderedColumn | CategoryColumn | SeveralOfColumn
 
 
+class UnknownCategory(StrEnum):
+    """How a label of a category that training had not seen is encoded."""
+
+    MEANS = "means"
+    """0 after scaling, as an unknown ordinal label: it says nothing about the segment."""
+    ZEROS = "zeros"
+    """In models of format 1: nearest to the segment with the most mixed labels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Rows as numbers, before scaling, and their values that training had not seen."""
@@ -132,6 +142,8 @@ class _Plan:
     highs: Floats
     single: tuple[_Labels, ...]
     several: tuple[_Labels, ...]
+    categories: Mapping[str, tuple[slice, Floats]]
+    """Category -> its matrix rows, and their values for an unknown label."""
     single_left_out: tuple[tuple[str, frozenset[str]], ...]
     several_left_out: tuple[tuple[str, frozenset[str]], ...]
     row_of_cell: npt.NDArray[np.intp]
@@ -146,6 +158,11 @@ class Encoder:
     """
 
     columns: tuple[Column, ...]
+    unknown_category: UnknownCategory = UnknownCategory.MEANS
+
+    def unknown_of(self, column: CategoryColumn) -> tuple[float, ...]:
+        """The matrix columns of an unknown label."""
+        return column.means if self.unknown_category is UnknownCategory.MEANS else (0.0,) * column.width
 
     @cached_property
     def kept(self) -> tuple[Column, ...]:
@@ -215,7 +232,11 @@ class Encoder:
         with_unknown += [
             name for name, known in plan.several_left_out if not known.issuperset(chain.from_iterable(columns[name]))
         ]
-        return Encoded(matrix[: self.width].T, self._unknown(columns, with_unknown) if with_unknown else {})
+        unknown = self._unknown(columns, with_unknown) if with_unknown else {}
+        for row, names in unknown.items():
+            for block, values in [plan.categories[name] for name in names if name in plan.categories]:
+                matrix[block, row] = values
+        return Encoded(matrix[: self.width].T, unknown)
 
     def _unknown(self, columns: Columns, with_unknown: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
         """Row -> its fields with an unknown value, among the fields that have one in some row."""
@@ -241,6 +262,7 @@ class Encoder:
 
         single: list[_Labels] = []
         several: list[_Labels] = []
+        categories: dict[str, tuple[slice, Floats]] = {}
         start = 0
         for column in self.kept:
             if isinstance(column, OrderedColumn):
@@ -250,6 +272,8 @@ class Encoder:
                 cells = {level: cell(start + i, 1.0) for i, level in enumerate(column.levels)}
                 labels = _Labels(column.name, cells, cell(self.width, 1.0))
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
+            if isinstance(column, CategoryColumn):
+                categories[column.name] = slice(start, start + column.width), np.array(self.unknown_of(column))
             start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn)]
         left_out = [column for column in self.columns if column.weight <= 0]
@@ -261,6 +285,7 @@ class Encoder:
             highs=np.array([[column.high] for column in numbers]),
             single=tuple(single),
             several=tuple(several),
+            categories=categories,
             single_left_out=tuple(
                 (column.name, frozenset(column.levels))
                 for column in left_out

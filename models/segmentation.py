@@ -23,11 +23,14 @@ from models.encoding import (
     NumberColumn,
     OrderedColumn,
     SeveralOfColumn,
+    UnknownCategory,
 )
 from models.errors import ModelFormatError, require_format
 from models.limits import MODEL_MAX_COLUMNS, NUMBERS_END
 
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
+# What the formats that are read differ in.
+FORMATS = {1: UnknownCategory.ZEROS, MODEL_FORMAT: UnknownCategory.MEANS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,13 @@ class Segmentation:
         return np.array([segment.number for segment in self.segments], dtype=np.intp)
 
     def to_json(self) -> bytes:
-        """The bytes of model.json: parameters only, every float exact, equal values give equal bytes."""
+        """The bytes of model.json: parameters only, every float exact, equal values give equal bytes.
+
+        A model that was read in an older format is written in that format.
+        """
+        (model_format,) = (each for each, unknown in FORMATS.items() if unknown is self.encoder.unknown_category)
         document = {
-            "format": MODEL_FORMAT,
+            "format": model_format,
             "columns": [{"kind": column.kind, **asdict(column)} for column in self.encoder.columns],
             "segments": [asdict(segment) for segment in self.segments],
         }
@@ -148,13 +155,15 @@ class Segmentation:
         try:
             # orjson refuses what json accepts (NaN, infinite numbers) and what json crashes on (depth).
             document = orjson.loads(content)
-            require_format("model.json", document["format"], MODEL_FORMAT)
+            if document["format"] not in FORMATS:
+                require_format("model.json", document["format"], MODEL_FORMAT)
+            unknown_category = FORMATS[document["format"]]
             columns = tuple(_column(entry) for entry in document["columns"])
             segments = _SEGMENTS.validate_python(document["segments"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"{error.error_count()} invalid values" if isinstance(error, ValidationError) else repr(error)
             raise ModelFormatError(f"model.json is not a model: {reason:.200}") from error
-        return cls(Encoder(columns), segments)
+        return cls(Encoder(columns, unknown_category), segments)
 
     @cached_property
     def digest(self) -> str:

@@ -169,7 +169,7 @@ def _scaled(graph: _Graph, encoder: Encoder) -> str:
         if isinstance(column, OrderedColumn):
             raw.append(_ordered(graph, column, one))
         elif isinstance(column, CategoryColumn):
-            raw.append(_category(graph, column))
+            raw.append(_category(graph, column, encoder.unknown_of(column)))
         elif isinstance(column, SeveralOfColumn):
             raw.append(_several_of(graph, column, one))
     centred = graph.node("Sub", graph.node("Concat", *raw, axis=1), graph.constant(encoder.means[None, :]))
@@ -192,23 +192,23 @@ def _ordered(graph: _Graph, column: OrderedColumn, one: str) -> str:
     return graph.node("Unsqueeze", graph.node("Gather", values, graph.indices(name, column.levels)), one)
 
 
-def _category(graph: _Graph, column: CategoryColumn) -> str:
+def _category(graph: _Graph, column: CategoryColumn, unknown: Sequence[float]) -> str:
     name = graph.given(column.name, TensorProto.STRING, [ROWS], f"a label: {', '.join(column.levels)}")
-    return graph.node("Gather", _one_hot(graph, len(column.levels)), graph.indices(name, column.levels))
+    return graph.node("Gather", _one_hot(graph, unknown), graph.indices(name, column.levels))
 
 
 def _several_of(graph: _Graph, column: SeveralOfColumn, one: str) -> str:
     description = f"a list of labels, padded with {PADDING!r} to the longest: {', '.join(column.levels)}"
     name = graph.given(column.name, TensorProto.STRING, [ROWS, f"most_items_of_{column.name}"], description)
-    indicators = graph.node("Gather", _one_hot(graph, len(column.levels)), graph.indices(name, column.levels))
+    indicators = graph.node("Gather", _one_hot(graph, [0.0] * len(column.levels)), graph.indices(name, column.levels))
     # A label that is listed twice counts once.
     times = graph.node("ReduceSum", indicators, one, keepdims=0)
     return graph.node("Min", times, graph.constant(np.array(1.0)))
 
 
-def _one_hot(graph: _Graph, levels: int) -> str:
-    """One row for each label, with a 1 in its own column, and a row of zeros for an unknown one."""
-    return graph.constant(np.eye(levels + 1, levels))
+def _one_hot(graph: _Graph, unknown: Sequence[float]) -> str:
+    """One row for each label, with a 1 in its own column, and the row of an unknown one."""
+    return graph.constant(np.vstack([np.eye(len(unknown)), unknown]))
 
 
 def _nearest(graph: _Graph, segmentation: Segmentation, scaled: str) -> None:

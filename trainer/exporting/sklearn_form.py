@@ -68,12 +68,12 @@ def _frame(encoder: Encoder, columns: Columns) -> pd.DataFrame:
 
 
 def _encode(encoder: Encoder) -> Any:
-    steps = [(column.name, _step(column), _selected(column)) for column in encoder.kept]
+    steps = [(column.name, _step(column, encoder), _selected(column)) for column in encoder.kept]
     encode = ColumnTransformer(steps, sparse_threshold=0.0, verbose_feature_names_out=False)
     return encode.fit(_frame(encoder, {column.name: _training_values(column) for column in encoder.kept}))
 
 
-def _step(column: Column) -> Any:
+def _step(column: Column, encoder: Encoder) -> Any:
     match column:
         case NumberColumn():
             clipped = _clip(column.low, column.high)
@@ -87,7 +87,16 @@ def _step(column: Column) -> Any:
                 SimpleImputer(strategy="constant", fill_value=column.mean),
             )
         case CategoryColumn():
-            return OneHotEncoder(categories=[[*column.levels]], handle_unknown="ignore", sparse_output=False)
+            unknown = column.width
+            rows = [*np.eye(unknown).tolist(), encoder.unknown_of(column)]
+            return make_pipeline(
+                OrdinalEncoder(
+                    categories=[[*column.levels]], handle_unknown="use_encoded_value", unknown_value=unknown
+                ),
+                OneHotEncoder(categories=[[*range(unknown + 1)]], sparse_output=False),
+                # Each label selects its row: with a 1 in its own column, or that of an unknown label.
+                FunctionTransformer(np.dot, kw_args={"b": rows}),
+            )
         case SeveralOfColumn():
             # list.copy accepts lists only: text would otherwise be read as a list of characters.
             indices = {level: index for index, level in enumerate(column.levels)}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from models.encoding import Columns, Encoder, Floats, NumberColumn, SeveralOfColumn
+from models.encoding import Columns, Floats, NumberColumn, SeveralOfColumn
 from models.manifest import Reassigned
 from models.segmentation import Segmentation
 from trainer.findings import Fate, Lineage, SegmentFate
@@ -93,7 +93,7 @@ def segment_indices(model: Segmentation, columns: Columns) -> npt.NDArray[np.int
     """
     # The same segments from only the columns that count, each numbered by its index.
     fewer = Segmentation(
-        Encoder(model.encoder.kept),
+        replace(model.encoder, columns=model.encoder.kept),
         tuple(replace(segment, number=place) for place, segment in enumerate(model.segments)),
     )
     return fewer.assign(_whole(columns, fewer)).segment

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.encoding import CategoryColumn, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
+from models.encoding import CategoryColumn, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn, UnknownCategory
 from tests.support.fitted import encoder, random_columns
 
 SMALL = Encoder(
@@ -56,10 +56,17 @@ def test_an_unknown_ordered_label_is_the_mean_and_zero_after_scaling() -> None:
     assert made.unknown == {0: ("age",)}
 
 
-def test_an_unknown_category_is_all_zeros_and_an_unknown_item_is_ignored() -> None:
+def test_an_unknown_category_is_the_means_and_zero_after_scaling_and_an_unknown_item_is_ignored() -> None:
     made = SMALL.encode(rows(colour=["green"], tags=[("z", "a")]))
-    assert made.matrix[0].tolist()[3:] == [0.0, 0.0, 1.0, 0.0, 0.0]
+    assert made.matrix[0].tolist()[3:] == [0.5, 0.5, 1.0, 0.0, 0.0]
+    assert SMALL.scale(made.matrix)[0, 3:5].tolist() == [0.0, 0.0]
     assert made.unknown == {0: ("colour", "tags")}
+
+
+def test_an_unknown_category_of_the_first_format_is_all_zeros() -> None:
+    first = replace(SMALL, unknown_category=UnknownCategory.ZEROS)
+    made = first.encode(rows(colour=["green"], tags=[("z", "a")]))
+    assert made.matrix[0].tolist()[3:] == [0.0, 0.0, 1.0, 0.0, 0.0]
 
 
 def test_a_repeated_item_counts_once_and_an_empty_list_is_all_zeros() -> None:

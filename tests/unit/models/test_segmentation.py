@@ -67,6 +67,20 @@ def test_a_model_read_back_is_the_same_value_and_the_same_bytes() -> None:
     assert (again.digest, len(again.digest)) == (model.digest, 64)
 
 
+def test_a_model_of_the_first_format_keeps_its_bytes_and_its_segments_of_unknown_categories() -> None:
+    now = segmentation()
+    content = now.to_json().replace(b'"format": 2', b'"format": 1', 1)
+    first = Segmentation.from_json(content)
+    assert first.to_json() == content
+    columns = {**random_columns(50), "device_usage": ["a fridge"] * 50}
+    device = [column.name for column in first.encoder.kept].index("device_usage")
+    start = sum(column.width for column in first.encoder.kept[:device])
+    block = slice(start, start + first.encoder.kept[device].width)
+    assert (first.encoder.encode(columns).matrix[:, block] == 0).all()
+    assert (now.encoder.encode(columns).matrix[:, block] > 0).all()
+    assert first.assign(columns).distance.tolist() != now.assign(columns).distance.tolist()
+
+
 def spoilt(change: Any) -> bytes:
     document = json.loads(segmentation().to_json())
     change(document)
@@ -79,7 +93,8 @@ def spoilt(change: Any) -> bytes:
         (b"", "is not a model"),
         (b"[]", "is not a model"),
         (b'{"format": 1}', "is not a model"),
-        (spoilt(lambda model: model.update(format=2)), "has format 2, this release reads format 1"),
+        (spoilt(lambda model: model.update(format=3)), "has format 3, this release reads format 2"),
+        (spoilt(lambda model: model.update(format=0)), "has format 0, this release reads format 2"),
         (spoilt(lambda model: model["columns"][0].update(kind="magic")), "is not a model"),
         (spoilt(lambda model: model["columns"][5].pop("mean")), "1 invalid values"),
         (spoilt(lambda model: model["segments"].clear()), "it has no segments"),

@@ -185,7 +185,11 @@ def test_a_model_of_one_kind_of_field_is_exported_too(target: Target, tmp_path: 
 
 AT_LEAST_0 = {"a_min": 0.0, "a_max": None}
 WRONG: dict[Target, tuple[Any, str, Callable[..., Any]]] = {
-    Target.ONNX: (onnx_form, "_one_hot", lambda graph, levels: graph.constant(np.ones((levels + 1, levels)))),
+    Target.ONNX: (
+        onnx_form,
+        "_one_hot",
+        lambda graph, unknown: graph.constant(np.ones((len(unknown) + 1, len(unknown)))),
+    ),
     Target.SKLEARN: (sklearn_form, "_clip", lambda *_: FunctionTransformer(np.clip, kw_args=AT_LEAST_0, validate=True)),
 }
 
