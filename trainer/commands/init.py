@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.counting import counted
 from trainer.errors import OutputError
 from trainer.profiling.columns import Kept, LeftOut
 from trainer.profiling.draft import Draft, DraftedColumn, draft_of
@@ -78,7 +79,12 @@ def print_initialised(done: Initialised) -> None:
     print()
     facts = [("users", f"{draft.rows:,}"), *(("note", note) for note in draft.notes)]
     if draft.bad_rows:
-        facts.append(("note", f"up to {draft.bad_rows:,} rows are refused, which --skip-bad-rows leaves out"))
+        facts.append(
+            (
+                "note",
+                f"at most {counted(draft.bad_rows, 'row')} with a bad cell; --skip-bad-rows leaves them out",
+            )
+        )
     print_facts(
         facts,
         to_copy=[

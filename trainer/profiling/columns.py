@@ -157,6 +157,12 @@ class Facts:
         """Rows without a value."""
         return self.rows - self.known - self.column.later
 
+    @cached_property
+    def missing_numbers(self) -> frozenset[int]:
+        """The numbers of rows without a value: all of them in a table of ordinary size."""
+        marked = (rows for cell, rows in self.column.marked.items() if cell is None or cell not in self.cells)
+        return frozenset().union(*marked)
+
     @property
     def bad(self) -> int:
         """Rows whose cell no field could use."""
@@ -244,9 +250,11 @@ def _number(facts: Facts) -> Kept | LeftOut:
         bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
     if not facts.decimals and words & CODES and facts.column.stored is Stored.CELLS and not mixed:
         return _category(facts, "digits that are labels: a code")
-    low, high = min(values), max(values)
+    low, high = -math.inf if facts.column.later_negative else min(values), max(values)
     whole = not facts.decimals
-    bounds = bounds_of(header, low, high, facts.written.symbols, whole=whole)
+    # The format declares the symbols of all columns together.
+    symbols = [symbol for symbol in facts.written.symbols if any(symbol in cell for cell in facts.numbers)]
+    bounds = bounds_of(header, low, high, symbols, whole=whole)
     reason = f"numbers: {bounds.why}"
     if {*values} <= {0, 1}:
         bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"

@@ -15,14 +15,11 @@ from trainer.errors import HistoryError
 from trainer.profiling.columns import Facts, Kept, LeftOut, described, facts_of
 from trainer.profiling.dialect import sniffed_numbers
 from trainer.profiling.field_names import field_names
-from trainer.profiling.table import Column, Stored, Table
+from trainer.profiling.table import MISSING, Column, Stored, Table
 from trainer.profiling.words import words_of
 
-# What most programs write where there is no value. In a column of numbers anything of these is missing …
-_MISSING_NUMBERS: Final = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing"}
-)
-# … and among labels fewer: "none" is a label, and so is NA (Namibia, North America) among other short codes.
+# Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America) beside
+# other short codes.
 _MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
 # The share of rows that may be refused for the sake of columns with a few cells missing or misspelt.
 MOST_BAD_ROWS: Final = 0.05
@@ -88,7 +85,7 @@ def draft_of(path: Path, table: Table) -> Draft:
         role = None if one is id_column else _TWICE if headers[header] > 1 else described(one)
         examples = () if role is None else one.examples
         drafted_columns.append(DraftedColumn(header, names[header], role, examples, _bad(one, role) / table.rows))
-    columns, bad = _within_budget(drafted_columns, table.rows, repeated + table.uneven)
+    columns, bad = _within_budget(drafted_columns, facts, table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
@@ -144,7 +141,7 @@ def _notes(table: Table) -> Iterable[str]:
 def _written(table: Table) -> CsvFormat:
     """The format of the cells, with numbers and missing values as all columns together have them."""
     without = [
-        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in _MISSING_NUMBERS}
+        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in MISSING}
         for column in table.columns
     ]
     assert table.cells is not None  # noqa: S101  # of a CSV file
@@ -159,7 +156,7 @@ def _written(table: Table) -> CsvFormat:
 def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:
     marker = cell.casefold()
     if numbers or marker != "na":
-        return marker in (_MISSING_NUMBERS if numbers else _MISSING_LABELS)
+        return marker in (MISSING if numbers else _MISSING_LABELS)
     labels = [label.strip() for label in column.counts if label.strip() != cell]
     codes = [label for label in labels if len(label) <= 3 and label.isupper()]
     return len(codes) < 0.5 * len(labels)
@@ -172,7 +169,7 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
     """The column that identifies a user, how many of its rows repeat one or have none, and what to say about it."""
     usable = [one for one in facts if one.column.header and _can_be_id(one.column.stored)]
     for one in usable:
-        if _names_a_person(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
+        if _names_users(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
             raise HistoryError(
                 f"{path} has {table.rows:,} rows for {one.distinct:,} users in {one.column.header!r}, so it is a table "
                 "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
@@ -198,6 +195,10 @@ def _can_be_id(stored: Stored) -> bool:
     return stored in {Stored.CELLS, Stored.TEXT, Stored.NUMBERS}
 
 
+def _names_users(header: str) -> bool:
+    return _names_a_person(header) or words_of(header) == {"id"}
+
+
 def _names_a_person(header: str) -> bool:
     words = words_of(header)
     joined = "".join(sorted(words, key=header.casefold().find))
@@ -207,7 +208,7 @@ def _names_a_person(header: str) -> bool:
 def _id_rank(one: Facts) -> int:
     """0 for the likeliest column with ids, 5 for one that is none."""
     words = words_of(one.column.header)
-    if not one.unique and not _names_a_person(one.column.header) and words != {"id"}:
+    if not one.unique and not _names_users(one.column.header):
         return 5
     if _names_a_person(one.column.header):
         return 0
@@ -223,27 +224,30 @@ def _id_rank(one: Facts) -> int:
 # --- the columns that `fit` accepts ----------------------------------------------------------------------------------
 
 
-def _within_budget(columns: Sequence[DraftedColumn], rows: int, already_bad: int) -> tuple[list[DraftedColumn], int]:
+def _within_budget(
+    columns: Sequence[DraftedColumn], facts: Sequence[Facts], rows: int, already_bad: int
+) -> tuple[list[DraftedColumn], int]:
     """The columns, without those whose empty cells would have too many rows refused, and how many rows may be refused.
 
-    A column with few of them is kept before one with many.
+    A column with few of them is kept before one with many. A row that lacks several values is refused once.
     """
     bad = already_bad
+    refused: frozenset[int] = frozenset()
     out: dict[int, LeftOut] = {}
-    order = sorted(range(len(columns)), key=lambda at: columns[at].bad_share)
-    for at in order:
-        column = columns[at]
-        if not isinstance(column.role, Kept):
+    for at in sorted(range(len(columns)), key=lambda at: columns[at].bad_share):
+        role, cells = columns[at].role, round(columns[at].bad_share * rows)
+        if not isinstance(role, Kept) or not cells:
             continue
-        cells = round(column.bad_share * rows)
-        if cells and bad + cells > MOST_BAD_ROWS * rows:
+        with_it = refused | facts[at].missing_numbers
+        more = len(with_it) - len(refused) + max(0, cells - len(facts[at].missing_numbers))
+        if bad + more > MOST_BAD_ROWS * rows:
             out[at] = LeftOut(
-                f"{_percent(column.bad_share)} of the rows have no value{column.role.bad_example}: fill them, or "
+                f"{_percent(columns[at].bad_share)} of the rows have no value{role.bad_example}: fill them, or "
                 "uncomment it and use --skip-bad-rows to leave these users out",
-                column.role,
+                role,
             )
         else:
-            bad += cells
+            bad, refused = bad + more, with_it
     kept = [at for at, column in enumerate(columns) if isinstance(column.role, Kept) and at not in out]
     for at in kept[MOST_FIELDS:]:
         role = columns[at].role

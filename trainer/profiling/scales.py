@@ -21,10 +21,11 @@ _SCALES: Final = tuple(
         "very bad|very poor < bad|poor < fair|medium|average|ok|okay < good < very good < excellent",
         "beginner|novice < intermediate < advanced < expert",
         (
-            "no schooling|none < primary|primary school|elementary|elementary school < middle school"
+            "no schooling|none < primary|primary school|elementary|elementary school"
+            " < middle school|< hs grad|less than high school|some high school"
             " < secondary|secondary school|high school|hs grad|highschool < some college"
             " < technical|vocational|associate|associates"
-            " < bachelor|bachelors|college|college grad|undergraduate < master|masters|postgraduate|advanced degree"
+            " < bachelor|bachelors|college|college grad|undergraduate < master|masters|postgraduate|advanced"
             " < phd|doctorate|doctoral"
         ),
         "child|children < teen|teenager < young adult < adult < senior|elderly",
@@ -41,7 +42,7 @@ _ABOVE: Final = re.compile(
     re.IGNORECASE,
 )
 _SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}")
-_NUMBERED: Final = re.compile(r"(\d+)[.)]\s*\S.*")
+_NUMBERED: Final = re.compile(r"\d+[.)]\s*(\D.*)")
 
 
 def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
@@ -53,11 +54,12 @@ def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def _numbered(labels: list[str]) -> tuple[str, ...] | None:
-    """Labels such as "1. < HS Grad", "2. HS Grad"."""
-    numbers = {label: int(match[1]) for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
-    if len(numbers) < max(3, len(labels)) or len({*numbers.values()}) < len(labels) or _BETWEEN.fullmatch(labels[0]):
+    """Labels such as "1. < HS Grad", "2. HS Grad": numbers alone make no order, as "1. White", "2. Black" show."""
+    plain = {match[1]: label for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    if len(plain) < len(labels):
         return None
-    return tuple(sorted(labels, key=lambda label: numbers[label]))
+    found = _ranges([*plain]) or _worded([*plain])
+    return None if found is None else tuple(plain[label] for label in found)
 
 
 def _ranges(labels: list[str]) -> tuple[str, ...] | None:

@@ -116,7 +116,7 @@ CODES: Final = frozenset(
             "store",
             "region",
         ),
-        *("gender", "sex", "race", "channel", "branch", "district", "moshoofd", "mostype"),
+        *("gender", "sex", "race", "channel", "branch", "district"),
     }
 )
 """Where digits are labels."""

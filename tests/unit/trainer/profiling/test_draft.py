@@ -264,6 +264,12 @@ def test_a_few_cells_that_are_missing_or_no_numbers_cost_rows_and_many_cost_the_
     assert column.role.otherwise is not None, "so that it can be uncommented"
 
 
+def test_a_row_that_lacks_several_values_is_lost_once(path: Path) -> None:
+    holes = {f"x{at}": ["" if i < 6 else i * at % 17 for i in NUMBERED] for at in range(1, 5)}
+    draft = drafted(as_csv(path, {"id": NUMBERED, **holes}))
+    assert ([roles(draft)[header] for header in holes], draft.bad_rows) == (["number"] * 4, 6)
+
+
 def test_na_is_a_label_among_codes_and_missing_elsewhere(path: Path) -> None:
     countries = [("DE", "US", "NA", "FR")[i % 4] for i in NUMBERED]
     assert drafted(as_csv(path, {"id": NUMBERED, "country": countries, "visits": VISITS})).written == CsvFormat()
@@ -282,6 +288,12 @@ def test_values_of_personal_columns_and_ids_are_not_shown(path: Path, tmp_path: 
     done = init(as_csv(path, columns), tmp_path / "profile.py", "")
     assert "ann-" not in done.output.read_text()
     assert all("ann-" not in example for column in done.draft.columns for example in column.examples)
+
+
+def test_a_percent_sign_bounds_its_own_column_only(path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "discount": [f"{i % 40} %" for i in NUMBERED], "visits": VISITS}
+    draft = drafted(as_csv(path, columns))
+    assert (kept(draft, "discount").bounds.high, kept(draft, "visits").bounds.high) == (100, None)
 
 
 @pytest.mark.parametrize(
@@ -327,9 +339,10 @@ def test_without_a_column_that_identifies_users_the_line_does(path: Path, tmp_pa
 
 
 def test_a_table_of_orders_is_refused(path: Path) -> None:
-    columns: Columns = {"order_id": NUMBERED, "customer_id": [i % 40 for i in NUMBERED], "amount": SPEND}
-    with pytest.raises(HistoryError, match=r"120 rows for 40 users in 'customer_id'"):
-        drafted(as_csv(path, columns))
+    for header in ("customer_id", "UserID", "id"):
+        columns: Columns = {"order": NUMBERED, header: [i % 40 for i in NUMBERED], "amount": SPEND}
+        with pytest.raises(HistoryError, match=f"120 rows for 40 users in '{header}'"):
+            drafted(as_csv(path, columns))
 
 
 def test_a_few_users_that_come_again_are_said_and_skipped(path: Path) -> None:

@@ -34,6 +34,7 @@ def test_labels_whose_order_everybody_knows_are_put_in_it(levels: tuple[str, ...
         ("free", "pro", "team"),
         ("M", "S"),  # married and single, perhaps
         ("yes", "no"),
+        ("1. White", "2. Black", "3. Asian"),
         ("low", "high", "unknown"),
         ("10", "20", "30"),
         ("10-20", "10 - 20"),
