@@ -18,8 +18,8 @@ from trainer.profiling.field_names import field_names
 from trainer.profiling.table import MISSING, Column, Stored, Table
 from trainer.profiling.words import words_of
 
-# Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America) beside
-# other short codes.
+# Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
+# beside other short codes.
 _MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
 # The share of rows that may be refused for the sake of columns with a few cells missing or misspelt.
 MOST_BAD_ROWS: Final = 0.05
