@@ -82,7 +82,7 @@ def print_initialised(done: Initialised) -> None:
         facts.append(
             (
                 "note",
-                f"at most {counted(draft.bad_rows, 'row')} with a bad cell; --skip-bad-rows leaves them out",
+                f"at most {counted(draft.bad_rows, 'row')} with a bad cell, which --skip-bad-rows leaves out",
             )
         )
     print_facts(

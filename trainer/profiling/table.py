@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -171,6 +172,10 @@ def _refuse_header(path: Path, rows: CsvRows) -> None:
         raise HistoryError(
             f"{path} has a single column, {rows.header[0][:40]!r}: a table needs several, separated by commas, "
             "semicolons, tabs or vertical bars"
+        )
+    if any(re.match(r"\s+[\"'].*[\"']\s*$", name) for name in rows.header):
+        raise HistoryError(
+            f"{path}, line 1 has spaces before quotes, which makes the quotes part of the cells: remove these spaces"
         )
     if all(_is_number(name) for name in rows.header):
         raise HistoryError(

@@ -363,6 +363,7 @@ ROWS = "".join(f"{i},{i % 7}\n" for i in range(30))
         (b"a,b\n1,2\n", "a single row"),
         (b"value\n1\n2\n", "a single column, 'value'"),
         (b"1,2\n3,4\n", "line 1 has only numbers"),
+        (b'"a", "b"\n"1", "2"\n' * 3, "line 1 has spaces before quotes"),
         (b"PK\x03\x04rest", "a spreadsheet"),
         (b'{"a": 1}\n{"a": 2}\n', "JSON"),
         (f'a,b\n{ROWS}5,"open\n'.encode(), "line 32"),
