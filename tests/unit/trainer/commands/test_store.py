@@ -219,7 +219,7 @@ def facts(output: str) -> dict[str, str]:
 def test_show_says_on_what_the_verdict_rests(store: ModelStore, run: Run) -> None:
     shown = facts(run("show", version(store, 1).id)[1])
     assert re.match(r"2: 0\.\d{3}, 3: .*elbow at 4", shown["silhouette by k"])
-    assert re.match(r"E 0\.32, p 0\.05 \(19 data sets .* 0\.209\)", shown["separation"])
+    assert re.match(r"G 0\.89, E 0\.32, p 0\.05 \(19 data sets .* 0\.209\)", shown["separation"])
     assert shown["stability"].startswith("0: 0.")
     assert shown["borders"].startswith("0: ")
     assert shown["runner-up"].startswith("4 segments, silhouette 0.")
