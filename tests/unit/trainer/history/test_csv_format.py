@@ -75,6 +75,7 @@ def test_the_line_that_excel_writes_does_not_shift_the_numbers_of_lines(tmp_path
     [
         (CsvFormat(thousands=","), "1,234,567.5", 1234567.5),
         (CsvFormat(thousands=","), "1234.5", 1234.5),
+        (CsvFormat(thousands=","), "0,125", "0,125"),
         (CsvFormat(thousands=","), "1,23", "1,23"),
         (CsvFormat(thousands=","), "12345,678", "12345,678"),
         (CsvFormat(thousands=" "), "1\N{NARROW NO-BREAK SPACE}234", 1234.0),

@@ -296,6 +296,22 @@ def test_a_percent_sign_bounds_its_own_column_only(path: Path) -> None:
     assert (kept(draft, "discount").bounds.high, kept(draft, "visits").bounds.high) == (100, None)
 
 
+def test_a_personal_column_is_left_out_even_where_its_values_come_again(path: Path) -> None:
+    shared = {"Name": [f"Ann {i % 4}" for i in NUMBERED], "contact": [f"a{i % 4}@example.org" for i in NUMBERED]}
+    draft = drafted(as_csv(path, {"id": NUMBERED, **shared, "visits": VISITS}))
+    assert [(roles(draft)[header], "personal" in reason(draft, header)) for header in shared] == [
+        ("left out", True)
+    ] * 2
+
+
+@pytest.mark.parametrize(("delimiter", "written"), [(",", {"thousands": ","}), (";", {"decimal": ","})])
+def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
+    path: Path, delimiter: str, written: dict[str, Any]
+) -> None:
+    columns: Columns = {"id": NUMBERED, "value": [f"{1 + i % 9},{100 + i}" for i in NUMBERED], "visits": VISITS}
+    assert drafted(as_csv(path, columns, delimiter)).written == CsvFormat(delimiter=delimiter, **written)
+
+
 @pytest.mark.parametrize(
     ("header", "values", "asked"),
     [
