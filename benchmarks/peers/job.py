@@ -190,7 +190,7 @@ class NumpyNearest:
         self._centroids = segmentation.centroids
         self._origin = (-encoder.means / encoder.scales).tolist()
         self._numbers: list[tuple[NumberColumn, int, float]] = []
-        self._labels: list[tuple[str, bool, dict[str, _Cell], _Cell]] = []
+        self._labels: list[tuple[str, bool, dict[str, _Cell], slice]] = []
         starts = {}
         width = 0
         for column in encoder.kept:
@@ -203,15 +203,16 @@ class NumpyNearest:
                     self._numbers.append((column, start, scale))
                 continue
             cells: dict[str, _Cell] = dict.fromkeys(column.levels)
-            unknown: _Cell = None
+            unknown = slice(0)  # an unknown item is ignored
             if start is not None and isinstance(column, OrderedColumn):
                 cells = {level: (start, (rank - column.mean) / scale) for rank, level in enumerate(column.levels)}
-                unknown = start, 0.0  # encoded as the mean
             elif start is not None:
                 cells = {
                     level: (start + at, (1.0 - mean) / scale)
                     for at, (level, mean) in enumerate(zip(column.levels, column.means, strict=True))
                 }
+            if start is not None and not isinstance(column, SeveralOfColumn):
+                unknown = slice(start, start + column.width)  # encoded as the mean
             self._labels.append((column.name, isinstance(column, SeveralOfColumn), cells, unknown))
 
     def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, list[str]]:
@@ -223,13 +224,13 @@ class NumpyNearest:
                 number = log1p(max(number, 0.0) / column.log_unit)
             point[start] = (min(max(number, column.low), column.high) - column.mean) / scale
         unknown = []
-        for name, several, cells, unknown_cell in self._labels:
+        for name, several, cells, block in self._labels:
             value = getattr(profile, name)
             for label in value if several else (value,):
-                cell = cells.get(label, unknown_cell)
                 if label not in cells:
                     unknown.append(name)
-                if cell is not None:
+                    point[block] = [0.0] * len(point[block])
+                elif (cell := cells[label]) is not None:
                     point[cell[0]] = cell[1]
         difference = self._centroids - point
         squared = np.vecdot(difference, difference).tolist()

@@ -2,6 +2,7 @@ package bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -118,8 +119,10 @@ final class Model {
 
   private static boolean encodeLevel(Column column, String label, double[] point) {
     Integer level = column.levels.get(label);
-    if (column.start >= 0 && column.kind.equals("ordered")) {
-      point[column.start] = level == null ? 0 : (level - column.means[0]) / column.scale;
+    if (column.start >= 0 && level == null && !column.kind.equals("several-of")) {
+      Arrays.fill(point, column.start, column.start + column.means.length, 0); // encoded as the mean
+    } else if (column.start >= 0 && level != null && column.kind.equals("ordered")) {
+      point[column.start] = (level - column.means[0]) / column.scale;
     } else if (column.start >= 0 && level != null) {
       point[column.start + level] = (1 - column.means[level]) / column.scale;
     }
