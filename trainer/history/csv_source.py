@@ -89,31 +89,34 @@ class CsvRows:
         self._path = path
         first = next(lines, "")
         separator = SEPARATOR_LINE.fullmatch(first)
-        self._line = 2 if separator else 1
+        self._lines_before = 1 if separator else 0
         self.delimiter = separator[1] if separator else written.delimiter
         remaining = lines if separator else chain([first], lines)
         self._reader = csv.reader(remaining, delimiter=self.delimiter, quotechar=written.quote, strict=True)
-        self._before = self._line - 1
-        found = self._next()
+        try:
+            found = next(self._reader, None)
+        except csv.Error as error:
+            raise self._refused(1 + self._lines_before, error) from error
         if not found:
             raise HistoryError(f"{path} is empty: it needs a header line and one row per user")
         self.header = tuple(found)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        while (cells := self._next()) is not None:
-            if cells:
-                yield self._line, cells
-
-    def _next(self) -> list[str] | None:
-        # A quoted cell may hold line breaks: the next row starts after the last line of this one.
-        self._line = self._before + self._reader.line_num + 1
+        reader, first = self._reader, self._lines_before + 1
+        line = first + reader.line_num
         try:
-            return next(self._reader, None)
+            for cells in reader:
+                if cells:
+                    yield line, cells
+                # A quoted cell may hold line breaks: the next row starts after the last line of this one.
+                line = first + reader.line_num
         except csv.Error as error:
-            raise HistoryError(
-                f"{self._path} is not valid CSV, starting at line {self._line} ({error}): "
-                "look for a quote that is not closed"
-            ) from error
+            raise self._refused(line, error) from error
+
+    def _refused(self, line: int, error: csv.Error) -> HistoryError:
+        return HistoryError(
+            f"{self._path} is not valid CSV, starting at line {line} ({error}): look for a quote that is not closed"
+        )
 
 
 class _Watched(io.RawIOBase):
