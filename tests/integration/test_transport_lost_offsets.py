@@ -11,7 +11,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from structlog.testing import capture_logs
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld, both_clients, client_of, looping
+from tests.support.kafka_world import CLIENTS, KafkaWorld, both_clients, client_of, looping
 from tests.support.transport_contract import next_batch, until, values, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import tuning
@@ -190,13 +190,17 @@ def test_set_to_earliest_a_worker_reads_a_topic_recreated_under_it_from_its_begi
     assert kafka.values(kafka.output) == [b"new %d" % n for n in range(9)]
 
 
-def test_an_offset_of_another_topic_of_the_same_name_is_a_loud_error_at_the_start(kafka: KafkaWorld) -> None:
+@pytest.mark.parametrize(("client", "of_the_next"), [CLIENTS, CLIENTS[::-1]])
+def test_an_offset_of_another_topic_of_the_same_name_is_a_loud_error_at_the_start(
+    kafka: KafkaWorld, of_the_next: str
+) -> None:
     # As when a batch was committed at the moment its topic was recreated.
     worked_off(kafka, 2).close()
     old = note(kafka)
+    assert old.endswith("\0")  # or confluent-kafka would read on into foreign memory
     recreate(kafka, *(b"new %d" % n for n in range(9)))
     commit_by_hand(kafka, 2, old)
-    first = kafka.open()
+    first = kafka.open(kafka_client=of_the_next)
     assert LossReason.RECREATED in str(ended(first.poll))
     first.close()
     assert kafka.values(kafka.output) == [b"old 0", b"old 1"]

@@ -36,6 +36,20 @@ class NotedOffset(NamedTuple):
     offset: int
     note: str = ""
 
+    @classmethod
+    def stored(cls, offset: int, metadata: str | None) -> NotedOffset:
+        """What a broker has as an offset and its metadata."""
+        return cls(offset, (metadata or "").rstrip("\0"))
+
+    @property
+    def metadata(self) -> str:
+        """The note as it is to be stored: with a null byte at its end, as confluent-kafka stores it.
+
+        librdkafka copies a note without its end, and confluent-kafka then reads on until a null byte comes (librdkafka
+        2.16, issue 4649).
+        """
+        return f"{self.note}\0" if self.note else ""
+
 
 class ConsumerClient(Protocol):
     """A member of the group that reads the input topic, read_committed; it commits nothing and creates no topic.

@@ -19,6 +19,7 @@ from worker.errors import ExitStatus, StopProcessError, WorkerError
 from worker.kafka.client import CONNECT_MS, connected
 from worker.kafka.errors import fault
 from worker.kafka.lost_offsets import CommittedOffset, LostOffset, loss_reason, topic_id_in
+from worker.kafka.ports import NotedOffset
 from worker.kafka.tuning import FETCH_BYTES, PARTITION_FETCH_BYTES
 from worker.settings import Settings
 from worker.stream.records import Record
@@ -87,13 +88,17 @@ class TopicReader:
         """The group's committed offset of each partition that has one, after all open transactions are over."""
         return {number: offset for number, (offset, _) in self.committed_with_notes(topic, partitions).items()}
 
-    def committed_with_notes(self, topic: str, partitions: int) -> Mapping[int, tuple[int, str]]:
+    def committed_with_notes(self, topic: str, partitions: int) -> Mapping[int, NotedOffset]:
         """The same, each with the note that was committed beside it."""
         coordinator = self._consumer._coordinator  # noqa: SLF001  # committed() asks for one partition at a time
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
         with self._answers("asking for the committed offsets"):
             found = coordinator.fetch_committed_offsets(wanted, timeout_ms=int(self._longest_wait_s * 1000))
-        return {at.partition: (each.offset, each.metadata or "") for at, each in found.items() if each.offset >= 0}
+        return {
+            at.partition: NotedOffset.stored(each.offset, each.metadata)
+            for at, each in found.items()
+            if each.offset >= 0
+        }
 
     def lost_offsets(self, topic: str, partitions: int) -> Iterator[LostOffset]:
         """The group's committed offsets, as they are now, that a worker could not resume from."""
@@ -106,7 +111,8 @@ class TopicReader:
         logs = self.logs(topic, partitions)
         for at, each in sorted(found.items()):
             log = logs[topic, at.partition]
-            committed = CommittedOffset(each.offset, topic_id_in(each.metadata or ""))
+            noted = NotedOffset.stored(each.offset, each.metadata)
+            committed = CommittedOffset(noted.offset, topic_id_in(noted.note))
             current = str(current_id) if current_id.int else ""
             reason = loss_reason(committed, current, log.start, beyond_end=each.offset > log.end)
             if each.offset >= 0 and reason is not None:

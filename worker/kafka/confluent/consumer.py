@@ -250,7 +250,7 @@ class ConfluentConsumer:
             if each.error is not None:
                 raise kafka_error(each.error, each.topic)
         return {
-            TopicPartition(each.topic, each.partition): NotedOffset(each.offset, each.metadata or "")
+            TopicPartition(each.topic, each.partition): NotedOffset.stored(each.offset, _metadata_of(each))
             for each in found
             if each.offset >= 0
         }
@@ -438,6 +438,15 @@ def _headers(message: Any) -> Headers:
         # One name that is not UTF-8 keeps all of them from being read.
         return ()
     return tuple(headers) if headers else ()
+
+
+def _metadata_of(committed: Any) -> str | None:
+    # A program that stored it without a null byte at its end (see NotedOffset) is no worker of ours.
+    try:
+        metadata: str | None = committed.metadata
+    except UnicodeDecodeError:
+        return None
+    return metadata
 
 
 def _topic_id(described: Any) -> str:

@@ -137,7 +137,7 @@ class KafkaPythonConsumer:
         # next request: it may be old.
         self._coordinator._offset_fetch_futures.clear()  # noqa: SLF001  # see above
         found = self._coordinator.fetch_committed_offsets(set(partitions), timeout_ms=timeout_ms)
-        return {at: NotedOffset(each.offset, each.metadata or "") for at, each in found.items()}
+        return {at: NotedOffset.stored(each.offset, each.metadata) for at, each in found.items()}
 
     def log_ends(
         self, partitions: Collection[TopicPartition], timeout_ms: int

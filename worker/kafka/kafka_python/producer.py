@@ -91,7 +91,7 @@ class KafkaPythonProducer:
     def send_offsets(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership) -> None:
         """Add offsets and their notes; the broker refuses them when the group has moved on from this membership."""
         self._producer.send_offsets_to_transaction(
-            {at: OffsetAndMetadata(each.offset, each.note, -1) for at, each in offsets.items()},
+            {at: OffsetAndMetadata(each.offset, each.metadata, -1) for at, each in offsets.items()},
             ConsumerGroupMetadata(
                 membership.group_id, membership.generation, membership.member_id, membership.instance_id
             ),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Message
 from kafka.errors import FencedInstanceIdError
+from kafka.structs import TopicPartition
 
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError
 from worker.kafka.confluent import login
 from worker.kafka.confluent.consumer import ConfluentConsumer
 from worker.kafka.confluent.login import LoginWatch
+from worker.kafka.ports import NotedOffset
 from worker.settings import Settings
 
 SETTINGS = Settings(_env_file=None, kafka_bootstrap_servers="127.0.0.1:1", worker_instance_id="one")
@@ -38,6 +41,25 @@ def test_one_that_librdkafka_took_from_itself_after_its_session_timed_out_is_one
     with pytest.raises(StopProcessError, match="instance id one") as caught:
         consumer.poll(0, 1)
     assert caught.value.exit_status == ExitStatus.RESTART
+
+
+class Unreadable:
+    """A committed offset whose metadata another program stored without a null byte, as confluent-kafka shows it."""
+
+    topic, partition, offset, error = "user-activity", 0, 5, None
+
+    @property
+    def metadata(self) -> str:
+        return b"mine\xdb".decode()
+
+
+def test_a_note_of_another_program_that_cannot_be_read_counts_as_none(
+    consumer: ConfluentConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_describe", lambda _: None)
+    monkeypatch.setattr(consumer, "_consumer", SimpleNamespace(committed=lambda *_: [Unreadable()], close=lambda: None))
+    at = TopicPartition("user-activity", 0)
+    assert consumer.committed([at], 100) == {at: NotedOffset(5, "")}
 
 
 class Refusing:
