@@ -144,7 +144,15 @@ def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
         ("commit:2", {}),
     ]
     for number, (place, identity) in enumerate(kills):
-        worker = start(programs, kafka, f"run{number}", place, worker_transaction_timeout_ms=2_000, **identity)
+        worker = start(
+            programs,
+            kafka,
+            f"run{number}",
+            place,
+            worker_transaction_timeout_ms=2_000,
+            worker_batch_max_events=500,
+            **identity,
+        )
         worker.wait_for_log("standing still")
         worker.kill()
     last = start(programs, kafka, "last", worker_transaction_timeout_ms=2_000)
