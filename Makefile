@@ -65,7 +65,7 @@ test-compose: $(VENV)/installed-test engine  ## docker-compose.yml: build, start
 	$(PYTHON) -m pytest -ra -m compose tests/compose
 
 SEEDS := 1 2 3 4 5 6 7 8 9 10
-MUTANTS := read_uncommitted bare_group_id snapshot_after_poll producer_used_again failed_commit_forgotten
+MUTANTS := read_uncommitted bare_group_id snapshot_after_poll producer_used_again
 
 .PHONY: chaos
 chaos: EVENTS := 100000

@@ -15,11 +15,9 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from worker.__main__ import main
-from worker.errors import RetryBatchError
 from worker.kafka.consumer import GroupReader
 from worker.kafka.kafka_python import consumer as kafka_python_consumer
 from worker.kafka.kafka_python.producer import KafkaPythonProducer
-from worker.kafka.transport import KafkaTransport
 from worker.stream.records import Batch
 
 IN_FORCE = "mutation in force:"
@@ -113,27 +111,11 @@ def producer_used_again(said: _Said) -> None:
     setattr(KafkaPythonProducer, "abort", abort)  # noqa: B010  # see above
 
 
-def failed_commit_forgotten(said: _Said) -> None:
-    """The batch that was read during a commit is sent although that commit failed."""
-    finish = _there(KafkaTransport, "finish")
-
-    def finished(self: KafkaTransport) -> float:
-        try:
-            took_s: float = finish(self)
-        except RetryBatchError:
-            said()
-            return 0.0
-        return took_s
-
-    setattr(KafkaTransport, "finish", finished)  # noqa: B010  # see above
-
-
 MUTATIONS: Mapping[str, Callable[[_Said], None]] = {
     "read_uncommitted": read_uncommitted,
     "bare_group_id": bare_group_id,
     "snapshot_after_poll": snapshot_after_poll,
     "producer_used_again": producer_used_again,
-    "failed_commit_forgotten": failed_commit_forgotten,
 }
 
 
