@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from models.manifest import Verdict
 from trainer.explaining.division import Division
+from trainer.explaining.effects import middles
 from trainer.explaining.naming import names
 from trainer.explaining.suggestions import suggestion
 from trainer.findings import Card, Effect
@@ -28,7 +29,7 @@ def cards(
     if verdict is Verdict.NONE:
         effects = {}
     reported = {division.numbers[index]: effects.get(division.numbers[index], ()) for index in division.by_size}
-    called = names(reported, given_names, not_named)
+    called = names(reported, middles(division, reported), given_names, not_named)
     return tuple(
         Card(
             segment=number,

@@ -1,9 +1,9 @@
-"""What sets each segment apart, as effect sizes with intervals."""
+"""What sets each segment apart, as effect sizes with intervals, and where a segment is in the middle."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,8 @@ LEAST_SIZE: Mapping[Measure, float] = {
     Measure.SHARE_DIFFERENCE: 0.1,
 }
 INTERVAL = (0.025, 0.975)
+PROMINENT = 0.5
+"""An effect under half as strong as another segment's in the same field and direction gives no name."""
 
 
 def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Effect, ...]]:
@@ -60,9 +62,57 @@ def strength(effect: Effect) -> float:
     delta; a standardised difference d is equivalent to 2·Φ(d / √2) − 1 = erf(d / 2) if both are normal (McGraw and
     Wong 1992).
     """
-    if effect.measure is Measure.STANDARDISED_DIFFERENCE:
-        return abs(math.erf(effect.size / 2))
-    return abs(effect.size)
+    return _strength(effect.measure, effect.size)
+
+
+def _strength(measure: Measure, size: float) -> float:
+    return abs(math.erf(size / 2)) if measure is Measure.STANDARDISED_DIFFERENCE else abs(size)
+
+
+def prominent(effect: Effect, strongest: float) -> bool:
+    """Whether an effect is at least half as strong as the strongest in its field and direction of any segment."""
+    return strength(effect) >= PROMINENT * strongest
+
+
+@dataclass(frozen=True, slots=True)
+class Middle:
+    """A number or ordered field in which a segment is between others: some are much higher, some much lower."""
+
+    field: str
+    header: str
+    group: str
+    strength: float
+    """Of the weaker of the strongest effects upwards and downwards."""
+
+
+def middles(division: Division, effects: Mapping[int, Sequence[Effect]]) -> Mapping[int, tuple[Middle, ...]]:
+    """Stable number of each segment -> the fields in which it is in the middle, from those that differ most.
+
+    Other segments have effects upwards and downwards, both more than twice as strong as what the segment has. A
+    segment of under 20 users is in the middle of nothing.
+    """
+    found: dict[int, list[Middle]] = {number: [] for number in division.numbers}
+    for field in division.sample.fields:
+        ends = [each for effect in effects.values() for each in effect if each.field == field.name]
+        higher, lower = ([each for each in ends if each.size * sign > 0] for sign in (1, -1))
+        if field.kind in {Kind.NUMBER, Kind.ORDERED} and higher and lower:
+            least = min(max(map(strength, higher)), max(map(strength, lower)))
+            for number in _between(traits(division.sample, field)[0], least, division):
+                found[number].append(Middle(field.name, field.header, field.group, least))
+    return {
+        number: tuple(sorted(each, key=lambda middle: -round(middle.strength, 6))) for number, each in found.items()
+    }
+
+
+def _between(trait: Trait, least: float, division: Division) -> Iterator[int]:
+    """The segments that are neither highest nor lowest, and not half as far from the others as the ends."""
+    contrast = _contrast(trait, division.memberships[:1], division)
+    measure, inside = MEASURES[trait.field.kind], contrast.inside[0]
+    may_be_shown = _may_be_shown(trait, division)
+    for index, size in enumerate(contrast.size[0].tolist()):
+        inner = inside.min() < inside[index] < inside.max()
+        if may_be_shown[index] and inner and _strength(measure, size) < PROMINENT * least:
+            yield division.numbers[index]
 
 
 def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
@@ -144,6 +194,8 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
         size = np.where((size * exact > 0) & (np.abs(size) <= np.abs(exact)), size, 0.0)
     elif trait.field.kind is Kind.ORDERED:
         size = _cliffs_delta(values, len(trait.field.levels), counted)
+        # Of two skewed groups, one can be higher more often and lower on average: then the direction is not known.
+        size = np.where(size * (inside - outside) > 0, size, 0.0)
     else:
         squares = np.einsum("n,rnk->r", (values - middle) ** 2, counted)
         everybody = users.sum(axis=1)

@@ -45,7 +45,8 @@ def explain(
     """
     insights = verdict is not Verdict.NONE
     tests = field_tests(division.sample, division.labels, seed) if insights else ()
-    found = effects(division, surviving(tests))
+    # Fields that only make the segments together pass no test alone: then what is named is where the centres differ.
+    found = effects(division, surviving(tests) or frozenset(column.name for column in division.sample.encoder.kept))
     return Explained(
         tests=tests,
         cards=cards(division, found, outliers, verdict, given_names, not_named),

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from models.encoding import Encoder, Floats
-from schemas.roles import Kind, ProfileField
-from trainer.explaining.traits import factors, traits
+from schemas.roles import ProfileField
+from trainer.explaining.traits import factors
 from trainer.findings import FieldTest
 from trainer.fitting.choose_k import different_rows
 from trainer.fitting.relations import chi_square, without_rare
@@ -26,10 +26,11 @@ FALSE_DISCOVERY_RATE = 0.05
 def field_tests(sample: Sample, labels: Labels, seed: int) -> tuple[FieldTest, ...]:
     """A test of every field, in their order, and which of them survive Benjamini–Hochberg over all at 5 %.
 
-    labels (n,) are the clusters of the sample from 0: the refit without a field looks for as many. Numbers and ordered
-    fields: Kruskal and Wallis. Categories: chi-square, rare levels joined. Several-of: the smallest p-value of its
-    items times their number. A field that cannot be tested has a p-value of 1: one that is the same for all users, or
-    the only one in the distance.
+    labels (n,) are the clusters of the sample from 0: the refit without a field looks for as many. Chi-square of five
+    quantile bins of a number, or of the levels of an ordered field or category, rare ones joined. Not a test of ranks:
+    segments at both ends of a field may have the same mean rank as one in the middle. Several-of: the smallest p-value
+    of its items times their number. A field that cannot be tested has a p-value of 1: one that is the same for all
+    users, or the only one in the distance.
     """
     # The matrix is computed here, once, before the cores share it.
     p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), sample.fields)]
@@ -49,8 +50,6 @@ def _p_value(sample: Sample, scaled: Floats, labels: Labels, seed: int, field: P
     independent = labels_without(field.name, sample.encoder, scaled, labels, seed)
     if independent is None:
         return 1.0
-    if field.kind in {Kind.NUMBER, Kind.ORDERED}:
-        return _rank_test(traits(sample, field)[0].values, independent)
     segments = (independent[:, None] == np.arange(independent.max() + 1)).astype(np.float64)
     tables = [without_rare(factor.T @ segments) for factor in factors(sample, field)]
     p_values = [chi_square(table)[0] for table in tables if min(table.shape) > 1]
@@ -70,12 +69,3 @@ def labels_without(name: str, encoder: Encoder, scaled: Floats, labels: Labels, 
     k = min(int(labels.max()) + 1, different_rows(matrix))
     # From fresh starts, never from the centres of the labels, which depend on the field.
     return cluster(matrix, k, seed).labels if k > 1 else None
-
-
-def _rank_test(values: Floats, labels: Labels) -> float:
-    known = ~np.isnan(values)
-    values, labels = values[known], labels[known]
-    present = np.unique(labels)
-    if len(present) < 2 or np.ptp(values) == 0:
-        return 1.0
-    return float(stats.kruskal(*(values[labels == label] for label in present)).pvalue)

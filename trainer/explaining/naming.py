@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
-from trainer.explaining.effects import strength
-from trainer.explaining.phrases import MORE, TOGETHER, direction, holds, phrase, signs_of
+from trainer.explaining.effects import Middle, prominent, strength
+from trainer.explaining.phrases import (
+    MIDDLE,
+    MORE,
+    TOGETHER,
+    Direction,
+    direction,
+    holds,
+    known_effects,
+    level_phrase,
+    phrase,
+    signs_of,
+)
 from trainer.findings import Effect
 
 LONGEST_NAME = 45
+
+_Way = tuple[str, str | None, Direction]
+"""A field, its label or None, and the direction of an effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +34,60 @@ class _Part:
     text: str
     fields: frozenset[str]
     strength: float
-    is_not: bool
-    """Whether it names a label that fewer users of the segment have: the least informative kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts from which the name of one segment can be made, each kind strongest first, the best kind first."""
+
+    more_or_less: tuple[_Part, ...]
+    """Where the segment is higher, or lower, or more users have a label."""
+    middle: tuple[_Part, ...]
+    """Where it is between segments that are higher and segments that are lower."""
+    fewer: tuple[_Part, ...]
+    """Labels that fewer users have: they say least."""
+
+    @property
+    def strongest(self) -> float:
+        """The strength of the best part; 0 without one above or below the others."""
+        return max((part.strength for part in self.more_or_less), default=0.0)
 
 
 def names(
-    effects: Mapping[int, Sequence[Effect]], given_names: Mapping[int, str], not_named: frozenset[str]
+    effects: Mapping[int, Sequence[Effect]],
+    middles: Mapping[int, Sequence[Middle]],
+    given_names: Mapping[int, str],
+    not_named: frozenset[str],
 ) -> Mapping[int, str]:
-    """Stable number of each segment -> its name, of at most 45 characters, distinct, in the order given.
+    """Stable number of each segment -> its name, of at most 45 characters, distinct, in the order of effects.
 
-    A name is made of the strongest effects, strongest first, except those in fields of the groups not_named. The first
-    segment gets the best name, so pass the largest first. A segment without such an effect is "Segment N"; names that
-    a person gave are kept.
+    A name is made of the strongest effects, strongest first, except those in fields of the groups not_named, and
+    those under half as strong as another segment's in the same direction: next to a segment whose income is far below
+    the others', one that is a little below is not "low income". Two effects with a phrase of their own, such as
+    "weekend-heavy", give it if one of them is that strong. Where nothing is left, it says in which fields the
+    segment is in the middle. The segment with the strongest effect gets the best name. One without any is "Segment N";
+    names that a person gave are kept.
     """
-    found = dict(given_names)
+    strongest = _strongest(effects)
+    parts = {
+        number: _parts(
+            [each for each in found if each.group not in not_named],
+            [each for each in middles.get(number, ()) if each.group not in not_named],
+            strongest,
+        )
+        for number, found in effects.items()
+        if number not in given_names
+    }
+    called = dict(given_names)
     taken = {_key([name]) for name in (*given_names.values(), *map(plain_name, effects))}
-    for number, each in effects.items():
-        if number in given_names:
-            continue
-        free = (texts for texts in _candidates(_parts(each, not_named)) if _key(texts) not in taken)
-        texts = next(free, None)
+    for number in sorted(parts, key=lambda number: -round(parts[number].strongest, 6)):
+        texts = next((texts for texts in _candidates(parts[number]) if _key(texts) not in taken), None)
         if texts is None:
-            found[number] = plain_name(number)
+            called[number] = plain_name(number)
         else:
             taken.add(_key(texts))
-            found[number] = _joined(texts)
-    return found
+            called[number] = _joined(texts)
+    return {number: called[number] for number in effects}
 
 
 def plain_name(number: int) -> str:
@@ -53,47 +95,69 @@ def plain_name(number: int) -> str:
     return f"Segment {number}"
 
 
+def _way(effect: Effect) -> _Way:
+    return effect.field, effect.level, direction(effect)
+
+
+def _strongest(effects: Mapping[int, Sequence[Effect]]) -> Mapping[_Way, float]:
+    """The strength of the strongest effect of any segment, by field or label and direction."""
+    found: dict[_Way, float] = {}
+    for effect in (effect for each in effects.values() for effect in each):
+        found[_way(effect)] = max(strength(effect), found.get(_way(effect), 0.0))
+    return found
+
+
 def _key(texts: Sequence[str]) -> frozenset[str]:
     # The same words in another order are the same name.
     return frozenset(word for text in texts for word in text.casefold().split(", "))
 
 
-def _parts(effects: Sequence[Effect], not_named: frozenset[str]) -> list[_Part]:
-    named = [effect for effect in effects if effect.group not in not_named]
-    by_field = {effect.field: effect for effect in named if effect.level is None}
+def _parts(effects: Sequence[Effect], middles: Sequence[Middle], strongest: Mapping[_Way, float]) -> _Parts:
+    outstanding = [effect for effect in effects if prominent(effect, strongest[_way(effect)])]
+    by_field = known_effects(effects)
     signs = signs_of(by_field)
-    parts = [
-        _Part(each.phrase, frozenset(each.signs), max(strength(by_field[name]) for name in each.signs), is_not=False)
+    more_or_less = [
+        _Part(each.phrase, frozenset(each.signs), max(strength(by_field[name]) for name in each.signs))
         for each in TOGETHER
-        if holds(each.signs, signs)
+        if holds(each.signs, signs) and any(by_field[name] in outstanding for name in each.signs)
     ]
-    covered = frozenset().union(*(part.fields for part in parts))
-    for effect in named:
+    covered = frozenset().union(*(part.fields for part in more_or_less))
+    fewer: list[_Part] = []
+    for effect in outstanding:
         text = phrase(effect)
         if text and not (effect.level is None and effect.field in covered):
-            is_not = effect.level is not None and direction(effect) is not MORE
-            parts.append(_Part(text, frozenset({effect.field}), strength(effect), is_not))
-    return sorted(parts, key=lambda part: (part.is_not, -round(part.strength, 6)))
+            kind = fewer if effect.level is not None and direction(effect) is not MORE else more_or_less
+            kind.append(_Part(text, frozenset({effect.field}), strength(effect)))
+    middle = [
+        _Part(level_phrase(each.field, each.header, MIDDLE), frozenset({each.field}), each.strength) for each in middles
+    ]
+    return _Parts(
+        *(tuple(sorted(kind, key=lambda part: -round(part.strength, 6))) for kind in (more_or_less, middle, fewer))
+    )
 
 
-def _candidates(parts: Sequence[_Part]) -> Iterator[tuple[str, ...]]:
-    """Possible names, best first: from two fields, two levels of one field, three parts, one."""
-    telling = [part for part in parts if not part.is_not]
-    pairs = [*combinations(telling, 2)]
-    apart = [pair for pair in pairs if not pair[0].fields & pair[1].fields]
-    beside = [pair for pair in pairs if pair[0].fields & pair[1].fields]
-    last_resort = [pair for pair in combinations(parts, 2) if not pair[0].fields & pair[1].fields]
+def _candidates(parts: _Parts) -> Iterator[tuple[str, ...]]:
+    """Possible names, best first: from two fields, two levels of one field, three parts, one; then with other kinds."""
+    best, middle = parts.more_or_less, parts.middle
+    everything = (*best, *middle, *parts.fewer)
+    pairs = [*combinations(best, 2)]
     for chosen in (
-        *apart,
-        *beside,
-        *combinations(telling, 3),
-        *combinations(telling, 1),
-        *last_resort,
-        *combinations(parts, 1),
+        *filter(_of_different_fields, pairs),
+        *(pair for pair in pairs if not _of_different_fields(pair)),
+        *combinations(best, 3),
+        *combinations(best, 1),
+        *product(best, middle),
+        *combinations(middle, 2),
+        *filter(_of_different_fields, combinations(everything, 2)),
+        *combinations(everything, 1),
     ):
         texts = tuple(part.text for part in chosen)
         if len(_joined(texts)) <= LONGEST_NAME:
             yield texts
+
+
+def _of_different_fields(parts: Sequence[_Part]) -> bool:
+    return not parts[0].fields & parts[1].fields
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -1,17 +1,18 @@
 """What effects are called in a name, and what marketing might do with them.
 
 Only this module knows fields by name: those of this project's profile class, in plain words. An effect in any other
-field is named after its header and label.
+field, also one that happens to have such a name but another header, is named after its header and label.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from schemas.roles import Kind
+from schemas import UserProfile
+from schemas.roles import Kind, profile_fields
 from trainer.findings import Effect
 from trainer.text.wording import shortened
 
@@ -23,9 +24,10 @@ class Direction(Enum):
 
     MORE = 1
     LESS = -1
+    MIDDLE = 0
 
 
-MORE, LESS = Direction.MORE, Direction.LESS
+MORE, LESS, MIDDLE = Direction.MORE, Direction.LESS, Direction.MIDDLE
 
 Signs = Mapping[str, Direction]
 """Field names of numbers and ordered fields, and which way a segment differs in each."""
@@ -49,16 +51,16 @@ class Advice:
 
 
 PHRASES: Mapping[str, Mapping[Direction, str]] = {
-    "age": {MORE: "older", LESS: "younger"},
-    "education_level": {MORE: "longer education", LESS: "shorter education"},
-    "income_level": {MORE: "higher income", LESS: "lower income"},
-    "likes_and_reactions": {MORE: "many likes", LESS: "few likes"},
-    "followed_accounts": {MORE: "many follows", LESS: "few follows"},
-    "weekday_hours_online": {MORE: "many weekday hours", LESS: "few weekday hours"},
-    "weekend_hours_online": {MORE: "many weekend hours", LESS: "few weekend hours"},
-    "click_through_rate": {MORE: "high click-through", LESS: "low click-through"},
-    "conversion_rate": {MORE: "high conversion", LESS: "low conversion"},
-    "ad_interaction_seconds": {MORE: "long ad views", LESS: "short ad views"},
+    "age": {MORE: "older", LESS: "younger", MIDDLE: "middle-aged"},
+    "education_level": {MORE: "longer education", LESS: "shorter education", MIDDLE: "medium education"},
+    "income_level": {MORE: "higher income", LESS: "lower income", MIDDLE: "medium income"},
+    "likes_and_reactions": {MORE: "many likes", LESS: "few likes", MIDDLE: "average likes"},
+    "followed_accounts": {MORE: "many follows", LESS: "few follows", MIDDLE: "average follows"},
+    "weekday_hours_online": {MORE: "many weekday hours", LESS: "few weekday hours", MIDDLE: "average weekday hours"},
+    "weekend_hours_online": {MORE: "many weekend hours", LESS: "few weekend hours", MIDDLE: "average weekend hours"},
+    "click_through_rate": {MORE: "high click-through", LESS: "low click-through", MIDDLE: "medium click-through"},
+    "conversion_rate": {MORE: "high conversion", LESS: "low conversion", MIDDLE: "medium conversion"},
+    "ad_interaction_seconds": {MORE: "long ad views", LESS: "short ad views", MIDDLE: "average ad views"},
 }
 
 TOGETHER = (
@@ -145,9 +147,22 @@ ADVICE = (
 )
 
 
+_OURS = {(field.name, field.header) for field in profile_fields(UserProfile)}
+
+
+def known(field: str, header: str) -> bool:
+    """Whether it is a field of this project's profile class."""
+    return (field, header) in _OURS
+
+
 def direction(effect: Effect) -> Direction:
     """Which way the segment differs."""
     return MORE if effect.size > 0 else LESS
+
+
+def known_effects(effects: Iterable[Effect]) -> dict[str, Effect]:
+    """The effects in numbers and ordered fields of this project's profile class, by field."""
+    return {each.field: each for each in effects if each.level is None and known(each.field, each.header)}
 
 
 def signs_of(effects: Mapping[str, Effect]) -> Signs:
@@ -162,22 +177,28 @@ def holds(wanted: Signs, signs: Signs) -> bool:
 
 def phrase(effect: Effect) -> str:
     """One effect in words, in at most 30 columns; empty if its label has no readable character."""
-    if effect.level is not None:
-        label = shortened(effect.level, LONGEST_PHRASE)
-        # An item or a device label is clear by itself; "yes" is not.
-        if label and effect.kind is Kind.CATEGORY and effect.group != "device":
-            label = shortened(f"{title(effect)}: {effect.level}", LONGEST_PHRASE)
-        return label if not label or direction(effect) is MORE else shortened(f"less {label}", LONGEST_PHRASE)
-    known = PHRASES.get(effect.field)
-    if known is not None:
-        return known[direction(effect)]
-    return shortened(f"{'high' if direction(effect) is MORE else 'low'} {title(effect)}", LONGEST_PHRASE)
+    if effect.level is None:
+        return level_phrase(effect.field, effect.header, direction(effect))
+    label = shortened(effect.level, LONGEST_PHRASE)
+    # An item or a label of these devices is clear by itself; "yes" is not.
+    clear = effect.field == "device_usage" and known(effect.field, effect.header)
+    if label and effect.kind is Kind.CATEGORY and not clear:
+        label = shortened(f"{_title(effect.field, effect.header)}: {effect.level}", LONGEST_PHRASE)
+    return label if not label or direction(effect) is MORE else shortened(f"less {label}", LONGEST_PHRASE)
 
 
-def title(effect: Effect) -> str:
-    """The header of the field within a sentence: without a unit in brackets, in lower case.
+def level_phrase(field: str, header: str, where: Direction) -> str:
+    """Where a segment is in a number or ordered field, in at most 30 columns, such as "low annual income"."""
+    if known(field, header) and field in PHRASES:
+        return PHRASES[field][where]
+    word = {MORE: "high", LESS: "low", MIDDLE: "medium"}[where]
+    return shortened(f"{word} {_title(field, header)}", LONGEST_PHRASE)
+
+
+def _title(field: str, header: str) -> str:
+    """The header of a field within a sentence: without a unit in brackets, in lower case.
 
     Words in capitals only, such as CTR, stay as they are.
     """
-    words = re.sub(r"\([^)]*\)", " ", effect.header).replace("_", " ").split() or effect.field.replace("_", " ").split()
+    words = re.sub(r"\([^)]*\)", " ", header).replace("_", " ").split() or field.replace("_", " ").split()
     return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)

@@ -217,3 +217,13 @@ def test_effects_are_listed_by_stable_number() -> None:
     index = int(found.labels[-1])
     assert told[(7, 4)[index]][0].size > 0
     assert math.copysign(1, told[(7, 4)[1 - index]][0].size) == -1
+
+
+def test_an_ordered_field_in_which_a_segment_is_higher_more_often_but_lower_on_average_does_not_set_it_apart() -> None:
+    levels = ("low", "middle", "high", "top")
+    places = np.where(TRUTH == 2, np.where(np.arange(400) % 20 < 13, 3, 0), 2)
+    inside, outside = places[TRUTH == 2], places[TRUTH != 2]
+    assert np.sign(inside[:, None] - outside[None, :]).mean() > 0.2
+    assert inside.mean() < outside.mean()
+    found = effects(division("plan", Kind.ORDERED, [levels[place] for place in places], *levels), frozenset({"plan"}))
+    assert found[2] == ()

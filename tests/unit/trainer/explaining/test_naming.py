@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from schemas import UserProfile
 from schemas.roles import Kind
 from tests.support.effect_values import FIELDS, elsewhere, having, less, more
+from trainer.explaining.effects import Middle
 from trainer.explaining.naming import LONGEST_NAME, names, plain_name
 from trainer.explaining.phrases import ADVICE, PHRASES, TOGETHER
 from trainer.findings import Effect
@@ -16,7 +17,7 @@ NOT_NAMED = frozenset({DEMOGRAPHIC})
 
 
 def name(*effects: Effect, not_named: frozenset[str] = NOT_NAMED) -> str:
-    return names({3: effects}, {}, not_named)[3]
+    return names({3: effects}, {}, {}, not_named)[3]
 
 
 def test_a_name_is_made_of_the_strongest_effects() -> None:
@@ -64,7 +65,7 @@ def test_a_segment_without_an_effect_has_a_number_only() -> None:
 def test_two_segments_never_have_the_same_name() -> None:
     effects = [more("conversion_rate", 2.0), more("click_through_rate", 1.9), more("followed_accounts", 1.0)]
     swapped = [more("click_through_rate", 2.0), more("conversion_rate", 1.9)]
-    assert [*names({4: effects, 0: effects, 9: swapped, 2: swapped, 5: swapped}, {}, NOT_NAMED).values()] == [
+    assert [*names({4: effects, 0: effects, 9: swapped, 2: swapped, 5: swapped}, {}, {}, NOT_NAMED).values()] == [
         "High conversion, high click-through",
         "High conversion, many follows",
         "High click-through",
@@ -73,11 +74,39 @@ def test_two_segments_never_have_the_same_name() -> None:
     ]
 
 
+def income(size: float) -> Effect:
+    return elsewhere("income", "Annual Income (k$)", Kind.NUMBER, size=size)
+
+
+def test_the_segment_with_the_strongest_effect_is_named_first_whatever_its_size() -> None:
+    strong, weaker = income(-1.48), income(-0.9)
+    visits = elsewhere("visits", "Visits", Kind.NUMBER, size=0.4)
+    assert names({0: [weaker, visits], 1: [strong]}, {}, {}, NOT_NAMED) == {
+        0: "Low annual income, high visits", 1: "Low annual income",
+    }  # fmt: skip
+    assert names({0: [weaker], 1: [strong]}, {}, {}, NOT_NAMED) == {0: "Segment 0", 1: "Low annual income"}
+
+
+def test_an_effect_under_half_as_strong_as_that_of_another_segment_gives_no_name() -> None:
+    visits = elsewhere("visits", "Visits", Kind.NUMBER, size=0.4)
+    assert names({0: [income(-0.34), visits], 1: [income(-1.48)]}, {}, {}, NOT_NAMED)[0] == "High visits"
+    assert names({0: [income(-0.34)], 1: [income(1.48)]}, {}, {}, NOT_NAMED)[0] == "Low annual income"
+    assert names({0: [income(-0.34)], 1: [income(-1.48)]}, {}, {1: "Savers"}, NOT_NAMED)[0] == "Segment 0"
+
+
+def test_a_segment_between_others_is_named_by_where_it_is_in_the_middle() -> None:
+    middle = {0: [Middle("income", "Annual Income (k$)", "usage", 0.7), Middle("visits", "Visits", "usage", 0.6)]}
+    assert names({0: []}, middle, {}, NOT_NAMED)[0] == "Medium annual income, medium visits"
+    assert names({0: [income(1.0)]}, middle, {}, NOT_NAMED)[0] == "High annual income"
+    assert names({0: []}, middle, {}, frozenset({"usage"}))[0] == "Segment 0"
+    ours = {0: [Middle("age", "Age", "demographic", 0.7)]}
+    assert names({0: []}, ours, {}, frozenset())[0] == "Middle-aged"
+
+
 def test_a_name_that_a_person_gave_stays_and_is_given_to_no_other() -> None:
     tablet = having("device_usage", "Tablet")
-    assert names({0: [tablet], 3: [tablet], 5: []}, {3: "Tablet", 5: "Our friends"}, NOT_NAMED) == {
-        0: "Segment 0", 3: "Tablet", 5: "Our friends",
-    }  # fmt: skip
+    given = {3: "Tablet", 5: "Our friends"}
+    assert names({0: [tablet], 3: [tablet], 5: []}, {}, given, NOT_NAMED) == {0: "Segment 0", **given}
 
 
 def test_fields_of_another_profile_class_are_called_by_header_and_label() -> None:
@@ -87,6 +116,9 @@ def test_fields_of_another_profile_class_are_called_by_header_and_label() -> Non
     assert name(elsewhere("sports", "Sports", Kind.SEVERAL_OF, "Golf")) == "Golf"
     # A category that happens to be called like a number of ours.
     assert name(elsewhere("click_through_rate", "Rate", Kind.CATEGORY, "top")) == "Rate: top"
+    # A number that happens to be called like one of ours, and a device that is a plan.
+    assert name(elsewhere("conversion_rate", "Currency Conversion", Kind.NUMBER)) == "High currency conversion"
+    assert name(elsewhere("device_usage", "Insured Device", Kind.CATEGORY, "yes")) == "Insured device: yes"
 
 
 def test_labels_are_cut_and_cleared_of_what_cannot_be_read() -> None:
@@ -99,7 +131,7 @@ def test_labels_are_cut_and_cleared_of_what_cannot_be_read() -> None:
 
 
 def test_an_interest_called_segment_3_is_not_taken_for_one() -> None:
-    found = names({0: [having("top_interests", "Segment 3")], 3: []}, {}, NOT_NAMED)
+    found = names({0: [having("top_interests", "Segment 3")], 3: []}, {}, {}, NOT_NAMED)
     assert len({*found.values()}) == 2
 
 
@@ -115,7 +147,7 @@ some_effects = st.lists(
 
 @given(st.lists(some_effects, min_size=1, max_size=6))
 def test_names_are_distinct_readable_and_short(found: Sequence[Sequence[Effect]]) -> None:
-    called = names(dict(enumerate(found)), {}, NOT_NAMED)
+    called = names(dict(enumerate(found)), {}, {}, NOT_NAMED)
     assert [*called] == [*range(len(found))]
     assert len({each.casefold() for each in called.values()}) == len(found)
     for each in called.values():
