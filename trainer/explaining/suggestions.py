@@ -4,45 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from schemas.roles import Kind
 from trainer.explaining.effects import strength
-from trainer.explaining.phrases import ADVICE, LONGEST_PHRASE, MORE, direction, holds, phrase, signs_of
+from trainer.explaining.phrases import (
+    ADVICE,
+    LONGEST_PHRASE,
+    MORE,
+    direction,
+    holds,
+    known,
+    known_effects,
+    phrase,
+    signs_of,
+)
 from trainer.findings import Effect
-from trainer.text.wording import percent, shortened
+from trainer.text.wording import difference, percent, shortened, subject
 
 MOST_SENTENCES = 2
 MOST_ITEMS = 2
 
 
 def suggestion(effects: Sequence[Effect], not_named: frozenset[str]) -> str:
-    """One or two sentences, each based on effects of this segment, strongest first.
+    """One or two sentences, each based on effects of this segment, strongest first; empty without an effect.
 
-    Fields in the groups not_named are ignored. An effect without a sentence of its own is given by its phrase.
+    Fields in the groups not_named are ignored. Effects in fields of another profile class, or without a sentence of
+    their own, are repeated with their figures, in words that hold for any data.
     """
     usable = [effect for effect in effects if effect.group not in not_named]
     sentences = sorted(_sentences(usable), key=lambda each: -round(each[0], 6))[:MOST_SENTENCES]
     if sentences:
         return " ".join(sentence for _, sentence in sentences)
-    apart = [text for text in map(phrase, usable) if text]
+    apart = [f"{subject(effect)} ({difference(effect)})" for effect in usable if phrase(effect)]
     if apart:
-        return f"Reach them through what sets them apart: {_and(apart[:MOST_SENTENCES])}."
+        return f"Start from what sets them apart most: {_and(apart[:MOST_SENTENCES])}."
     if effects and not usable:
         groups = _and(sorted({effect.group for effect in effects}))
         return f"Only {groups} fields set them apart, so no action is suggested."
-    return "No single characteristic reliably sets them apart: treat them like all other users."
+    return ""
 
 
 def _sentences(effects: Sequence[Effect]) -> Iterator[tuple[float, str]]:
     """All sentences that apply, each with the strength of its strongest effect."""
-    unused = {effect.field: effect for effect in effects if effect.level is None}
+    unused = known_effects(effects)
     for advice in ADVICE:
         if holds(advice.signs, signs_of(unused)):
             used = {name: unused.pop(name) for name in advice.signs}
             yield max(map(strength, used.values())), advice.sentence.format(**used)
-    levels = [effect for effect in effects if effect.level is not None and direction(effect) is MORE]
+    levels = [
+        effect
+        for effect in effects
+        if effect.level is not None and direction(effect) is MORE and known(effect.field, effect.header)
+    ]
     for group_sentence, kept in (
-        (_device, [effect for effect in levels if effect.group == "device" and effect.kind is Kind.CATEGORY][:1]),
-        (_interests, [effect for effect in levels if effect.group == "interest"][:MOST_ITEMS]),
+        (_device, [effect for effect in levels if effect.field == "device_usage"][:1]),
+        (_interests, [effect for effect in levels if effect.field == "top_interests"][:MOST_ITEMS]),
     ):
         readable = [effect for effect in kept if phrase(effect)]
         if readable:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from schemas.roles import Kind
@@ -57,17 +59,36 @@ def test_demographic_fields_are_no_target_unless_asked_for() -> None:
     effects = more("age", 0.9), having("gender", "Female")
     assert said(*effects) == "Only demographic fields set them apart, so no action is suggested."
     assert said(*effects, not_named=frozenset()) == (
-        "Reach them through what sets them apart: older and gender: Female."
+        "Start from what sets them apart most: Age (around 55-64 against 45-54 elsewhere) and Gender: Female "
+        "(55\N{NO-BREAK SPACE}% against 5\N{NO-BREAK SPACE}% elsewhere, 3.1 times the average)."
     )
 
 
-def test_effects_in_other_fields_are_called_by_their_phrase() -> None:
-    effects = [elsewhere("sessions", "Session Count", Kind.NUMBER), elsewhere("plan", "Plan", Kind.CATEGORY, "Premium")]
-    assert said(*effects) == "Reach them through what sets them apart: high session count and plan: Premium."
+def test_effects_in_fields_of_another_class_are_repeated_with_their_figures() -> None:
+    effects = [
+        elsewhere("sessions", "Session Count", Kind.NUMBER),
+        elsewhere("plan", "Plan", Kind.CATEGORY, "Premium"),
+        elsewhere("region", "Region", Kind.CATEGORY, "North"),
+    ]
+    assert said(*effects) == (
+        "Start from what sets them apart most: "
+        "Session Count (0.60 against 0.10 elsewhere) and Plan: Premium (60\N{NO-BREAK SPACE}% against "
+        "10\N{NO-BREAK SPACE}% elsewhere)."
+    )
 
 
-def test_nothing_is_made_of_no_effects() -> None:
-    assert said() == "No single characteristic reliably sets them apart: treat them like all other users."
+def test_advice_on_clicks_devices_and_interests_is_for_the_fields_of_this_project_only() -> None:
+    for effect in (
+        elsewhere("conversion_rate", "Currency Conversion", Kind.NUMBER),
+        elsewhere("device_usage", "Insured Device", Kind.CATEGORY, "yes"),
+        replace(elsewhere("rate", "Rate", Kind.SEVERAL_OF, "5 percent"), group="interest"),
+    ):
+        assert said(effect).startswith("Start from")
+
+
+def test_nothing_is_suggested_without_an_effect() -> None:
+    assert said() == ""
+    assert said(having("top_interests", "\u202e\x07")) == ""
 
 
 @pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.sentence)
