@@ -43,6 +43,25 @@ class NumberColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class BooleanColumn:
+    """False or true, encoded as 0 or 1; one matrix column."""
+
+    name: str
+    mean: FiniteFloat
+    scale: FiniteFloat
+    weight: FiniteFloat = 1.0
+
+    kind = Kind.BOOLEAN
+    width = 1
+    low, high, log_unit = 0.0, 1.0, None
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The mean of each matrix column."""
+        return (self.mean,)
+
+
+@dataclass(frozen=True, slots=True)
 class OrderedColumn:
     """An ordinal label, encoded as its rank from 0, an unknown label as the mean; one matrix column."""
 
@@ -97,7 +116,7 @@ class SeveralOfColumn:
         return len(self.levels)
 
 
-Column = NumberColumn | OrderedColumn | CategoryColumn | SeveralOfColumn
+Column = NumberColumn | BooleanColumn | OrderedColumn | CategoryColumn | SeveralOfColumn
 
 
 class UnknownCategory(StrEnum):
@@ -166,7 +185,7 @@ class Encoder:
 
     @cached_property
     def kept(self) -> tuple[Column, ...]:
-        """The columns that count in the distance, in matrix order: numbers, ordered, categories, several-of."""
+        """The columns that count in the distance, in matrix order: by kind, as `Kind` lists them."""
         order = [*Kind]
         kept = [column for column in self.columns if column.weight > 0]
         return tuple(sorted(kept, key=lambda column: order.index(column.kind)))
@@ -242,7 +261,7 @@ class Encoder:
         """Row -> its fields with an unknown value, among the fields that have one in some row."""
         unknown: dict[int, tuple[str, ...]] = {}
         for column in self.columns:
-            if column.name not in with_unknown or isinstance(column, NumberColumn):
+            if column.name not in with_unknown or isinstance(column, NumberColumn | BooleanColumn):
                 continue
             known = frozenset(column.levels)
             for row, value in enumerate(columns[column.name]):
@@ -268,18 +287,20 @@ class Encoder:
             if isinstance(column, OrderedColumn):
                 cells = {level: cell(start, i) for i, level in enumerate(column.levels)}
                 single.append(_Labels(column.name, cells, cell(start, column.mean)))
-            elif not isinstance(column, NumberColumn):
+            elif not isinstance(column, NumberColumn | BooleanColumn):
                 cells = {level: cell(start + i, 1.0) for i, level in enumerate(column.levels)}
                 labels = _Labels(column.name, cells, cell(self.width, 1.0))
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
             if isinstance(column, CategoryColumn):
                 categories[column.name] = slice(start, start + column.width), np.array(self.unknown_of(column))
             start += column.width
-        numbers = [column for column in self.kept if isinstance(column, NumberColumn)]
+        numbers = [column for column in self.kept if isinstance(column, NumberColumn | BooleanColumn)]
         left_out = [column for column in self.columns if column.weight <= 0]
         return _Plan(
             numbers=tuple(column.name for column in numbers),
-            numbers_left_out=tuple(column.name for column in left_out if isinstance(column, NumberColumn)),
+            numbers_left_out=tuple(
+                column.name for column in left_out if isinstance(column, NumberColumn | BooleanColumn)
+            ),
             logs=tuple((i, column.log_unit) for i, column in enumerate(numbers) if column.log_unit is not None),
             lows=np.array([[column.low] for column in numbers]),
             highs=np.array([[column.high] for column in numbers]),

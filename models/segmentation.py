@@ -15,6 +15,7 @@ import orjson
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from models.encoding import (
+    BooleanColumn,
     CategoryColumn,
     Column,
     Columns,
@@ -173,7 +174,7 @@ class Segmentation:
 
 _COLUMNS: Mapping[str, TypeAdapter[Column]] = {
     str(column_class.kind): TypeAdapter(column_class)
-    for column_class in (NumberColumn, OrderedColumn, CategoryColumn, SeveralOfColumn)
+    for column_class in (NumberColumn, BooleanColumn, OrderedColumn, CategoryColumn, SeveralOfColumn)
 }
 _SEGMENTS = TypeAdapter(tuple[Segment, ...])
 

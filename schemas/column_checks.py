@@ -33,6 +33,7 @@ _CONFIG_KEYS: Final = frozenset(
 )
 _FIELD_KEYS: Final = _IGNORED | {"schema", "validation_alias", "serialization_alias", "frozen"}
 _NUMBER_KEYS: Final = _IGNORED | {"strict", "ge", "gt", "le", "lt", "multiple_of", "allow_inf_nan"}
+_BOOLEAN_KEYS: Final = _IGNORED | {"strict"}
 _TEXT_KEYS: Final = _IGNORED | {"strict", "min_length", "max_length"}
 _LITERAL_KEYS: Final = _IGNORED | {"expected"}
 _LIST_KEYS: Final = _IGNORED | {
@@ -147,6 +148,18 @@ def _float(bound: Any) -> float:
     return float(bound)
 
 
+def _boolean(schema: Mapping[str, Any]) -> Check:
+    _require_known("the boolean", schema, _BOOLEAN_KEYS)
+
+    def check(column: Sequence[Any]) -> Collection[int]:
+        # By type: 1 equals true.
+        if {bool}.issuperset(map(type, column)):
+            return ()
+        return [at for at, value in enumerate(column) if type(value) is not bool]
+
+    return check
+
+
 def _text(schema: Mapping[str, Any]) -> Check:
     _require_known("the text", schema, _TEXT_KEYS)
     fits = _fits(schema, str)
@@ -207,6 +220,7 @@ def _different(values: Iterable[Any]) -> list[Any] | None:
 _CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], Check]]] = {
     "float": _number,
     "int": _number,
+    "bool": _boolean,
     "str": _text,
     "literal": _literal,
     **dict.fromkeys(("list", "tuple", "set", "frozenset"), _list),

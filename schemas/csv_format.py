@@ -31,6 +31,10 @@ class CsvFormat:
     """What may stand before or after a number and is ignored, such as "$", "%" or "EUR"."""
     missing: tuple[str, ...] = ()
     """Cells that hold no value, such as "" or "N/A"; spaces around them do not matter."""
+    true: tuple[str, ...] = ("true",)
+    """What stands for true in a field of booleans, such as "yes" or "1"; neither case nor spaces around it matter."""
+    false: tuple[str, ...] = ("false",)
+    """What stands for false in the same fields."""
 
     def __post_init__(self) -> None:
         for name in ("delimiter", "quote", "decimal"):
@@ -39,10 +43,13 @@ class CsvFormat:
                 raise ProfileClassError(f"CsvFormat: {name} is {character!r}, expected one character")
         if self.delimiter == self.quote:
             raise ProfileClassError(f"CsvFormat: delimiter and quote are both {self.quote!r}")
-        for name in ("symbols", "missing"):
+        for name in ("symbols", "missing", "true", "false"):
             texts = getattr(self, name)
             if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
                 raise ProfileClassError(f'CsvFormat: {name} is {texts!r}, expected a tuple of strings, such as ("%",)')
+        both = {*map(str.casefold, self.true)} & {*map(str.casefold, self.false)}
+        if both:
+            raise ProfileClassError(f"CsvFormat: {min(both)!r} is both true and false: keep one of them")
         _require_number_format(self)
         _require_lines(self.encoding)
 

@@ -50,7 +50,7 @@ class Events:
     subjects: Sequence[str]
     times: Sequence[datetime]
     profile: Mapping[str, Sequence[Any]]
-    """Field name -> plain float or int, str, or collection of str."""
+    """Field name -> plain float or int, bool, str, or collection of str."""
 
 
 class EventReader:
@@ -231,6 +231,10 @@ def _plain_numbers(column: Sequence[Any]) -> bool:
     return {float, int}.issuperset(map(type, column)) and all(map(isfinite, column))
 
 
+def _plain_booleans(column: Sequence[Any]) -> bool:
+    return {bool}.issuperset(map(type, column))
+
+
 def _plain_labels(column: Sequence[Any]) -> bool:
     return {str}.issuperset(map(type, column))
 
@@ -241,6 +245,7 @@ def _plain_lists(column: Sequence[Any]) -> bool:
 
 _PLAIN: Final = {
     Kind.NUMBER: _plain_numbers,
+    Kind.BOOLEAN: _plain_booleans,
     Kind.ORDERED: _plain_labels,
     Kind.CATEGORY: _plain_labels,
     Kind.SEVERAL_OF: _plain_lists,

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, PydanticUserError, Strict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PydanticUserError, Strict
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from schemas.csv_format import history_format
 from schemas.errors import ProfileClassError
@@ -26,9 +27,15 @@ class Kind(StrEnum):
     """How a field's values are compared with each other."""
 
     NUMBER = "number"
+    BOOLEAN = "boolean"
     ORDERED = "ordered"
     CATEGORY = "category"
     SEVERAL_OF = "several-of"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a model reads its values as numbers: false as 0, true as 1."""
+        return self in {Kind.NUMBER, Kind.BOOLEAN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +47,22 @@ class Role:
     levels: tuple[str, ...] = ()
     separator: str = ","
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Make booleans strict: pydantic would take 1, "on" and "f" for true and false."""
+        schema = handler(source)
+        if self.kind is Kind.BOOLEAN:
+            schema["strict"] = True  # type: ignore[typeddict-unknown-key]  # both a bool and an optional one have it
+        return schema
+
 
 def number(group: str) -> Role:
     """A finite number whose differences are meaningful."""
     return Role(group, Kind.NUMBER)
+
+
+def boolean(group: str) -> Role:
+    """True or false: in an event as JSON has them, in a CSV file as its format declares them."""
+    return Role(group, Kind.BOOLEAN)
 
 
 def ordered(group: str, *levels: str) -> Role:
@@ -100,7 +119,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
     if len(roles) != 1:
         raise ProfileClassError(
             f"field {name!r} of {profile_class.__name__} has {len(roles)} roles, expected one: annotate it with "
-            "number(…), ordered(…), category(…) or several_of(…) from schemas.roles"
+            "number(…), boolean(…), ordered(…), category(…) or several_of(…) from schemas.roles"
         )
     (role,) = roles
     _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, info.annotation)
@@ -121,6 +140,7 @@ def _require_type(field: str, kind: Kind, annotation: Any) -> None:
     several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
         Kind.NUMBER: (annotation in {int, float}, "float or int"),
+        Kind.BOOLEAN: (annotation is bool, "bool"),
         Kind.ORDERED: (_is_label(annotation), "str or a Literal of strings"),
         Kind.CATEGORY: (_is_label(annotation), "str or a Literal of strings"),
         Kind.SEVERAL_OF: (several, "tuple[str, ...], or a list or set of str"),

@@ -25,7 +25,7 @@ def class_failed(error: BaseException) -> str:
 
 
 def plain_values(profile: object, fields: Sequence[ProfileField]) -> dict[str, Any] | BadValue:
-    """The fields of a profile as plain float, str and tuple of str, or the first field whose value is not one of these.
+    """The fields of a profile as plain float, bool, str and tuple of str, or the first whose value is not one of these.
 
     Takes 0.3 µs per field; both programs check whole columns first, and call this only if a column is not usable.
     """
@@ -60,6 +60,12 @@ def _number(value: Any) -> float:
     return number
 
 
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Unusable("input should be true or false")
+    return value
+
+
 def _label(value: object) -> str:
     if not isinstance(value, str):
         raise _Unusable("input should be a string")
@@ -72,4 +78,10 @@ def _labels(value: object) -> tuple[str, ...]:
     return tuple(map(_label, value))
 
 
-_PLAIN: Final = {Kind.NUMBER: _number, Kind.ORDERED: _label, Kind.CATEGORY: _label, Kind.SEVERAL_OF: _labels}
+_PLAIN: Final = {
+    Kind.NUMBER: _number,
+    Kind.BOOLEAN: _boolean,
+    Kind.ORDERED: _label,
+    Kind.CATEGORY: _label,
+    Kind.SEVERAL_OF: _labels,
+}

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
+from models.encoding import BooleanColumn, CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from schemas.roles import Kind, ProfileField
 from trainer.explaining.division import Division
 from trainer.fitting.sample import Sample
@@ -30,7 +30,7 @@ def sample_of(
 
 
 def _series(values: Sequence[Any], field: ProfileField) -> pd.Series:
-    if field.kind is Kind.NUMBER:
+    if field.kind.is_numeric:
         return pd.Series([*values], dtype=np.float64)
     if field.kind is Kind.SEVERAL_OF:
         return pd.Series([*values], dtype=object)
@@ -43,6 +43,9 @@ def _encoder(values: Sequence[Any], field: ProfileField, weight: float) -> Colum
         return NumberColumn(
             field.name, None, numbers.min(), numbers.max(), numbers.mean(), float(numbers.std()) or 1.0, weight
         )
+    if field.kind is Kind.BOOLEAN:
+        share = float(np.mean(values))
+        return BooleanColumn(field.name, share, float(np.sqrt(share * (1 - share))) or 1.0, weight)
     if field.kind is Kind.ORDERED:
         places = np.array([field.levels.index(label) for label in values if label in field.levels], dtype=np.float64)
         return OrderedColumn(field.name, field.levels, places.mean(), float(places.std()) or 1.0, weight)

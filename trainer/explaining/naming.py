@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
+from schemas.roles import Kind
 from trainer.explaining.effects import Middle, prominent, strength
 from trainer.explaining.phrases import (
     MIDDLE,
@@ -126,7 +127,8 @@ def _parts(effects: Sequence[Effect], middles: Sequence[Middle], strongest: Mapp
     for effect in outstanding:
         text = phrase(effect)
         if text and not (effect.level is None and effect.field in covered):
-            kind = fewer if effect.level is not None and direction(effect) is not MORE else more_or_less
+            is_fewer = effect.level is not None and direction(effect) is not MORE and effect.kind is not Kind.BOOLEAN
+            kind = fewer if is_fewer else more_or_less
             kind.append(_Part(text, frozenset({effect.field}), strength(effect)))
     middle = [
         _Part(level_phrase(each.field, each.header, MIDDLE), frozenset({each.field}), each.strength) for each in middles

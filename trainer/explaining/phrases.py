@@ -179,6 +179,9 @@ def phrase(effect: Effect) -> str:
     """One effect in words, in at most 30 columns; empty if its label has no readable character."""
     if effect.level is None:
         return level_phrase(effect.field, effect.header, direction(effect))
+    if effect.kind is Kind.BOOLEAN:
+        answer = "yes" if direction(effect) is MORE else "no"
+        return shortened(f"{_title(effect.field, effect.header)}: {answer}", LONGEST_PHRASE)
     label = shortened(effect.level, LONGEST_PHRASE)
     # An item or a label of these devices is clear by itself; "yes" is not.
     clear = effect.field == "device_usage" and known(effect.field, effect.header)

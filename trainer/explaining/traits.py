@@ -15,6 +15,8 @@ from trainer.fitting.sample import Sample
 
 # For a rarer level no table expects enough rows in every cell, however few segments there are.
 LEAST_LEVEL_ROWS = 2 * LEAST_EXPECTED_ROWS
+# How people call the level of a boolean: "newsletter: yes".
+TRUE = "yes"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Trait:
 
     field: ProfileField
     level: str | None
-    """The label or item; None for a number or an ordered field."""
+    """The label or item, "yes" of a boolean; None for a number or an ordered field."""
     values: Floats
     """Shape (n,): the number, the rank from 0 (NaN for an unknown label), or 1 for users who have it, else 0."""
 
@@ -36,11 +38,16 @@ class Trait:
 def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
     """The traits of a field: one per number or ordered field, otherwise one per level that 10 sampled users have.
 
+    A boolean has the level "yes" only: users without it have the other.
+
     Numbers are clipped to the limits of the encoder, in their own unit, so that no mean depends on one extreme cell.
     """
     values = sample.table[field.name]
     if field.kind is Kind.NUMBER:
         return (Trait(field, None, np.clip(values.to_numpy(dtype=np.float64), *_limits(sample, field))),)
+    if field.kind is Kind.BOOLEAN:
+        true = (values.to_numpy(dtype=np.float64) == 1).astype(np.float64)
+        return (Trait(field, TRUE, true),) if true.sum() >= LEAST_LEVEL_ROWS else ()
     if field.kind is Kind.ORDERED:
         places = {level: float(place) for place, level in enumerate(field.levels)}
         return (Trait(field, None, np.array([places.get(label, np.nan) for label in values.tolist()])),)

@@ -3,6 +3,7 @@
 The graph has one input for each field that counts in the distance, under the field's name, one value per row:
 
 - a number: double, shape (rows);
+- true or false: bool, shape (rows);
 - a label: string, shape (rows);
 - a list of labels: string, shape (rows, length of the longest list), each list padded with "" to the longest.
 
@@ -25,6 +26,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from models.encoding import (
+    BooleanColumn,
     CategoryColumn,
     Columns,
     Encoder,
@@ -65,6 +67,8 @@ def assigned(segmentation: Segmentation, path: Path, columns: Columns) -> tuple[
 def _input(column: object, values: Sequence[Any]) -> npt.NDArray[Any]:
     if isinstance(column, NumberColumn):
         return np.array(values, dtype=np.float64)
+    if isinstance(column, BooleanColumn):
+        return np.array(values, dtype=np.bool_)
     if not isinstance(column, SeveralOfColumn):
         return np.array(values, dtype=object)
     padded = np.full((len(values), max(map(len, values))), PADDING, dtype=object)
@@ -166,7 +170,9 @@ def _scaled(graph: _Graph, encoder: Encoder) -> str:
         raised = graph.node("Max", encoded, graph.constant(np.array([[column.low for column in numbers]])))
         raw.append(graph.node("Min", raised, graph.constant(np.array([[column.high for column in numbers]]))))
     for column in encoder.kept:
-        if isinstance(column, OrderedColumn):
+        if isinstance(column, BooleanColumn):
+            raw.append(_boolean(graph, column, one))
+        elif isinstance(column, OrderedColumn):
             raw.append(_ordered(graph, column, one))
         elif isinstance(column, CategoryColumn):
             raw.append(_category(graph, column, encoder.unknown_of(column)))
@@ -184,6 +190,11 @@ def _number(graph: _Graph, column: NumberColumn, one: str) -> str:
     positive = graph.node("Max", value, graph.constant(np.array(0.0)))
     in_units = graph.node("Div", positive, graph.constant(np.array(column.log_unit)))
     return graph.node("Log", graph.node("Add", in_units, graph.constant(np.array(1.0))))
+
+
+def _boolean(graph: _Graph, column: BooleanColumn, one: str) -> str:
+    name = graph.given(column.name, TensorProto.BOOL, [ROWS], "true or false")
+    return graph.node("Unsqueeze", graph.node("Cast", name, to=TensorProto.DOUBLE), one)
 
 
 def _ordered(graph: _Graph, column: OrderedColumn, one: str) -> str:

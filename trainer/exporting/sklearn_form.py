@@ -1,8 +1,9 @@
 """A segmentation as one scikit-learn Pipeline, in a joblib file that loads where this project is not installed.
 
 Its `predict` takes a pandas DataFrame with one column for each field that counts in the distance, under the field's
-name as in an event; other columns are ignored. A number is a number, a label a string, several labels a list of
-strings (a tuple or comma-separated text raises TypeError). It returns the stable number of each row's segment.
+name as in an event; other columns are ignored. A number is a number, true or false a boolean, a label a string, several
+labels a list of strings (a tuple or comma-separated text raises TypeError). It returns the stable number of each row's
+segment.
 
 All steps are scikit-learn's own objects: a ColumnTransformer that encodes, a StandardScaler, and a KNeighborsClassifier
 with one point per segment, its centroid, that returns the stable number of the nearest one (KMeans.predict would return
@@ -27,6 +28,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from models.encoding import (
+    BooleanColumn,
     CategoryColumn,
     Column,
     Columns,
@@ -81,6 +83,8 @@ def _step(column: Column, encoder: Encoder) -> Any:
                 return clipped
             # Fitted on one number, a MaxAbsScaler divides by it.
             return make_pipeline(_clip(0.0, None), MaxAbsScaler(), FunctionTransformer(np.log1p), clipped)
+        case BooleanColumn():
+            return FunctionTransformer(np.asarray, kw_args={"dtype": np.float64})
         case OrderedColumn():
             return make_pipeline(
                 OrdinalEncoder(categories=[[*column.levels]], handle_unknown="use_encoded_value", unknown_value=np.nan),
@@ -116,6 +120,8 @@ def _training_values(column: Column) -> Sequence[Any]:
     """Values from which the column's step learns the parameters of the model."""
     if isinstance(column, NumberColumn):
         return [column.log_unit or 0.0]
+    if isinstance(column, BooleanColumn):
+        return [False]
     return [[*column.levels]] if isinstance(column, SeveralOfColumn) else [column.levels[0]]
 
 

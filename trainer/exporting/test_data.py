@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.encoding import Column, Columns, Floats, NumberColumn, OrderedColumn, SeveralOfColumn
+from models.encoding import BooleanColumn, Column, Columns, Floats, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.segmentation import Segmentation
 from trainer.fitting.golden import MOST_ITEMS, UNSEEN
 
@@ -42,6 +42,8 @@ def synthetic_rows(segmentation: Segmentation, seed: int) -> Columns:
 def _values(column: Column, near: Floats | None, rows_near: int, generator: np.random.Generator) -> Sequence[Any]:
     if isinstance(column, NumberColumn):
         return _numbers(column, np.zeros(rows_near) if near is None else near.ravel(), generator)
+    if isinstance(column, BooleanColumn):
+        return [*generator.choice([False, True], ROWS_ANYWHERE).tolist(), *_likely_true(near, rows_near)]
     if isinstance(column, SeveralOfColumn):
         return _lists(column.levels, [[]] * rows_near if near is None else _likely(column.levels, near), generator)
     if isinstance(column, OrderedColumn):
@@ -80,6 +82,11 @@ def _lists(
     for row in np.flatnonzero(generator.random(len(lists)) < ODD_SHARE):
         lists[row] = [[], [*lists[row], UNSEEN], [*lists[row], *lists[row]], [UNSEEN]][generator.integers(0, 4)]
     return [[], [*levels], *lists[2:]]
+
+
+def _likely_true(near: Floats | None, rows: int) -> Sequence[bool]:
+    likely: list[bool] = [False] * rows if near is None else (near.ravel() > 0.5).tolist()
+    return likely
 
 
 def _likely(levels: Sequence[str], near: Floats) -> Sequence[Sequence[str]]:

@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from models.encoding import CategoryColumn, Column, Encoder, Floats, NumberColumn, OrderedColumn, SeveralOfColumn
+from models.encoding import (
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    Encoder,
+    Floats,
+    NumberColumn,
+    OrderedColumn,
+    SeveralOfColumn,
+)
 from schemas.roles import Kind, ProfileField
 from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS
 from trainer.history.history import History
@@ -54,6 +63,8 @@ def learn(history: History, field: ProfileField, seed: int) -> Learned:
     """
     if field not in history.fields:
         return Learned(field, None, f"more than {MOST_LABELS:,} different labels, at most {MOST_LEVELS} are compared")
+    if field.kind is Kind.BOOLEAN:
+        return learn_boolean(field, lambda: history.copy.numbers(field.name), history.rows)
     if field.kind is Kind.NUMBER:
         drawn = history.drawn(QUANTILE_ROWS, seed)
         return learn_number(field, lambda: history.copy.numbers(field.name), history.drawn_numbers(field.name, drawn))
@@ -87,6 +98,14 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
         useless = "its numbers differ too little to be compared"
         return Learned(field, replace(clipped, mean=mean), useless, note, clipped_share)
     return Learned(field, fitted, None, note, clipped_share)
+
+
+def learn_boolean(field: ProfileField, numbers: Numbers, rows: int) -> Learned:
+    """The encoder of a column of 0 and 1."""
+    mean = sum(int(chunk.sum()) for chunk in numbers()) / rows
+    if mean in {0, 1}:
+        return Learned(field, BooleanColumn(field.name, mean, scale=1.0), "every user has the same value")
+    return Learned(field, BooleanColumn(field.name, mean, math.sqrt(mean * (1 - mean))), None)
 
 
 def _beyond(numbers: Floats, low: float, high: float) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.encoding import Floats, NumberColumn, SeveralOfColumn
+from models.encoding import BooleanColumn, Floats, NumberColumn, SeveralOfColumn
 from models.golden import Golden
 from models.segmentation import Segmentation
 
@@ -30,6 +30,8 @@ def golden_rows(users: pd.DataFrame, segmentation: Segmentation, seed: int) -> G
     for column in segmentation.encoder.columns:
         if isinstance(column, NumberColumn):
             columns[column.name] = _numbers(users[column.name].to_numpy(dtype=np.float64), generator)
+        elif isinstance(column, BooleanColumn):
+            columns[column.name] = (generator.random(ROWS_DRAWN) < column.mean).tolist()
         elif isinstance(column, SeveralOfColumn):
             columns[column.name] = [*_items(column.levels, generator), [UNSEEN]]
         else:

@@ -67,7 +67,7 @@ def related(found: Sequence[Relation]) -> frozenset[str]:
 
 
 def _factor(values: pd.Series, field: ProfileField) -> _Factor:
-    if field.kind is Kind.NUMBER:
+    if field.kind.is_numeric:
         return _Factor(field.name, field.kind, _indicators(quantile_bins(values.to_numpy(dtype=np.float64))))
     if field.kind is Kind.SEVERAL_OF:
         return _Factor(field.name, field.kind, _item_indicators(values))

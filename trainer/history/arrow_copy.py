@@ -52,7 +52,7 @@ class ItemCodes:
 
 @dataclass(frozen=True)
 class CheckedCopy:
-    """Users in the order of the file; numbers as they were, but clipped to ±1e100, and labels as codes."""
+    """Users in the order of the file; numbers as they were, but clipped to ±1e100, labels as codes, true as 1."""
 
     file: BinaryIO
     chunk_rows: tuple[int, ...]
@@ -136,7 +136,7 @@ class CopyWriter:
     def __init__(self, fields: Sequence[ProfileField]) -> None:
         """Start an empty copy; raises ScratchError when the disk is full."""
         self._fields = fields
-        self._codes = {field.name: _CodeOf() for field in fields if field.kind is not Kind.NUMBER}
+        self._codes = {field.name: _CodeOf() for field in fields if not field.kind.is_numeric}
         self._too_many: set[str] = set()
         self._chunk_rows: list[int] = []
         self._unwritten: list[Any] = []
@@ -188,7 +188,7 @@ class CopyWriter:
             self._writer.write_batch(chunk)
 
     def _array(self, field: ProfileField, values: Sequence[Any] | Floats) -> Any:
-        if field.kind is Kind.NUMBER:
+        if field.kind.is_numeric:
             return pa.array(np.clip(values, -LARGEST_NUMBER, LARGEST_NUMBER), pa.float64())
         if field.name in self._too_many:
             # A placeholder of the column's type.
@@ -225,6 +225,7 @@ _FIELD = "field "
 
 _TYPES: Mapping[Kind, Any] = {
     Kind.NUMBER: pa.float64(),
+    Kind.BOOLEAN: pa.float64(),
     Kind.ORDERED: pa.int32(),
     Kind.CATEGORY: pa.int32(),
     Kind.SEVERAL_OF: pa.list_(pa.int32()),

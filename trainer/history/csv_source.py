@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from schemas.csv_format import CsvFormat, history_format
 from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
+from trainer.history.booleans import booleans_of
 from trainer.history.file_types import refuse_other_formats
 from trainer.history.numbers import numbers_of, whole_numbers_of
 from trainer.history.rows import (
@@ -209,6 +210,8 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
         # A class may ask for int, which takes no float, or for float, which takes an int.
         whole = profile_class.model_fields[field.name].annotation is int
         read = whole_numbers_of(written) if whole else numbers_of(written)
+    elif field.kind is Kind.BOOLEAN:
+        read = booleans_of(written)
     elif field.kind is Kind.SEVERAL_OF:
         read = partial(items_of, separator=field.separator)
     # Nothing between two separators is no item, not a missing list.

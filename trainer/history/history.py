@@ -83,7 +83,7 @@ class History:
     def fields(self) -> tuple[ProfileField, ...]:
         """The fields that have a column here: all but those with more than 100,000 different labels."""
         labels = self.copy.labels
-        return tuple(field for field in self.all_fields if field.kind is Kind.NUMBER or field.name in labels)
+        return tuple(field for field in self.all_fields if field.kind.is_numeric or field.name in labels)
 
     def require(self, names: Iterable[str]) -> None:
         """Raise HistoryError where one of these fields has no column here."""
@@ -150,7 +150,7 @@ class History:
 
     def _values(self, field: ProfileField, rows: Iterable[Integers | slice]) -> Iterator[list[Any]]:
         """For each chunk, the values of these of its rows."""
-        if field.kind is Kind.NUMBER:
+        if field.kind.is_numeric:
             yield from (numbers[at].tolist() for numbers, at in zip(self.copy.numbers(field.name), rows, strict=True))
             return
         labels = np.array(self.copy.labels[field.name], dtype=object)
@@ -163,7 +163,7 @@ class History:
             yield [tuple(flat[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def _drawn_column(self, field: ProfileField, drawn: Drawn) -> pd.Series:
-        if field.kind is Kind.NUMBER:
+        if field.kind.is_numeric:
             return pd.Series(self.drawn_numbers(field.name, drawn), dtype=np.float64)
         values = [*chain.from_iterable(self._values(field, drawn))]
         return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))

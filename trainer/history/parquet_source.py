@@ -21,6 +21,7 @@ PARQUET_MARK = b"PAR1"
 
 WANTED = {
     Kind.NUMBER: "a number",
+    Kind.BOOLEAN: "booleans",
     Kind.ORDERED: "text",
     Kind.CATEGORY: "text",
     Kind.SEVERAL_OF: "a list of text, or text with commas",
@@ -91,7 +92,11 @@ def _digest(path: Path) -> str:
 
 def _read(path: Path, field: ProfileField, schema: Any) -> Read:
     header, kind = field.header, field.kind
-    fits = {Kind.NUMBER: _is_number, Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found)}
+    fits = {
+        Kind.NUMBER: _is_number,
+        Kind.BOOLEAN: pa.types.is_boolean,
+        Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found),
+    }
     _refuse_type(path, header, schema, fits.get(kind, _is_text), WANTED[kind])
     found = schema.field(header).type
     if kind is Kind.NUMBER:

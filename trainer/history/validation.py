@@ -31,7 +31,7 @@ class Checked:
     """Of their lines or rows in the file."""
     users: Sequence[str]
     columns: tuple[Values, ...]
-    """One for each field: an array of finite float64, labels, or collections of labels."""
+    """One for each field: an array of finite float64, in which true is 1, labels, or collections of labels."""
     bad_rows: tuple[BadRow, ...]
 
 
@@ -156,14 +156,17 @@ def _problem(error: ErrorDetails) -> _Problem:
     return int(row), tuple(where), error["msg"]
 
 
+_TYPES = {Kind.NUMBER: {int, float}, Kind.BOOLEAN: {bool}}
+
+
 def _column(kind: Kind, values: Sequence[Any]) -> Values:
     """The values unchanged if all have plain types; raises TypeError, ValueError or OverflowError otherwise."""
     if kind is Kind.SEVERAL_OF and not set(map(type, values)) <= {tuple, list, set, frozenset}:
         raise TypeError(kind)
     types = set(map(type, chain.from_iterable(values) if kind is Kind.SEVERAL_OF else values))
-    if not types <= ({int, float} if kind is Kind.NUMBER else {str}):
+    if not types <= _TYPES.get(kind, {str}):
         raise TypeError(types)
-    if kind is not Kind.NUMBER:
+    if not kind.is_numeric:
         return values
     numbers = np.array(values, dtype=np.float64)
     if not np.isfinite(numbers).all():

@@ -18,9 +18,12 @@ from trainer.profiling.dialect import MOSTLY
 from trainer.profiling.scales import known_order
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
 from trainer.profiling.words import (
+    AMOUNTS,
     CODES,
+    FALSE,
     OUTCOMES,
     OUTCOMES_IF_FEW,
+    TRUE,
     UNBOUNDED,
     Bounds,
     bounds_of,
@@ -50,7 +53,7 @@ class Kept:
     kind: Kind
     group: str
     reason: str
-    typical: str | float | tuple[str, ...]
+    typical: str | float | bool | tuple[str, ...]
     """A value for an example."""
     levels: tuple[str, ...] = ()
     separator: str = ","
@@ -124,6 +127,17 @@ class Facts:
         if self.column.stored not in {Stored.CELLS, Stored.NUMBERS}:
             return False
         return bool(self.cells) and self.numeric_rows >= MOSTLY * self.known
+
+    @cached_property
+    def are_booleans(self) -> bool:
+        """Whether the cells are true and false, however they are written."""
+        if self.column.stored is Stored.BOOLEANS:
+            return True
+        texts = {cell.strip().casefold() for cell in self.cells}
+        if self.column.stored is not Stored.CELLS or not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
+            return False
+        # 0 and 1 may also be the first two of many, or the code of a label.
+        return not self.are_numbers or not words_of(self.column.header) & (AMOUNTS | CODES)
 
     @cached_property
     def decimals(self) -> bool:
@@ -201,6 +215,8 @@ def described(facts: Facts) -> Kept | LeftOut:
         return LeftOut(unusable)
     if column.stored is not Stored.LISTS and (forms := date_forms(column.header, facts.cells)):
         return LeftOut(_dates([f"{form} on {_unit(facts)} {column.first[form]}" for form in forms]))
+    if facts.are_booleans:
+        return _boolean(facts)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
         return _number(facts)
     return _labels(facts)
@@ -234,6 +250,20 @@ def _dates(forms: list[str]) -> str:
     return f"dates or times{several}: add a column with the days since, as a number"
 
 
+# --- booleans --------------------------------------------------------------------------------------------------------
+
+
+def _boolean(facts: Facts) -> Kept:
+    written = " or ".join(repr(cell) for cell in facts.examples)
+    return Kept(
+        Kind.BOOLEAN,
+        group_of(facts.column.header, "attribute"),
+        f"true or false ({written})",
+        True,  # noqa: FBT003  # it is a value
+        question=_outcome(facts),
+    )
+
+
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +286,7 @@ def _number(facts: Facts) -> Kept | LeftOut:
     symbols = [symbol for symbol in facts.written.symbols if any(symbol in cell for cell in facts.numbers)]
     bounds = bounds_of(header, low, high, symbols, whole=whole)
     reason = f"numbers: {bounds.why}"
-    if {*values} <= {0, 1}:
+    if {*values} <= {0, 1} and not words & AMOUNTS:
         bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"
     typical = sorted(values)[len(values) // 2]
     return Kept(
@@ -323,17 +353,21 @@ def _category(facts: Facts, reason: str) -> Kept | LeftOut:
     )
 
 
-def _question(facts: Facts) -> str:
+def _outcome(facts: Facts) -> str:
     words = words_of(facts.column.header)
     if words & OUTCOMES or (words & OUTCOMES_IF_FEW and len(facts.cells) <= 10):
         return "Is it an outcome that segments should explain? Then comment it out."
+    return ""
+
+
+def _question(facts: Facts) -> str:
+    if outcome := _outcome(facts):
+        return outcome
     if facts.are_numbers:
         odd = [cell for cell, value in facts.numbers.items() if value in _SENTINELS]
         if odd and sum(value < 0 for value in facts.numbers.values()) == len(odd):
             return f"Does {odd[0]} stand for a missing value? Then add it to the missing values of the format."
         return ""
-    if {*map(str.casefold, facts.cells)} <= {"true", "false"} and facts.column.stored is Stored.CELLS:
-        return "Events carry it as text, too, not as true and false."
     plain: dict[str, str] = {}
     for label in facts.cells:
         twin = plain.setdefault(" ".join(label.split()).casefold(), label)

@@ -16,7 +16,7 @@ from trainer.profiling.columns import Facts, Kept, LeftOut, described, facts_of
 from trainer.profiling.dialect import sniffed_numbers
 from trainer.profiling.field_names import field_names
 from trainer.profiling.table import MISSING, Column, Stored, Table
-from trainer.profiling.words import words_of
+from trainer.profiling.words import FALSE, TRUE, words_of
 
 # Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
 # beside other short codes.
@@ -80,9 +80,12 @@ def draft_of(path: Path, table: Table) -> Draft:
     id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
     names = field_names(column.header for column in table.columns)
     drafted_columns = []
+    texts_of_booleans: set[str] = set()
     for one in facts:
         header = one.column.header
         role = None if one is id_column else _TWICE if headers[header] > 1 else described(one)
+        if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
+            texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
         examples = () if role is None else one.examples
         drafted_columns.append(DraftedColumn(header, names[header], role, examples, _bad(one, role) / table.rows))
     columns, bad = _within_budget(drafted_columns, facts, table.rows, repeated + table.uneven)
@@ -90,7 +93,7 @@ def draft_of(path: Path, table: Table) -> Draft:
         path=path,
         rows=table.rows,
         unit=table.unit,
-        written=written,
+        written=None if written is None else _with_booleans(written, texts_of_booleans),
         id_header=None if id_column is None else id_column.column.header,
         columns=tuple(columns),
         bad_rows=bad,
@@ -151,6 +154,12 @@ def _written(table: Table) -> CsvFormat:
         numbers = Facts(column, others, table.rows, written).are_numbers
         missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
     return replace(written, missing=tuple(sorted(missing)))
+
+
+def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
+    """The format with what stands for true and false in the columns that have nothing else."""
+    true, false = (tuple(sorted(texts & known)) for known in (TRUE, FALSE))
+    return replace(written, true=true, false=false) if texts else written
 
 
 def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:

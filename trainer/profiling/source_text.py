@@ -27,9 +27,16 @@ _TYPES: Final = {
         "Field(max_length=1000)]"
     ),
 }
-_TYPE_OF: Final = {Kind.NUMBER: "Number", Kind.ORDERED: "Label", Kind.CATEGORY: "Label", Kind.SEVERAL_OF: "Labels"}
+_TYPE_OF: Final = {
+    Kind.NUMBER: "Number",
+    Kind.BOOLEAN: "bool",
+    Kind.ORDERED: "Label",
+    Kind.CATEGORY: "Label",
+    Kind.SEVERAL_OF: "Labels",
+}
 _FUNCTION_OF: Final = {
     Kind.NUMBER: "number",
+    Kind.BOOLEAN: "boolean",
     Kind.ORDERED: "ordered",
     Kind.CATEGORY: "category",
     Kind.SEVERAL_OF: "several_of",
@@ -64,8 +71,8 @@ def _json(value: Any) -> Any:
 def _head(draft: Draft) -> Iterator[str]:
     yield f'"""The profile of a user in {_in_comment(draft.path.name)}, drafted by `segment-trainer init`: edit it.'
     yield ""
-    yield "Each field has a role: number, ordered (lowest label first), category or several_of. Numbers beyond their"
-    yield "bounds are rejected, so bounds come from what a column means, not from its values. Groups are yours."
+    yield "Each field has a role: number, boolean, ordered (lowest label first), category or several_of. Numbers beyond"
+    yield "their bounds are rejected, so bounds come from what a column means, not from its values. Groups are yours."
     yield '"""'
     yield ""
     yield "from typing import Annotated, ClassVar"

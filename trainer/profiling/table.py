@@ -43,6 +43,7 @@ class Stored(Enum):
     """Text of a CSV file, which may be anything."""
     TEXT = auto()
     NUMBERS = auto()
+    BOOLEANS = auto()
     LISTS = auto()
     DATES = auto()
     OTHERWISE = auto()
@@ -234,6 +235,8 @@ def _stored(found: Any) -> Stored:
         return Stored.NUMBERS
     if types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
         return Stored.TEXT
+    if types.is_boolean(found):
+        return Stored.BOOLEANS
     if types.is_temporal(found):
         return Stored.DATES
     lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)

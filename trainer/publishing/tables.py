@@ -54,12 +54,13 @@ def write_segment_profiles(
 ) -> None:
     """Write one row per segment and a last one for all users: size, share, outliers, and typical values of each column.
 
-    For a number its mean and median; for a label the most common one and its share; for lists the three most common
-    items, each with the share of users who have it. Columns that do not count in the distance are described too.
-    Means and shares are exact. So are medians up to 1,000,000 ÷ (segments + 1) users of a segment; for larger ones they
-    come from a seeded sample of that size: with ten segments, its rank is within ±0.5 % with a probability of 99 %.
+    For a number its mean and median; for a boolean the share of true; for a label the most common one and its share;
+    for lists the three most common items, each with the share of users who have it. Columns that do not count in the
+    distance are described too. Means and shares are exact. So are medians up to 1,000,000 ÷ (segments + 1) users of a
+    segment; for larger ones they come from a seeded sample of that size: with ten segments, its rank is within ±0.5 %
+    with a probability of 99 %.
     Figures about fewer than 20 users are "<20". A share that 1 to 19 users lack is "<20" or left out, and so is the
-    sum of all outliers where it would reveal the suppressed number of one segment.
+    figure of all users where it would reveal the suppressed one of a segment: of outliers, or of true.
     """
     # Each row of the table describes a group; the last group is all users.
     users = np.append(assigned.users, assigned.users.sum(axis=1, keepdims=True), axis=1)
@@ -86,7 +87,9 @@ def write_segment_profiles(
     each = MEDIAN_USERS // len(sizes)
     drawn = [draw(group.tolist(), each, seed) for group in users.T]
     for field in history.fields:
-        if field.kind is Kind.NUMBER:
+        if field.kind is Kind.BOOLEAN:
+            typical = _shares_of_true(history, field, assigned, sizes)
+        elif field.kind is Kind.NUMBER:
             typical = _typical_numbers(history, field, assigned, drawn)
         else:
             typical = _typical_labels(history, field, assigned, sizes)
@@ -122,6 +125,22 @@ def _typical_numbers(
     for total, size, part in zip(zip(*sums, strict=True), sizes, parts, strict=True):
         mean, median = math.fsum(total) / size, float(np.median(np.concatenate(part)))
         yield {f"{field.header}: mean": float(f"{mean:.6g}"), f"{field.header}: median": float(f"{median:.6g}")}
+
+
+def _shares_of_true(
+    history: History, field: ProfileField, assigned: AssignedUsers, sizes: Sequence[int]
+) -> Iterator[dict[str, object]]:
+    counts = np.zeros(len(sizes), dtype=np.int64)
+    for numbers, indices in zip(history.copy.numbers(field.name), assigned.indices(), strict=True):
+        counts += np.bincount(indices[numbers == 1], minlength=len(sizes))
+    counts[-1] = counts.sum()
+    shares: list[object] = [
+        round(count / size, 4) if share_shown(count, size) else SUPPRESSED
+        for count, size in zip(counts.tolist(), sizes, strict=True)
+    ]
+    if shares[:-1].count(SUPPRESSED) == 1:
+        shares[-1] = SUPPRESSED
+    yield from ({f"{field.header}: share of true": share} for share in shares)
 
 
 def _typical_labels(

@@ -13,7 +13,7 @@ from schemas.event_columns import EventReader
 from schemas.events import UserEvent
 from schemas.parsing import parse_event
 from schemas.rejected import Rejection
-from schemas.roles import category, number, ordered, several_of
+from schemas.roles import boolean, category, number, ordered, several_of
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from tests.support.mutants import own_class_mutant
 
@@ -50,16 +50,29 @@ class InTuples(Own):
     tags: Annotated[tuple[str, ...], several_of("a")]
 
 
+class Switch(Own):
+    x: Annotated[bool, boolean("a")]
+
+
 class OneField(Own):
     label: Annotated[str, category("a")]
 
 
-@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, OneField, UserProfile])
+@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, Switch, OneField, UserProfile])
 def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_the_same_reason(
     of: type[BaseModel],
 ) -> None:
     values = [own_class_mutant(3, seed).value for seed in range(3_000)]
-    values += [event_bytes(), event_bytes(data=GOOD), event_bytes(data={**GOOD, "x": 3}), None, b"", b"[]", b'"data"']
+    values += [
+        event_bytes(),
+        event_bytes(data=GOOD),
+        event_bytes(data={**GOOD, "x": 3}),
+        event_bytes(data={"x": True}),
+        None,
+        b"",
+        b"[]",
+        b'"data"',
+    ]
     reader = EventReader(of, MAX_BYTES)
     assert reader.one_by_one_because is None
     exact = EventReader(of, MAX_BYTES)

@@ -318,15 +318,39 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
         ("churn", [i % 2 for i in NUMBERED], "outcome"),
         ("plan", [("pro", "Pro ", "free")[i % 3] for i in NUMBERED], "'Pro '"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
-        ("newsletter", [("True", "False")[i % 2] for i in NUMBERED], "text"),
     ],
-    ids=["outcome", "twins", "sentinel", "booleans"],
+    ids=["outcome", "twins", "sentinel"],
 )
 def test_what_a_person_should_decide_is_asked_in_the_file(
     path: Path, header: str, values: Sequence[Any], asked: str
 ) -> None:
     draft = drafted(as_csv(path, {"id": NUMBERED, header: values, "visits": VISITS}))
     assert asked in kept(draft, header).question
+
+
+@pytest.mark.parametrize(
+    ("true", "false"), [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0")]
+)
+def test_true_and_false_are_found_however_they_are_written(path: Path, true: str, false: str) -> None:
+    columns: Columns = {"id": NUMBERED, "newsletter": [(true, false)[i % 3 == 0] for i in NUMBERED], "visits": VISITS}
+    done = init(as_csv(path, columns), path.with_name("profile.py"), "")
+    assert roles(done.draft)["newsletter"] == "boolean"
+    assert example_event(done.draft)["data"]["newsletter"] is True
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    assert table(history)["newsletter"].tolist() == [i % 3 != 0 for i in NUMBERED]
+
+
+def test_booleans_of_parquet_are_found(tmp_path: Path) -> None:
+    columns = {"id": [*NUMBERED], "active": [i % 3 == 0 for i in NUMBERED], "visits": VISITS}
+    pq.write_table(pa.table(columns), tmp_path / "customers.parquet")
+    assert roles(drafted(tmp_path / "customers.parquet"))["active"] == "boolean"
+
+
+@pytest.mark.parametrize(("header", "kind"), [("gender", "category"), ("children", "number"), ("vip", "boolean")])
+def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) -> None:
+    columns: Columns = {"id": NUMBERED, header: [i % 2 for i in NUMBERED], "visits": VISITS}
+    assert roles(drafted(as_csv(path, columns)))[header] == kind
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------
