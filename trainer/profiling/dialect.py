@@ -48,7 +48,8 @@ def sniffed_cells(lines: Sequence[str], encoding: str) -> CsvFormat:
 
 def _single_quoted(lines: Iterable[str]) -> bool:
     text = "".join(lines)
-    mark = r"(^|[,;\t|]){0}[^{0}\r\n]*{0}(?=[,;\t|]|\r?$)"
+    # Two cells with nothing but the mark look like one that is quoted, but begins or ends with a separator.
+    mark = r"(^|[,;\t|]){0}(?![,;\t|])[^{0}\r\n]*(?<![,;\t|]){0}(?=[,;\t|]|\r?$)"
     single, double = (len(re.findall(mark.format(quote), text, re.MULTILINE)) for quote in ("'", '"'))
     return single > 0 and double == 0
 

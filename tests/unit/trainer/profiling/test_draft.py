@@ -199,10 +199,10 @@ def test_numbers_are_declared_as_they_are_written(path: Path, cells: list[str], 
     ("header", "values", "role"),
     [
         ("spend", SPEND, "number"),
-        ("active", [i % 2 for i in NUMBERED], "number"),
+        ("active", [i % 2 for i in NUMBERED], "boolean"),
         ("store code", [i % 4 for i in NUMBERED], "category"),
         ("plan", [("free", "pro", "team")[i % 3] for i in NUMBERED], "category"),
-        ("newsletter", [i % 3 == 0 for i in NUMBERED], "category"),
+        ("newsletter", [i % 3 == 0 for i in NUMBERED], "boolean"),
         ("age group", [("18-24", "25-34", "65+")[i % 3] for i in NUMBERED], "ordered"),
         ("children", [("0", "1", "2", "3+")[i % 4] for i in NUMBERED], "ordered"),
         ("likes", [("a, b", "b, c", "a", "c, a")[i % 4] for i in NUMBERED], "several-of"),
@@ -468,11 +468,21 @@ def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
         "digits": "category",
         "likes": "several-of",
         "signup": "left out",
-        "active": "left out",
+        "active": "boolean",
     }
     history = read(data, load_profile_class(f"{done.output}:Customer"))
     assert [row.number for row in history.bad_rows.first] == [4]
     assert table(history)["likes"].tolist()[:3] == [("a", "b"), ("b",), ("a", "c")]
+
+
+def test_an_apostrophe_alone_in_a_cell_quotes_nothing(path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "a": ["'"] * USERS,
+        "b": [("'", "x")[i % 2] for i in NUMBERED],
+        "visits": VISITS,
+    }
+    assert drafted(as_csv(path, columns)).written == CsvFormat()
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
