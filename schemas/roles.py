@@ -49,10 +49,9 @@ class Role:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make booleans strict: pydantic would take 1, "on" and "f" for true and false."""
-        schema = handler(source)
-        if self.kind is Kind.BOOLEAN:
-            schema["strict"] = True  # type: ignore[typeddict-unknown-key]  # both a bool and an optional one have it
-        return schema
+        schema: Any = handler(source)
+        strict: CoreSchema = {**schema, "strict": True} if self.kind is Kind.BOOLEAN else schema
+        return strict
 
 
 def number(group: str) -> Role:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import orjson
 
-from models.encoding import NumberColumn, OrderedColumn, SeveralOfColumn
+from models.encoding import BooleanColumn, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.segmentation import Segmentation
 from schemas import UserProfile
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE, UserEvent
@@ -189,7 +189,7 @@ class NumpyNearest:
         self._segments = segmentation.segments
         self._centroids = segmentation.centroids
         self._origin = (-encoder.means / encoder.scales).tolist()
-        self._numbers: list[tuple[NumberColumn, int, float]] = []
+        self._numbers: list[tuple[NumberColumn | BooleanColumn, int, float]] = []
         self._labels: list[tuple[str, bool, dict[str, _Cell], slice]] = []
         starts = {}
         width = 0
@@ -198,7 +198,7 @@ class NumpyNearest:
             width += column.width
         for column in encoder.columns:
             start, scale = starts.get(column.name), column.scale / (column.weight or 1.0)
-            if isinstance(column, NumberColumn):
+            if isinstance(column, NumberColumn | BooleanColumn):
                 if start is not None:
                     self._numbers.append((column, start, scale))
                 continue

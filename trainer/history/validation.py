@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import attrgetter
@@ -156,7 +156,7 @@ def _problem(error: ErrorDetails) -> _Problem:
     return int(row), tuple(where), error["msg"]
 
 
-_TYPES = {Kind.NUMBER: {int, float}, Kind.BOOLEAN: {bool}}
+_TYPES: Mapping[Kind, set[type]] = {Kind.NUMBER: {int, float}, Kind.BOOLEAN: {bool}}
 
 
 def _column(kind: Kind, values: Sequence[Any]) -> Values:
