@@ -150,6 +150,20 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiers:
+    """Low to high users by one number, for data without segments: nothing separates one tier from the next."""
+
+    field: str
+    header: str
+    correlation: float
+    """Of the number with the first principal component of the data, its size: 0 … 1."""
+    cuts: tuple[float, ...]
+    """Ascending; a user at a cut belongs to the tier above it."""
+    shares: tuple[float, ...]
+    """Of the sampled users, lowest tier first: one more than cuts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     """How strongly the segments predict a demographic field."""
 
@@ -288,3 +302,5 @@ class Findings:
     lineage: Lineage | None
     quality: Quality
     origin: Origin
+    tiers: Tiers | None = None
+    """With verdict none, if a number can be cut."""

@@ -13,7 +13,8 @@ from trainer.explaining.field_tests import field_tests, surviving
 from trainer.explaining.heat import heat_rows
 from trainer.explaining.projection import projection
 from trainer.explaining.proxies import proxies
-from trainer.findings import Card, FieldTest, HeatRow, Map, Proxy
+from trainer.explaining.tiers import tiers
+from trainer.findings import Card, FieldTest, HeatRow, Map, Proxy, Tiers
 
 NO_MAP = Map(x=(), y=(), segment=(), explained=(0.0, 0.0))
 
@@ -27,6 +28,7 @@ class Explained:
     proxies: tuple[Proxy, ...]
     map: Map
     heat: tuple[HeatRow, ...]
+    tiers: Tiers | None
 
 
 def explain(
@@ -37,11 +39,11 @@ def explain(
     not_named: frozenset[str],
     seed: int,
 ) -> Explained:
-    """What sets the segments apart; with verdict none only their sizes, since nothing does.
+    """What sets the segments apart; with verdict none only their sizes, since nothing does, and tiers.
 
     outliers are users of the whole history by cluster index. given_names (by stable number) are kept; fields of the
-    groups not_named are used in no name or suggestion. How strongly the segments predict demographic fields is reported
-    with any verdict, for those who use them anyway.
+    groups not_named are used in no name, suggestion or tier. How strongly the segments predict demographic fields is
+    reported with any verdict, for those who use them anyway.
     """
     insights = verdict is not Verdict.NONE
     tests = field_tests(division.sample, division.labels, seed) if insights else ()
@@ -53,4 +55,5 @@ def explain(
         proxies=proxies(division),
         map=projection(division) if insights else NO_MAP,
         heat=heat_rows(division, tests) if insights else (),
+        tiers=None if insights else tiers(division.sample, not_named),
     )

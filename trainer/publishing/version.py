@@ -68,6 +68,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
         proxies=fitted.explained.proxies,
         map=fitted.explained.map,
         heat=fitted.explained.heat,
+        tiers=fitted.explained.tiers,
         lineage=fitted.lineage,
         quality=Quality(
             rows=history.rows,

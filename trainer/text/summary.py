@@ -10,7 +10,7 @@ from models.promotion_history import AliasEntry
 from models.store import ModelStore, StoredModel
 from schemas.counting import counted
 from trainer.findings import Card, Fate, Findings, Judgement, Lineage, Origin
-from trainer.text.wording import between, mean_of, reassigned
+from trainer.text.wording import between, mean_of, reassigned, tiers
 
 ACCEPTED = "accepted without structure"
 """The mark of every version that was promoted although no segments were found in its data."""
@@ -30,6 +30,7 @@ def facts_of(manifest: Manifest, findings: Findings, accepted: frozenset[str] = 
         ("silhouette", figure(manifest.silhouette)),
         ("silhouette by k", _by_k(findings.judgement)),
         *_evidence(findings.judgement),
+        *_tiers(findings),
         ("users", f"{manifest.rows:,}"),
         ("users by segment", _sizes(findings.cards)),
         ("columns kept", ", ".join(each.field for each in columns if each.left_out_because is None)),
@@ -147,6 +148,16 @@ def _evidence(judgement: Judgement) -> list[tuple[str, str]]:
             if trial.k == judgement.runner_up
         ),
     ]
+
+
+def _tiers(findings: Findings) -> list[tuple[str, str]]:
+    if findings.judgement.verdict is not Verdict.NONE:
+        return []
+    found = findings.tiers
+    if found is None:
+        return [("tiers", "none: no number in the distance can be cut into tiers")]
+    ranges = [f"{name} ({share:.0%})" for name, share in zip(tiers(found), found.shares, strict=True)]
+    return [("tiers", f"{found.header}: {', '.join(ranges)} (cut points, not segments)")]
 
 
 def _p_value(p_value: float) -> str:

@@ -7,10 +7,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
 
 from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
-from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate
+from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
 
 _BREAKS = re.compile(r"[^\S\xa0]+")
@@ -234,6 +236,17 @@ def choice(judgement: Judgement) -> list[str]:
     if judgement.elbow_k is not None:
         sentences.append(f"The curve of the remaining distance bends most at {judgement.elbow_k}.")
     return sentences
+
+
+# --- instead of segments ---------------------------------------------------------------------------------------------
+
+
+def tiers(found: Tiers) -> list[str]:
+    """The range of each tier, lowest first, such as "below 38", "38 to below 61" and "61 or more"."""
+    # As short as the cuts were rounded: their own digits, no more.
+    cuts = [decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent))) for cut in found.cuts]
+    inner = [f"{low} to below {high}" for low, high in pairwise(cuts)]
+    return [f"below {cuts[0]}", *inner, f"{cuts[-1]} or more"]
 
 
 # --- what sets a segment apart ---------------------------------------------------------------------------------------

@@ -92,6 +92,9 @@ def test_the_advertising_data_set_is_fitted_with_the_verdict_none(run: Run) -> N
     status, output, _ = run("fit", ADS_DATA)
     assert status == 0
     assert "none: no two columns are related" in output
+    assert re.search(
+        r"tiers +[A-Z].*: below [\d.,]+ \(\d+%\), .* or more \(\d+%\) \(cut points, not segments\)", output
+    )
 
 
 def test_fit_takes_the_number_of_segments_the_groups_and_the_seed(tmp_path: Path, run: Run) -> None:

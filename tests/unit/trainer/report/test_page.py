@@ -192,6 +192,17 @@ def test_the_quality_of_the_data_is_shown_column_by_column(pages: dict[str, Page
     assert "Age – no: unrelated to every other column – – demographic ordered" in words
 
 
+def test_without_segments_tiers_are_offered_and_never_called_segments(pages: dict[str, Page]) -> None:
+    words = pages["none"].words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Tiers are not segments." in words
+    assert (
+        "Likes and Reactions Users 1 (lowest) below 2,300 33 % 2 2,300 to below 6,100 34 % 3 (highest) 6,100 or"
+        in words
+    )
+    assert "No tiers are offered" in page_of(replace(none(), tiers=None)).words
+    assert "Tiers" not in pages["weak"].words
+
+
 def test_the_origin_is_shown_with_every_digest(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
     for told in ("8f" * 32, "3c" * 32, "d1" * 32, BEFORE, "k chosen, only all", "numpy 2.4.0", "2026-11-24 12:00:00"):

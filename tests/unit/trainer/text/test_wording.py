@@ -5,7 +5,7 @@ import pytest
 from models.manifest import Reassigned
 from schemas.roles import Kind
 from tests.support.findings_examples import clear, none, weak
-from trainer.findings import Effect, Fate, Measure, SegmentFate
+from trainer.findings import Effect, Fate, Measure, SegmentFate, Tiers
 from trainer.text.wording import (
     became,
     choice,
@@ -28,6 +28,7 @@ from trainer.text.wording import (
     shortened,
     strength,
     subject,
+    tiers,
     title_of,
 )
 
@@ -160,6 +161,20 @@ def test_a_given_number_is_not_called_chosen() -> None:
         "The number of segments, 5, was given on the command line; it was not chosen."
     ]
     assert "runner-up is 4" in " ".join(choice(clear().judgement))
+
+
+@pytest.mark.parametrize(
+    ("cuts", "ranges"),
+    [
+        ((38.0, 61.0), ["below 38", "38 to below 61", "61 or more"]),
+        ((-0.25, 0.5), ["below −0.25", "−0.25 to below 0.5", "0.5 or more"]),
+        ((12_000.0,), ["below 12,000", "12,000 or more"]),
+        ((3e-07,), ["below 0.0000003", "0.0000003 or more"]),
+    ],
+)
+def test_tiers_are_ranges_that_leave_nobody_out(cuts: tuple[float, ...], ranges: list[str]) -> None:
+    shares = (1 / (len(cuts) + 1),) * (len(cuts) + 1)
+    assert tiers(Tiers("spend", "Spend", 0.9, cuts, shares)) == ranges
 
 
 def test_an_effect_is_shown_in_the_unit_of_its_field() -> None:
