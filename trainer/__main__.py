@@ -165,6 +165,12 @@ def _show(arguments: argparse.Namespace) -> None:
     (show_as_json if arguments.json else show)(_store(arguments), arguments.version)
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from trainer.commands.report import print_written, write_report
+
+    print_written(arguments.version, write_report(_store(arguments), arguments.version, arguments.output))
+
+
 def _history(arguments: argparse.Namespace) -> None:
     from trainer.commands.history import print_history, print_history_as_json
 
@@ -341,11 +347,14 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
 
     promise = "Write the segment of every user of a history, using a stored version."
     add = command("assign", _assign, promise, "data", "--profile")
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the CSV file to write")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the .csv or .parquet file to write")
     add("--version", metavar="VERSION", help="the version to use (default: the one in production)")
 
     command("list", _list, "List the versions, oldest first.", "--json")
     command("show", _show, "Show one version: its verdict, evidence, columns and origin.", "version", "--json")
+    add = command("report", _report, "Write the report of a version again, from its findings.", "version")
+    out = "the .html file to write (default: report-VERSION.html in the working directory)"
+    add("-o", "--output", type=Path, metavar="FILE", help=out)
     command("history", _history, "Show which version was in production when.", "--json")
 
     promise = "Put a version into production; running workers switch to it."

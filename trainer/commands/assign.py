@@ -16,10 +16,12 @@ from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
 from trainer.history.history import History, read_history, refuse_bad_rows
-from trainer.publishing.tables import write_segmented_users
+from trainer.publishing.tables import write_segmented_users, write_segmented_users_as_parquet
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
 from trainer.text.summary import version_of
+
+PARQUET = ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,11 @@ class Assigned:
 
 
 def refuse_output(output: Path, history: Path) -> None:
-    """Raise OutputError when the output cannot be written, or would replace the history."""
+    """Raise OutputError when the output cannot be written, has an unknown ending, or would replace the history."""
     if output.is_dir():
         raise OutputError(f"{output} is a directory: name a file in it with -o")
+    if output.suffix.lower() not in {".csv", PARQUET}:
+        raise OutputError(f"{output} ends in neither .csv nor {PARQUET}: name a file of one of the two forms with -o")
     if not output.absolute().parent.is_dir():
         raise OutputError(f"the directory {output.parent} does not exist: create it, or name another file with -o")
     if output.exists() and history.exists() and output.samefile(history):
@@ -48,7 +52,7 @@ def refuse_output(output: Path, history: Path) -> None:
 def assign_history(
     path: Path, profile_class: type[BaseModel], stored: StoredModel, output: Path, watcher: Watcher
 ) -> Assigned:
-    """Write the segment of every user of a history, in its order, whole or not at all.
+    """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
 
     Raises HistoryError for a file that is not a history or has a bad row, ProfileMismatch for another profile class,
     and OutputError when the output cannot be written.
@@ -76,7 +80,11 @@ def assign_history(
         history.require(needed)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
         with atomic_file(output) as unfinished, one_thread():
-            write_segmented_users(unfinished, history.id_header, segmentation.names, assigned(history))
+            header, names, chunks = history.id_header, segmentation.names, assigned(history)
+            if output.suffix.lower() == PARQUET:
+                write_segmented_users_as_parquet(unfinished, header, history.id_type, names, chunks)
+            else:
+                write_segmented_users(unfinished, header, names, chunks)
     return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
 
 

@@ -55,6 +55,8 @@ class History:
     """
 
     id_header: str
+    id_type: Any
+    """The Arrow type of the users' ids in the file where they are integers, else None."""
     all_fields: tuple[ProfileField, ...]
     """Of the profile class, in its order."""
     bad_rows: BadRows
@@ -202,6 +204,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
             undo.callback(bad_rows.close)
         return History(
             id_header=layout.id_header,
+            id_type=source.id_type,
             all_fields=layout.fields,
             bad_rows=bad_rows,
             ignored_headers=layout.ignored,

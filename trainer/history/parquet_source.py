@@ -55,12 +55,14 @@ def parquet_source(
     schema = opened.schema_arrow
     if found.id_at is not None:
         _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
+    id_type = None if found.id_at is None else schema.field(found.id_header).type
     yield Source(
         layout=kept,
         unit="row",
         read=tuple(_read(path, field, schema) for field in found.fields),
         rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),
+        id_type=id_type if id_type is not None and pa.types.is_integer(id_type) else None,
     )
 
 

@@ -75,6 +75,8 @@ class Source:
     """All rows, once. Raises HistoryError where the file cannot be read any further."""
     digest: Callable[[], str]
     """SHA-256 of the file's bytes, 64 hexadecimal digits, once all rows were read."""
+    id_type: Any = None
+    """The Arrow type of the users' ids where they are integers, else None: they are read as text."""
 
 
 def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel], unit: str) -> Layout:

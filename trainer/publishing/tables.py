@@ -6,17 +6,24 @@ import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from models.encoding import Floats
 from models.segmentation import Assignments
 from schemas.roles import Kind, ProfileField
+from trainer.errors import OutputError
 from trainer.fitting.assignment import AssignedUsers
 from trainer.history.history import History
 from trainer.history.sampling import Drawn, draw
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, share_shown, shown
 
+USER_COLUMNS = ("segment", "segment_name", "distance", "margin", "outlier")
+# Rows of a Parquet file that are written, and later read, at a time: about 5 MB.
+GROUP_ROWS = 100_000
 ITEMS_SHOWN = 3
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # Medians are computed from at most this many users, shared equally among the segments.
@@ -26,13 +33,13 @@ MEDIAN_USERS = 1_000_000
 def write_segmented_users(
     path: Path, id_header: str, names: Mapping[int, str], chunks: Iterable[tuple[Sequence[str], Assignments]]
 ) -> None:
-    """Write one row per user, in the given order: id, segment, segment_name, distance, margin, outlier.
+    """Write one row per user as CSV, in the given order: the id, then the columns of USER_COLUMNS.
 
     The id is written unchanged, so that the table can be joined.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([id_header, "segment", "segment_name", "distance", "margin", "outlier"])
+        writer.writerow([id_header, *USER_COLUMNS])
         shown_names = {number: _as_text(name) for number, name in names.items()}
         for users, found in chunks:
             numbers = found.segment.tolist()
@@ -47,6 +54,45 @@ def write_segmented_users(
                     strict=True,
                 )
             )
+
+
+def write_segmented_users_as_parquet(
+    path: Path,
+    id_header: str,
+    id_type: Any,
+    names: Mapping[int, str],
+    chunks: Iterable[tuple[Sequence[str], Assignments]],
+) -> None:
+    """Write the same table as Parquet; id_type is the Arrow type of integer ids, None where the ids are text.
+
+    Names are written unchanged: a warehouse runs no formulas. Raises OutputError where the id column has the name of
+    another column, which few readers of Parquet accept.
+    """
+    if id_header in USER_COLUMNS:
+        raise OutputError(
+            f'the id column is named "{id_header}" as another column of the Parquet file would be: write a .csv file, '
+            "or rename the column in the history and in the profile class"
+        )
+    text = pa.string()
+    columns = zip(USER_COLUMNS, (pa.int32(), text, pa.float64(), pa.float64(), pa.bool_()), strict=True)
+    schema = pa.schema([(id_header, id_type or text), *columns])
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
+        group: list[Any] = []
+        for users, found in chunks:
+            ids = pa.array(users, text)
+            segment_names = pa.array(map(names.__getitem__, found.segment.tolist()), text)
+            arrays = [
+                ids if id_type is None else ids.cast(id_type),
+                pa.array(found.segment, pa.int32()),
+                segment_names,
+                *map(pa.array, (found.distance, found.margin, found.outlier)),
+            ]
+            group.append(pa.record_batch(arrays, schema=schema))
+            if sum(batch.num_rows for batch in group) >= GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
 
 
 def write_segment_profiles(

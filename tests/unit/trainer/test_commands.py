@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import re
@@ -9,11 +10,16 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.store import ModelStore
+from tests.support.findings_examples import clear
+from tests.support.fitted import published
 from tests.support.histories import ADS_DATA, HEADER, noise, planted, write
 from trainer.__main__ import main
+from trainer.publishing.findings_file import FINDINGS_FILE, FINDINGS_FORMAT, findings_to_json
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -306,6 +312,20 @@ def test_assign_gives_the_users_of_the_fit_what_the_fit_gave_them(here: Path, ru
     assert "0: 50, 1: 30, 2: 20" in output
 
 
+def test_assign_writes_parquet_with_the_types_that_the_csv_cannot_carry(here: Path, run: Run) -> None:
+    (version,) = (each for each in ModelStore(here / "store").versions() if each.verdict == "clear")
+    pq.write_table(pa.Table.from_pylist([row | {"User ID": i + 7} for i, row in enumerate(planted(100))]), "in.parquet")
+    for output in ("out.csv", "out.parquet"):
+        words = ("in.parquet", "-o", output, "--models", "store", "--version", version.id)
+        assert run("assign", *words)[0] == 0
+    table = pq.read_table("out.parquet")
+    assert [str(each) for each in table.schema.types] == ["int64", "int32", "string", "double", "double", "bool"]
+    with Path("out.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert table.column_names == header
+    assert [[str(cell) for cell in row.values()] for row in table.to_pylist()] == rows
+
+
 def test_assign_counts_values_that_training_did_not_see(here: Path, run: Run, ids: dict[str, str]) -> None:
     rows = noise(10)
     rows[0]["Language"] = rows[1]["Language"] = "Esperanto"
@@ -322,6 +342,7 @@ def test_assign_counts_values_that_training_did_not_see(here: Path, run: Run, id
         (["groups.csv", "-o", "."], ". is a directory: name a file in it with -o"),
         (["groups.csv", "-o", "not/there/out.csv"], "directory not/there does not exist"),
         (["groups.csv", "-o", "groups.csv"], "groups.csv is the history itself"),
+        (["groups.csv", "-o", "out.xlsx", "--version", "GROUPS"], "out.xlsx ends in neither .csv nor .parquet"),
         (["groups.csv"], "the following arguments are required: -o/--output"),
         (["none.csv", "-o", "out.csv", "--version", "GROUPS"], "none.csv does not exist"),
         (["bad.csv", "-o", "out.csv", "--version", "GROUPS"], "bad.csv has 1 bad row, nothing was written: correct"),
@@ -370,6 +391,34 @@ def test_list_show_and_history_print_for_people(here: Path, run: Run, ids: dict[
     assert "scikit-learn" in output
     _, output, _ = run("history", "--models", "store")
     assert re.search(rf"promote  {ids['clear']}  none +clear", output)
+
+
+def test_a_report_made_again_is_the_one_that_fit_wrote_and_the_version_stays_as_it_was(
+    here: Path, run: Run, ids: dict[str, str]
+) -> None:
+    for verdict, version in ids.items():
+        folder = ModelStore(here / "store").folder(version)
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        assert run("report", version, "--models", "store", "-o", f"{verdict}.html")[0] == 0
+        assert (here / f"{verdict}.html").read_bytes() == before[folder / "report.html"]
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    status, output, _ = run("report", ids["clear"], "--models", "store")
+    assert (status, f"report-{ids['clear']}.html" in output) == (0, True)
+    assert Path(f"report-{ids['clear']}.html").read_bytes() == Path("clear.html").read_bytes()
+
+
+def test_findings_of_another_format_are_refused_and_no_report_is_written(here: Path, run: Run) -> None:
+    store = ModelStore(here / "other")
+    for shift, advice in ((-1, "fit again"), (1, "upgrade")):
+        content = findings_to_json(clear()).replace(
+            b'"format":%d' % FINDINGS_FORMAT, b'"format":%d' % (FINDINGS_FORMAT + shift)
+        )
+        version = published(store, shift + 1, {FINDINGS_FILE: content}).id
+        status, output, errors = run("report", version, "--models", "other", "-o", "out.html")
+        assert (status, output) == (2, "")
+        assert {FINDINGS_FILE, version} <= set(errors.split())
+        assert advice in errors
+    assert not (here / "out.html").exists()
 
 
 def test_list_show_and_history_print_json_for_machines(here: Path, run: Run, ids: dict[str, str]) -> None:
@@ -522,15 +571,16 @@ def test_a_command_whose_extra_is_missing_says_which(here: Path) -> None:
         ["assign", "groups.csv", "-o", "out.csv"],
         ["compare", first.id, second.id, "groups.csv"],
         ["name", first.id, "0", "Owls"],
+        ["report", first.id],
         ["promote", first.id, "--accept-no-structure"],
         ["promote", second.id, "--accept-no-structure", "--data", "groups.csv"],
     )
-    assert statuses == ["fit 2", "assign 2", "compare 2", "name 2", "promote 0", "promote 2"]
+    assert statuses == ["fit 2", "assign 2", "compare 2", "name 2", "report 2", "promote 0", "promote 2"]
     for line in errors.splitlines():
         assert re.fullmatch(
             r'segment-trainer: this command needs \w+, .*: install it with the extra "trainer" \(.*\)', line
         )
-    assert len(errors.splitlines()) == 5
+    assert len(errors.splitlines()) == 6
 
 
 def test_a_fit_that_is_interrupted_says_so_and_leaves_no_version(here: Path) -> None:
@@ -560,7 +610,19 @@ def test_help_is_quick_and_names_every_command(here: Path) -> None:
     with process(here, "--help", program=("-X", "importtime", "-m", "trainer")) as running:
         output, errors = running.communicate()
     assert running.returncode == 0
-    for command in ("fit", "assign", "list", "show", "history", "promote", "compare", "name", "rollback", "prune"):
+    for command in (
+        "fit",
+        "assign",
+        "list",
+        "show",
+        "report",
+        "history",
+        "promote",
+        "compare",
+        "name",
+        "rollback",
+        "prune",
+    ):
         assert re.search(rf"^ +{command} +\w", output, re.MULTILINE), command
     assert "sklearn" not in errors
     assert "pandas" not in errors

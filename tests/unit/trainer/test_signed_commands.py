@@ -133,6 +133,16 @@ def test_a_fit_and_a_name_are_signed(run: Run, as_publisher: SigningKey, monkeyp
     assert store_of(as_publisher).load_alias("production").sequence == 2
 
 
+def test_a_report_is_made_of_signed_findings_only(run: Run, as_publisher: SigningKey) -> None:
+    signed = published(ModelStore(Path("model-store"), signing(as_publisher))).id
+    assert run("report", signed)[0] == 0
+    assert b"<html" in Path(f"report-{signed}.html").read_bytes()
+    status, output, errors = run("report", version := unsigned(60))
+    assert (status, output) == (2, "")
+    assert f"version {version} is not signed" in errors
+    assert not Path(f"report-{version}.html").exists()
+
+
 def test_without_keys_the_commands_say_that_signatures_are_not_checked(
     run: Run, as_publisher: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,15 +1,20 @@
 import csv
+import resource
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from models.encoding import Encoder, NumberColumn
 from models.segmentation import Assignments, Segment, Segmentation
 from tests.support.histories import Row, noise, read, table, write
+from trainer.atomic_file import atomic_file
+from trainer.errors import OutputError
 from trainer.fitting.assignment import AssignedUsers, assign_users
-from trainer.publishing.tables import write_segment_profiles, write_segmented_users
+from trainer.publishing.tables import write_segment_profiles, write_segmented_users, write_segmented_users_as_parquet
 
 HOURS = "Time Spent Online (hrs/weekday)"
 NAMES = {3: "Many hours", 9: "Few hours"}
@@ -116,3 +121,49 @@ def test_a_segment_name_is_no_formula_and_an_id_stays_as_it_was(tmp_path: Path) 
     found = Assignments(np.array([3]), np.array([1.0]), np.array([0.5]), np.array([False]), {})
     write_segmented_users(tmp_path / "users.csv", "User ID", {3: "=1+1"}, [(["-17"], found)])
     assert (tmp_path / "users.csv").read_text(encoding="utf-8").splitlines()[1] == "-17,3,'=1+1,1.0,0.5,False"
+
+
+def assigned(users: int) -> Assignments:
+    return Assignments(
+        np.full(users, 3), np.full(users, 1.5), np.full(users, 0.5), np.full(users, fill_value=False), {}
+    )
+
+
+def test_the_parquet_table_has_row_groups_of_bounded_size_and_names_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.publishing.tables.GROUP_ROWS", 10)
+    chunks = [([f"u{start + i}" for i in range(4)], assigned(4)) for start in range(0, 32, 4)]
+    write_segmented_users_as_parquet(tmp_path / "users.parquet", "User ID", None, {3: "=1+1"}, chunks)
+    found = pq.ParquetFile(tmp_path / "users.parquet")
+    assert [found.metadata.row_group(i).num_rows for i in range(found.num_row_groups)] == [12, 12, 8]
+    rows = found.read().to_pylist()
+    assert [row["User ID"] for row in rows] == [f"u{i}" for i in range(32)]
+    assert {row["segment_name"] for row in rows} == {"=1+1"}
+
+
+def test_a_parquet_table_never_has_two_columns_of_one_name(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match='"distance"'):
+        write_segmented_users_as_parquet(tmp_path / "users.parquet", "distance", None, {3: "Three"}, [])
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_disk_that_fills_up_under_the_parquet_table_leaves_the_old_file(tmp_path: Path) -> None:
+    output = tmp_path / "users.parquet"
+    output.write_text("old", encoding="utf-8")
+    ids = [f"{i * 7919 % 1_000_003}" for i in range(50_000)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="File too large"), atomic_file(output) as unfinished:
+            write_segmented_users_as_parquet(unfinished, "id", None, {3: "Three"}, [(ids, assigned(len(ids)))])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["users.parquet"]
+    assert output.read_text(encoding="utf-8") == "old"
+
+
+def test_ids_beyond_int64_keep_their_type(tmp_path: Path) -> None:
+    ids = ["0", str(2**64 - 1)]
+    write_segmented_users_as_parquet(tmp_path / "users.parquet", "id", pa.uint64(), {3: "Three"}, [(ids, assigned(2))])
+    assert pq.read_table(tmp_path / "users.parquet")["id"].to_pylist() == [0, 2**64 - 1]
