@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from models.manifest import Verdict
 from trainer.explaining.division import Division
-from trainer.explaining.effects import middles
+from trainer.explaining.effects import middles, prominent
 from trainer.explaining.naming import names
 from trainer.explaining.suggestions import suggestion
 from trainer.findings import Card, Effect
@@ -29,6 +29,7 @@ def cards(
     if verdict is Verdict.NONE:
         effects = {}
     reported = {division.numbers[index]: effects.get(division.numbers[index], ()) for index in division.by_size}
+    outstanding = prominent(reported)
     called = names(reported, middles(division, reported), given_names, not_named)
     return tuple(
         Card(
@@ -38,7 +39,7 @@ def cards(
             share=division.users[index] / division.all_users,
             outliers=shown(outliers[index]),
             effects=tuple(reported[number]),
-            suggestion="" if verdict is Verdict.NONE else suggestion(reported[number], not_named),
+            suggestion="" if verdict is Verdict.NONE else suggestion(outstanding[number], not_named),
         )
         for index in division.by_size
         for number in [division.numbers[index]]

@@ -33,7 +33,7 @@ LEAST_SIZE: Mapping[Measure, float] = {
 }
 INTERVAL = (0.025, 0.975)
 PROMINENT = 0.5
-"""An effect under half as strong as another segment's in the same field and direction gives no name."""
+"""An effect under half as strong as another segment's in the same field and direction gives no name or suggestion."""
 
 
 def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Effect, ...]]:
@@ -70,9 +70,22 @@ def _strength(measure: Measure, size: float) -> float:
     return abs(math.erf(size / 2)) if measure is Measure.STANDARDISED_DIFFERENCE else abs(size)
 
 
-def prominent(effect: Effect, strongest: float) -> bool:
-    """Whether an effect is at least half as strong as the strongest in its field and direction of any segment."""
-    return strength(effect) >= PROMINENT * strongest
+def prominent(effects: Mapping[int, Sequence[Effect]]) -> Mapping[int, tuple[Effect, ...]]:
+    """The effects of each segment that are at least half as strong as any segment's in the same field and direction.
+
+    Next to a segment whose income is far below the others', one that is a little below does not stand for low income.
+    """
+    strongest: dict[tuple[str, str | None, bool], float] = {}
+    for effect in (effect for each in effects.values() for effect in each):
+        strongest[_way(effect)] = max(strength(effect), strongest.get(_way(effect), 0.0))
+    return {
+        number: tuple(effect for effect in each if strength(effect) >= PROMINENT * strongest[_way(effect)])
+        for number, each in effects.items()
+    }
+
+
+def _way(effect: Effect) -> tuple[str, str | None, bool]:
+    return effect.field, effect.level, effect.size > 0
 
 
 @dataclass(frozen=True, slots=True)

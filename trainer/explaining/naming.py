@@ -12,7 +12,6 @@ from trainer.explaining.phrases import (
     MIDDLE,
     MORE,
     TOGETHER,
-    Direction,
     direction,
     holds,
     known_effects,
@@ -23,9 +22,6 @@ from trainer.explaining.phrases import (
 from trainer.findings import Effect
 
 LONGEST_NAME = 45
-
-_Way = tuple[str, str | None, Direction]
-"""A field, its label or None, and the direction of an effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +59,17 @@ def names(
     """Stable number of each segment -> its name, of at most 45 characters, distinct, in the order of effects.
 
     A name is made of the strongest effects, strongest first, except those in fields of the groups not_named, and
-    those under half as strong as another segment's in the same direction: next to a segment whose income is far below
-    the others', one that is a little below is not "low income". Two effects with a phrase of their own, such as
-    "weekend-heavy", give it if one of them is that strong. Where nothing is left, it says in which fields the
+    those that are not prominent next to another segment's. Two effects with a phrase of their own, such as
+    "weekend-heavy", give it if one of them is prominent. Where nothing is left, it says in which fields the
     segment is in the middle. The segment with the strongest effect gets the best name. One without any is "Segment N";
     names that a person gave are kept.
     """
-    strongest = _strongest(effects)
+    outstanding = prominent(effects)
     parts = {
         number: _parts(
             [each for each in found if each.group not in not_named],
+            outstanding[number],
             [each for each in middles.get(number, ()) if each.group not in not_named],
-            strongest,
         )
         for number, found in effects.items()
         if number not in given_names
@@ -96,25 +91,12 @@ def plain_name(number: int) -> str:
     return f"Segment {number}"
 
 
-def _way(effect: Effect) -> _Way:
-    return effect.field, effect.level, direction(effect)
-
-
-def _strongest(effects: Mapping[int, Sequence[Effect]]) -> Mapping[_Way, float]:
-    """The strength of the strongest effect of any segment, by field or label and direction."""
-    found: dict[_Way, float] = {}
-    for effect in (effect for each in effects.values() for effect in each):
-        found[_way(effect)] = max(strength(effect), found.get(_way(effect), 0.0))
-    return found
-
-
 def _key(texts: Sequence[str]) -> frozenset[str]:
     # The same words in another order are the same name.
     return frozenset(word for text in texts for word in text.casefold().split(", "))
 
 
-def _parts(effects: Sequence[Effect], middles: Sequence[Middle], strongest: Mapping[_Way, float]) -> _Parts:
-    outstanding = [effect for effect in effects if prominent(effect, strongest[_way(effect)])]
+def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Sequence[Middle]) -> _Parts:
     by_field = known_effects(effects)
     signs = signs_of(by_field)
     more_or_less = [
@@ -124,9 +106,9 @@ def _parts(effects: Sequence[Effect], middles: Sequence[Middle], strongest: Mapp
     ]
     covered = frozenset().union(*(part.fields for part in more_or_less))
     fewer: list[_Part] = []
-    for effect in outstanding:
+    for effect in effects:
         text = phrase(effect)
-        if text and not (effect.level is None and effect.field in covered):
+        if text and effect in outstanding and not (effect.level is None and effect.field in covered):
             is_fewer = effect.level is not None and direction(effect) is not MORE and effect.kind is not Kind.BOOLEAN
             kind = fewer if is_fewer else more_or_less
             kind.append(_Part(text, frozenset({effect.field}), strength(effect)))

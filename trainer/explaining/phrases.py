@@ -186,8 +186,14 @@ def phrase(effect: Effect) -> str:
     # An item or a label of these devices is clear by itself; "yes" is not.
     clear = effect.field == "device_usage" and known(effect.field, effect.header)
     if label and effect.kind is Kind.CATEGORY and not clear:
-        label = shortened(f"{_title(effect.field, effect.header)}: {effect.level}", LONGEST_PHRASE)
+        label = topic(effect)
     return label if not label or direction(effect) is MORE else shortened(f"less {label}", LONGEST_PHRASE)
+
+
+def topic(effect: Effect) -> str:
+    """The field of an effect within a sentence, with its label, in at most 30 columns."""
+    title = _title(effect.field, effect.header)
+    return shortened(title if effect.level is None else f"{title}: {effect.level}", LONGEST_PHRASE)
 
 
 def level_phrase(field: str, header: str, where: Direction) -> str:

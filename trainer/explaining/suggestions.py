@@ -15,16 +15,17 @@ from trainer.explaining.phrases import (
     known_effects,
     phrase,
     signs_of,
+    topic,
 )
 from trainer.findings import Effect
-from trainer.text.wording import difference, percent, shortened, subject
+from trainer.text.wording import difference, percent, shortened
 
 MOST_SENTENCES = 2
 MOST_ITEMS = 2
 
 
 def suggestion(effects: Sequence[Effect], not_named: frozenset[str]) -> str:
-    """One or two sentences, each based on effects of this segment, strongest first; empty without an effect.
+    """One or two sentences, each based on prominent effects of a segment, strongest first; empty without an effect.
 
     Fields in the groups not_named are ignored. Effects in fields of another profile class, or without a sentence of
     their own, are repeated with their figures, in words that hold for any data.
@@ -33,7 +34,7 @@ def suggestion(effects: Sequence[Effect], not_named: frozenset[str]) -> str:
     sentences = sorted(_sentences(usable), key=lambda each: -round(each[0], 6))[:MOST_SENTENCES]
     if sentences:
         return " ".join(sentence for _, sentence in sentences)
-    apart = [f"{subject(effect)} ({difference(effect)})" for effect in usable if phrase(effect)]
+    apart = [f"{topic(effect)} ({difference(effect)})" for effect in usable if phrase(effect)]
     if apart:
         return f"Start from what sets them apart most: {_and(apart[:MOST_SENTENCES])}."
     if effects and not usable:

@@ -104,7 +104,7 @@ def _sizes(cards: Sequence[Card], look: Mapping[int, Look]) -> Drawing:
         y = top + row * place
         mine = look[card.segment]
         draw_badge(axes, 13, y + 10, card.segment, mine)
-        axes.text(26, y + 10, shortened(_name(card), 40), va="center", fontsize=11)
+        axes.text(26, y + 10, shortened(_name(card), 45), va="center", fontsize=11)
         width = max(2.0, 200 * card.share / most)
         axes.add_artist(
             Rectangle((2, y + 20), width, 13, facecolor=mine.colour, hatch=mine.hatch, edgecolor="#FFFFFF", linewidth=0)

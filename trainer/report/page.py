@@ -25,6 +25,8 @@ SHOWN_EFFECTS = 5
 """Per card; the rest is behind a click."""
 LOW_EXPLAINED = 0.5
 """The map gets a warning below this share of explained variance."""
+CLOSE_CORRELATION = 0.7
+"""From here on, the number that gives the tiers says about half or more of the strongest axis (r²)."""
 STRONG_PROXY = 0.3
 """Cramér's V from which a proxy gets a warning."""
 
@@ -71,6 +73,7 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         bar=lambda effect: _bar(effect, scales[effect.measure]),
         shown_effects=SHOWN_EFFECTS,
         low_explained=LOW_EXPLAINED,
+        close_correlation=CLOSE_CORRELATION,
         strong_proxies=[proxy for proxy in findings.proxies if proxy.strength >= STRONG_PROXY],
         words=wording,
         counted=counted,

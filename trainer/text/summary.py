@@ -172,4 +172,4 @@ def _fates(lineage: Lineage) -> str:
 
 def _sizes(cards: Sequence[Card]) -> str:
     ordered = sorted(cards, key=lambda card: card.segment)
-    return ", ".join(f"{card.segment} {card.name}: {card.users:,} ({card.share:.0%})" for card in ordered)
+    return "; ".join(f"{card.segment} {card.name}: {card.users:,} ({card.share:.0%})" for card in ordered)

@@ -77,7 +77,7 @@ def test_fit_says_what_it_found_and_what_to_type_next(tmp_path: Path, run: Run) 
     assert re.fullmatch(r"0\.\d{3}", facts["silhouette"])
     assert re.match(r"2: 0\.\d{3}, 3: .* elbow at \d+", facts["silhouette by k"])
     assert re.fullmatch(r"\d+ segments, silhouette 0\.\d{3}", facts["runner-up"])
-    assert re.fullmatch(r"0 .+: 50 \(50%\), 1 .+: 30 \(30%\), 2 .+: 20 \(20%\)", facts["users by segment"])
+    assert re.fullmatch(r"0 .+: 50 \(50%\); 1 .+: 30 \(30%\); 2 .+: 20 \(20%\)", facts["users by segment"])
     assert "likes_and_reactions" in facts["columns kept"]
     assert facts["columns left out"].endswith("(not related to any other column)")
     assert facts["report"] == f"a store/versions/{version}/report.html"

@@ -36,6 +36,16 @@ def test_a_card_a_segment_largest_first() -> None:
     assert "older" not in found[1].suggestion
 
 
+def test_an_effect_that_is_weak_next_to_another_segments_is_shown_but_gives_no_suggestion() -> None:
+    weak, strong = more("conversion_rate", 0.35), more("conversion_rate", 1.5)
+    found = {
+        card.segment: card
+        for card in cards(division(), {4: (weak,), 1: (strong,)}, (0, 0, 0), Verdict.WEAK, {}, NOT_NAMED)
+    }
+    assert (found[4].effects, found[4].name, found[4].suggestion) == ((weak,), "Segment 4", "")
+    assert found[1].suggestion
+
+
 def test_without_segments_cards_have_neither_effects_nor_suggestions() -> None:
     found = cards(division(), EFFECTS, (20, 3, 0), Verdict.NONE, {4: "Our friends"}, NOT_NAMED)
     assert [(card.name, card.effects, card.suggestion) for card in found] == [

@@ -59,7 +59,7 @@ def test_demographic_fields_are_no_target_unless_asked_for() -> None:
     effects = more("age", 0.9), having("gender", "Female")
     assert said(*effects) == "Only demographic fields set them apart, so no action is suggested."
     assert said(*effects, not_named=frozenset()) == (
-        "Start from what sets them apart most: Age (around 55-64 against 45-54 elsewhere) and Gender: Female "
+        "Start from what sets them apart most: age (around 55-64 against 45-54 elsewhere) and gender: Female "
         "(55\N{NO-BREAK SPACE}% against 5\N{NO-BREAK SPACE}% elsewhere, 3.1 times the average)."
     )
 
@@ -72,7 +72,7 @@ def test_effects_in_fields_of_another_class_are_repeated_with_their_figures() ->
     ]
     assert said(*effects) == (
         "Start from what sets them apart most: "
-        "Session Count (0.60 against 0.10 elsewhere) and Plan: Premium (60\N{NO-BREAK SPACE}% against "
+        "session count (0.60 against 0.10 elsewhere) and plan: Premium (60\N{NO-BREAK SPACE}% against "
         "10\N{NO-BREAK SPACE}% elsewhere)."
     )
 
