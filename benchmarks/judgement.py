@@ -91,7 +91,7 @@ def _judged(sample: Sample, connected: frozenset[str], rows: int, seed: int) -> 
     with one_thread():
         choice = choose_k(sample.scaled, SearchRange(MOST_SEGMENTS, LEAST_USERS, rows), seed, None, lambda *_: None)
         judged = judge(sample, choice, connected, seed, Silence())
-    return judged.judgement, judged.labels
+    return judged.judgement, judged.chosen.labels
 
 
 def _column(values: Any, field: ProfileField) -> pd.Series:

@@ -191,6 +191,19 @@ def groups_in_a_row(rng: Rng) -> Users:
     return _table(rng, 4 / np.sqrt(6) * truth[:, None] + rng.normal(size=(USERS, 6)), truth=truth)
 
 
+def four_in_a_row(rng: Rng) -> Users:
+    """Four groups of unequal sizes in six numbers, each 4 standard deviations from the one before."""
+    truth = _groups(rng, 0.2, 0.35, 0.25, 0.2)
+    return _table(rng, 4 / np.sqrt(6) * truth[:, None] + rng.normal(size=(USERS, 6)), truth=truth)
+
+
+def opposite_rows(rng: Rng) -> Users:
+    """Three groups in a row in four numbers, of which two fall where the others rise, unevenly far apart."""
+    truth = _groups(rng, 0.3, 0.4, 0.3)
+    row = np.array([0, 4.0, 9.0])[truth, None] / 2 * np.array([1, 1, -1, -1])
+    return _table(rng, row + rng.normal(size=(USERS, 4)), truth=truth)
+
+
 def skewed_groups(rng: Rng) -> Users:
     """Two groups in four log-normal amounts."""
     truth = _groups(rng, 0.6, 0.4)
@@ -264,6 +277,8 @@ PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "… 75, 18 and 7 %": unequal_sizes,
     "… of unequal spread": unequal_spreads,
     "… in a row": groups_in_a_row,
+    "… four in a row": four_in_a_row,
+    "… in opposite rows": opposite_rows,
     "… skewed": skewed_groups,
     "… with heavy tails": tailed_groups,
     "… related within": related_groups,

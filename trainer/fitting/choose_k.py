@@ -108,10 +108,12 @@ def choose_k(
     fresh = search(scaled, ks, seed, on_progress)
     best = best_first(fresh, least)
     chosen = best[0] if best else None
+    candidates = fresh
     if warm is not None and len(warm) in [candidate.k for candidate in fresh]:
         (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
         if kept.smallest_share >= least:
             chosen = _unless_better(kept, chosen)
+            candidates = tuple(_unless_better(kept, each) if each.k == kept.k else each for each in fresh)
     if chosen is None:
         too_few = math.ceil(least * limits.rows)
         raise FitRefused(
@@ -121,7 +123,7 @@ def choose_k(
     return Choice(
         chosen=chosen,
         runner_up=next((candidate for candidate in best if candidate.k != chosen.k), None),
-        candidates=tuple(chosen if candidate.k == chosen.k else candidate for candidate in fresh),
+        candidates=candidates,
         elbow_k=_elbow(fresh),
         least_share=least,
         k_was_given=False,

@@ -18,9 +18,9 @@ import numpy as np
 from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Judgement, Trial
-from trainer.fitting.choose_k import Candidate, Choice, different_rows, search
+from trainer.fitting.choose_k import Candidate, Choice, best_first, different_rows, search
 from trainer.fitting.sample import Sample
-from trainer.fitting.scikit import Labels, on_all_cores
+from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
 from trainer.judging.between import share_between, share_between_out_of_bag
 from trainer.judging.null_model import Null, learn_null
@@ -114,6 +114,16 @@ class Evidence:
         return (1 + self.reached) / (1 + len(draws))
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether too many users lie between the segments."""
+        return self.separation is not None and self.separation < WEAK_SEPARATION
+
+    @property
+    def is_separate(self) -> bool:
+        """Whether few enough users lie between the segments, and nothing else speaks against them."""
+        return self.separation is not None and _objection(self) is None
+
+    @property
     def is_open(self) -> bool:
         """Whether silhouettes of further draws could change the verdict."""
         return (
@@ -131,8 +141,7 @@ class Judged:
     """The judgement of a sample, and what explanations of its segments start from; all by cluster index from 0."""
 
     judgement: Judgement
-    labels: Labels
-    """The cluster of each row of the sample."""
+    chosen: Candidate
     stability: Stability
 
     def renumbered(self, numbers: Mapping[int, int]) -> Judgement:
@@ -152,52 +161,73 @@ class Judged:
 def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
     """Whether the segments chosen on a sample are real; equal arguments give equal judgements on any machine.
 
-    related are the names of the columns that are associated with another one; if there are none, so is the verdict, but
-    the curves are still drawn.
+    Where too many users lie between them, the number of segments that exceeds data without segments the most in
+    silhouette takes their place, if those segments are separate: of three groups in a row, the silhouette takes two
+    segments, and cuts the middle group. related are the names of the columns that are associated with another one; if
+    there are none, so is the verdict, but the curves are still drawn.
     """
-    chosen = choice.chosen
-    plans = [
-        Plan(candidate, RESAMPLES if candidate is chosen else RESAMPLES_OF_CURVE) for candidate in choice.candidates
-    ]
+    first = choice.chosen
     resampling = "clustering bootstrap resamples"
-    watcher.at(resampling)
-    stable = stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
-    stability = stable[choice.candidates.index(chosen)]
-    borders = dip_test.borders(sample, chosen.labels, chosen.centroids)
+
+    def resampled(plans: Sequence[Plan]) -> tuple[Stability, ...]:
+        watcher.at(resampling)
+        return stabilities(sample.scaled, plans, seed, lambda done, total: watcher.at(resampling, done, total))
+
+    stable = resampled(
+        [Plan(candidate, RESAMPLES if candidate is first else RESAMPLES_OF_CURVE) for candidate in choice.candidates]
+    )
+    stability_of = {candidate.k: each for candidate, each in zip(choice.candidates, stable, strict=True)}
 
     comparing = "comparing with data without segments"
     watcher.at(comparing)
     null = learn_null(sample.encoder, sample.encoder.encode(sample.columns).matrix)
-    centres = [resample.centroids(sample.scaled) for resample in stability.resamples]
     nulls: list[tuple[Candidate, ...]] = []
-    evidence = Evidence(
-        related_columns=len(related),
-        kinds_per_segment=different_rows(sample.scaled) / chosen.k,
-        silhouette=chosen.silhouette,
-        null_silhouettes=(),
-        between=share_between_out_of_bag(sample.scaled, stability.resamples),
-        null_between=tuple(on_all_cores(partial(_between, null, centres, seed), range(DRAWS))),
-        least_jaccard=min(stability.jaccard),
-        greatest_dip_p_value=max(border.dip_p_value for border in borders),
-        multimodal_columns=dip_test.multimodal_columns(sample),
-    )
 
-    def with_silhouettes(draws: range) -> Evidence:
+    def search_draws(draws: range) -> None:
         for found in on_all_cores(partial(_searched, null, choice, seed), draws):
             nulls.append(found)
             watcher.at(comparing, len(nulls), draws.stop)
-        return replace(evidence, null_silhouettes=tuple(_silhouette(found, chosen.k) for found in nulls))
 
-    evidence = with_silhouettes(range(SEARCHED_DRAWS))
+    multimodal = dip_test.multimodal_columns(sample)
+
+    def evidence_on(candidate: Candidate) -> Evidence:
+        stability = stability_of[candidate.k]
+        centres = [resample.centroids(sample.scaled) for resample in stability.resamples]
+        borders = dip_test.borders(sample, candidate.labels, candidate.centroids)
+        return Evidence(
+            related_columns=len(related),
+            kinds_per_segment=different_rows(sample.scaled) / candidate.k,
+            silhouette=candidate.silhouette,
+            null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
+            between=share_between_out_of_bag(sample.scaled, stability.resamples),
+            null_between=tuple(on_all_cores(partial(_between, null, centres, seed), range(DRAWS))),
+            least_jaccard=min(stability.jaccard),
+            greatest_dip_p_value=max(border.dip_p_value for border in borders),
+            multimodal_columns=multimodal,
+        )
+
+    search_draws(range(SEARCHED_DRAWS))
+    chosen, evidence = first, evidence_on(first)
+    other = _most_above(choice, nulls) if evidence.is_crowded else None
+    # The resamples of the curve say whether it is worth the rest.
+    if other is not None and evidence_on(other).is_separate:
+        (stability_of[other.k],) = resampled([Plan(other, RESAMPLES)])
+        closer = evidence_on(other)
+        if closer.is_separate:
+            chosen, evidence = other, closer
     if evidence.is_open:
-        evidence = with_silhouettes(range(SEARCHED_DRAWS, DRAWS))
+        search_draws(range(SEARCHED_DRAWS, DRAWS))
+        evidence = replace(evidence, null_silhouettes=tuple(_silhouette(found, chosen.k) for found in nulls))
+    stability = stability_of[chosen.k]
+    runner_up = choice.runner_up if chosen is first else first
     verdict, reason = verdict_of(evidence)
     judgement = Judgement(
         verdict=verdict,
         reason=reason,
         k=chosen.k,
         k_was_given=choice.k_was_given,
-        runner_up=None if choice.runner_up is None else choice.runner_up.k,
+        crowded_k=None if chosen is first else first.k,
+        runner_up=None if runner_up is None else runner_up.k,
         elbow_k=choice.elbow_k,
         silhouette=chosen.silhouette,
         null_silhouettes=evidence.null_silhouettes,
@@ -207,15 +237,29 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         separation=evidence.separation,
         p_value=evidence.p_value,
         jaccard=dict(enumerate(stability.jaccard)),
-        borders=borders,
+        borders=dip_test.borders(sample, chosen.labels, chosen.centroids),
         multimodal_columns=evidence.multimodal_columns,
         sample_rows=len(sample.scaled),
         trials=tuple(
-            _trial(candidate, nulls, min(each.jaccard), choice.least_share)
-            for candidate, each in zip(choice.candidates, stable, strict=True)
+            _trial(candidate, nulls, min(stability_of[candidate.k].jaccard), choice.least_share)
+            for candidate in choice.candidates
         ),
     )
-    return Judged(judgement, chosen.labels, stability)
+    return Judged(judgement, chosen, stability)
+
+
+def _most_above(choice: Choice, nulls: Sequence[Sequence[Candidate]]) -> Candidate | None:
+    """The candidate with large enough segments whose silhouette is furthest above that of data without segments.
+
+    None where that is the chosen one.
+    """
+
+    def above(candidate: Candidate) -> float:
+        return candidate.silhouette - mean_of([_silhouette(found, candidate.k) for found in nulls])
+
+    allowed = best_first(choice.candidates, choice.least_share)
+    most = max(allowed, key=lambda candidate: (above(candidate), -candidate.k))
+    return None if most is choice.chosen else most
 
 
 def _draw(null: Null, seed: int, draw: int) -> tuple[Floats, np.random.Generator]:

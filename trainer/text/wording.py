@@ -220,22 +220,29 @@ def choice(judgement: Judgement) -> list[str]:
     """How the number of segments was chosen, one sentence per fact."""
     if judgement.k_was_given:
         return [f"The number of segments, {judgement.k}, was given on the command line; it was not chosen."]
-    sentences = [
-        (
-            f"The silhouette chose {judgement.k}: it is highest there, among the numbers whose smallest segment is "
-            "large enough. The other curves are shown for comparison; they do not decide."
-        )
-        if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed)
-        else (
-            f"The {judgement.k} segments in production were kept: a fresh start would improve the silhouette too "
-            "little to justify new segments. The other curves are shown for comparison; they do not decide."
-        )
-    ]
+    sentences = [f"{_reason_for_k(judgement)} The other curves are shown for comparison; they do not decide."]
     if judgement.runner_up is not None:
         sentences.append(f"The runner-up is {judgement.runner_up}.")
     if judgement.elbow_k is not None:
         sentences.append(f"The curve of the remaining distance bends most at {judgement.elbow_k}.")
     return sentences
+
+
+def _reason_for_k(judgement: Judgement) -> str:
+    if judgement.crowded_k is not None:
+        return (
+            f"The silhouette is highest for {judgement.crowded_k} segments, but too many users lie between those. For "
+            f"{judgement.k} it is furthest above that of data without segments, and these segments are separate."
+        )
+    if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):
+        return (
+            f"The silhouette chose {judgement.k}: it is highest there, among the numbers whose smallest segment is "
+            "large enough."
+        )
+    return (
+        f"The {judgement.k} segments in production were kept: a fresh start would improve the silhouette too "
+        "little to justify new segments."
+    )
 
 
 # --- instead of segments ---------------------------------------------------------------------------------------------

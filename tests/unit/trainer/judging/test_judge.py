@@ -76,7 +76,7 @@ def test_separate_groups_are_clear_segments(separate: tuple[Choice, Judged]) -> 
     judgement = found.judgement
     assert (judgement.verdict, judgement.k) == (Verdict.CLEAR, 3)
     assert "every segment is found again" in judgement.reason
-    assert [len(np.unique(found.labels[start : start + 80])) for start in (0, 80, 160)] == [1, 1, 1]
+    assert [len(np.unique(found.chosen.labels[start : start + 80])) for start in (0, 80, 160)] == [1, 1, 1]
 
 
 def test_the_figures_of_a_judgement_belong_together(separate: tuple[Choice, Judged]) -> None:
@@ -134,6 +134,7 @@ def test_one_cloud_has_no_segments(one_cloud: Judged) -> None:
     assert judgement.separation is not None
     assert abs(judgement.separation) < 0.2
     assert min(judgement.jaccard.values()) > 0.6  # a cloud cut in two comes back
+    assert judgement.crowded_k is None  # no other number is any better
     assert all(trial.null_silhouette and trial.gap is not None and trial.stability for trial in judgement.trials)
 
 
@@ -149,6 +150,16 @@ def test_without_related_columns_there_are_no_segments_but_the_curves_all_the_sa
     assert "no two columns are related" in judgement.reason
     assert len(judgement.null_silhouettes) == SEARCHED_DRAWS
     assert all(trial.null_silhouette and trial.gap is not None for trial in judgement.trials)
+
+
+def test_three_groups_in_a_row_are_three_although_the_silhouette_is_highest_for_two() -> None:
+    lots = np.random.default_rng(0)
+    sample = numbers(2.5 * np.repeat([0, 1, 2], ROWS // 3)[:, None] + lots.normal(size=(ROWS, 4)))
+    assert chosen(sample).chosen.k == 2
+    judgement = judged(sample).judgement
+    assert (judgement.k, judgement.crowded_k, judgement.runner_up) == (3, 2, 2)
+    assert judgement.verdict is not Verdict.NONE
+    assert judgement.silhouette < max(trial.silhouette for trial in judgement.trials)
 
 
 def test_one_bimodal_column_is_a_threshold() -> None:
