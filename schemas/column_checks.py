@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel
 
+from schemas.dates import ISO_TEXT, is_iso_date
+
 Check = Callable[[Sequence[Any]], Collection[int]]
 """Takes a column of values as JSON has them; returns the positions of those that only the class can judge."""
 
@@ -33,6 +35,8 @@ _CONFIG_KEYS: Final = frozenset(
 )
 _FIELD_KEYS: Final = _IGNORED | {"schema", "validation_alias", "serialization_alias", "frozen"}
 _NUMBER_KEYS: Final = _IGNORED | {"strict", "ge", "gt", "le", "lt", "multiple_of", "allow_inf_nan"}
+_CHAIN_KEYS: Final = _IGNORED | {"steps"}
+_DATE_KEYS: Final = _IGNORED | {"strict"}
 _BOOLEAN_KEYS: Final = _IGNORED | {"strict"}
 _TEXT_KEYS: Final = _IGNORED | {"strict", "min_length", "max_length"}
 _LITERAL_KEYS: Final = _IGNORED | {"expected"}
@@ -160,6 +164,15 @@ def _boolean(schema: Mapping[str, Any]) -> Check:
     return check
 
 
+def _iso_date(schema: Mapping[str, Any]) -> Check:
+    _require_known("the date", schema, _CHAIN_KEYS)
+    text, *others = schema["steps"]
+    if text != ISO_TEXT or len(others) != 1 or others[0]["type"] != "date":
+        raise OnlyByClass("values are checked in several steps")
+    _require_known("the date", others[0], _DATE_KEYS)
+    return lambda column: [at for at, value in enumerate(column) if not is_iso_date(value)]
+
+
 def _text(schema: Mapping[str, Any]) -> Check:
     _require_known("the text", schema, _TEXT_KEYS)
     fits = _fits(schema, str)
@@ -220,6 +233,7 @@ def _different(values: Iterable[Any]) -> list[Any] | None:
 _CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], Check]]] = {
     "float": _number,
     "int": _number,
+    "chain": _iso_date,
     "bool": _boolean,
     "str": _text,
     "literal": _literal,

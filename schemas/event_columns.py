@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter, itemgetter
@@ -19,6 +19,7 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.column_checks import Check, OnlyByClass, column_checks
+from schemas.dates import days_between
 from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
 from schemas.parsing import MAX_VALUES, parse_event
 from schemas.rejected import Rejection, RejectReason
@@ -50,7 +51,7 @@ class Events:
     subjects: Sequence[str]
     times: Sequence[datetime]
     profile: Mapping[str, Sequence[Any]]
-    """Field name -> plain float or int, bool, str, or collection of str."""
+    """Field name -> plain float or int (also for a date), bool, str, or collection of str."""
 
 
 class EventReader:
@@ -60,6 +61,7 @@ class EventReader:
         """Raises ProfileClassError for a class that cannot be a profile."""
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
+        self._dates = tuple(index for index, field in enumerate(self._fields) if field.has_dates)
         self._event_class: type[UserEvent[Any]] = UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
         self._max_bytes = max_bytes
         self._checks: Mapping[str, Check] = {}
@@ -109,9 +111,24 @@ class EventReader:
         }
         if wrong:
             at, *fields = _without(wrong, at, *fields)
+        if self._dates:
+            at, *fields = self._with_days(at, fields, moments)
         if len(at) < len(rows):
             rows, ids, subjects, moments = ([column[each] for each in at] for column in (rows, ids, subjects, moments))
         return Events(rows, ids, subjects, moments, dict(zip(names, fields, strict=True)))
+
+    def _with_days(
+        self, at: Sequence[int], fields: list[Sequence[Any]], moments: Sequence[datetime]
+    ) -> Iterator[Sequence[Any]]:
+        """The columns with days until the event in place of dates, without events before one of their dates."""
+        late: set[int] = set()
+        for index in self._dates:
+            days = [
+                days_between(date.fromisoformat(day), moments[row]) for day, row in zip(fields[index], at, strict=True)
+            ]
+            late.update(position for position, each in enumerate(days) if each < 0)
+            fields[index] = days
+        return _without(late, at, *fields)
 
     def _documents(self, values: Sequence[bytes | None]) -> tuple[list[int], list[Any]]:
         rows, documents = [], []
@@ -141,7 +158,7 @@ class EventReader:
             profile = {name: [] for name in self._names}
             accepted = []
             for row, event in events:
-                plain = plain_values(event.data, self._fields)
+                plain = plain_values(event.data, self._fields, event.time)
                 if isinstance(plain, BadValue):
                     rejections[row] = Rejection(RejectReason.INVALID_PROFILE, f"data.{plain.field}: {plain.rule}")
                     continue
@@ -245,6 +262,7 @@ def _plain_lists(column: Sequence[Any]) -> bool:
 
 _PLAIN: Final = {
     Kind.NUMBER: _plain_numbers,
+    Kind.DAYS_SINCE: _plain_numbers,
     Kind.BOOLEAN: _plain_booleans,
     Kind.ORDERED: _plain_labels,
     Kind.CATEGORY: _plain_labels,

@@ -9,6 +9,7 @@ import json
 import sys
 import warnings
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from schemas.csv_format import history_format
+from schemas.dates import days_schema
 from schemas.errors import ProfileClassError
 
 
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     """How a field's values are compared with each other."""
 
     NUMBER = "number"
+    DAYS_SINCE = "days-since"
     BOOLEAN = "boolean"
     ORDERED = "ordered"
     CATEGORY = "category"
@@ -34,8 +37,8 @@ class Kind(StrEnum):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether a model reads its values as numbers: false as 0, true as 1."""
-        return self in {Kind.NUMBER, Kind.BOOLEAN}
+        """Whether a model reads its values as numbers: a date as the days since, false as 0, true as 1."""
+        return self in {Kind.NUMBER, Kind.DAYS_SINCE, Kind.BOOLEAN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,13 @@ class Role:
     kind: Kind
     levels: tuple[str, ...] = ()
     separator: str = ","
+    date_format: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make booleans strict: pydantic would take 1, "on" and "f" for true and false."""
+        """Make dates and booleans strict: pydantic would take 1, "on" and "f" for true and false."""
         schema: Any = handler(source)
+        if self.kind is Kind.DAYS_SINCE:
+            return days_schema(schema)
         strict: CoreSchema = {**schema, "strict": True} if self.kind is Kind.BOOLEAN else schema
         return strict
 
@@ -57,6 +63,15 @@ class Role:
 def number(group: str) -> Role:
     """A finite number whose differences are meaningful."""
     return Role(group, Kind.NUMBER)
+
+
+def days_since(group: str, date_format: str = "%Y-%m-%d") -> Role:
+    """The days since a date: a number in an event, or the date, from which the event's own time is counted.
+
+    A history has the date, in this format of `datetime.strptime`; days are counted to one day for all of its users. The
+    date is never after the event.
+    """
+    return Role(group, Kind.DAYS_SINCE, date_format=date_format)
 
 
 def boolean(group: str) -> Role:
@@ -100,6 +115,10 @@ class ProfileField:
     levels: tuple[str, ...]
     separator: str = ","
     """Between the labels of one cell of a history."""
+    date_format: str = ""
+    """Of the dates of a history."""
+    has_dates: bool = False
+    """Whether events carry dates, too, instead of numbers of days."""
 
 
 def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
@@ -118,7 +137,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
     if len(roles) != 1:
         raise ProfileClassError(
             f"field {name!r} of {profile_class.__name__} has {len(roles)} roles, expected one: annotate it with "
-            "number(…), boolean(…), ordered(…), category(…) or several_of(…) from schemas.roles"
+            "number(…), days_since(…), boolean(…), ordered(…), category(…) or several_of(…) from schemas.roles"
         )
     (role,) = roles
     _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, info.annotation)
@@ -130,7 +149,16 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
             f"field {name!r} of {profile_class.__name__} has an alias (its header in a history), which events would "
             "have to use as well: add model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)"
         )
-    return ProfileField(name, info.alias or name, role.group, role.kind, role.levels, role.separator)
+    return ProfileField(
+        name,
+        info.alias or name,
+        role.group,
+        role.kind,
+        role.levels,
+        role.separator,
+        role.date_format,
+        has_dates=info.annotation is date,
+    )
 
 
 def _require_type(field: str, kind: Kind, annotation: Any) -> None:
@@ -139,6 +167,7 @@ def _require_type(field: str, kind: Kind, annotation: Any) -> None:
     several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
         Kind.NUMBER: (annotation in {int, float}, "float or int"),
+        Kind.DAYS_SINCE: (annotation in {date, float, int}, "date, or float or int for a number of days"),
         Kind.BOOLEAN: (annotation is bool, "bool"),
         Kind.ORDERED: (_is_label(annotation), "str or a Literal of strings"),
         Kind.CATEGORY: (_is_label(annotation), "str or a Literal of strings"),

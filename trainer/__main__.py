@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from models.promoting import PROMOTABLE
 from models.signing import keyring
 from models.store import ModelStore
 from models.store_path import local_path
+from schemas.dates import is_iso_date
 from schemas.errors import ProfileClassError
 from schemas.misspelt_settings import misspelt_settings
 from schemas.release import release
@@ -118,7 +119,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     options = _fit_options(arguments)
     bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
     with watched(sys.stderr) as watcher:
-        published = fit_history(arguments.data, profile_class, options, bad_rows, store, datetime.now(UTC), watcher)
+        published = fit_history(
+            arguments.data, profile_class, options, bad_rows, store, datetime.now(UTC), watcher, arguments.as_of
+        )
     print_fit(published, store, None if arguments.promote else next_step(published.manifest, _store_flag(arguments)))
     if arguments.promote:
         promote(store, published.manifest.id, datetime.now(UTC), _accepted_verdicts(arguments))
@@ -149,7 +152,7 @@ def _assign(arguments: argparse.Namespace) -> None:
     store = _store(arguments)
     model = store.load_alias(PRODUCTION) if arguments.version is None else store.load(arguments.version)
     with watched(sys.stderr) as watcher:
-        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher)
+        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher, arguments.as_of)
     print_assigned(assigned)
 
 
@@ -207,7 +210,7 @@ def _compared(arguments: argparse.Namespace, store: ModelStore, before: str, aft
 
     profile_class = load_profile_class(arguments.profile)
     with watched(sys.stderr) as watcher:
-        return compare(arguments.data, profile_class, store, (before, after), watcher)
+        return compare(arguments.data, profile_class, store, (before, after), watcher, arguments.as_of)
 
 
 def _name(arguments: argparse.Namespace) -> None:
@@ -314,6 +317,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         "Check a history, choose the number of segments, fit them, and write a new version.",
         "data",
         "--profile",
+        "--as-of",
         "--accept-no-structure",
     )
     add("--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)")
@@ -346,7 +350,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         add(flag, action="store_true", help=effect)
 
     promise = "Write the segment of every user of a history, using a stored version."
-    add = command("assign", _assign, promise, "data", "--profile")
+    add = command("assign", _assign, promise, "data", "--profile", "--as-of")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help="the .csv or .parquet file to write")
     add("--version", metavar="VERSION", help="the version to use (default: the one in production)")
 
@@ -358,7 +362,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     command("history", _history, "Show which version was in production when.", "--json")
 
     promise = "Put a version into production; running workers switch to it."
-    add = command("promote", _promote, promise, "version", "--profile", "--accept-no-structure")
+    add = command("promote", _promote, promise, "version", "--profile", "--as-of", "--accept-no-structure")
     add(
         "--accept-unsigned",
         action="store_true",
@@ -379,7 +383,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     )
 
     promise = "Show which users change segment when one version replaces another."
-    add = command("compare", _compare, promise, "before", "after", "data", "--profile", "--json")
+    add = command("compare", _compare, promise, "before", "after", "data", "--profile", "--as-of", "--json")
     add("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
 
     add = command("name", _name, "Name a segment: write a new version that differs only in that name.", "version")
@@ -421,6 +425,11 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
             "help": "the profile class, which lists the columns: file.py:Class or package.module:Class "
             "(environment: PROFILE_CLASS; now %(default)s)",
         },
+        "--as-of": {
+            "type": _day,
+            "metavar": "YYYY-MM-DD",
+            "help": "the day to which days since a date are counted (default: the newest date in the history)",
+        },
         "--accept-no-structure": {
             "action": "store_true",
             "help": "promote the version even if no segments were found in its data",
@@ -445,6 +454,12 @@ def _at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def _day(text: str) -> date:
+    if not is_iso_date(text):
+        raise argparse.ArgumentTypeError(f"expected a day such as 2026-01-31, got {text!r}")
+    return date.fromisoformat(text)
 
 
 def _share(text: str) -> float:

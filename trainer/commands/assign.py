@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -50,12 +51,18 @@ def refuse_output(output: Path, history: Path) -> None:
 
 
 def assign_history(
-    path: Path, profile_class: type[BaseModel], stored: StoredModel, output: Path, watcher: Watcher
+    path: Path,
+    profile_class: type[BaseModel],
+    stored: StoredModel,
+    output: Path,
+    watcher: Watcher,
+    today: date | None = None,
 ) -> Assigned:
     """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
 
-    Raises HistoryError for a file that is not a history or has a bad row, ProfileMismatch for another profile class,
-    and OutputError when the output cannot be written.
+    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
+    file that is not a history or has a bad row, ProfileMismatch for another profile class, and OutputError when the
+    output cannot be written.
     """
     stored.manifest.check_profile(profile_class)
     segmentation = stored.segmentation
@@ -75,7 +82,7 @@ def assign_history(
             done += len(chunk.users)
             yield chunk.users, found
 
-    with read_history(path, profile_class, reading(watcher, path)) as history:
+    with read_history(path, profile_class, reading(watcher, path), today) as history:
         refuse_bad_rows(path, history, "correct them")
         history.require(needed)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -35,15 +36,21 @@ class Comparison:
 
 
 def compare(
-    path: Path, profile_class: type[BaseModel], store: ModelStore, versions: tuple[str, str], watcher: Watcher
+    path: Path,
+    profile_class: type[BaseModel],
+    store: ModelStore,
+    versions: tuple[str, str],
+    watcher: Watcher,
+    today: date | None = None,
 ) -> Comparison:
     """Both versions, the earlier one first, over the users of a history.
 
-    Raises HistoryError for a file that is not a history or has a bad row, ProfileMismatch for another profile class,
-    and whatever ModelStore.load raises.
+    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
+    file that is not a history or has a bad row, ProfileMismatch for another profile class, and whatever ModelStore.load
+    raises.
     """
     before, after = map(store.load, versions)
-    found = _scored(path, profile_class, before, after, watcher)
+    found = _scored(path, profile_class, before, after, watcher, today)
     accepted = store.accepted_without_structure()
     earlier = Earlier(before.manifest.id, before.manifest.id in accepted, before.segmentation.names)
     return Comparison(
@@ -56,11 +63,16 @@ def compare(
 
 
 def _scored(
-    path: Path, profile_class: type[BaseModel], before: StoredModel, after: StoredModel, watcher: Watcher
+    path: Path,
+    profile_class: type[BaseModel],
+    before: StoredModel,
+    after: StoredModel,
+    watcher: Watcher,
+    today: date | None,
 ) -> Overlap:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
-    with read_history(path, profile_class, reading(watcher, path)) as history:
+    with read_history(path, profile_class, reading(watcher, path), today) as history:
         refuse_bad_rows(path, history, "correct them")
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum, auto
 from pathlib import Path
 
@@ -49,14 +49,15 @@ def fit_history(
     store: ModelStore,
     created_at: datetime,
     watcher: Watcher,
+    today: date | None = None,
 ) -> Published:
     """Fit a history and publish the version, whole or not at all; nothing is promoted.
 
-    Raises HistoryError for a file that is not a history, FitRefused when it cannot be segmented, and what
-    ModelStore.publish raises.
+    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
+    file that is not a history, FitRefused when it cannot be segmented, and what ModelStore.publish raises.
     """
     publishing.check_writable(store)
-    with read_history(path, profile_class, reading(watcher, path)) as history:
+    with read_history(path, profile_class, reading(watcher, path), today) as history:
         if bad_rows is BadRows.REFUSE:
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
         elif history.rows == 0:

@@ -18,6 +18,7 @@ from trainer.privacy import LEAST_SHOWN, shown
 
 MEASURES: Mapping[Kind, Measure] = {
     Kind.NUMBER: Measure.STANDARDISED_DIFFERENCE,
+    Kind.DAYS_SINCE: Measure.STANDARDISED_DIFFERENCE,
     Kind.BOOLEAN: Measure.SHARE_DIFFERENCE,
     Kind.ORDERED: Measure.CLIFFS_DELTA,
     Kind.CATEGORY: Measure.SHARE_DIFFERENCE,

@@ -177,6 +177,9 @@ def holds(wanted: Signs, signs: Signs) -> bool:
 
 def phrase(effect: Effect) -> str:
     """One effect in words, in at most 30 columns; empty if its label has no readable character."""
+    if effect.kind is Kind.DAYS_SINCE:
+        when = "long ago" if direction(effect) is MORE else "recent"
+        return shortened(f"{_title(effect.field, effect.header)}: {when}", LONGEST_PHRASE)
     if effect.level is None:
         return level_phrase(effect.field, effect.header, direction(effect))
     if effect.kind is Kind.BOOLEAN:

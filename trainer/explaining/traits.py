@@ -43,11 +43,11 @@ def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
     Numbers are clipped to the limits of the encoder, in their own unit, so that no mean depends on one extreme cell.
     """
     values = sample.table[field.name]
-    if field.kind is Kind.NUMBER:
-        return (Trait(field, None, np.clip(values.to_numpy(dtype=np.float64), *_limits(sample, field))),)
     if field.kind is Kind.BOOLEAN:
         true = (values.to_numpy(dtype=np.float64) == 1).astype(np.float64)
         return (Trait(field, TRUE, true),) if true.sum() >= LEAST_LEVEL_ROWS else ()
+    if field.kind.is_numeric:
+        return (Trait(field, None, np.clip(values.to_numpy(dtype=np.float64), *_limits(sample, field))),)
     if field.kind is Kind.ORDERED:
         places = {level: float(place) for place, level in enumerate(field.levels)}
         return (Trait(field, None, np.array([places.get(label, np.nan) for label in values.tolist()])),)
@@ -87,7 +87,7 @@ def factors(sample: Sample, field: ProfileField) -> tuple[Floats, ...]:
     those of under 10 users joined. For several-of, one factor per item: having it or not.
     """
     found = traits(sample, field)
-    if field.kind is Kind.NUMBER:
+    if field.kind in {Kind.NUMBER, Kind.DAYS_SINCE}:
         bins = quantile_bins(found[0].values)
         return (_with_rest(bins[:, None] == np.arange(bins.max() + 1)),)
     if field.kind is Kind.ORDERED:

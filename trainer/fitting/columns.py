@@ -91,6 +91,8 @@ def _useless(learned: Sequence[Learned], groups: frozenset[str] | None) -> dict[
 
 def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
+    if history.today is not None:
+        notes.append(f"days since a date are counted to {history.today} (--as-of)")
     if history.ignored_headers:
         names = ", ".join(f'"{header}"' for header in history.ignored_headers)
         notes.append(f"ignored columns that the profile class does not list: {names}")

@@ -65,7 +65,7 @@ def learn(history: History, field: ProfileField, seed: int) -> Learned:
         return Learned(field, None, f"more than {MOST_LABELS:,} different labels, at most {MOST_LEVELS} are compared")
     if field.kind is Kind.BOOLEAN:
         return learn_boolean(field, lambda: history.copy.numbers(field.name), history.rows)
-    if field.kind is Kind.NUMBER:
+    if field.kind.is_numeric:
         drawn = history.drawn(QUANTILE_ROWS, seed)
         return learn_number(field, lambda: history.copy.numbers(field.name), history.drawn_numbers(field.name, drawn))
     return learn_labels(field, history.label_counts(field.name), history.rows)

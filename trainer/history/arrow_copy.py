@@ -225,6 +225,7 @@ _FIELD = "field "
 
 _TYPES: Mapping[Kind, Any] = {
     Kind.NUMBER: pa.float64(),
+    Kind.DAYS_SINCE: pa.float64(),
     Kind.BOOLEAN: pa.float64(),
     Kind.ORDERED: pa.int32(),
     Kind.CATEGORY: pa.int32(),

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from schemas.csv_format import CsvFormat, history_format
 from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
 from trainer.history.booleans import booleans_of
+from trainer.history.dates import days_of
 from trainer.history.file_types import refuse_other_formats
 from trainer.history.numbers import numbers_of, whole_numbers_of
 from trainer.history.rows import (
@@ -49,9 +51,9 @@ SEPARATOR_LINE = re.compile(r"sep=(.)[\r\n]*")
 
 @contextmanager
 def csv_source(
-    path: Path, file: BinaryIO, size: int, profile_class: type[BaseModel], on_progress: OnProgress
+    path: Path, file: BinaryIO, size: int, profile_class: type[BaseModel], today: date, on_progress: OnProgress
 ) -> Iterator[Source]:
-    """The rows of an open file of that many bytes; on_progress is called with the bytes read so far.
+    """The rows of an open file of that many bytes, with days until today; on_progress is called with the bytes read.
 
     Raises HistoryError for a file that is not CSV as the profile class declares it, or lacks a column.
     """
@@ -63,7 +65,7 @@ def csv_source(
     yield Source(
         layout=found,
         unit="line",
-        read=tuple(_read(profile_class, field, written) for field in found.fields),
+        read=tuple(_read(profile_class, field, written, today) for field in found.fields),
         rows=_rows(rows, found),
         digest=watched.digest,
     )
@@ -204,12 +206,14 @@ def _by_column(lines: list[int], rows: list[list[str]], layout: Layout) -> Rows:
 # --- from cells to values --------------------------------------------------------------------------------------------
 
 
-def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvFormat) -> Read:
+def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvFormat, today: date) -> Read:
     read: Callable[[Sequence[str]], list[Any]] = list
     if field.kind is Kind.NUMBER:
         # A class may ask for int, which takes no float, or for float, which takes an int.
         whole = profile_class.model_fields[field.name].annotation is int
         read = whole_numbers_of(written) if whole else numbers_of(written)
+    elif field.kind is Kind.DAYS_SINCE:
+        read = days_of(field, today)
     elif field.kind is Kind.BOOLEAN:
         read = booleans_of(written)
     elif field.kind is Kind.SEVERAL_OF:

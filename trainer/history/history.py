@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from heapq import merge
 from itertools import chain, repeat
 from operator import attrgetter
@@ -21,11 +22,13 @@ from pydantic import BaseModel
 
 from models.encoding import Columns, Floats
 from schemas.counting import counted
-from schemas.roles import Kind, ProfileField
+from schemas.csv_format import history_format
+from schemas.roles import Kind, ProfileField, profile_fields
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
+from trainer.history.dates import dates_in
 from trainer.history.parquet_source import PARQUET_MARK, parquet_source
 from trainer.history.rows import BadRow, OnProgress, Source
 from trainer.history.sampling import Drawn, draw
@@ -63,6 +66,8 @@ class History:
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
+    today: date | None
+    """The day to which days are counted; None where no field has dates."""
     copy: CheckedCopy
     kept_open: ExitStack
 
@@ -171,16 +176,21 @@ class History:
         return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
 
 
-def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> History:
+def read_history(
+    path: Path, profile_class: type[BaseModel], on_progress: OnProgress, today: date | None = None
+) -> History:
     """All users of the file; on_progress is called with how much has been read, and the whole length.
 
-    The first bytes decide how it is read: as CSV, CSV compressed with gzip, or Parquet. A row that is not a valid
-    profile, or that repeats a user, goes to bad_rows. Raises HistoryError for a file that cannot be read, is not
-    CSV as the class declares it, lacks a column, or has no rows; ScratchError when the disk is full.
+    Days since a date are counted to today, or to the newest date in the file. The first bytes decide how it is read: as
+    CSV, CSV compressed with gzip, or Parquet. A row that is not a valid profile, or that repeats a user, goes to
+    bad_rows. Raises HistoryError for a file that cannot be read, is not CSV as the class declares it, lacks a column,
+    or has no rows; ScratchError when the disk is full.
     """
-    with ExitStack() as undo, _opened(path, profile_class, on_progress) as source:
+    has_dates = any(field.kind is Kind.DAYS_SINCE for field in profile_fields(profile_class))
+    today = today or (_newest_date(path, profile_class, on_progress) if has_dates else date.min)
+    with ExitStack() as undo, _opened(path, profile_class, today, on_progress) as source:
         layout = source.layout
-        check = Check(profile_class, layout, source.read)
+        check = Check(profile_class, layout, source.read, today)
         bad_rows = BadRows(source.unit, layout.header)
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
@@ -198,7 +208,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
         if repeated.size:
             copy = copy.without(repeated)
             undo.callback(copy.close)
-            with _opened(path, profile_class, on_progress) as once_more:
+            with _opened(path, profile_class, today, on_progress) as once_more:
                 found = _repeated_rows(once_more, repeated, first, bad_rows.before_number)
                 bad_rows = _merged(bad_rows, found, layout.header)
             undo.callback(bad_rows.close)
@@ -209,6 +219,7 @@ def read_history(path: Path, profile_class: type[BaseModel], on_progress: OnProg
             bad_rows=bad_rows,
             ignored_headers=layout.ignored,
             digest=digest,
+            today=today if has_dates else None,
             copy=copy,
             kept_open=undo.pop_all(),
         )
@@ -227,8 +238,22 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     )
 
 
+def _newest_date(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> date:
+    newest = date.min
+    missing = history_format(profile_class).missing
+    with _opened(path, profile_class, newest, on_progress) as source:
+        columns = zip(source.layout.fields, source.layout.field_at, strict=True)
+        formats = {at: field.date_format for field, at in columns if field.kind is Kind.DAYS_SINCE}
+        for rows in source.rows:
+            for at, date_format in formats.items() if rows.numbers else ():
+                cells = [cell for cell in rows.columns[at] if cell not in missing]
+                dates = (each for each in dates_in(cells, date_format) if isinstance(each, date))
+                newest = max((newest, *dates))
+    return newest
+
+
 @contextmanager
-def _opened(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> Iterator[Source]:
+def _opened(path: Path, profile_class: type[BaseModel], today: date, on_progress: OnProgress) -> Iterator[Source]:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
@@ -239,10 +264,10 @@ def _opened(path: Path, profile_class: type[BaseModel], on_progress: OnProgress)
         raise HistoryError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         if file.peek(len(PARQUET_MARK)).startswith(PARQUET_MARK):
-            with parquet_source(path, file, profile_class, on_progress) as source:
+            with parquet_source(path, file, profile_class, today, on_progress) as source:
                 yield source
         else:
-            with csv_source(path, file, path.stat().st_size, profile_class, on_progress) as source:
+            with csv_source(path, file, path.stat().st_size, profile_class, today, on_progress) as source:
                 yield source
 
 

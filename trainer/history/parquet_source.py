@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
@@ -15,12 +16,14 @@ from pydantic import BaseModel
 
 from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
+from trainer.history.dates import days_of
 from trainer.history.rows import READ_ROWS, Layout, OnProgress, Read, Rows, Source, items_of, layout
 
 PARQUET_MARK = b"PAR1"
 
 WANTED = {
     Kind.NUMBER: "a number",
+    Kind.DAYS_SINCE: "a date, or text with one",
     Kind.BOOLEAN: "booleans",
     Kind.ORDERED: "text",
     Kind.CATEGORY: "text",
@@ -30,9 +33,9 @@ WANTED = {
 
 @contextmanager
 def parquet_source(
-    path: Path, file: BinaryIO, profile_class: type[BaseModel], on_progress: OnProgress
+    path: Path, file: BinaryIO, profile_class: type[BaseModel], today: date, on_progress: OnProgress
 ) -> Iterator[Source]:
-    """The rows of an open file; on_progress is called with the rows read so far.
+    """The rows of an open file, with days until today; on_progress is called with the rows read so far.
 
     Raises HistoryError for a file that is damaged, lacks a column, or has one of another type than the profile class.
     """
@@ -59,7 +62,7 @@ def parquet_source(
     yield Source(
         layout=kept,
         unit="row",
-        read=tuple(_read(path, field, schema) for field in found.fields),
+        read=tuple(_read(path, field, schema, today) for field in found.fields),
         rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),
         id_type=id_type if id_type is not None and pa.types.is_integer(id_type) else None,
@@ -92,10 +95,11 @@ def _digest(path: Path) -> str:
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, field: ProfileField, schema: Any) -> Read:
+def _read(path: Path, field: ProfileField, schema: Any, today: date) -> Read:
     header, kind = field.header, field.kind
     fits = {
         Kind.NUMBER: _is_number,
+        Kind.DAYS_SINCE: lambda found: pa.types.is_date(found) or pa.types.is_timestamp(found) or _is_text(found),
         Kind.BOOLEAN: pa.types.is_boolean,
         Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found),
     }
@@ -103,6 +107,8 @@ def _read(path: Path, field: ProfileField, schema: Any) -> Read:
     found = schema.field(header).type
     if kind is Kind.NUMBER:
         return _floats if pa.types.is_decimal(found) else list
+    if kind is Kind.DAYS_SINCE:
+        return days_of(field, today)
     if kind is Kind.SEVERAL_OF:
         return partial(_items, separator=field.separator) if _is_text(found) else _lists
     return list

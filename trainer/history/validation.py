@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
@@ -14,7 +15,8 @@ from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
 from schemas.column_checks import OnlyByClass, column_checks
-from schemas.roles import Kind
+from schemas.dates import days_between
+from schemas.roles import Kind, ProfileField
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, class_failed, plain_values
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
@@ -38,10 +40,11 @@ class Checked:
 class Check:
     """Checks which rows of a file are valid profiles of a class."""
 
-    def __init__(self, profile_class: type[BaseModel], layout: Layout, read: Sequence[Read]) -> None:
+    def __init__(self, profile_class: type[BaseModel], layout: Layout, read: Sequence[Read], today: date) -> None:
         self._rule = TypeAdapter(list[profile_class])  # type: ignore[valid-type]  # known at run time only
         self._layout = layout
         self._read = read
+        self._today = today
         self._names = tuple(field.name for field in layout.fields)
         self._at = dict(zip(self._names, layout.field_at, strict=True))
         try:
@@ -61,11 +64,15 @@ class Check:
         users = [*map(str, rows.numbers)] if id_at is None else rows.columns[id_at]
         columns = [read(rows.columns[at]) for read, at in zip(self._read, self._layout.field_at, strict=True)]
         if self._passed(users, columns):
-            values = tuple(
-                _column(field.kind, column) for field, column in zip(self._layout.fields, columns, strict=True)
-            )
-            return Checked(rows.numbers, users, values, rows.broken)
+            try:
+                return Checked(rows.numbers, users, self._columns(columns), rows.broken)
+            except ValueError:  # a date after today
+                pass
         return self._by_class(rows, users, columns)
+
+    def _columns(self, columns: Sequence[Sequence[Any]]) -> tuple[Values, ...]:
+        fields = zip(self._layout.fields, columns, strict=True)
+        return tuple(_column(field, column, self._today) for field, column in fields)
 
     def _passed(self, users: Sequence[str], columns: Sequence[Sequence[Any]]) -> bool:
         checks = self._column_checks
@@ -107,12 +114,12 @@ class Check:
                 return found, ()
             raise
         try:
-            columns = [_column(field.kind, [*map(attrgetter(field.name), profiles)]) for field in self._layout.fields]
+            columns = self._columns([[*map(attrgetter(name), profiles)] for name in self._names])
         except NOT_CAUSED_BY_EVENT:
             raise
         except BaseException:  # noqa: BLE001  # a class may return anything; the row-by-row check names row and field
             return self._exactly(profiles)
-        return [], tuple(columns)
+        return [], columns
 
     def _raised(self, row: int, one: dict[str, Any]) -> Iterator[_Problem]:
         try:
@@ -125,14 +132,15 @@ class Check:
             yield row, (), class_failed(error)
 
     def _exactly(self, profiles: Sequence[object]) -> tuple[list[_Problem], tuple[Values, ...]]:
-        rows = [plain_values(profile, self._layout.fields) for profile in profiles]
+        rows = [plain_values(profile, self._layout.fields, self._today) for profile in profiles]
         problems: list[_Problem] = [
             (i, (row.field,), f"{row.rule[:1].upper()}{row.rule[1:]}")
             for i, row in enumerate(rows)
             if isinstance(row, BadValue)
         ]
         right = [row for row in rows if not isinstance(row, BadValue)]
-        return problems, tuple(_column(field.kind, [row[field.name] for row in right]) for field in self._layout.fields)
+        plain = (replace(field, has_dates=False) for field in self._layout.fields)
+        return problems, tuple(_column(field, [row[field.name] for row in right], self._today) for field in plain)
 
     def _described(self, message: str, where: Sequence[int | str], rows: Rows, i: int) -> str:
         if not where or where[0] not in self._at:
@@ -156,11 +164,23 @@ def _problem(error: ErrorDetails) -> _Problem:
     return int(row), tuple(where), error["msg"]
 
 
-_TYPES: Mapping[Kind, set[type]] = {Kind.NUMBER: {int, float}, Kind.BOOLEAN: {bool}}
+_TYPES: Mapping[Kind, set[type]] = {
+    Kind.NUMBER: {int, float},
+    Kind.DAYS_SINCE: {int, float},
+    Kind.BOOLEAN: {bool},
+}
 
 
-def _column(kind: Kind, values: Sequence[Any]) -> Values:
-    """The values unchanged if all have plain types; raises TypeError, ValueError or OverflowError otherwise."""
+def _column(field: ProfileField, values: Sequence[Any], today: date) -> Values:
+    """The values unchanged if all have plain types; raises TypeError, ValueError or OverflowError otherwise.
+
+    Dates, also as text, become the days until today.
+    """
+    kind = field.kind
+    if field.has_dates:
+        values = [days_between(date.fromisoformat(str(day)), today) for day in values]
+        if min(values, default=0) < 0:
+            raise ValueError(kind)
     if kind is Kind.SEVERAL_OF and not set(map(type, values)) <= {tuple, list, set, frozenset}:
         raise TypeError(kind)
     types = set(map(type, chain.from_iterable(values) if kind is Kind.SEVERAL_OF else values))

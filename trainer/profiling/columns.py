@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
+from trainer.history.dates import dates_in
 from trainer.history.numbers import numbers_of
 from trainer.profiling.dialect import MOSTLY
 from trainer.profiling.scales import known_order
@@ -20,6 +22,7 @@ from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
 from trainer.profiling.words import (
     AMOUNTS,
     CODES,
+    DATE_FORMATS,
     FALSE,
     OUTCOMES,
     OUTCOMES_IF_FEW,
@@ -43,6 +46,7 @@ _FREE_TEXT_WORDS: Final = 5
 _SENTINELS: Final = {-9.0, -99.0, -999.0, -9999.0}
 _SEPARATORS: Final = (",", ";", "|", "/")
 _EXAMPLES: Final = 3
+ISO_FORMAT: Final = "%Y-%m-%d"
 _EXAMPLE_CHARACTERS: Final = 30
 
 
@@ -57,6 +61,7 @@ class Kept:
     """A value for an example."""
     levels: tuple[str, ...] = ()
     separator: str = ","
+    date_format: str = ""
     bounds: Bounds = UNBOUNDED
     whole: bool = False
     """Whether the number counts things."""
@@ -213,8 +218,10 @@ def described(facts: Facts) -> Kept | LeftOut:
     unusable = _unusable(facts)
     if unusable:
         return LeftOut(unusable)
+    if column.stored is Stored.DATES:
+        return _days_since(facts, [ISO_FORMAT])
     if column.stored is not Stored.LISTS and (forms := date_forms(column.header, facts.cells)):
-        return LeftOut(_dates([f"{form} on {_unit(facts)} {column.first[form]}" for form in forms]))
+        return _dates(facts, forms)
     if facts.are_booleans:
         return _boolean(facts)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
@@ -231,8 +238,6 @@ def _unusable(facts: Facts) -> str:
         return "all of its cells are empty"
     if facts.personal:
         return f"looks personal ({facts.personal}): it identifies users, and does not group them"
-    if column.stored is Stored.DATES:
-        return _dates([])
     if column.stored is Stored.OTHERWISE:
         return f"stored as {column.type_name}, which no field can be: store it as text or a number"
     if len(facts.cells) == 1 and facts.complete:
@@ -245,20 +250,50 @@ def _unit(facts: Facts) -> str:
     return "line" if facts.column.stored is Stored.CELLS else "row"
 
 
-def _dates(forms: list[str]) -> str:
-    several = f", written in {len(forms)} ways ({'; '.join(forms)})" if len(forms) > 1 else ""
-    return f"dates or times{several}: add a column with the days since, as a number"
+# --- dates -----------------------------------------------------------------------------------------------------------
+
+
+def _dates(facts: Facts, forms: list[str]) -> Kept | LeftOut:
+    formats = [each for each in DATE_FORMATS if all(_is_date(cell, each) for cell in facts.cells)]
+    if formats:
+        return _days_since(facts, formats)
+    where = [f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in forms]
+    if len(forms) > 1:
+        return LeftOut(f"dates written in {len(forms)} ways ({'; '.join(where)}): write them in one")
+    return LeftOut(f"dates or times of which some cannot be read ({where[0]}): write them as 2026-01-31")
+
+
+def _days_since(facts: Facts, formats: list[str]) -> Kept | LeftOut:
+    kept = Kept(
+        Kind.DAYS_SINCE,
+        group_of(facts.column.header, "behaviour"),
+        "dates: the days since",
+        min(map(str, (_date(cell, formats[0]) for cell in facts.cells))),
+        date_format=formats[0],
+        question=_outcome(facts),
+    )
+    if len(formats) > 1:
+        either = " or ".join(f"{_date(facts.examples[0], each)}" for each in formats)
+        return LeftOut(f"dates of which the day or the month may be first: {facts.examples[0]} is {either}", kept)
+    return kept
+
+
+def _is_date(cell: str, date_format: str) -> bool:
+    return isinstance(_date(cell, date_format), date)
+
+
+def _date(cell: str, date_format: str) -> object:
+    return dates_in([cell], date_format)[0]
 
 
 # --- booleans --------------------------------------------------------------------------------------------------------
 
 
 def _boolean(facts: Facts) -> Kept:
-    written = " or ".join(repr(cell) for cell in facts.examples)
     return Kept(
         Kind.BOOLEAN,
         group_of(facts.column.header, "attribute"),
-        f"true or false ({written})",
+        "true or false",
         True,  # noqa: FBT003  # it is a value
         question=_outcome(facts),
     )

@@ -15,7 +15,7 @@ _LONGEST: Final = 60
 _TAKEN: Final = frozenset(
     {
         *("number", "ordered", "category", "several_of", "history_id_column", "history_format"),
-        *("model_config", "str", "float", "bool", "boolean", "tuple"),
+        *("model_config", "str", "float", "bool", "boolean", "date", "days_since", "tuple"),
     }
 )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from schemas.csv_format import CsvFormat
 from schemas.events import OBSERVED_TYPE
 from schemas.roles import Kind
-from trainer.profiling.columns import Kept, LeftOut
+from trainer.profiling.columns import ISO_FORMAT, Kept, LeftOut
 from trainer.profiling.draft import Draft, DraftedColumn
 from trainer.profiling.words import Bounds
 
@@ -29,6 +29,7 @@ _TYPES: Final = {
 }
 _TYPE_OF: Final = {
     Kind.NUMBER: "Number",
+    Kind.DAYS_SINCE: "date",
     Kind.BOOLEAN: "bool",
     Kind.ORDERED: "Label",
     Kind.CATEGORY: "Label",
@@ -36,6 +37,7 @@ _TYPE_OF: Final = {
 }
 _FUNCTION_OF: Final = {
     Kind.NUMBER: "number",
+    Kind.DAYS_SINCE: "days_since",
     Kind.BOOLEAN: "boolean",
     Kind.ORDERED: "ordered",
     Kind.CATEGORY: "category",
@@ -50,13 +52,14 @@ def profile_source(draft: Draft, next_command: str) -> str:
 
 def example_event(draft: Draft) -> dict[str, Any]:
     """An event of the class: typical values, which no single user need have together."""
+    dates = [str(role.typical) for _, role in draft.fields if role.kind is Kind.DAYS_SINCE]
     return {
         "specversion": "1.0",
         "type": OBSERVED_TYPE,
         "source": "/profiles",
         "id": "event-1",
         "subject": "user-1",
-        "time": "2026-01-01T00:00:00Z",
+        "time": f"{max(['2026-01-01', *dates])}T00:00:00Z",
         "data": {column.field: _json(role.typical) for column, role in draft.fields},
     }
 
@@ -71,18 +74,21 @@ def _json(value: Any) -> Any:
 def _head(draft: Draft) -> Iterator[str]:
     yield f'"""The profile of a user in {_in_comment(draft.path.name)}, drafted by `segment-trainer init`: edit it.'
     yield ""
-    yield "Each field has a role: number, boolean, ordered (lowest label first), category or several_of. Numbers beyond"
-    yield "their bounds are rejected, so bounds come from what a column means, not from its values. Groups are yours."
+    yield "Each field has a role: number, days_since (a date), boolean, ordered (lowest label first), category or"
+    yield "several_of. Numbers beyond their bounds are rejected, so bounds come from what a column means, not from its"
+    yield "values. Groups are yours."
     yield '"""'
-    yield ""
-    yield "from typing import Annotated, ClassVar"
-    yield ""
-    yield "from pydantic import BaseModel, ConfigDict, Field"
     yield ""
     # Those that only a commented line needs are there, too, so that it can be uncommented.
     roles = [column.role for column in draft.columns]
     wanted = [one.otherwise if isinstance(one, LeftOut) else one for one in roles]
     kinds = {role.kind for role in wanted if role is not None}
+    if Kind.DAYS_SINCE in kinds:
+        yield "from datetime import date"
+    yield "from typing import Annotated, ClassVar"
+    yield ""
+    yield "from pydantic import BaseModel, ConfigDict, Field"
+    yield ""
     if draft.written not in {None, CsvFormat()}:
         yield "from schemas.csv_format import CsvFormat"
     yield f"from schemas.roles import {', '.join(sorted(_FUNCTION_OF[kind] for kind in kinds))}"
@@ -145,6 +151,8 @@ def _field(column: DraftedColumn, role: Kept) -> Iterator[str]:
     arguments = [_quoted(role.group), *map(_quoted, role.levels)]
     if role.separator != ",":
         arguments.append(f"separator={_quoted(role.separator)}")
+    if role.date_format not in {"", ISO_FORMAT}:
+        arguments.append(_quoted(role.date_format))
     function = f"{_FUNCTION_OF[role.kind]}({', '.join(arguments)})"
     limits = _limits(role.bounds, whole=role.whole) if role.kind is Kind.NUMBER else ""
     parts = [_TYPE_OF[role.kind], *([f"Field({limits})"] if limits else []), function]

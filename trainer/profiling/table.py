@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from itertools import islice
 from pathlib import Path
@@ -224,6 +225,8 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, datetime):
+        return str(value.date())
     return ITEM_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -237,7 +240,7 @@ def _stored(found: Any) -> Stored:
         return Stored.TEXT
     if types.is_boolean(found):
         return Stored.BOOLEANS
-    if types.is_temporal(found):
+    if types.is_date(found) or types.is_timestamp(found):
         return Stored.DATES
     lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
     return Stored.LISTS if lists and _stored(found.value_type) is Stored.TEXT else Stored.OTHERWISE

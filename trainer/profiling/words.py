@@ -120,6 +120,15 @@ CODES: Final = frozenset(
     }
 )
 """Where digits are labels."""
+DATE_FORMATS: Final = (
+    "%Y-%m-%d",
+    *(f"%Y-%m-%d{between}{time}" for between in " T" for time in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")),
+    *(f"%Y-%m-%d{between}{time}%z" for between in " T" for time in ("%H:%M:%S", "%H:%M:%S.%f")),
+    *("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d.%m.%Y %H:%M"),
+    *(f"{day}{year}" for day in ("%d/%m/", "%m/%d/", "%d-%m-", "%m-%d-") for year in ("%Y", "%y", "%Y %H:%M")),
+    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+)
+"""How dates are written in tables, as `datetime.strptime` reads them."""
 TRUE: Final = frozenset({"true", "yes", "t", "y", "1", "1.0", "on", "ja", "oui", "si", "sí"})
 FALSE: Final = frozenset({"false", "no", "f", "n", "0", "0.0", "off", "nein", "non"})
 """What stands for true and for false where a column has nothing else."""

@@ -135,7 +135,7 @@ def write_segment_profiles(
     for field in history.fields:
         if field.kind is Kind.BOOLEAN:
             typical = _shares_of_true(history, field, assigned, sizes)
-        elif field.kind is Kind.NUMBER:
+        elif field.kind.is_numeric:
             typical = _typical_numbers(history, field, assigned, drawn)
         else:
             typical = _typical_labels(history, field, assigned, sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -91,7 +91,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
             created_at=origin.created_at,
             parent=origin.parent,
             seed=options.seed,
-            options=_described(options),
+            options=_described(options, history.today),
             libraries=_libraries(),
             profile=origin.profile.name,
             profile_digest=origin.profile.schema_digest,
@@ -101,7 +101,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
     )
 
 
-def _described(options: FitOptions) -> Mapping[str, str]:
+def _described(options: FitOptions, today: date | None) -> Mapping[str, str]:
     return {
         "k": "chosen" if options.k is None else str(options.k),
         "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
@@ -109,6 +109,7 @@ def _described(options: FitOptions) -> Mapping[str, str]:
         "max-k": str(options.max_k),
         "min-segment-users": str(options.min_segment_users),
         "not named": ",".join(sorted(options.not_named)) or "none",
+        **({} if today is None else {"as-of": str(today)}),
     }
 
 

@@ -275,6 +275,8 @@ def difference(effect: Effect) -> str:
             return f"around {nearest} as elsewhere, but more often {'above' if effect.size > 0 else 'below'}"
         return f"around {nearest} against {elsewhere} elsewhere"
     inside, outside = pair(effect.inside, effect.outside)
+    if effect.kind is Kind.DAYS_SINCE:
+        return f"{inside} days ago against {outside} elsewhere"
     return f"{inside} against {outside} elsewhere"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -211,7 +213,7 @@ def test_numbers_are_declared_as_they_are_written(path: Path, cells: list[str], 
         ("constant", ["x"] * USERS, "left out"),
         ("empty", [""] * USERS, "left out"),
         ("code", [f"u{i}" for i in NUMBERED], "left out"),
-        ("signup", [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in NUMBERED], "left out"),
+        ("signup", [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in NUMBERED], "days-since"),
         ("email", [f"a{i}@example.org" for i in NUMBERED], "left out"),
         ("comment", [f"I have bought {i} nice things here so far" for i in NUMBERED], "left out"),
         ("suburb", [f"place {i % 60}" for i in NUMBERED], "left out"),
@@ -353,6 +355,44 @@ def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) ->
     assert roles(drafted(as_csv(path, columns)))[header] == kind
 
 
+@pytest.mark.parametrize(
+    "date_format",
+    ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"],
+)
+def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: str) -> None:
+    moments = [datetime(2025, 1, 14, 10, 30, tzinfo=UTC) + timedelta(days=i * 7 % 99) for i in NUMBERED]
+    columns: Columns = {
+        "id": NUMBERED,
+        "last order date": [f"{each:{date_format}}" for each in moments],
+        "spend": SPEND,
+    }
+    done = init(as_csv(path, columns), path.with_name("profile.py"), "")
+    assert roles(done.draft)["last order date"] == "days-since"
+    profile_class = load_profile_class(f"{done.output}:Customer")
+    history = read(path, profile_class)
+    assert history.bad_rows.count == 0
+    assert table(history)["last_order_date"].tolist() == [(max(moments) - each).days for each in moments]
+    event = orjson.dumps(example_event(done.draft))
+    assert isinstance(parse_event(event, UserEvent[profile_class], 900_000), UserEvent)  # type: ignore[valid-type]
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        (("01/02/2025", "03/04/2025"), "2025-02-01 or 2025-01-02"),
+        (("2025-01-31", "31.01.2025", "01/31/2025"), "3 ways"),
+        (("2025-01-31", "2025-02-30"), "cannot be read"),
+    ],
+)
+def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_reason(
+    path: Path, cells: Sequence[str], named: str
+) -> None:
+    columns: Columns = {"id": NUMBERED, "signup": [cells[i % len(cells)] for i in NUMBERED], "visits": VISITS}
+    draft = drafted(as_csv(path, columns))
+    assert (roles(draft)["signup"], named in reason(draft, "signup")) == ("left out", True)
+    load_profile_class(f"{init(path, path.with_name('profile.py'), '').output}:Customer")
+
+
 # --- ids -------------------------------------------------------------------------------------------------------------
 
 
@@ -467,7 +507,7 @@ def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
         "spend": "number",
         "digits": "category",
         "likes": "several-of",
-        "signup": "left out",
+        "signup": "days-since",
         "active": "boolean",
     }
     history = read(data, load_profile_class(f"{done.output}:Customer"))

@@ -1,0 +1,43 @@
+"""Dates of which a model reads only how many days ago they were."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any, Final
+
+from pydantic_core import CoreSchema, core_schema
+
+ISO_TEXT: Final = core_schema.str_schema(strict=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+_ISO: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def days_schema(schema: Any) -> CoreSchema:
+    """The schema of a date as ISO 8601 has it, or of a number of days, which is never negative.
+
+    A date is checked in two steps, since pydantic also takes a number of seconds for one.
+    """
+    if schema["type"] == "nullable":
+        schema = {**schema, "schema": days_schema(schema["schema"])}
+    elif schema["type"] == "date":
+        schema = core_schema.chain_schema([ISO_TEXT, {**schema, "strict": False}])
+    elif schema["type"] in {"float", "int"}:
+        schema = {"ge": 0, **schema}
+    found: CoreSchema = schema
+    return found
+
+
+def is_iso_date(value: object) -> bool:
+    """Whether the value is text with a date such as 2026-01-31."""
+    if type(value) is not str or not _ISO.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def days_between(day: date, today: date) -> int:
+    """Days from one to the other; negative for a day after today."""
+    return today.toordinal() - day.toordinal()
