@@ -39,7 +39,7 @@ def cards(
             share=division.users[index] / division.all_users,
             outliers=shown(outliers[index]),
             effects=tuple(reported[number]),
-            suggestion="" if verdict is Verdict.NONE else suggestion(outstanding[number], not_named),
+            suggestion="" if verdict is Verdict.NONE else suggestion(reported[number], outstanding[number], not_named),
         )
         for index in division.by_size
         for number in [division.numbers[index]]

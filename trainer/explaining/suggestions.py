@@ -24,22 +24,22 @@ MOST_SENTENCES = 2
 MOST_ITEMS = 2
 
 
-def suggestion(effects: Sequence[Effect], not_named: frozenset[str]) -> str:
-    """One or two sentences, each based on prominent effects of a segment, strongest first; empty without an effect.
+def suggestion(effects: Sequence[Effect], outstanding: Sequence[Effect], not_named: frozenset[str]) -> str:
+    """One or two sentences, each based on outstanding effects of a segment, strongest first; empty without one.
 
     Fields in the groups not_named are ignored. Effects in fields of another profile class, or without a sentence of
     their own, are repeated with their figures, in words that hold for any data.
     """
-    usable = [effect for effect in effects if effect.group not in not_named]
+    usable = [effect for effect in outstanding if effect.group not in not_named]
     sentences = sorted(_sentences(usable), key=lambda each: -round(each[0], 6))[:MOST_SENTENCES]
     if sentences:
         return " ".join(sentence for _, sentence in sentences)
     apart = [f"{topic(effect)} ({difference(effect)})" for effect in usable if phrase(effect)]
     if apart:
         return f"Start from what sets them apart most: {_and(apart[:MOST_SENTENCES])}."
-    if effects and not usable:
-        groups = _and(sorted({effect.group for effect in effects}))
-        return f"Only {groups} fields set them apart, so no action is suggested."
+    groups = {effect.group for effect in effects}
+    if groups and groups <= not_named:
+        return f"Only {_and(sorted(groups))} fields set them apart, so no action is suggested."
     return ""
 
 

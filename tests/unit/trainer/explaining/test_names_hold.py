@@ -17,6 +17,7 @@ LEVELS = ("lowest", "low", "middle", "high", "highest")
 FIELDS = (
     *(ProfileField(f"n{place}", f"n{place}", "behaviour", Kind.NUMBER, ()) for place in range(3)),
     *(ProfileField(f"o{place}", f"o{place}", "behaviour", Kind.ORDERED, LEVELS) for place in range(3)),
+    ProfileField("b", "b", "behaviour", Kind.BOOLEAN, ()),
     ProfileField("c", "c", "behaviour", Kind.CATEGORY, ()),
     ProfileField("s", "s", "behaviour", Kind.SEVERAL_OF, ()),
 )
@@ -35,6 +36,8 @@ def table(seed: int) -> tuple[Mapping[str, list[Any]], Division]:
             values = generator.normal(generator.normal(0, 1.5, k)[group], generator.gamma(2, 0.5, k)[group])
             tail = generator.integers(3)
             columns[field.name] = [values, np.exp(values), np.maximum(values, 0.0)][tail].tolist()
+        elif field.kind is Kind.BOOLEAN:
+            columns[field.name] = (generator.random(len(labels)) < generator.random(k)[group]).tolist()
         elif field.kind is Kind.SEVERAL_OF:
             shares = generator.random((k, 3))[group]
             columns[field.name] = [
@@ -50,6 +53,8 @@ def table(seed: int) -> tuple[Mapping[str, list[Any]], Division]:
 def values_of(subject: str, columns: Mapping[str, list[Any]]) -> npt.NDArray[np.float64]:
     """The values that a part of a name speaks of: a number, a rank, or 1 for those who have a label."""
     name, _, label = subject.partition(": ")
+    if name == "b":
+        return np.array([value == (label == "yes") for value in columns[name]], dtype=np.float64)
     if label:
         return np.array([value == label for value in columns[name]], dtype=np.float64)
     if subject in columns:

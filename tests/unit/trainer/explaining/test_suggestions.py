@@ -11,7 +11,7 @@ from trainer.privacy import DEMOGRAPHIC
 
 
 def said(*effects: Effect, not_named: frozenset[str] = frozenset({DEMOGRAPHIC})) -> str:
-    return suggestion(effects, not_named)
+    return suggestion(effects, effects, not_named)
 
 
 def test_clicks_without_conversions_are_a_matter_of_the_landing_page() -> None:
@@ -86,8 +86,9 @@ def test_advice_on_clicks_devices_and_interests_is_for_the_fields_of_this_projec
         assert said(effect).startswith("Start from")
 
 
-def test_nothing_is_suggested_without_an_effect() -> None:
+def test_nothing_is_suggested_without_an_effect_that_is_outstanding() -> None:
     assert said() == ""
+    assert suggestion([more("age"), more("conversion_rate", 0.3)], [more("age")], frozenset({DEMOGRAPHIC})) == ""
     assert said(having("top_interests", "\u202e\x07")) == ""
 
 
