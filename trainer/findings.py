@@ -157,6 +157,8 @@ class Tiers:
 
     field: str
     header: str
+    kind: Kind
+    """A number or a date."""
     correlation: float
     """Of the number with the first principal component of the data, its size: 0 … 1."""
     cuts: tuple[float, ...]

@@ -184,7 +184,9 @@ def none() -> Findings:
         lineage=None if findings.lineage is None else replace(findings.lineage, before_accepted_no_structure=True),
         proxies=tuple(replace(proxy, strength=0.02, low=0.0, high=0.06) for proxy in findings.proxies),
         quality=replace(findings.quality, rows=1_000),
-        tiers=Tiers("likes_and_reactions", "Likes and Reactions", 0.71, (2_300.0, 6_100.0), (0.33, 0.345, 0.325)),
+        tiers=Tiers(
+            "likes_and_reactions", "Likes and Reactions", Kind.NUMBER, 0.71, (2_300.0, 6_100.0), (0.33, 0.345, 0.325)
+        ),
     )
 
 

@@ -91,11 +91,12 @@ def _way(effect: Effect) -> tuple[str, str | None, bool]:
 
 @dataclass(frozen=True, slots=True)
 class Middle:
-    """A number or ordered field in which a segment is between others: some are much higher, some much lower."""
+    """A number, date or ordered field in which a segment is between others: some are much higher, some much lower."""
 
     field: str
     header: str
     group: str
+    kind: Kind
     strength: float
     """Of the weaker of the strongest effects upwards and downwards."""
 
@@ -110,10 +111,10 @@ def middles(division: Division, effects: Mapping[int, Sequence[Effect]]) -> Mapp
     for field in division.sample.fields:
         ends = [each for effect in effects.values() for each in effect if each.field == field.name]
         higher, lower = ([each for each in ends if each.size * sign > 0] for sign in (1, -1))
-        if field.kind in {Kind.NUMBER, Kind.ORDERED} and higher and lower:
+        if MEASURES[field.kind] is not Measure.SHARE_DIFFERENCE and higher and lower:
             least = min(max(map(strength, higher)), max(map(strength, lower)))
             for number in _between(traits(division.sample, field)[0], least, division):
-                found[number].append(Middle(field.name, field.header, field.group, least))
+                found[number].append(Middle(field.name, field.header, field.group, field.kind, least))
     return {
         number: tuple(sorted(each, key=lambda middle: -round(middle.strength, 6))) for number, each in found.items()
     }

@@ -112,9 +112,7 @@ def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Se
             is_fewer = effect.level is not None and direction(effect) is not MORE and effect.kind is not Kind.BOOLEAN
             kind = fewer if is_fewer else more_or_less
             kind.append(_Part(text, frozenset({effect.field}), strength(effect)))
-    middle = [
-        _Part(level_phrase(each.field, each.header, MIDDLE), frozenset({each.field}), each.strength) for each in middles
-    ]
+    middle = [_Part(level_phrase(each, MIDDLE), frozenset({each.field}), each.strength) for each in middles]
     return _Parts(
         *(tuple(sorted(kind, key=lambda part: -round(part.strength, 6))) for kind in (more_or_less, middle, fewer))
     )

@@ -13,6 +13,7 @@ from enum import Enum
 
 from schemas import UserProfile
 from schemas.roles import Kind, profile_fields
+from trainer.explaining.effects import Middle
 from trainer.findings import Effect
 from trainer.text.wording import shortened
 
@@ -177,11 +178,8 @@ def holds(wanted: Signs, signs: Signs) -> bool:
 
 def phrase(effect: Effect) -> str:
     """One effect in words, in at most 30 columns; empty if its label has no readable character."""
-    if effect.kind is Kind.DAYS_SINCE:
-        when = "long ago" if direction(effect) is MORE else "recent"
-        return shortened(f"{_title(effect.field, effect.header)}: {when}", LONGEST_PHRASE)
     if effect.level is None:
-        return level_phrase(effect.field, effect.header, direction(effect))
+        return level_phrase(effect, direction(effect))
     if effect.kind is Kind.BOOLEAN:
         answer = "yes" if direction(effect) is MORE else "no"
         return shortened(f"{_title(effect.field, effect.header)}: {answer}", LONGEST_PHRASE)
@@ -199,12 +197,16 @@ def topic(effect: Effect) -> str:
     return shortened(title if effect.level is None else f"{title}: {effect.level}", LONGEST_PHRASE)
 
 
-def level_phrase(field: str, header: str, where: Direction) -> str:
-    """Where a segment is in a number or ordered field, in at most 30 columns, such as "low annual income"."""
-    if known(field, header) and field in PHRASES:
-        return PHRASES[field][where]
+def level_phrase(found: Effect | Middle, where: Direction) -> str:
+    """Where a segment is in a number, date or ordered field, in at most 30 columns, such as "low annual income"."""
+    if known(found.field, found.header) and found.field in PHRASES:
+        return PHRASES[found.field][where]
+    title = _title(found.field, found.header)
+    if found.kind is Kind.DAYS_SINCE:
+        when = {MORE: "long ago", LESS: "recent", MIDDLE: "in between"}[where]
+        return shortened(f"{title}: {when}", LONGEST_PHRASE)
     word = {MORE: "high", LESS: "low", MIDDLE: "medium"}[where]
-    return shortened(f"{word} {_title(field, header)}", LONGEST_PHRASE)
+    return shortened(f"{word} {title}", LONGEST_PHRASE)
 
 
 def _title(field: str, header: str) -> str:

@@ -30,7 +30,7 @@ def tiers(sample: Sample, not_named: frozenset[str]) -> Tiers | None:
     components = sample.scaled - sample.scaled.mean(axis=0)
     axis = components @ np.linalg.svd(components, full_matrices=False)[2][0]
     groups = {field.name: field.group for field in sample.fields}
-    # Numbers are the first columns of the matrix.
+    # Numbers and dates are the first columns of the matrix.
     names = [column.name for column in sample.encoder.kept if column.kind is Kind.NUMBER]
     found = [
         (abs(_correlation(components[:, place], axis)), name)
@@ -45,7 +45,7 @@ def tiers(sample: Sample, not_named: frozenset[str]) -> Tiers | None:
         cuts = _cuts(values)
         if cuts:
             bins = np.bincount(np.searchsorted(cuts, values, side="right"), minlength=len(cuts) + 1)
-            return Tiers(field.name, field.header, correlation, cuts, tuple((bins / len(values)).tolist()))
+            return Tiers(field.name, field.header, field.kind, correlation, cuts, tuple((bins / len(values)).tolist()))
     return None
 
 

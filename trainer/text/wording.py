@@ -252,8 +252,9 @@ def tiers(found: Tiers) -> list[str]:
     """The range of each tier, lowest first, such as "below 38", "38 to below 61" and "61 or more"."""
     # As short as the cuts were rounded: their own digits, no more.
     cuts = [decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent))) for cut in found.cuts]
-    inner = [f"{low} to below {high}" for low, high in pairwise(cuts)]
-    return [f"below {cuts[0]}", *inner, f"{cuts[-1]} or more"]
+    unit = " days ago" if found.kind is Kind.DAYS_SINCE else ""
+    inner = [f"{low} to below {high}{unit}" for low, high in pairwise(cuts)]
+    return [f"below {cuts[0]}{unit}", *inner, f"{cuts[-1]}{unit} or more"]
 
 
 # --- what sets a segment apart ---------------------------------------------------------------------------------------

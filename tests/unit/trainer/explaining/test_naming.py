@@ -95,12 +95,19 @@ def test_an_effect_under_half_as_strong_as_that_of_another_segment_gives_no_name
 
 
 def test_a_segment_between_others_is_named_by_where_it_is_in_the_middle() -> None:
-    middle = {0: [Middle("income", "Annual Income (k$)", "usage", 0.7), Middle("visits", "Visits", "usage", 0.6)]}
+    middle = {
+        0: [
+            Middle("income", "Annual Income (k$)", "usage", Kind.NUMBER, 0.7),
+            Middle("visits", "Visits", "usage", Kind.NUMBER, 0.6),
+        ]
+    }
     assert names({0: []}, middle, {}, NOT_NAMED)[0] == "Medium annual income, medium visits"
     assert names({0: [income(1.0)]}, middle, {}, NOT_NAMED)[0] == "High annual income"
     assert names({0: []}, middle, {}, frozenset({"usage"}))[0] == "Segment 0"
-    ours = {0: [Middle("age", "Age", "demographic", 0.7)]}
+    ours = {0: [Middle("age", "Age", "demographic", Kind.ORDERED, 0.7)]}
     assert names({0: []}, ours, {}, frozenset())[0] == "Middle-aged"
+    last = {0: [Middle("order", "Last_Order", "usage", Kind.DAYS_SINCE, 0.7)]}
+    assert names({0: []}, last, {}, frozenset())[0] == "Last order: in between"
 
 
 def test_a_name_that_a_person_gave_stays_and_is_given_to_no_other() -> None:

@@ -181,7 +181,12 @@ def test_a_number_that_the_silhouette_did_not_choose_is_explained() -> None:
 )
 def test_tiers_are_ranges_that_leave_nobody_out(cuts: tuple[float, ...], ranges: list[str]) -> None:
     shares = (1 / (len(cuts) + 1),) * (len(cuts) + 1)
-    assert tiers(Tiers("spend", "Spend", 0.9, cuts, shares)) == ranges
+    assert tiers(Tiers("spend", "Spend", Kind.NUMBER, 0.9, cuts, shares)) == ranges
+
+
+def test_tiers_by_a_date_are_days_ago() -> None:
+    found = Tiers("order", "Last Order", Kind.DAYS_SINCE, 0.9, (30.0, 90.0), (0.3, 0.3, 0.4))
+    assert tiers(found) == ["below 30 days ago", "30 to below 90 days ago", "90 days ago or more"]
 
 
 def test_an_effect_is_shown_in_the_unit_of_its_field() -> None:
