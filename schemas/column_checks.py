@@ -38,7 +38,7 @@ _NUMBER_KEYS: Final = _IGNORED | {"strict", "ge", "gt", "le", "lt", "multiple_of
 _CHAIN_KEYS: Final = _IGNORED | {"steps"}
 _DATE_KEYS: Final = _IGNORED | {"strict"}
 _BOOLEAN_KEYS: Final = _IGNORED | {"strict"}
-_TEXT_KEYS: Final = _IGNORED | {"strict", "min_length", "max_length"}
+_TEXT_KEYS: Final = _IGNORED | {"strict", "min_length", "max_length", "strip_whitespace", "to_lower", "to_upper"}
 _LITERAL_KEYS: Final = _IGNORED | {"expected"}
 _LIST_KEYS: Final = _IGNORED | {
     "strict",
@@ -175,7 +175,19 @@ def _iso_date(schema: Mapping[str, Any]) -> Check:
 
 def _text(schema: Mapping[str, Any]) -> Check:
     _require_known("the text", schema, _TEXT_KEYS)
-    fits = _fits(schema, str)
+    has_length = _fits(schema, str)
+    changes = [
+        change
+        for key, change in (("strip_whitespace", str.strip), ("to_lower", str.lower), ("to_upper", str.upper))
+        if schema.get(key)
+    ]
+    if not changes:
+        return lambda column: _where_not(has_length, column)
+
+    def fits(value: Any) -> bool:
+        # Letters that this version of Python does not know are not printable: pydantic may know their other case.
+        return has_length(value) and value.isprintable() and all(change(value) == value for change in changes)
+
     return lambda column: _where_not(fits, column)
 
 

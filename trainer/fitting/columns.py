@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.encoding import Encoder
+from models.encoding import BooleanColumn, CategoryColumn, Encoder
 from trainer.errors import FitRefused
 from trainer.fitting.encoders import Learned, encoder, learn
-from trainer.fitting.relations import related, relations
+from trainer.fitting.relations import Relation, likely_outcomes, related, relations
 from trainer.history.history import History
 from trainer.text.progress import Watcher
 from trainer.text.summary import reasons_in_words
@@ -60,7 +60,8 @@ def choose_columns(
     if not usable:
         raise FitRefused(f"no column tells users apart: {reasons_in_words(left_out)}")
     watcher.at(step, len(fields), len(fields))
-    connected = related(relations(history.sample(RELATED_ROWS, seed), usable))
+    found = relations(history.sample(RELATED_ROWS, seed), usable)
+    connected = related(found)
     kept = frozenset(field.name for field in usable)
     if rule is ColumnRule.RELATED and connected:
         kept = connected
@@ -71,7 +72,7 @@ def choose_columns(
         left_out={field.name: left_out[field.name] for field in fields if field.name in left_out},
         related=connected,
         learned=tuple(learned),
-        notes=_notes(history, learned),
+        notes=(*_notes(history, learned), *_outcomes(learned, found)),
     )
 
 
@@ -87,6 +88,21 @@ def _useless(learned: Sequence[Learned], groups: frozenset[str] | None) -> dict[
         elif each.useless_because is not None:
             useless[each.field.name] = each.useless_because
     return useless
+
+
+def _outcomes(learned: Sequence[Learned], found: Sequence[Relation]) -> Iterator[str]:
+    two_valued = {
+        each.field.name: each.field.header
+        for each in learned
+        if isinstance(each.column, BooleanColumn)
+        or (isinstance(each.column, CategoryColumn) and each.column.width == 2)
+    }
+    for name in likely_outcomes(found, two_valued):
+        yield (
+            f'"{two_valued[name]}" has two values and is associated with nearly every other column, few of which are '
+            "associated with each other: if it is an outcome that segments should explain, remove it from the profile "
+            "class"
+        )
 
 
 def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:

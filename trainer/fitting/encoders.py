@@ -23,7 +23,8 @@ from models.encoding import (
 from schemas.roles import Kind, ProfileField
 from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS
 from trainer.history.history import History
-from trainer.privacy import shown, shown_text
+from trainer.history.lone_extreme import lone_extreme
+from trainer.privacy import LEAST_SHOWN, shown, shown_text
 
 CLIPPED_TAIL = 0.001
 SKEWNESS_OF_LOGS = 1.0
@@ -33,6 +34,7 @@ SMALLEST_UNIT = 1e-100
 MOST_LEVELS = 200
 # Quantiles are computed from at most this many numbers, sampled if there are more.
 QUANTILE_ROWS = 1_000_000
+MOST_NAMED = 4
 
 Numbers = Callable[[], Iterable[Floats]]
 """Returns all numbers of a column, chunk by chunk, each time it is called."""
@@ -81,6 +83,11 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
     if at_the_bound:
         users = f"{shown_text(at_the_bound)} users"
         note = f"{field.header}: {users} have a number beyond ±{LARGEST_NUMBER:g}, which is clipped to that limit"
+    elif (lone := lone_extreme(sample, None, LEAST_SHOWN)) is not None:
+        note = (
+            f"{field.header}: {lone.users:,} users have {lone.number:g}, far from all other numbers: if it stands for "
+            "a missing value, declare it as missing in the profile class"
+        )
     clipped_share = sum(int(_beyond(chunk, low, high).sum()) for chunk in numbers()) / rows
     log_unit = _log_unit(sample, low, high, least)
     unclipped = NumberColumn(field.name, log_unit, low=-np.inf, high=np.inf, mean=0.0, scale=1.0)
@@ -145,13 +152,31 @@ def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> L
     if len(counts) > MOST_LEVELS:
         # Not even to recognise unknown ones: such a column may hold names, and every new user has a new one.
         return Learned(field, None, f"{len(counts):,} different labels, at most {MOST_LEVELS} are compared")
+    note = _twins(field, counts)
     block = CategoryColumn if field.kind is Kind.CATEGORY else SeveralOfColumn
     means = tuple(count / rows for count in counts.values())
     variance = math.fsum(mean * (1 - mean) for mean in means)
     column = block(field.name, tuple(counts), means, scale=1.0)
     if all(count == rows for count in counts.values()):
-        return Learned(field, column, "every user has the same value")
-    return Learned(field, replace(column, scale=math.sqrt(variance)), None)
+        return Learned(field, column, "every user has the same value", note)
+    return Learned(field, replace(column, scale=math.sqrt(variance)), None, note)
+
+
+def _twins(field: ProfileField, counts: Mapping[str, int]) -> str | None:
+    """A note about labels that differ only in spaces or case, with those that enough users have."""
+    spellings: dict[str, list[str]] = {}
+    for label in counts:
+        spellings.setdefault(" ".join(label.split()).casefold(), []).append(label)
+    twins = [label for labels in spellings.values() if len(labels) > 1 for label in labels]
+    if not twins:
+        return None
+    # A label that few users have may be the name of one of them.
+    common = [f"{label!r} ({counts[label]:,} users)" for label in twins if shown(counts[label]) is not None]
+    named = f", such as {', '.join(common[:MOST_NAMED])}" if common else ""
+    return (
+        f"{field.header}: {len(twins)} labels differ from another only in spaces or capital letters{named}: if they "
+        "are the same, add StringConstraints(strip_whitespace=True, to_lower=True) to the field in the profile class"
+    )
 
 
 def _learn_ordered(field: ProfileField, counts: Mapping[str, int], rows: int) -> Learned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -20,6 +20,10 @@ SIGNIFICANCE = 0.01
 LEAST_STRENGTH = 0.1
 # Cochran's rule: with fewer, a chi-square test finds relations in noise.
 LEAST_EXPECTED_ROWS = 5.0
+# An outcome is associated with so many of the other columns, and these with so few of each other.
+OUTCOME_SHARE = 0.8
+CAUSES_SHARE = 0.5
+LEAST_CAUSES = 3
 
 Counts = npt.NDArray[np.float64]
 
@@ -64,6 +68,23 @@ def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Rela
 def related(found: Sequence[Relation]) -> frozenset[str]:
     """Names of the fields with at least one relation that holds."""
     return frozenset(name for relation in found if relation.holds for name in (relation.first, relation.second))
+
+
+def likely_outcomes(found: Sequence[Relation], two_valued: Collection[str]) -> tuple[str, ...]:
+    """Of these fields, those that nearly all others are associated with, though hardly with each other.
+
+    That is how a result looks of which the others are causes, such as who was lost as a customer.
+    """
+    names = {name for relation in found for name in (relation.first, relation.second)}
+    if len(names) <= LEAST_CAUSES:
+        return ()
+    outcomes = []
+    for name in two_valued:
+        own = [each.holds for each in found if name in {each.first, each.second}]
+        others = [each.holds for each in found if name not in {each.first, each.second}]
+        if sum(own) >= OUTCOME_SHARE * len(own) > 0 and sum(others) < CAUSES_SHARE * len(others):
+            outcomes.append(name)
+    return tuple(outcomes)
 
 
 def _factor(values: pd.Series, field: ProfileField) -> _Factor:

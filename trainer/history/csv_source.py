@@ -97,10 +97,17 @@ class CsvRows:
         remaining = lines if separator else chain([first], lines)
         self._reader = csv.reader(remaining, delimiter=self.delimiter, quotechar=written.quote, strict=True)
         try:
-            found = next(self._reader, None)
+            found = next(self._reader, [])
+            blank = not any(map(str.strip, found))
+            has_rows = blank and any(map(any, self._reader))
         except csv.Error as error:
             raise self._refused(1 + self._lines_before, error) from error
-        if not found:
+        if has_rows:
+            raise HistoryError(
+                f"{path}, line {1 + self._lines_before} has no column names: the header must be the first line, so "
+                "remove the lines above it"
+            )
+        if blank:
             raise HistoryError(f"{path} is empty: it needs a header line and one row per user")
         self.header = tuple(found)
 

@@ -40,7 +40,7 @@ def refuse_other_formats(path: Path, first_line: bytes) -> None:
             f"read_json({path.name!r}, lines=True).to_csv(…); lines=False for one array)"
         )
     if b"\0" in first_line:
-        raise HistoryError(f"{path} is not text: name a CSV file, as UTF-8, or a Parquet file")
+        raise HistoryError(f"{path} is not text in UTF-8, perhaps UTF-16: save the table as CSV UTF-8, or as Parquet")
 
 
 def _is_json(first_line: bytes) -> bool:

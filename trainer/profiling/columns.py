@@ -12,12 +12,15 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.history.dates import dates_in
+from trainer.history.lone_extreme import lone_extreme
 from trainer.history.numbers import numbers_of
 from trainer.profiling.dialect import MOSTLY
-from trainer.profiling.scales import known_order
+from trainer.profiling.scales import known_order, numbered_steps
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
 from trainer.profiling.words import (
     AMOUNTS,
@@ -42,8 +45,8 @@ MOST_LEVELS: Final = 200
 # As long as a label of a profile may be.
 LONGEST_LABEL: Final = 200
 _FREE_TEXT_WORDS: Final = 5
-# What programs write for a number that nobody knows.
-_SENTINELS: Final = {-9.0, -99.0, -999.0, -9999.0}
+# Of an extreme number, before a person is asked whether it stands for a missing value.
+_LEAST_REPEATED: Final = 3
 _SEPARATORS: Final = (",", ";", "|", "/")
 _EXAMPLES: Final = 3
 ISO_FORMAT: Final = "%Y-%m-%d"
@@ -264,13 +267,15 @@ def _dates(facts: Facts, forms: list[str]) -> Kept | LeftOut:
 
 
 def _days_since(facts: Facts, formats: list[str]) -> Kept | LeftOut:
+    dates = {cell: _date(cell, formats[0]) for cell in facts.cells}
+    days = {cell: float(day.toordinal()) for cell, day in dates.items() if isinstance(day, date)}
     kept = Kept(
         Kind.DAYS_SINCE,
         group_of(facts.column.header, "behaviour"),
         "dates: the days since",
-        min(map(str, (_date(cell, formats[0]) for cell in facts.cells))),
+        min(map(str, dates.values())),
         date_format=formats[0],
-        question=_outcome(facts),
+        question=_outcome(facts) or _sentinel(facts, days),
     )
     if len(formats) > 1:
         either = " or ".join(f"{_date(facts.examples[0], each)}" for each in formats)
@@ -399,16 +404,34 @@ def _question(facts: Facts) -> str:
     if outcome := _outcome(facts):
         return outcome
     if facts.are_numbers:
-        odd = [cell for cell, value in facts.numbers.items() if value in _SENTINELS]
-        if odd and sum(value < 0 for value in facts.numbers.values()) == len(odd):
-            return f"Does {odd[0]} stand for a missing value? Then add it to the missing values of the format."
-        return ""
-    plain: dict[str, str] = {}
+        return _sentinel(facts, facts.numbers)
+    plain: dict[str, list[str]] = {}
     for label in facts.cells:
-        twin = plain.setdefault(" ".join(label.split()).casefold(), label)
-        if twin != label:
-            return f"{twin!r} and {label!r} differ only in spaces or capital letters: are they the same?"
-    return ""
+        plain.setdefault(" ".join(label.split()).casefold(), []).append(label)
+    for twins in plain.values():
+        if len(twins) > 1:
+            listed = ", ".join(f"{label!r} ({facts.cells[label]:,})" for label in twins[:_EXAMPLES])
+            return (
+                f"{listed} differ only in spaces or capital letters. If they are the same, add "
+                "StringConstraints(strip_whitespace=True, to_lower=True), from pydantic."
+            )
+    steps = numbered_steps(facts.cells)
+    return (
+        f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels." if steps else ""
+    )
+
+
+def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
+    """A question about a cell that may stand for a missing value, where one extreme repeats far from all others."""
+    users = [facts.cells[cell] for cell in numbers]
+    lone = lone_extreme(np.array([*numbers.values()], dtype=np.float64), users, _LEAST_REPEATED)
+    if lone is None:
+        return ""
+    cell = next(cell.strip() for cell, value in numbers.items() if value == lone.number)
+    remedy = (
+        f"add {cell!r} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
+    )
+    return f"Does {cell} stand for a missing value ({lone.users:,} users)? Then {remedy}."
 
 
 def _commonest(cells: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 _SCALES: Final = tuple(
@@ -42,6 +42,7 @@ _ABOVE: Final = re.compile(
     re.IGNORECASE,
 )
 _SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}")
+_STEP: Final = re.compile(r"([^\W\d]\D*)(\d{1,2})")
 _NUMBERED: Final = re.compile(r"\d+[.)]\s*(\D.*)")
 
 
@@ -51,6 +52,15 @@ def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
     if len(found) < 2:
         return None
     return _numbered(found) or _ranges(found) or _worded(found)
+
+
+def numbered_steps(labels: Collection[str]) -> tuple[str, ...]:
+    """Labels such as l0, l1, l2 in the order of their numbers, which may be steps of a scale; empty for others."""
+    steps = {int(match[2]): label for label in labels if (match := _STEP.fullmatch(label.strip()))}
+    prefixes = {label.strip().rstrip("0123456789") for label in labels}
+    if len(steps) < max(3, len(labels)) or len(prefixes) > 1 or max(steps) - min(steps) >= len(steps):
+        return ()
+    return tuple(steps[number] for number in sorted(steps))
 
 
 def _numbered(labels: list[str]) -> tuple[str, ...] | None:

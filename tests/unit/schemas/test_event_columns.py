@@ -50,6 +50,12 @@ class InTuples(Own):
     tags: Annotated[tuple[str, ...], several_of("a")]
 
 
+class Folded(Own):
+    label: Annotated[
+        str, category("a"), StringConstraints(strict=True, strip_whitespace=True, to_lower=True, min_length=1)
+    ]
+
+
 class Switch(Own):
     x: Annotated[bool, boolean("a")]
 
@@ -58,7 +64,7 @@ class OneField(Own):
     label: Annotated[str, category("a")]
 
 
-@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, Switch, OneField, UserProfile])
+@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, Folded, Switch, OneField, UserProfile])
 def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_the_same_reason(
     of: type[BaseModel],
 ) -> None:
@@ -167,6 +173,13 @@ def test_times_that_columns_read_are_the_same_moments() -> None:
         "2024-02-29T23:59:59+00:00",
         "2026-11-22T12:00:00.123000+00:00",
     ]
+
+
+def test_labels_that_a_class_folds_are_one_label_however_they_are_written() -> None:
+    spellings = ["de", "DE", " de ", "De\u2003", "STRASSE", "stra\u00dfe", "\u0130x"]
+    events, rejections = EventReader(Folded, MAX_BYTES).read([event_bytes(data={"label": each}) for each in spellings])
+    assert not rejections
+    assert [*events.profile["label"]] == [each.strip().lower() for each in spellings]
 
 
 class WithValidator(Plain):

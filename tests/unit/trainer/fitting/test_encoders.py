@@ -49,6 +49,32 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ([*range(1, 200), *[-999] * 20], "-999"),
+        ([*range(1, 200), *[9999] * 20], "9999"),
+        ([*(1.3 ** np.arange(60)), *[-1] * 20], "-1"),
+        ([*range(1, 200), *[9999] * 19], None),
+        ([*range(1000, 1200), *[0] * 50], None),
+        ([*range(-200, 200), *[201] * 50], None),
+        ([1, 2, 3] * 50 + [99] * 50, None),
+    ],
+    ids=["below", "above", "the only negative", "few users", "zero", "a limit", "few numbers"],
+)
+def test_a_repeated_number_far_from_all_others_is_noted(values: list[float], named: str | None) -> None:
+    note = number(values).note
+    assert note is None if named is None else note is not None and f"have {named}," in note
+
+
+def test_spellings_of_one_label_are_noted_with_their_users_but_not_those_that_few_have() -> None:
+    note = category(["DE"] * 60 + ["DE "] * 30 + ["de"] * 5 + ["FR"] * 40).note
+    assert note is not None
+    assert ("'DE' (60 users)" in note, "'DE ' (30 users)" in note, "'de'" in note) == (True, True, False)
+    assert category(["DE"] * 60 + ["FR"] * 40).note is None
+    assert several_of([("pop", "Pop")] * 60).note is not None
+
+
 def test_every_kind_of_column_has_mean_0_and_a_total_variance_of_1(generator: np.random.Generator) -> None:
     columns = [
         (number, generator.normal(50, 7, ROWS).tolist()),

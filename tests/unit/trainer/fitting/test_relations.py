@@ -1,3 +1,4 @@
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 
 from schemas.roles import Kind, ProfileField
 from tests.support.histories import ADS_DATA, FIELDS, noise, read, table, write
-from trainer.fitting.relations import related, relations
+from trainer.fitting.relations import Relation, likely_outcomes, related, relations
 
 ROWS = 1_000
 
@@ -132,3 +133,18 @@ def test_no_two_columns_of_noise_are_related(tmp_path: Path) -> None:
 @pytest.mark.skipif(not ADS_DATA.exists(), reason="the advertising data set is not beside this checkout")
 def test_no_two_columns_of_the_advertising_data_set_are_related() -> None:
     assert related(relations(table(read(ADS_DATA)), FIELDS)) == frozenset()
+
+
+def relation(first: str, second: str, *, holds: bool) -> Relation:
+    return Relation(first, second, 0.0 if holds else 1.0, 0.5 if holds else 0.0)
+
+
+def test_what_all_columns_are_related_to_but_hardly_to_each_other_is_likely_an_outcome() -> None:
+    others = ["a", "b", "c", "d"]
+    to_all = [relation("churned", name, holds=True) for name in others]
+    apart = [relation(one, other, holds=(one, other) == ("a", "b")) for one, other in combinations(others, 2)]
+    assert likely_outcomes([*to_all, *apart], {"churned"}) == ("churned",)
+    together = [relation(one, other, holds=True) for one, other in combinations(others, 2)]
+    assert likely_outcomes([*to_all, *together], {"churned"}) == ()
+    assert likely_outcomes([*to_all, *apart], {"a"}) == ()
+    assert likely_outcomes(to_all[:2], {"churned"}) == ()
