@@ -11,6 +11,7 @@ from models.encoding import Encoder, Floats, NumberColumn
 from trainer.findings import Border
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import Labels
+from trainer.judging.heaping import without_heaps
 
 GREATEST_P_VALUE = 0.05
 # Two neighbours that differ by so much of their squared distance in one column of labels differ in nothing else.
@@ -46,18 +47,22 @@ def _spread(values: Floats) -> Floats:
 def multimodal_columns(sample: Sample) -> tuple[str, ...]:
     """Headers of the number columns that are multimodal by themselves, including those outside the distance.
 
-    Numbers are encoded as in the distance: clipped, and on a logarithmic scale if they are skewed. Bonferroni over the
-    columns.
+    Numbers are encoded as in the distance: clipped, and on a logarithmic scale if they are skewed. Modes that are only
+    the numbers to which users round do not count. Bonferroni over the columns.
     """
     headers = {field.name: field.header for field in sample.fields}
     columns = [replace(column, weight=1.0) for column in sample.encoder.columns if isinstance(column, NumberColumn)]
-    if not columns:
-        return ()
-    numbers = Encoder(tuple(columns)).encode(sample.columns).matrix
+    limit = GREATEST_P_VALUE / max(len(columns), 1)
+
+    def is_multimodal(column: NumberColumn, values: Floats) -> bool:
+        encoded = Encoder((column,)).encode({column.name: values.tolist()}).matrix
+        return dip_p_value(encoded[:, 0]) <= limit
+
+    numbers = [(column, np.array(sample.columns[column.name], dtype=np.float64)) for column in columns]
     return tuple(
         headers[column.name]
-        for column, values in zip(columns, numbers.T, strict=True)
-        if dip_p_value(values) <= GREATEST_P_VALUE / len(columns)
+        for column, values in numbers
+        if is_multimodal(column, values) and is_multimodal(column, without_heaps(values))
     )
 
 

@@ -62,6 +62,14 @@ def test_multimodal_columns_are_named_whether_or_not_they_are_used_in_the_distan
     assert multimodal_columns(sample_of({"age": columns["age"]}, FIELDS)) == ()
 
 
+def test_numbers_that_users_round_are_not_multimodal() -> None:
+    lots = np.random.default_rng(0)
+    amounts = 20 * np.exp(0.7 * lots.normal(size=1_000))
+    heaped = np.where(lots.random(1_000) < 0.3, 5 * np.rint(amounts / 5), np.rint(amounts))
+    assert dip_p_value(heaped) < 0.05
+    assert multimodal_columns(sample_of({"click_through_rate": heaped.tolist()}, FIELDS)) == ()
+
+
 def means(scaled: Floats, labels: Any) -> Floats:
     return np.array([scaled[labels == label].mean(axis=0) for label in np.unique(labels)])
 
