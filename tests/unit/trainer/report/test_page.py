@@ -170,6 +170,13 @@ def test_how_fields_were_tested_is_explained_beside_their_p_values(pages: dict[s
     assert "Gender – not proven p = 0.62" in words
 
 
+def test_where_no_field_passes_alone_the_cards_are_not_called_proof() -> None:
+    findings = clear()
+    tests = tuple(replace(test, survives=False) for test in findings.tests)
+    assert "which is not proof" in page_of(replace(findings, tests=tests)).words
+    assert "which is not proof" not in page_of(findings).words
+
+
 def test_the_curves_are_also_a_table_with_small_counts_suppressed(pages: dict[str, Page]) -> None:
     words = pages["clear"].words
     assert "5 (chosen) 0.462 0.193 (0.187 to 0.199)" in words
