@@ -340,7 +340,10 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         help="use the columns that are associated with another column (default), or all that vary",
     )
     for flag, effect in (
-        ("--name-demographics", "use demographic fields in names and suggestions, too (default: in descriptions only)"),
+        (
+            "--name-demographics",
+            "use demographic fields in names, suggestions and tiers (default: in descriptions only)",
+        ),
         ("--skip-bad-rows", "skip bad rows and list them in the version's bad_rows.csv (default: refuse the history)"),
         (
             "--promote",

@@ -43,7 +43,7 @@ class FitOptions:
     min_segment_users: int
     """A smaller segment is never published."""
     not_named: frozenset[str]
-    """Feature groups whose fields give neither a name nor a suggestion."""
+    """Feature groups whose fields give no name, suggestion or tier."""
 
 
 @dataclass(frozen=True)
