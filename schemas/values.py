@@ -69,7 +69,7 @@ def _days(value: object, today: date) -> int:
         raise _Unusable("input should be a date")
     days = days_between(value, today)
     if days < 0:
-        raise _Unusable(f"must not be after {today}")
+        raise _Unusable(f"must not be after {today:%Y-%m-%d}")
     return days
 
 
