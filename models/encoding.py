@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import chain
-from struct import pack
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,18 @@ from pydantic import FiniteFloat
 from schemas.roles import Kind
 
 Floats = npt.NDArray[np.float64]
-# Field name -> one value per row; all of the same length.
+Rows = npt.NDArray[np.intp]
+"""Numbers of rows, ascending."""
+# Field name -> one value per row, None where it is missing; all of the same length.
 Columns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """A number x, encoded as x or log1p(x / log_unit), clipped to the range seen in training; one matrix column."""
+    """A number x, encoded as x or log1p(x / log_unit), clipped to the range seen in training; one matrix column.
+
+    A missing number is encoded as the mean.
+    """
 
     name: str
     log_unit: FiniteFloat | None
@@ -63,7 +68,7 @@ class BooleanColumn:
 
 @dataclass(frozen=True, slots=True)
 class OrderedColumn:
-    """An ordinal label, encoded as its rank from 0, an unknown label as the mean; one matrix column."""
+    """An ordinal label, encoded as its rank from 0, an unknown or missing one as the mean; one matrix column."""
 
     name: str
     levels: tuple[str, ...]
@@ -82,7 +87,7 @@ class OrderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """A nominal label, one-hot encoded, one matrix column per level; an unknown label is the means of these columns."""
+    """A nominal label, one-hot encoded, one matrix column per level; unknown or missing, the means of these columns."""
 
     name: str
     levels: tuple[str, ...]
@@ -120,7 +125,7 @@ Column = NumberColumn | BooleanColumn | OrderedColumn | CategoryColumn | Several
 
 
 class UnknownCategory(StrEnum):
-    """How a label of a category that training had not seen is encoded."""
+    """How a label of a category is encoded that training had not seen, or that is missing."""
 
     MEANS = "means"
     """0 after scaling, as an unknown ordinal label: it says nothing about the segment."""
@@ -130,12 +135,16 @@ class UnknownCategory(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Rows as numbers, before scaling, and their values that training had not seen."""
+    """Rows as numbers, before scaling, their values that training had not seen, and those that are missing."""
 
     matrix: Floats
     """Shape (rows, width)."""
     unknown: Mapping[int, tuple[str, ...]]
     """Row -> names of its fields with an unknown value; rows without one are absent."""
+    missing: Mapping[str, Rows]
+    """Field -> the rows in which it has no value; fields that always have one are absent."""
+    out_of_range: Mapping[str, Rows]
+    """Field -> the rows in which its number is far outside what training saw; only fields with such rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +168,11 @@ class _Plan:
     logs: tuple[tuple[int, float], ...]
     lows: Floats
     highs: Floats
+    spans: Floats
     single: tuple[_Labels, ...]
     several: tuple[_Labels, ...]
-    categories: Mapping[str, tuple[slice, Floats]]
-    """Category -> its matrix rows, and their values for an unknown label."""
+    without_label: Mapping[str, tuple[slice, Floats]]
+    """Category -> its matrix rows, and their values, of shape (levels, 1), without a known label."""
     single_left_out: tuple[tuple[str, frozenset[str]], ...]
     several_left_out: tuple[tuple[str, frozenset[str]], ...]
     row_of_cell: npt.NDArray[np.intp]
@@ -196,6 +206,12 @@ class Encoder:
         return sum(column.width for column in self.kept)
 
     @cached_property
+    def blocks(self) -> tuple[tuple[Column, slice], ...]:
+        """The columns that count in the distance, each with its matrix columns."""
+        ends = [*accumulate(column.width for column in self.kept)]
+        return tuple((column, slice(end - column.width, end)) for column, end in zip(self.kept, ends, strict=True))
+
+    @cached_property
     def means(self) -> Floats:
         """Mean of each matrix column in training, shape (width,)."""
         return np.array([*chain.from_iterable(column.means for column in self.kept)], dtype=np.float64)
@@ -216,27 +232,50 @@ class Encoder:
     def encode(self, columns: Columns) -> Encoded:
         """The raw matrix of columns of equal length, one value per row.
 
-        Raises KeyError for a missing field, struct.error for a value that is not a number or for unequal lengths,
-        ValueError or OverflowError for a number that is not finite as float64.
+        A missing value counts at the mean of its column, as an unknown label does. A number is far outside what
+        training saw if it is beyond the range to which numbers are clipped by more than the width of that range, both
+        on the scale on which they are compared. Raises KeyError for a missing field, struct.error for a value that is
+        not a number or for unequal lengths, ValueError or OverflowError for a number that is not finite as float64.
         """
-        plan = self._plan
         rows = len(columns[self.columns[0].name])
         # Transposed, so that a column is contiguous; the extra last row takes values that have no matrix column.
         matrix = np.zeros((self.width + 1, rows))
-        with_unknown: list[str] = []
+        missing: dict[str, Rows] = {}
+        out_of_range = self._encode_numbers(columns, matrix, missing)
+        with_unknown = self._encode_labels(columns, matrix)
+        unknown = self._without_label(columns, with_unknown, matrix, missing) if with_unknown else {}
+        in_order = {column.name: missing[column.name] for column in self.columns if column.name in missing}
+        return Encoded(matrix[: self.width].T, unknown, in_order, out_of_range)
+
+    def _encode_numbers(self, columns: Columns, matrix: Floats, missing: dict[str, Rows]) -> Mapping[str, Rows]:
+        """Write all numbers; returns those out of range."""
+        plan = self._plan
         # Also those left out of the distance: which events are valid must not depend on the model.
-        numbers = _packed("d", rows, [columns[name] for name in (*plan.numbers, *plan.numbers_left_out)])
-        if not np.isfinite(numbers).all():
-            raise ValueError("a number is not finite")
-        if plan.numbers:
-            numbers = numbers[: len(plan.numbers)]
-            # A huge number divided by a small unit may overflow to infinity; it is clipped below.
-            with np.errstate(over="ignore"):
-                for at, unit in plan.logs:
-                    # Columns with a logarithm had no negative number in training; the result is clipped below.
-                    numbers[at] = np.log1p(np.maximum(numbers[at], 0.0) / unit)
-            np.maximum(numbers, plan.lows, out=numbers)
-            np.minimum(numbers, plan.highs, out=matrix[: len(numbers)])
+        wanted = {name: columns[name] for name in (*plan.numbers, *plan.numbers_left_out)}
+        numbers = _numbers(matrix.shape[1], wanted, missing)
+        if not plan.numbers:
+            return {}
+        numbers = numbers[: len(plan.numbers)]
+        # A huge number divided by a small unit may overflow to infinity; it is clipped below.
+        with np.errstate(over="ignore"):
+            for at, unit in plan.logs:
+                # Columns with a logarithm had no negative number in training: one is below all of them.
+                numbers[at] = np.copysign(np.log1p(np.abs(numbers[at]) / unit), numbers[at])
+        for at, name in enumerate(plan.numbers if missing else ()):
+            numbers[at, missing.get(name, ())] = self.means[at]
+        clipped = matrix[: len(numbers)]
+        np.maximum(numbers, plan.lows, out=clipped)
+        np.minimum(clipped, plan.highs, out=clipped)
+        far = np.abs(numbers - clipped) > plan.spans
+        if not far.any():
+            return {}
+        return {plan.numbers[at]: np.flatnonzero(far[at]) for at in np.flatnonzero(far.any(axis=1)).tolist()}
+
+    def _encode_labels(self, columns: Columns, matrix: Floats) -> Sequence[str]:
+        """Write all known labels; returns the fields with a label that is unknown or missing."""
+        plan = self._plan
+        rows = matrix.shape[1]
+        with_unknown: list[str] = []
         if plan.single:
             cells = _packed("q", rows, [_cells(labels, columns[labels.name], with_unknown) for labels in plan.single])
             matrix[plan.row_of_cell[cells], np.arange(rows)] = plan.value_of_cell[cells]
@@ -251,22 +290,25 @@ class Encoder:
         with_unknown += [
             name for name, known in plan.several_left_out if not known.issuperset(chain.from_iterable(columns[name]))
         ]
-        unknown = self._unknown(columns, with_unknown) if with_unknown else {}
-        for row, names in unknown.items():
-            for block, values in [plan.categories[name] for name in names if name in plan.categories]:
-                matrix[block, row] = values
-        return Encoded(matrix[: self.width].T, unknown)
+        return with_unknown
 
-    def _unknown(self, columns: Columns, with_unknown: Sequence[str]) -> Mapping[int, tuple[str, ...]]:
-        """Row -> its fields with an unknown value, among the fields that have one in some row."""
+    def _without_label(
+        self, columns: Columns, with_unknown: Sequence[str], matrix: Floats, missing: dict[str, Rows]
+    ) -> Mapping[int, tuple[str, ...]]:
+        """Write the means for labels that are missing or unknown; returns the fields of each row with unknown ones."""
         unknown: dict[int, tuple[str, ...]] = {}
         for column in self.columns:
-            if column.name not in with_unknown or isinstance(column, NumberColumn | BooleanColumn):
+            name = column.name
+            if name not in with_unknown or isinstance(column, NumberColumn | BooleanColumn):
                 continue
-            known = frozenset(column.levels)
-            for row, value in enumerate(columns[column.name]):
-                if not known.issuperset(value if isinstance(column, SeveralOfColumn) else (value,)):
-                    unknown[row] = (*unknown.get(row, ()), column.name)
+            no_value, not_seen = _not_known(column, columns[name])
+            if no_value:
+                missing[name] = np.array(no_value, dtype=np.intp)
+            for row in not_seen:
+                unknown[row] = (*unknown.get(row, ()), name)
+            if name in self._plan.without_label:
+                block, values = self._plan.without_label[name]
+                matrix[block, [*no_value, *not_seen]] = values
         return unknown
 
     @cached_property
@@ -281,7 +323,7 @@ class Encoder:
 
         single: list[_Labels] = []
         several: list[_Labels] = []
-        categories: dict[str, tuple[slice, Floats]] = {}
+        without_label: dict[str, tuple[slice, Floats]] = {}
         start = 0
         for column in self.kept:
             if isinstance(column, OrderedColumn):
@@ -292,7 +334,8 @@ class Encoder:
                 labels = _Labels(column.name, cells, cell(self.width, 1.0))
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
             if isinstance(column, CategoryColumn):
-                categories[column.name] = slice(start, start + column.width), np.array(self.unknown_of(column))
+                block = slice(start, start + column.width)
+                without_label[column.name] = block, np.array(self.unknown_of(column))[:, None]
             start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn | BooleanColumn)]
         left_out = [column for column in self.columns if column.weight <= 0]
@@ -304,9 +347,10 @@ class Encoder:
             logs=tuple((i, column.log_unit) for i, column in enumerate(numbers) if column.log_unit is not None),
             lows=np.array([[column.low] for column in numbers]),
             highs=np.array([[column.high] for column in numbers]),
+            spans=np.array([[column.high - column.low] for column in numbers]),
             single=tuple(single),
             several=tuple(several),
-            categories=categories,
+            without_label=without_label,
             single_left_out=tuple(
                 (column.name, frozenset(column.levels))
                 for column in left_out
@@ -320,8 +364,39 @@ class Encoder:
         )
 
 
+def _numbers(rows: int, columns: Columns, missing: dict[str, Rows]) -> Floats:
+    """Columns of numbers as an array (columns, rows), 0 where one is missing, which is added to `missing`."""
+    try:
+        numbers = _packed("d", rows, [*columns.values()])
+    except struct.error:
+        found = {name: _missing_in(column) for name, column in columns.items() if None in column}
+        missing |= {name: np.array(at, dtype=np.intp) for name, at in found.items()}
+        if not missing:
+            raise
+        present = [[0.0 if value is None else value for value in column] for column in columns.values()]
+        numbers = _packed("d", rows, present)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a number is not finite")
+    return numbers
+
+
+def _missing_in(column: Sequence[Any]) -> list[int]:
+    return [row for row, value in enumerate(column) if value is None]
+
+
+def _not_known(
+    column: OrderedColumn | CategoryColumn | SeveralOfColumn, values: Sequence[Any]
+) -> tuple[list[int], list[int]]:
+    """The rows without a value, and those with a value that training had not seen."""
+    known = frozenset(column.levels)
+    if isinstance(column, SeveralOfColumn):
+        return [], [row for row, items in enumerate(values) if not known.issuperset(items)]
+    not_seen = [row for row, label in enumerate(values) if label is not None and label not in known]
+    return _missing_in(values), not_seen
+
+
 def _cells(labels: _Labels, values: Sequence[str], with_unknown: list[str]) -> Sequence[int]:
-    """The cell of each value; the name of a column with an unknown value is added to `with_unknown`."""
+    """The cell of each value; the name of a column with an unknown or missing value is added to `with_unknown`."""
     try:
         return [*map(labels.cells.__getitem__, values)]
     except KeyError:
@@ -331,6 +406,6 @@ def _cells(labels: _Labels, values: Sequence[str], with_unknown: list[str]) -> S
 
 def _packed(code: str, length: int, columns: Sequence[Sequence[float]]) -> npt.NDArray[Any]:
     """Columns of Python numbers as an array (columns, length); struct packs three times as fast as numpy.array."""
-    packed = bytearray().join([pack(f"{length}{code}", *column) for column in columns])
+    packed = bytearray().join([struct.pack(f"{length}{code}", *column) for column in columns])
     array: npt.NDArray[Any] = np.frombuffer(packed, dtype=code).reshape(len(columns), length)
     return array

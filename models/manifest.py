@@ -79,6 +79,9 @@ class Fit(BaseModel):
         default=None, description="Measured on the history of the fit; null when nothing comparable was in production."
     )
     given_names: Mapping[int, str] = Field(default={}, description="Segment number -> name given by a person.")
+    missing: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="Field -> share of the users without a value; fields that always have one are absent."
+    )
     profile: ProfileReference
 
 

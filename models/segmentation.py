@@ -23,6 +23,7 @@ from models.encoding import (
     Floats,
     NumberColumn,
     OrderedColumn,
+    Rows,
     SeveralOfColumn,
     UnknownCategory,
 )
@@ -45,8 +46,9 @@ class Segment:
     name: str
     centroid: tuple[FiniteFloat, ...]
     median_distance: FiniteFloat
+    """Of the reach of its users in training."""
     outlier_distance: FiniteFloat
-    """Users farther from the centroid than this are outliers."""
+    """Users with a greater reach are outliers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,16 @@ class Assignments:
     """Euclidean distance to its centroid in scaled space, shape (rows,)."""
     margin: Floats
     """1 − d₁/d₂, shape (rows,): 0 on the border to the second nearest segment, 1 at the centre or with one segment."""
+    reach: Floats
+    """The distance in the columns that are observed, scaled up to all columns, shape (rows,); equal if all are."""
     outlier: npt.NDArray[np.bool_]
-    """Whether the row is farther away than 99.5 % of the segment's users in training, shape (rows,)."""
+    """Whether the reach is greater than that of 99.5 % of the segment's users in training, or a number out of range."""
     unknown: Mapping[int, tuple[str, ...]]
     """Row -> fields whose value training had not seen; rows without one are absent."""
+    missing: Mapping[str, Rows]
+    """Field -> the rows in which it has no value; fields that always have one are absent."""
+    out_of_range: Mapping[str, Rows]
+    """Field -> the rows in which its number is far outside what training saw; only fields with such rows."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,8 @@ class Segmentation:
     def assign(self, columns: Columns) -> Assignments:
         """The nearest segment of each row, by Euclidean distance in scaled space, as scikit-learn's KMeans.predict.
 
-        Takes columns of equal length under the profile's field names. A value not seen in training is not an error: it
-        is encoded as unknown and listed. Raises KeyError for a missing field.
+        Takes columns of equal length under the profile's field names. A value that is missing (None) or that training
+        had not seen is not an error: it counts as the mean and is listed. Raises KeyError for a field without a column.
         """
         encoded = self.encoder.encode(columns)
         scaled = self.encoder.scale(encoded.matrix)
@@ -104,13 +112,33 @@ class Segmentation:
         squared[nearest, np.arange(len(nearest))] = np.inf
         # Never zero, since no two centroids are equal; infinite if there is one segment, so the margin is 1.
         second = np.sqrt(np.minimum.reduce(squared, axis=0))
+        reach = self._reach(distance, nearest, encoded.missing) if encoded.missing else distance
+        outlier = reach > self._outlier_distances[nearest]
+        for rows in encoded.out_of_range.values():
+            outlier[rows] = True
         return Assignments(
             segment=self._numbers[nearest],
             distance=distance,
             margin=1.0 - distance / second,
-            outlier=distance > self._outlier_distances[nearest],
+            reach=reach,
+            outlier=outlier,
             unknown=encoded.unknown,
+            missing=encoded.missing,
+            out_of_range=encoded.out_of_range,
         )
+
+    def _reach(self, distance: Floats, nearest: npt.NDArray[np.intp], missing: Mapping[str, Rows]) -> Floats:
+        """A missing value is at the mean, as far from the centroid as that is from the mean: which is no evidence."""
+        squared = np.square(distance)
+        observed = np.full(len(distance), float(len(self.encoder.kept)))
+        for column, block in self.encoder.blocks:
+            if column.name in missing:
+                rows = missing[column.name]
+                squared[rows] -= np.square(self.centroids[nearest[rows], block]).sum(axis=1)
+                observed[rows] -= 1
+        share = np.maximum(observed, 1) / len(self.encoder.kept)
+        reach: Floats = np.sqrt(np.maximum(squared, 0.0) / share)
+        return np.where(observed < len(self.encoder.kept), reach, distance)
 
     @cached_property
     def centroids(self) -> Floats:

@@ -34,6 +34,7 @@ _CONFIG_KEYS: Final = frozenset(
     }
 )
 _FIELD_KEYS: Final = _IGNORED | {"schema", "validation_alias", "serialization_alias", "frozen"}
+_NULLABLE_KEYS: Final = _IGNORED | {"schema"}
 _NUMBER_KEYS: Final = _IGNORED | {"strict", "ge", "gt", "le", "lt", "multiple_of", "allow_inf_nan"}
 _CHAIN_KEYS: Final = _IGNORED | {"steps"}
 _DATE_KEYS: Final = _IGNORED | {"strict"}
@@ -109,9 +110,22 @@ def _check(schema: Mapping[str, Any]) -> Check:
     kind = schema["type"]
     if kind == "default":  # of a value that is absent, which is left to the class
         return _check(schema["schema"])
+    if kind == "nullable":
+        _require_known("the optional value", schema, _NULLABLE_KEYS)
+        return _unless_missing(_check(schema["schema"]))
     if kind not in _CHECKS:
         raise OnlyByClass(f"values are checked by {kind}")
     return _CHECKS[kind](schema)
+
+
+def _unless_missing(check: Check) -> Check:
+    def check_present(column: Sequence[Any]) -> Collection[int]:
+        if None not in column:
+            return check(column)
+        present = [at for at, value in enumerate(column) if value is not None]
+        return [present[at] for at in check([column[at] for at in present])] if present else ()
+
+    return check_present
 
 
 def _number(schema: Mapping[str, Any]) -> Check:
@@ -175,7 +189,8 @@ def _iso_date(schema: Mapping[str, Any]) -> Check:
 
 def _text(schema: Mapping[str, Any]) -> Check:
     _require_known("the text", schema, _TEXT_KEYS)
-    has_length = _fits(schema, str)
+    # What empty text means is not for the class alone to say.
+    has_length = _fits({**schema, "min_length": max(1, schema.get("min_length", 0))}, str)
     changes = [
         change
         for key, change in (("strip_whitespace", str.strip), ("to_lower", str.lower), ("to_upper", str.upper))
@@ -193,7 +208,7 @@ def _text(schema: Mapping[str, Any]) -> Check:
 
 def _literal(schema: Mapping[str, Any]) -> Check:
     _require_known("the label", schema, _LITERAL_KEYS)
-    expected = frozenset(schema["expected"])
+    expected = frozenset(schema["expected"]) - {""}
     return lambda column: _where_not(lambda value: type(value) is str and value in expected, column)
 
 

@@ -30,7 +30,7 @@ class CsvFormat:
     symbols: tuple[str, ...] = ()
     """What may stand before or after a number and is ignored, such as "$", "%" or "EUR"."""
     missing: tuple[str, ...] = ()
-    """Cells that hold no value, such as "" or "N/A"; spaces around them do not matter."""
+    """Cells that hold no value, such as "N/A"; spaces around them do not matter. Empty cells never hold one."""
     true: tuple[str, ...] = ("true",)
     """What stands for true in a field of booleans, such as "yes" or "1"; neither case nor spaces around it matter."""
     false: tuple[str, ...] = ("false",)

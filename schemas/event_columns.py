@@ -24,7 +24,7 @@ from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
 from schemas.parsing import MAX_VALUES, parse_event
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
-from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, plain_values
+from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
 
 _ATTRIBUTES: Final = ("specversion", "type", "source", "id", "subject", "time", "data")
 # A part of what RFC 3339 allows: all other times are left to the exact way. -00:00 is one, and digits of a microsecond.
@@ -51,7 +51,7 @@ class Events:
     subjects: Sequence[str]
     times: Sequence[datetime]
     profile: Mapping[str, Sequence[Any]]
-    """Field name -> plain float or int (also for a date), bool, str, or collection of str."""
+    """Field name -> plain float or int (also for a date), bool, str, or collection of str; None for a missing value."""
 
 
 class EventReader:
@@ -62,6 +62,13 @@ class EventReader:
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
         self._dates = tuple(index for index, field in enumerate(self._fields) if field.has_dates)
+        self._values_of = _getter(self._names)
+        defaults = profile_class.model_fields
+        may_be_absent = [
+            field.name for field in self._fields if field.optional and defaults[field.name].default is None
+        ]
+        if may_be_absent:
+            self._values_of = _or_missing(self._values_of, dict.fromkeys(may_be_absent))
         self._event_class: type[UserEvent[Any]] = UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
         self._max_bytes = max_bytes
         self._checks: Mapping[str, Check] = {}
@@ -77,6 +84,15 @@ class EventReader:
 
         Never raises for any bytes.
         """
+        events, rejections = self._accepted(values)
+        too_little = know_too_little([*events.profile.values()], self._fields)
+        for at in too_little:
+            rejections[events.rows[at]] = Rejection(
+                RejectReason.TOO_LITTLE_KNOWN, f"data: more than half of its {len(self._fields)} fields have no value"
+            )
+        return (_known_enough(events, too_little) if too_little else events), rejections
+
+    def _accepted(self, values: Sequence[bytes | None]) -> tuple[Events, dict[int, Rejection]]:
         checked = self._checked(values) if self._checks else None
         if checked is not None and len(checked.rows) == len(values):
             return checked, {}
@@ -101,8 +117,7 @@ class EventReader:
         if wrong:
             rows, ids, subjects, moments, profiles = _without(wrong, rows, ids, subjects, moments, profiles)
         names = self._names
-        values_of = itemgetter(*names) if len(names) > 1 else lambda profile: (profile[names[0]],)
-        table = _table(values_of, range(len(rows)), profiles)
+        table = _table(self._values_of, range(len(rows)), profiles)
         if table is None:
             return None
         at, *fields = table
@@ -124,9 +139,10 @@ class EventReader:
         late: set[int] = set()
         for index in self._dates:
             days = [
-                days_between(date.fromisoformat(day), moments[row]) for day, row in zip(fields[index], at, strict=True)
+                None if day is None else days_between(date.fromisoformat(day), moments[row])
+                for day, row in zip(fields[index], at, strict=True)
             ]
-            late.update(position for position, each in enumerate(days) if each < 0)
+            late.update(position for position, each in enumerate(days) if each is not None and each < 0)
             fields[index] = days
         return _without(late, at, *fields)
 
@@ -178,9 +194,25 @@ class EventReader:
         )
 
 
-def _table(
-    values_of: Callable[[Any], tuple[Any, ...]], rows: Sequence[int], objects: Sequence[Any]
-) -> Sequence[Sequence[Any]] | None:
+ValuesOf = Callable[[Any], tuple[Any, ...]]
+"""Takes the values of some keys out of an object of JSON; raises KeyError, TypeError or IndexError if one has none."""
+
+
+def _getter(names: Sequence[str]) -> ValuesOf:
+    return itemgetter(*names) if len(names) > 1 else lambda profile: (profile[names[0]],)
+
+
+def _or_missing(values_of: ValuesOf, missing: Mapping[str, None]) -> ValuesOf:
+    def values(profile: Any) -> tuple[Any, ...]:
+        try:
+            return values_of(profile)
+        except KeyError:
+            return values_of({**missing, **profile})
+
+    return values
+
+
+def _table(values_of: ValuesOf, rows: Sequence[int], objects: Sequence[Any]) -> Sequence[Sequence[Any]] | None:
     """The rows and the columns of the objects that have all the values; None if none has."""
     try:
         table = [*map(values_of, objects)]
@@ -237,11 +269,15 @@ def _plain_columns(profiles: Sequence[object], fields: Sequence[ProfileField]) -
     """The columns of the profiles; None if a value of one is not plain, or cannot be got."""
     try:
         columns = {field.name: [*map(attrgetter(field.name), profiles)] for field in fields}
-        return columns if all(_PLAIN[field.kind](columns[field.name]) for field in fields) else None
+        return columns if all(_are_plain(columns[field.name], field) for field in fields) else None
     except NOT_CAUSED_BY_EVENT:
         raise
     except BaseException:  # noqa: BLE001  # the class's own code may raise anything; plain_values says on which event
         return None
+
+
+def _are_plain(column: Sequence[Any], field: ProfileField) -> bool:
+    return _PLAIN[field.kind]([value for value in column if value is not None] if field.optional else column)
 
 
 def _plain_numbers(column: Sequence[Any]) -> bool:
@@ -253,11 +289,13 @@ def _plain_booleans(column: Sequence[Any]) -> bool:
 
 
 def _plain_labels(column: Sequence[Any]) -> bool:
-    return {str}.issuperset(map(type, column))
+    return {str}.issuperset(map(type, column)) and "" not in column
 
 
 def _plain_lists(column: Sequence[Any]) -> bool:
-    return {tuple, list, set, frozenset}.issuperset(map(type, column)) and _plain_labels([*chain.from_iterable(column)])
+    return {tuple, list, set, frozenset}.issuperset(map(type, column)) and {str}.issuperset(
+        map(type, chain.from_iterable(column))
+    )
 
 
 _PLAIN: Final = {
@@ -268,6 +306,13 @@ _PLAIN: Final = {
     Kind.CATEGORY: _plain_labels,
     Kind.SEVERAL_OF: _plain_lists,
 }
+
+
+def _known_enough(events: Events, too_little: Wrong) -> Events:
+    rows, ids, subjects, times, *profile = _without(
+        too_little, events.rows, events.ids, events.subjects, events.times, *events.profile.values()
+    )
+    return Events(rows, ids, subjects, times, dict(zip(events.profile, profile, strict=True)))
 
 
 def _merged(one: Events, other: Events) -> Events:

@@ -88,8 +88,15 @@ class Assignment(BaseModel):
     segment_name: str
     distance: float = Field(ge=0, description="Euclidean distance to the segment's centre, in scaled units.")
     margin: float = Field(ge=0, le=1, description="1 − d₁/d₂: 0 on the border to the next segment, 1 at the centre.")
-    outlier: bool = Field(description="Farther from the centre than 99.5 % of the segment's users in training.")
+    outlier: bool = Field(
+        description="Farther from the centre than 99.5 % of the segment's users in training, or out of range."
+    )
     unknown_values: tuple[str, ...] = Field(description="Fields with a value that training had not seen.")
+    missing_values: tuple[str, ...] = Field(description="Fields without a value; each counts as its mean.")
+    out_of_range: tuple[str, ...] = Field(
+        description="Fields with a number far outside what training saw: beyond the range to which numbers are clipped "
+        "by more than the width of that range."
+    )
     model: ModelReference
     input: InputReference
 

@@ -15,6 +15,7 @@ class RejectReason(StrEnum):
     INVALID_ENVELOPE = "invalid_envelope"
     UNKNOWN_TYPE = "unknown_type"
     INVALID_PROFILE = "invalid_profile"
+    TOO_LITTLE_KNOWN = "too_little_known"
     INTERNAL_ERROR = "internal_error"
     """The worker or its model failed on a valid event: a bug, or a model that is not valid."""
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import ModuleType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PydanticUserError, Strict
@@ -56,8 +56,19 @@ class Role:
         schema: Any = handler(source)
         if self.kind is Kind.DAYS_SINCE:
             return days_schema(schema)
-        strict: CoreSchema = {**schema, "strict": True} if self.kind is Kind.BOOLEAN else schema
-        return strict
+        if self.kind is Kind.BOOLEAN:
+            return _strict(schema)
+        found: CoreSchema = schema
+        return found
+
+
+def _strict(schema: Any) -> CoreSchema:
+    if schema["type"] == "nullable":
+        schema = {**schema, "schema": _strict(schema["schema"])}
+    else:
+        schema = {**schema, "strict": True}
+    found: CoreSchema = schema
+    return found
 
 
 def number(group: str) -> Role:
@@ -84,8 +95,11 @@ def ordered(group: str, *levels: str) -> Role:
 
     Raises ProfileClassError for fewer than two levels or a level named twice.
     """
-    if len(levels) < 2 or len(set(levels)) != len(levels):
-        raise ProfileClassError(f"an ordered field needs two or more different levels, lowest first; got {levels}")
+    if len(levels) < 2 or len(set(levels)) != len(levels) or "" in levels:
+        raise ProfileClassError(
+            "an ordered field needs two or more different levels, lowest first, none of them empty (which is missing); "
+            f"got {levels}"
+        )
     return Role(group, Kind.ORDERED, levels)
 
 
@@ -119,6 +133,36 @@ class ProfileField:
     """Of the dates of a history."""
     has_dates: bool = False
     """Whether events carry dates, too, instead of numbers of days."""
+    optional: bool = False
+    """Whether its value may be missing, as the type `… | None` declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """The type of a field: what is left of it without `| None` and `Annotated`, and everything it is annotated with."""
+
+    plain: Any
+    optional: bool
+    metadata: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, info: FieldInfo) -> _Type:
+        """The type that a field declares."""
+        plain, metadata = info.annotation, tuple(info.metadata)
+        others = [one for one in get_args(plain) if one is not NoneType]
+        optional = get_origin(plain) in {Union, UnionType} and len(others) == 1
+        if optional:
+            (plain,) = others
+        if get_origin(plain) is Annotated:
+            plain, *inner = get_args(plain)
+            # A Field(…) inside holds its own.
+            metadata += tuple(mark for one in inner for mark in (one.metadata if isinstance(one, FieldInfo) else [one]))
+        return cls(plain, optional, metadata)
+
+
+def plain_type(info: FieldInfo) -> Any:
+    """The type of a field's values, without `| None` and annotations."""
+    return _Type.of(info).plain
 
 
 def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
@@ -133,14 +177,15 @@ def profile_fields(profile_class: type[BaseModel]) -> tuple[ProfileField, ...]:
 
 
 def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> ProfileField:
-    roles = [mark for mark in info.metadata if isinstance(mark, Role)]
+    declared = _Type.of(info)
+    roles = [mark for mark in declared.metadata if isinstance(mark, Role)]
     if len(roles) != 1:
         raise ProfileClassError(
             f"field {name!r} of {profile_class.__name__} has {len(roles)} roles, expected one: annotate it with "
             "number(…), days_since(…), boolean(…), ordered(…), category(…) or several_of(…) from schemas.roles"
         )
     (role,) = roles
-    _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, info.annotation)
+    _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, declared)
     config = profile_class.model_config
     if role.kind is Kind.SEVERAL_OF:
         _require_json_arrays(f"field {name!r} of {profile_class.__name__}", info, config)
@@ -157,12 +202,19 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
         role.levels,
         role.separator,
         role.date_format,
-        has_dates=info.annotation is date,
+        has_dates=declared.plain is date,
+        optional=declared.optional,
     )
 
 
-def _require_type(field: str, kind: Kind, annotation: Any) -> None:
-    """Raise ProfileClassError for a type that this kind cannot encode, such as any optional type."""
+def _require_type(field: str, kind: Kind, declared: _Type) -> None:
+    """Raise ProfileClassError for a type that this kind cannot encode."""
+    annotation = declared.plain
+    if declared.optional and kind is Kind.SEVERAL_OF:
+        raise ProfileClassError(
+            f"{field} has the role {kind}, and its type ends in | None: a user without labels has an empty list; for "
+            "events that leave the list out, add the default Field(default=[])"
+        )
     items = [item for item in get_args(annotation) if item is not Ellipsis]
     several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
@@ -214,7 +266,8 @@ def history_id_column(profile_class: type[BaseModel]) -> str | None:
 def schema_digest(profile_class: type[BaseModel]) -> str:
     """SHA-256 (64 hexadecimal digits) of what a model depends on: names, roles, order and bounds of the fields.
 
-    Headers, descriptions and the version of pydantic do not change it.
+    Headers, descriptions, the version of pydantic, and whether a value may be missing do not change it: every model
+    knows what to do without a value.
     """
     facts = [
         [field.name, field.group, field.kind, field.levels, _bounds(profile_class.model_fields[field.name])]
@@ -225,7 +278,7 @@ def schema_digest(profile_class: type[BaseModel]) -> str:
 
 def _bounds(info: FieldInfo) -> list[str]:
     kept = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt, annotated_types.MultipleOf)
-    return sorted(repr(mark) for mark in info.metadata if isinstance(mark, kept))
+    return sorted(repr(mark) for mark in _Type.of(info).metadata if isinstance(mark, kept))
 
 
 def load_profile_class(reference: str) -> type[BaseModel]:

@@ -30,8 +30,15 @@ _log = structlog.get_logger()
 def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, before: str | None = None) -> None:
     """Report the version that is served from now on, in the log and in the metrics."""
     segmentation = model.stored.segmentation
-    fields = [field.name for field in profile_fields(model.profile_class)]
-    metrics.model_loaded(model.version, segmentation.digest, segmentation.names, fields)
+    fields = profile_fields(model.profile_class)
+    in_training = model.stored.manifest.missing
+    metrics.model_loaded(
+        model.version,
+        segmentation.digest,
+        segmentation.names,
+        [field.name for field in fields],
+        {field.name: in_training.get(field.name, 0.0) for field in fields if field.optional},
+    )
     _log.info(
         "model_loaded",
         version=model.version,

@@ -14,6 +14,7 @@ def assigned(user: str, segment: int, partition: int, offset: int) -> StoredReco
         f"""{{"specversion": "1.0", "type": "user.segment.assigned.v1", "source": "s", "id": "{uuid.uuid4()}",
         "subject": "{user}", "time": "2026-11-24T12:00:00Z", "data": {{"segment": {segment},
         "segment_name": "Segment {segment}", "distance": 1.5, "margin": 0.5, "outlier": false, "unknown_values": [],
+        "missing_values": [], "out_of_range": [],
         "model": {{"version": "v", "digest": "{"0" * 64}"}},
         "input": {{"id": "i", "topic": "in", "partition": {partition}, "offset": {offset},
         "time": "2026-11-24T12:00:00Z"}}}}}}"""

@@ -60,8 +60,8 @@ def fit_history(
     with read_history(path, profile_class, reading(watcher, path), today) as history:
         if bad_rows is BadRows.REFUSE:
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
-        elif history.rows == 0:
-            raise FitRefused(f"{path} has only bad rows; the first problem is {_first_problem(history)}")
+        if history.rows == 0:
+            raise FitRefused(f"{path} has no row that can be used: {_first_problem(history)}")
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
         fitted = fit(history, options, before, watcher)
         watcher.at("writing the report and the version")
@@ -82,5 +82,7 @@ def print_fit(published: Published, store: ModelStore, next_step: str | None) ->
 
 
 def _first_problem(history: History) -> str:
+    if not history.bad_rows.count:
+        return "in every row more than half of the fields have no value"
     first = history.bad_rows.first[0]
-    return f"{history.bad_rows.before_number} {first.number}, {first.problem}"
+    return f"the first problem is {history.bad_rows.before_number} {first.number}, {first.problem}"

@@ -162,7 +162,7 @@ def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
 
 def _may_be_shown(trait: Trait, division: Division) -> npt.NDArray[np.bool_]:
     """Per segment, whether enough of its users have the trait."""
-    having = division.memberships[0].T @ (trait.values if trait.is_share else np.ones_like(trait.values))
+    having = division.memberships[0].T @ (np.nan_to_num(trait.values) if trait.is_share else trait.known)
     cells = np.minimum(division.users_at_least(having), division.users)
     return np.array([shown(users) is not None for users in cells.tolist()])
 
@@ -189,7 +189,7 @@ class _Contrast:
 
 def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contrast:
     """memberships: how often each user is in each segment, shape (resamples, n, k)."""
-    known = ~np.isnan(trait.values)
+    known = trait.known
     values, counted = trait.values[known], memberships[:, known]
     users = counted.sum(axis=1)
     others = users.sum(axis=1, keepdims=True) - users
@@ -200,10 +200,12 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     outside = _quotient(sums.sum(axis=1, keepdims=True) - sums, others)
     if trait.is_share:
         exact = inside - outside
-        in_segment = np.array(division.users)
+        # Of the users with a value, of whom the sample has this share.
+        members = division.memberships[0]
+        in_segment = _quotient(np.array(division.users) * members[known].sum(axis=0), members.sum(axis=0))
         inside = _privacy_bounded(inside, in_segment, _everybody(trait, division.memberships[0]))
         outside = _privacy_bounded(
-            outside, division.all_users - in_segment, _everybody(trait, 1 - division.memberships[0])
+            outside, in_segment.sum() - in_segment, _everybody(trait, 1 - division.memberships[0])
         )
         size = inside - outside
         # A reported difference never overstates, and never has the wrong sign.
@@ -220,7 +222,7 @@ def _contrast(trait: Trait, memberships: Floats, division: Division) -> _Contras
     return _Contrast(np.where((users > 0) & (others > 0), size, 0.0), inside + middle, outside + middle)
 
 
-def _privacy_bounded(share: Floats, users: npt.NDArray[np.int_], everybody: npt.NDArray[np.bool_]) -> Floats:
+def _privacy_bounded(share: Floats, users: Floats, everybody: npt.NDArray[np.bool_]) -> Floats:
     """Shares of this many users, as if at least 20 had the trait, and at least 20 lacked it unless everybody has it."""
     least = np.minimum(_quotient(np.full(len(users), float(LEAST_SHOWN)), users), 1.0)
     return np.where(everybody, share, np.minimum(np.maximum(share, least), 1 - least))
@@ -228,7 +230,7 @@ def _privacy_bounded(share: Floats, users: npt.NDArray[np.int_], everybody: npt.
 
 def _everybody(trait: Trait, members: Floats) -> npt.NDArray[np.bool_]:
     """Whether everybody in each column of members, shape (n, k), has the trait."""
-    without: npt.NDArray[np.bool_] = (1 - trait.values) @ members == 0
+    without: npt.NDArray[np.bool_] = np.nan_to_num(1 - trait.values) @ members == 0
     return without
 
 

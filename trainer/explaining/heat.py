@@ -42,8 +42,7 @@ def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, 
 
 def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
     """The row, and the share of its variance that lies between the segments."""
-    known = ~np.isnan(trait.values)
-    values, memberships = trait.values[known], division.memberships[0, known]
+    values, memberships = trait.values[trait.known], division.memberships[0, trait.known]
     users = memberships.sum(axis=0)
     mean, spread = (float(values.mean()), float(values.std())) if values.size else (0.0, 0.0)
     means = np.divide(values @ memberships, users, out=np.full(division.k, mean), where=users > 0)

@@ -27,12 +27,17 @@ class Trait:
     level: str | None
     """The label or item, "yes" of a boolean; None for a number or an ordered field."""
     values: Floats
-    """Shape (n,): the number, the rank from 0 (NaN for an unknown label), or 1 for users who have it, else 0."""
+    """Shape (n,): the number, the rank from 0, or 1 for users who have it, else 0; NaN without a (known) value."""
 
     @property
     def is_share(self) -> bool:
         """Whether its mean is a share of users."""
         return self.level is not None
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Which users have a (known) value."""
+        return ~np.isnan(self.values)
 
 
 def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
@@ -44,8 +49,8 @@ def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
     """
     values = sample.table[field.name]
     if field.kind is Kind.BOOLEAN:
-        true = (values.to_numpy(dtype=np.float64) == 1).astype(np.float64)
-        return (Trait(field, TRUE, true),) if true.sum() >= LEAST_LEVEL_ROWS else ()
+        true = values.to_numpy(dtype=np.float64)
+        return (Trait(field, TRUE, true),) if np.nansum(true) >= LEAST_LEVEL_ROWS else ()
     if field.kind.is_numeric:
         return (Trait(field, None, np.clip(values.to_numpy(dtype=np.float64), *_limits(sample, field))),)
     if field.kind is Kind.ORDERED:
@@ -57,7 +62,7 @@ def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
         lists = [tuple(dict.fromkeys(items)) for items in values.tolist()]
         rows = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
         labels = np.array([item for items in lists for item in items], dtype=object)
-    return tuple(_levels(field, rows, labels, len(values)))
+    return tuple(_levels(field, rows, labels, values.isna().to_numpy()))
 
 
 def _limits(sample: Sample, field: ProfileField) -> tuple[float, float]:
@@ -68,39 +73,42 @@ def _limits(sample: Sample, field: ProfileField) -> tuple[float, float]:
 
 
 def _levels(
-    field: ProfileField, rows: npt.NDArray[np.intp], labels: npt.NDArray[np.object_], n: int
+    field: ProfileField, rows: npt.NDArray[np.intp], labels: npt.NDArray[np.object_], missing: npt.NDArray[np.bool_]
 ) -> Iterator[Trait]:
     by_level: dict[str, list[int]] = {}
     for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
-        by_level.setdefault(label, []).append(row)
+        if not missing[row]:
+            by_level.setdefault(label, []).append(row)
     for level in sorted(by_level):
         if len(by_level[level]) >= LEAST_LEVEL_ROWS:
-            indicator = np.zeros(n)
+            indicator = np.where(missing, np.nan, 0.0)
             indicator[by_level[level]] = 1.0
             yield Trait(field, level, indicator)
 
 
 def factors(sample: Sample, field: ProfileField) -> tuple[Floats, ...]:
-    """The field as levels, each user in exactly one: one-hot, shape (n, levels).
+    """The field as levels, each user in exactly one, or in none without a value: one-hot, shape (n, levels).
 
     One factor per field: five quantile bins of a number, the levels of an ordered field, the labels of a category, with
     those of under 10 users joined. For several-of, one factor per item: having it or not.
     """
     found = traits(sample, field)
+    missing = sample.table[field.name].isna().to_numpy()
     if field.kind in {Kind.NUMBER, Kind.DAYS_SINCE}:
         bins = quantile_bins(found[0].values)
-        return (_with_rest(bins[:, None] == np.arange(bins.max() + 1)),)
+        return (_with_rest(bins[:, None] == np.arange(bins.max() + 1), missing),)
     if field.kind is Kind.ORDERED:
-        return (_with_rest(found[0].values[:, None] == np.arange(len(field.levels))),)
+        return (_with_rest(found[0].values[:, None] == np.arange(len(field.levels)), missing),)
     if field.kind is Kind.CATEGORY:
-        return (_with_rest(np.stack([trait.values for trait in found], axis=1) if found else _none(sample)),)
-    return tuple(_with_rest(trait.values[:, None]) for trait in found)
+        indicators = np.stack([trait.values == 1 for trait in found], axis=1) if found else _none(sample)
+        return (_with_rest(indicators, missing),)
+    return tuple(_with_rest(trait.values[:, None] == 1, missing) for trait in found)
 
 
-def _none(sample: Sample) -> Floats:
-    return np.zeros((len(sample.table), 0))
+def _none(sample: Sample) -> npt.NDArray[np.bool_]:
+    return np.zeros((len(sample.table), 0), dtype=np.bool_)
 
 
-def _with_rest(indicators: npt.NDArray[np.float64] | npt.NDArray[np.bool_]) -> Floats:
-    """The indicators with a last level for users who have none of the others."""
-    return np.column_stack([indicators, indicators.sum(axis=1) == 0]).astype(np.float64)
+def _with_rest(indicators: npt.NDArray[np.bool_], missing: npt.NDArray[np.bool_]) -> Floats:
+    """The indicators with a last level for users whose value is none of the others."""
+    return np.column_stack([indicators, (indicators.sum(axis=1) == 0) & ~missing]).astype(np.float64)

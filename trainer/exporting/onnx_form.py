@@ -2,9 +2,9 @@
 
 The graph has one input for each field that counts in the distance, under the field's name, one value per row:
 
-- a number: double, shape (rows);
+- a number: double, shape (rows), NaN where it is missing;
 - true or false: bool, shape (rows);
-- a label: string, shape (rows);
+- a label: string, shape (rows), "" where it is missing;
 - a list of labels: string, shape (rows, length of the longest list), each list padded with "" to the longest.
 
 Outputs: `segment` (int64, stable number) and `distance` (double, to the segment's centroid in scaled space), both of
@@ -15,7 +15,7 @@ the doc strings of its inputs and outputs and in its metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ IR_VERSION = 8
 ROWS = "rows"
 SEGMENT, DISTANCE = "segment", "distance"
 PADDING = ""
+MISSING_LABEL = ""
 
 
 def write(stored: StoredModel, path: Path) -> None:
@@ -70,7 +71,7 @@ def _input(column: object, values: Sequence[Any]) -> npt.NDArray[Any]:
     if isinstance(column, BooleanColumn):
         return np.array(values, dtype=np.bool_)
     if not isinstance(column, SeveralOfColumn):
-        return np.array(values, dtype=object)
+        return np.array([MISSING_LABEL if value is None else value for value in values], dtype=object)
     padded = np.full((len(values), max(map(len, values))), PADDING, dtype=object)
     for row, items in enumerate(values):
         padded[row, : len(items)] = items
@@ -116,7 +117,7 @@ class _Graph:
 
 def _model(stored: StoredModel) -> Any:
     segmentation = stored.segmentation
-    _require_expressible(segmentation.encoder)
+    _require_expressible(segmentation.encoder, stored.manifest.missing)
     graph = _Graph()
     scaled = _scaled(graph, segmentation.encoder)
     _nearest(graph, segmentation, scaled)
@@ -129,8 +130,9 @@ def _model(stored: StoredModel) -> Any:
     model = helper.make_model(
         helper.make_graph(graph.nodes, "segmentation", graph.inputs, outputs, graph.constants),
         doc_string=f"Version {stored.manifest.id}: from the raw fields of a {stored.manifest.profile.name} to its "
-        f"segment. A list of labels is padded with {PADDING!r} to the longest list of the rows; a label that training "
-        "did not see is not an error.",
+        f"segment. A list of labels is padded with {PADDING!r} to the longest list of the rows. A number "
+        f"that is NaN and a label that is {MISSING_LABEL!r} are missing; a label that training did not see is not an "
+        "error.",
         producer_name="stream-segmentation",
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in OPSETS.items()],
@@ -146,8 +148,13 @@ def _model(stored: StoredModel) -> Any:
     return model
 
 
-def _require_expressible(encoder: Encoder) -> None:
+def _require_expressible(encoder: Encoder, missing: Collection[str]) -> None:
     for column in encoder.kept:
+        if isinstance(column, BooleanColumn) and column.name in missing:
+            raise ExportRefused(
+                f"field {column.name!r} had no value for some users, which true or false in a graph cannot express: "
+                "export --to sklearn"
+            )
         if column.name in {SEGMENT, DISTANCE}:
             raise ExportRefused(
                 f"field {column.name!r} has the name of an output of the graph: export --to sklearn, or fit with a "
@@ -168,7 +175,9 @@ def _scaled(graph: _Graph, encoder: Encoder) -> str:
     if numbers:
         encoded = graph.node("Concat", *(_number(graph, column, one) for column in numbers), axis=1)
         raised = graph.node("Max", encoded, graph.constant(np.array([[column.low for column in numbers]])))
-        raw.append(graph.node("Min", raised, graph.constant(np.array([[column.high for column in numbers]]))))
+        clipped = graph.node("Min", raised, graph.constant(np.array([[column.high for column in numbers]])))
+        means = graph.constant(np.array([[column.mean for column in numbers]]))
+        raw.append(graph.node("Where", graph.node("IsNaN", encoded), means, clipped))
     for column in encoder.kept:
         if isinstance(column, BooleanColumn):
             raw.append(_boolean(graph, column, one))
@@ -183,7 +192,7 @@ def _scaled(graph: _Graph, encoder: Encoder) -> str:
 
 
 def _number(graph: _Graph, column: NumberColumn, one: str) -> str:
-    name = graph.given(column.name, TensorProto.DOUBLE, [ROWS], "a number")
+    name = graph.given(column.name, TensorProto.DOUBLE, [ROWS], "a number; NaN is missing")
     value = graph.node("Unsqueeze", name, one)
     if column.log_unit is None:
         return value
@@ -198,13 +207,20 @@ def _boolean(graph: _Graph, column: BooleanColumn, one: str) -> str:
 
 
 def _ordered(graph: _Graph, column: OrderedColumn, one: str) -> str:
-    name = graph.given(column.name, TensorProto.STRING, [ROWS], f"a label, lowest first: {', '.join(column.levels)}")
+    name = graph.given(
+        column.name,
+        TensorProto.STRING,
+        [ROWS],
+        f"a label, lowest first: {', '.join(column.levels)}; {MISSING_LABEL!r} is missing",
+    )
     values = graph.constant(np.array([*range(len(column.levels)), column.mean], dtype=np.float64))
     return graph.node("Unsqueeze", graph.node("Gather", values, graph.indices(name, column.levels)), one)
 
 
 def _category(graph: _Graph, column: CategoryColumn, unknown: Sequence[float]) -> str:
-    name = graph.given(column.name, TensorProto.STRING, [ROWS], f"a label: {', '.join(column.levels)}")
+    name = graph.given(
+        column.name, TensorProto.STRING, [ROWS], f"a label: {', '.join(column.levels)}; {MISSING_LABEL!r} is missing"
+    )
     return graph.node("Gather", _one_hot(graph, unknown), graph.indices(name, column.levels))
 
 

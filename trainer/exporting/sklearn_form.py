@@ -2,8 +2,8 @@
 
 Its `predict` takes a pandas DataFrame with one column for each field that counts in the distance, under the field's
 name as in an event; other columns are ignored. A number is a number, true or false a boolean, a label a string, several
-labels a list of strings (a tuple or comma-separated text raises TypeError). It returns the stable number of each row's
-segment.
+labels a list of strings (a tuple or comma-separated text raises TypeError); None or NaN is missing. It returns the
+stable number of each row's segment.
 
 All steps are scikit-learn's own objects: a ColumnTransformer that encodes, a StandardScaler, and a KNeighborsClassifier
 with one point per segment, its centroid, that returns the stable number of the nearest one (KMeans.predict would return
@@ -80,15 +80,18 @@ def _step(column: Column, encoder: Encoder) -> Any:
         case NumberColumn():
             clipped = _clip(column.low, column.high)
             if column.log_unit is None:
-                return clipped
+                return make_pipeline(_filled_numbers(column.mean), clipped)
+            mean = float(np.expm1(column.mean) * column.log_unit)
             # Fitted on one number, a MaxAbsScaler divides by it.
-            return make_pipeline(_clip(0.0, None), MaxAbsScaler(), FunctionTransformer(np.log1p), clipped)
+            return make_pipeline(
+                _filled_numbers(mean), _clip(0.0, None), MaxAbsScaler(), FunctionTransformer(np.log1p), clipped
+            )
         case BooleanColumn():
-            return FunctionTransformer(np.asarray, kw_args={"dtype": np.float64})
+            return _filled_numbers(column.mean)
         case OrderedColumn():
             return make_pipeline(
                 OrdinalEncoder(categories=[[*column.levels]], handle_unknown="use_encoded_value", unknown_value=np.nan),
-                SimpleImputer(strategy="constant", fill_value=column.mean),
+                _filled(column.mean),
             )
         case CategoryColumn():
             unknown = column.width
@@ -105,6 +108,16 @@ def _step(column: Column, encoder: Encoder) -> Any:
             # list.copy accepts lists only: text would otherwise be read as a list of characters.
             indices = {level: index for index, level in enumerate(column.levels)}
             return CountVectorizer(analyzer=list.copy, vocabulary=indices, binary=True, lowercase=False)
+
+
+def _filled(mean: float) -> Any:
+    """Replaces NaN."""
+    return SimpleImputer(strategy="constant", fill_value=mean)
+
+
+def _filled_numbers(mean: float) -> Any:
+    """The same in a column of any numbers or booleans."""
+    return make_pipeline(FunctionTransformer(np.asarray, kw_args={"dtype": np.float64}), _filled(mean))
 
 
 def _clip(low: float, high: float | None) -> Any:

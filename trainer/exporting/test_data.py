@@ -17,14 +17,14 @@ ROWS_NEAR_EACH = 100
 BEYOND = 0.2
 AROUND = 0.3
 ODD_SHARE = 0.05
-ODD_NUMBERS = (0.0, -0.0, -1.0, 1e-300, 1e12, -1e12)
+ODD_NUMBERS = (0.0, -0.0, -1.0, 1e-300, 1e12, -1e12, np.nan)
 
 
 def synthetic_rows(segmentation: Segmentation, seed: int) -> Columns:
     """3,000 rows from the whole range and 100 around each centroid, so that every segment occurs; one column per field.
 
     Each level of each field occurs. 5 % of all values are odd: a number far outside, an unknown label, a list that is
-    empty or has an item twice.
+    empty or has an item twice, nothing at all.
     """
     generator = np.random.default_rng(seed)
     encoder = segmentation.encoder
@@ -52,21 +52,24 @@ def _values(column: Column, near: Floats | None, rows_near: int, generator: np.r
     return _labels(column.levels, [0] * rows_near if near is None else near.argmax(axis=1).tolist(), generator)
 
 
-def _numbers(column: NumberColumn, near: Floats, generator: np.random.Generator) -> Sequence[float]:
+def _numbers(column: NumberColumn, near: Floats, generator: np.random.Generator) -> Sequence[float | None]:
     span = column.high - column.low
     anywhere = generator.uniform(column.low - BEYOND * span, column.high + BEYOND * span, ROWS_ANYWHERE)
     encoded = np.concatenate([anywhere, near + generator.normal(0, AROUND * column.scale, len(near))])
     values = encoded if column.log_unit is None else np.expm1(encoded) * column.log_unit
     odd = generator.random(len(values)) < ODD_SHARE
     values[odd] = generator.choice(ODD_NUMBERS, odd.sum())
-    return [*map(float, values)]
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
-def _labels(levels: Sequence[str], near: Sequence[int], generator: np.random.Generator) -> Sequence[str]:
+def _labels(levels: Sequence[str], near: Sequence[int], generator: np.random.Generator) -> Sequence[str | None]:
     indices = [*_each_in_turn(len(levels), generator), *near]
     odd = generator.random(len(indices)) < ODD_SHARE
     odd[: len(levels)] = False
-    return [UNSEEN if unseen else levels[index] for index, unseen in zip(indices, odd, strict=True)]
+    return [
+        (UNSEEN if generator.random() < 0.5 else None) if is_odd else levels[index]
+        for index, is_odd in zip(indices, odd, strict=True)
+    ]
 
 
 def _lists(

@@ -28,7 +28,9 @@ LEAST_OUTLIER_DISTANCE = 1e-5
 QUANTILE_USERS = 1_000_000
 
 Records = npt.NDArray[np.void]
-_RECORD = np.dtype([("index", np.uint32), ("distance", np.float64), ("margin", np.float64)])
+_RECORD = np.dtype(
+    [("index", np.uint32), ("distance", np.float64), ("margin", np.float64), ("reach", np.float64), ("far", np.bool_)]
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class AssignedUsers:
     numbers: tuple[int, ...]
     """Stable number of each segment, as they stand in the file."""
     limits: Floats
-    """The distance beyond which a user is an outlier, of each of them."""
+    """The reach beyond which a user is an outlier, of each of them."""
     users: npt.NDArray[np.int64]
     """Shape (chunks, segments): how many users of each chunk are in each of them."""
     inertia: float
@@ -59,22 +61,31 @@ class AssignedUsers:
         """Stable number of each segment -> its users that are outliers."""
         counts = np.zeros(len(self.numbers), dtype=np.int64)
         for records in self._chunks():
-            index = records["index"]
-            counts += np.bincount(index[records["distance"] > self.limits[index]], minlength=len(counts))
+            counts += np.bincount(records["index"][self._are_outliers(records)], minlength=len(counts))
         return dict(zip(self.numbers, counts.tolist(), strict=True))
 
     def chunks(self) -> Iterator[Assignments]:
-        """Every chunk of the history, as Segmentation.assign returns it, but without unknown values."""
+        """Every chunk of the history, as Segmentation.assign returns it, but without a word about single values."""
         numbers = np.array(self.numbers, dtype=np.intp)
         for records in self._chunks():
-            index, distance = records["index"], records["distance"]
             yield Assignments(
-                numbers[index], distance, records["margin"], outlier=distance > self.limits[index], unknown={}
+                numbers[records["index"]],
+                records["distance"],
+                records["margin"],
+                records["reach"],
+                self._are_outliers(records),
+                unknown={},
+                missing={},
+                out_of_range={},
             )
 
     def renumbered(self, numbers: Mapping[int, int]) -> AssignedUsers:
         """The same users, their segments under other numbers."""
         return replace(self, numbers=tuple(numbers[number] for number in self.numbers))
+
+    def _are_outliers(self, records: Records) -> npt.NDArray[np.bool_]:
+        are: npt.NDArray[np.bool_] = (records["reach"] > self.limits[records["index"]]) | records["far"]
+        return are
 
     def _chunks(self) -> Iterator[Records]:
         return _records(self.file, self.users)
@@ -83,10 +94,10 @@ class AssignedUsers:
 def assign_users(
     history: History, segmentation: Segmentation, seed: int, on_progress: Callable[[int, int], None]
 ) -> tuple[Segmentation, AssignedUsers]:
-    """Each user in the nearest segment, and the segmentation with the distance beyond which a user is an outlier.
+    """Each user in the nearest segment, and the segmentation with the reach beyond which a user is an outlier.
 
-    A segment of 1,000 users or more has its own quantile; a smaller one the quantile of distance ÷ median over all
-    users, times its median. Both are exact up to 1,000,000 users (of the segment; of the history), and beyond that come
+    A segment of 1,000 users or more has its own quantile; a smaller one the quantile of reach ÷ median over all users,
+    times its median. Both are exact up to 1,000,000 users (of the segment; of the history), and beyond that come
     from a seeded sample of as many: the 99.5 % quantile's rank is then within ±0.018 % with a probability of 99 %
     (binomial). on_progress is called with the rows done, of how many. Raises FitRefused when a segment has no users,
     ScratchError when the disk is full.
@@ -97,9 +108,9 @@ def assign_users(
         raise FitRefused(f"{segmentation.k} segments leave one without users: give a smaller --k")
     medians, quantiles = np.zeros(segmentation.k), np.zeros(segmentation.k)
     for index in range(segmentation.k):  # one at a time, to bound the memory
-        distances = _distances(file, users, index, seed)
-        medians[index] = np.median(distances)
-        quantiles[index] = np.quantile(distances, OUTLIER_QUANTILE)
+        reaches = _reaches(file, users, index, seed)
+        medians[index] = np.median(reaches)
+        quantiles[index] = np.quantile(reaches, OUTLIER_QUANTILE)
     small = users.sum(axis=0) < USERS_FOR_OWN_QUANTILE
     if small.any():
         quantiles[small] = _pooled_ratio(file, users, medians, seed) * medians[small]
@@ -127,7 +138,9 @@ def _write(
         found = fewer.assign(chunk.columns)
         records = np.empty(len(chunk.users), dtype=_RECORD)
         records["index"] = by_number[found.segment]
-        records["distance"], records["margin"] = found.distance, found.margin
+        records["distance"], records["margin"], records["reach"] = found.distance, found.margin, found.reach
+        # Without limits yet, only numbers out of range make an outlier.
+        records["far"] = found.outlier
         with room_needed():
             file.write(records.data)
             file.flush()
@@ -146,21 +159,21 @@ def _records(file: BinaryIO, users: npt.NDArray[np.int64]) -> Iterator[Records]:
         start += rows
 
 
-def _distances(file: BinaryIO, users: npt.NDArray[np.int64], index: int, seed: int) -> Floats:
-    """Distances of the users of one segment, or of a sample of them."""
+def _reaches(file: BinaryIO, users: npt.NDArray[np.int64], index: int, seed: int) -> Floats:
+    """How far the users of one segment reach, or a sample of them."""
     drawn = draw(users[:, index].tolist(), QUANTILE_USERS, seed)
     found = [
-        records["distance"][records["index"] == index][at]
+        records["reach"][records["index"] == index][at]
         for records, at in zip(_records(file, users), drawn, strict=True)
     ]
     return np.concatenate(found)
 
 
 def _pooled_ratio(file: BinaryIO, users: npt.NDArray[np.int64], medians: Floats, seed: int) -> float:
-    """The quantile of distance ÷ median over all segments; 0 where every median is."""
+    """The quantile of reach ÷ median over all segments; 0 where every median is."""
     ratios = []
     for records, at in zip(_records(file, users), draw(users.sum(axis=1).tolist(), QUANTILE_USERS, seed), strict=True):
         median = medians[records["index"][at]]
-        ratios.append(records["distance"][at][median > 0] / median[median > 0])
+        ratios.append(records["reach"][at][median > 0] / median[median > 0])
     pooled = np.concatenate(ratios)
     return float(np.quantile(pooled, OUTLIER_QUANTILE)) if pooled.size else 0.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,11 @@ from models.encoding import (
     SeveralOfColumn,
 )
 from schemas.roles import Kind, ProfileField
-from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS
+from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS, CheckedCopy
 from trainer.history.history import History
 from trainer.history.lone_extreme import lone_extreme
 from trainer.privacy import LEAST_SHOWN, shown, shown_text
+from trainer.text.wording import percent
 
 CLIPPED_TAIL = 0.001
 SKEWNESS_OF_LOGS = 1.0
@@ -32,6 +34,8 @@ SKEWNESS_OF_LOGS = 1.0
 SMALLEST_UNIT = 1e-100
 # More labels than this are names or free text: meaningless for segments, and too large for the memory.
 MOST_LEVELS = 200
+# A column that more users lack says more about who is asked than about who they are.
+MOST_MISSING = 0.5
 # Quantiles are computed from at most this many numbers, sampled if there are more.
 QUANTILE_ROWS = 1_000_000
 MOST_NAMED = 4
@@ -46,37 +50,65 @@ class Learned:
 
     field: ProfileField
     column: Column | None
-    """None for a column with too many labels; a model stores none of them."""
+    """None for a column with too many labels or without any; a model stores none of them."""
     useless_because: str | None
     note: str | None = None
     clipped_share: float | None = None
     """Share of users whose number is beyond the limits; None for other kinds."""
     unseen_share: float | None = None
     """Share of users with an undeclared label; None for all but ordinal fields."""
+    missing_share: float = 0.0
+    """Share of users without a value."""
 
 
 def learn(history: History, field: ProfileField, seed: int) -> Learned:
     """The encoder of one column, fitted: clipped, centred, and scaled so that its block has a total variance of 1.
 
-    Means, scales and counts are exact over all rows. The clipping limits and the choice of a logarithm come from
+    Means, scales and counts are exact over all rows that have a value; a column that more than half of the users lack
+    is useless. The clipping limits and the choice of a logarithm come from
     all rows up to 1,000,000, beyond that from a seeded sample of as many: the 0.1 % quantile's rank in the history is
     then within ±0.008 % with a probability of 99 % (binomial), so that 0.092 % to 0.108 % are clipped on each side.
     Needs at least one row.
     """
     if field not in history.fields:
         return Learned(field, None, f"more than {MOST_LABELS:,} different labels, at most {MOST_LEVELS} are compared")
+    without = sum(int(missing.sum()) for missing in history.without_value(field.name)) if field.optional else 0
+    observed, share = history.rows - without, without / history.rows
+    if not observed:
+        return replace(_nothing_learned(field), missing_share=share)
+    numbers = partial(_observed, history.copy, field.name)
     if field.kind is Kind.BOOLEAN:
-        return learn_boolean(field, lambda: history.copy.numbers(field.name), history.rows)
-    if field.kind.is_numeric:
-        drawn = history.drawn(QUANTILE_ROWS, seed)
-        return learn_number(field, lambda: history.copy.numbers(field.name), history.drawn_numbers(field.name, drawn))
-    return learn_labels(field, history.label_counts(field.name), history.rows)
+        learned = learn_boolean(field, numbers, observed)
+    elif field.kind.is_numeric:
+        sample = history.drawn_numbers(field.name, history.drawn(QUANTILE_ROWS, seed))
+        learned = learn_number(field, numbers, sample[~np.isnan(sample)])
+    else:
+        learned = learn_labels(field, history.label_counts(field.name), observed)
+    if share > MOST_MISSING and learned.useless_because is None:
+        learned = replace(learned, useless_because=f"{percent(share)} of the users have no value")
+    return replace(learned, missing_share=share)
+
+
+def _nothing_learned(field: ProfileField) -> Learned:
+    column: Column | None = None
+    if field.kind is Kind.BOOLEAN:
+        column = BooleanColumn(field.name, mean=0.0, scale=1.0)
+    elif field.kind is Kind.ORDERED:
+        column = OrderedColumn(field.name, field.levels, mean=0.0, scale=1.0)
+    elif field.kind.is_numeric:
+        column = NumberColumn(field.name, None, low=0.0, high=0.0, mean=0.0, scale=1.0)
+    return Learned(field, column, "no user has a value")
+
+
+def _observed(copy: CheckedCopy, name: str) -> Iterator[Floats]:
+    return (numbers[~np.isnan(numbers)] for numbers in copy.numbers(name))
 
 
 def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learned:
     """The encoder of a column of numbers within ±1e100, of which the sample are some or all."""
     low, high = _limits(sample)
-    lengths, minima, maxima = zip(*((len(chunk), chunk.min(), chunk.max()) for chunk in numbers()), strict=True)
+    found = ((len(chunk), chunk.min(), chunk.max()) for chunk in numbers() if chunk.size)
+    lengths, minima, maxima = zip(*found, strict=True)
     rows, least, greatest = sum(lengths), min(minima), max(maxima)
     at_the_bound = sum(int((np.abs(chunk) >= LARGEST_NUMBER).sum()) for chunk in numbers())
     note = None

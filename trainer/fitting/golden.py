@@ -23,19 +23,25 @@ def golden_rows(users: pd.DataFrame, segmentation: Segmentation, seed: int) -> G
     """Up to 32 synthetic rows with their segments: each column is drawn independently, so that no row is a real user.
 
     Takes a sample of the history, one column per field. Numbers are drawn between its quantiles, labels from the levels
-    of the model; the last row has labels that training did not see.
+    of the model; the last row has labels that training did not see. As many values are missing as in the sample.
     """
     generator = np.random.default_rng(seed)
     columns: dict[str, list[Any]] = {}
     for column in segmentation.encoder.columns:
         if isinstance(column, NumberColumn):
-            columns[column.name] = _numbers(users[column.name].to_numpy(dtype=np.float64), generator)
+            columns[column.name] = _numbers(users[column.name].dropna().to_numpy(dtype=np.float64), generator)
         elif isinstance(column, BooleanColumn):
             columns[column.name] = (generator.random(ROWS_DRAWN) < column.mean).tolist()
         elif isinstance(column, SeveralOfColumn):
             columns[column.name] = [*_items(column.levels, generator), [UNSEEN]]
         else:
             columns[column.name] = [*generator.choice(column.levels, ROWS_DRAWN - 1).tolist(), UNSEEN]
+        missing_share = users[column.name].isna().mean()
+        if missing_share:
+            missing = generator.random(ROWS_DRAWN) < missing_share
+            columns[column.name] = [
+                None if without else value for value, without in zip(columns[column.name], missing, strict=True)
+            ]
     found = segmentation.assign(columns)
     clear = np.flatnonzero(found.margin >= LEAST_MARGIN)[-ROWS_KEPT:]
     return Golden(
@@ -45,7 +51,7 @@ def golden_rows(users: pd.DataFrame, segmentation: Segmentation, seed: int) -> G
 
 
 def _numbers(values: Floats, generator: np.random.Generator) -> list[float]:
-    drawn = np.quantile(values, generator.random(ROWS_DRAWN))
+    drawn = np.quantile(values if values.size else np.zeros(1), generator.random(ROWS_DRAWN))
     whole = bool((values == np.rint(values)).all())
     return [*map(float, np.rint(drawn) if whole else drawn)]
 

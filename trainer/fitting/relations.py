@@ -57,7 +57,8 @@ class _Factor:
 def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Relation, ...]:
     """Every pair of the given fields, in their order, with the p-value corrected for all pairs (Bonferroni).
 
-    Numbers are compared in five quantile bins, labels by level; the most significant item of a multi-label field
+    A pair is compared over the users who have a value in both. Numbers are compared in five quantile bins, labels by
+    level; the most significant item of a multi-label field
     counts, at a p-value multiplied by the number of its items.
     """
     factors = [_factor(table[field.name], field) for field in fields]
@@ -96,15 +97,23 @@ def _factor(values: pd.Series, field: ProfileField) -> _Factor:
 
 
 def quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The bin of each value, from 0: five of about equal size, fewer where many values are equal."""
-    edges = np.unique(np.quantile(values, np.arange(1, QUANTILE_BINS) / QUANTILE_BINS))
+    """The bin of each value, from 0: five of about equal size, fewer where many values are equal; −1 for NaN."""
+    known = ~np.isnan(values)
+    observed = values[known]
+    found = np.full(len(values), -1)
+    if not observed.size:
+        return found
+    edges = np.unique(np.quantile(observed, np.arange(1, QUANTILE_BINS) / QUANTILE_BINS))
     # Where many rows share one value, an edge falls on it: they go to the side that leaves more bins.
-    below, above = (np.searchsorted(edges, values, side=side) for side in ("left", "right"))
-    return max(below, above, key=lambda bins: len(np.unique(bins)))
+    below, above = (np.searchsorted(edges, observed, side=side) for side in ("left", "right"))
+    found[known] = max(below, above, key=lambda bins: len(np.unique(bins)))
+    return found
 
 
 def _indicators(codes: npt.NDArray[np.integer]) -> sparse.csr_array:
-    return _rows_of_indicators(codes, np.arange(len(codes) + 1))
+    """One per row, none where the code is −1."""
+    known = codes >= 0
+    return _rows_of_indicators(codes[known], np.concatenate([[0], np.cumsum(known)]))
 
 
 def _item_indicators(values: pd.Series) -> sparse.csr_array:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from models.encoding import Columns, Encoder, Floats
+from models.encoding import Columns, Encoded, Encoder, Floats
 from schemas.roles import ProfileField
 
 JUDGED_ROWS = 3_000
@@ -18,7 +21,10 @@ class Sample:
     """At most 3,000 users of a history."""
 
     table: pd.DataFrame
-    """One row per user, one column per field under its event name: float64, category, or tuples of labels."""
+    """One row per user, one column per field under its event name: float64, category, or tuples of labels.
+
+    A missing value is NaN.
+    """
     fields: tuple[ProfileField, ...]
     """All fields, including those that do not count in the distance."""
     encoder: Encoder
@@ -26,9 +32,21 @@ class Sample:
     @cached_property
     def columns(self) -> Columns:
         """The table as a model reads it."""
-        return {str(name): column.tolist() for name, column in self.table.items()}
+        return {str(name): _values(column) for name, column in self.table.items()}
 
     @cached_property
     def scaled(self) -> Floats:
         """The users in the space of the distance, shape (rows, width)."""
-        return self.encoder.scale(self.encoder.encode(self.columns).matrix)
+        return self.encoder.scale(self.encoded.matrix)
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """The users as numbers, before scaling."""
+        return self.encoder.encode(self.columns)
+
+
+def _values(column: pd.Series) -> Sequence[Any]:
+    values: list[Any] = column.tolist()
+    for at in np.flatnonzero(column.isna()).tolist():
+        values[at] = None
+    return values

@@ -21,6 +21,8 @@ from trainer.history.tempfiles import close, room_needed, scratch_file
 MOST_LABELS = 100_000
 # Sums, squares and differences of numbers up to it are finite in float64, of however many users.
 LARGEST_NUMBER = 1e100
+# The code of a missing label.
+MISSING = -1
 # Large enough that the cost of finding a chunk hardly matters, small enough for any memory.
 CHUNK_ROWS = 5_000
 
@@ -52,7 +54,10 @@ class ItemCodes:
 
 @dataclass(frozen=True)
 class CheckedCopy:
-    """Users in the order of the file; numbers as they were, but clipped to ±1e100, labels as codes, true as 1."""
+    """Users in the order of the file; numbers as they were, but clipped to ±1e100, labels as codes, true as 1.
+
+    A missing number is NaN, a missing label has the code −1.
+    """
 
     file: BinaryIO
     chunk_rows: tuple[int, ...]
@@ -211,7 +216,9 @@ class CopyWriter:
 class _CodeOf(dict[str, int]):
     """The code of each label, assigned in order of appearance."""
 
-    def __missing__(self, label: str) -> int:
+    def __missing__(self, label: str | None) -> int:
+        if label is None:
+            return MISSING
         self[label] = code = len(self)
         return code
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from pydantic import BaseModel
 
 from schemas.csv_format import CsvFormat, history_format
-from schemas.roles import Kind, ProfileField
+from schemas.roles import Kind, ProfileField, plain_type
 from trainer.errors import HistoryError
 from trainer.history.booleans import booleans_of
 from trainer.history.dates import days_of
@@ -217,7 +217,7 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
     read: Callable[[Sequence[str]], list[Any]] = list
     if field.kind is Kind.NUMBER:
         # A class may ask for int, which takes no float, or for float, which takes an int.
-        whole = profile_class.model_fields[field.name].annotation is int
+        whole = plain_type(profile_class.model_fields[field.name]) is int
         read = whole_numbers_of(written) if whole else numbers_of(written)
     elif field.kind is Kind.DAYS_SINCE:
         read = days_of(field, today)
@@ -225,8 +225,11 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
         read = booleans_of(written)
     elif field.kind is Kind.SEVERAL_OF:
         read = partial(items_of, separator=field.separator)
-    # Nothing between two separators is no item, not a missing list.
-    missing = frozenset(written.missing) - ({""} if field.kind is Kind.SEVERAL_OF else set())
+    missing = frozenset(written.missing)
+    if field.optional:
+        missing |= {""}
+    elif field.kind is Kind.SEVERAL_OF:  # nothing between two separators is no item, not a missing list
+        missing -= {""}
     return partial(_with_missing, read, missing) if missing else read
 
 

@@ -24,8 +24,9 @@ from models.encoding import Columns, Floats
 from schemas.counting import counted
 from schemas.csv_format import history_format
 from schemas.roles import Kind, ProfileField, profile_fields
+from schemas.values import EMPTY
 from trainer.errors import HistoryError
-from trainer.history.arrow_copy import MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
+from trainer.history.arrow_copy import MISSING, MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
 from trainer.history.dates import dates_in
@@ -47,7 +48,7 @@ class Chunk:
 
     users: Sequence[str]
     columns: Columns
-    """Event name of each field -> its values: numbers, labels, or tuples of labels, as a model reads them."""
+    """Event name of each field -> its values as a model reads them: numbers, labels, or tuples of labels, or None."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class History:
     all_fields: tuple[ProfileField, ...]
     """Of the profile class, in its order."""
     bad_rows: BadRows
+    too_little_known: int
+    """Users left out because more than half of their fields have no value."""
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
@@ -110,7 +113,10 @@ class History:
             yield Chunk(users, dict(zip((field.name for field in fields), columns, strict=True)))
 
     def holders(self, name: str) -> Iterator[tuple[Integers, Integers]]:
-        """For each chunk, which user has which label of a field, as row and code; each pair once."""
+        """For each chunk, which user has which label of a field, as row and code; each pair once.
+
+        A user without a value has none.
+        """
         if self._field(name).kind is Kind.SEVERAL_OF:
             labels = len(self.copy.labels[name])
             for items in self.copy.items(name):
@@ -119,7 +125,18 @@ class History:
                 yield pairs // labels, pairs % labels
         else:
             for codes in self.copy.codes(name):
-                yield np.arange(len(codes)), codes
+                rows = np.flatnonzero(codes != MISSING)
+                yield rows, codes[rows]
+
+    def without_value(self, name: str) -> Iterator[npt.NDArray[np.bool_]]:
+        """For each chunk, which users have no value in a field."""
+        match self._field(name).kind:
+            case Kind.NUMBER:
+                yield from (np.isnan(numbers) for numbers in self.copy.numbers(name))
+            case Kind.SEVERAL_OF:
+                yield from (np.zeros(rows, dtype=np.bool_) for rows in self.copy.chunk_rows)
+            case _:
+                yield from (codes == MISSING for codes in self.copy.codes(name))
 
     def label_counts(self, name: str) -> Mapping[str, int]:
         """Each label or item of a field -> users who have it, in the order of the labels."""
@@ -141,7 +158,8 @@ class History:
     def sample(self, most: int, seed: int) -> pd.DataFrame:
         """At most so many users, drawn at random without replacement, in the order of the file.
 
-        One row per user, one column per field under its event name: float64, category, or tuples of labels.
+        One row per user, one column per field under its event name: float64, category, or tuples of labels. A missing
+        value is NaN.
         """
         drawn = self.drawn(most, seed)
         return pd.DataFrame({field.name: self._drawn_column(field, drawn) for field in self.fields})
@@ -158,9 +176,11 @@ class History:
     def _values(self, field: ProfileField, rows: Iterable[Integers | slice]) -> Iterator[list[Any]]:
         """For each chunk, the values of these of its rows."""
         if field.kind.is_numeric:
-            yield from (numbers[at].tolist() for numbers, at in zip(self.copy.numbers(field.name), rows, strict=True))
+            numbers_of_chunks = zip(self.copy.numbers(field.name), rows, strict=True)
+            yield from (number_values(numbers[at]) for numbers, at in numbers_of_chunks)
             return
-        labels = np.array(self.copy.labels[field.name], dtype=object)
+        # The last one stands for the code −1.
+        labels = np.array([*self.copy.labels[field.name], None], dtype=object)
         if field.kind is not Kind.SEVERAL_OF:
             yield from (labels[codes[at]].tolist() for codes, at in zip(self.copy.codes(field.name), rows, strict=True))
             return
@@ -174,6 +194,14 @@ class History:
             return pd.Series(self.drawn_numbers(field.name, drawn), dtype=np.float64)
         values = [*chain.from_iterable(self._values(field, drawn))]
         return pd.Series(values, dtype=object) if field.kind is Kind.SEVERAL_OF else pd.Series(pd.Categorical(values))
+
+
+def number_values(numbers: Floats) -> list[float | None]:
+    """Numbers as a model reads them: None in place of NaN."""
+    values: list[float | None] = numbers.tolist()
+    for at in np.flatnonzero(np.isnan(numbers)).tolist():
+        values[at] = None
+    return values
 
 
 def read_history(
@@ -195,13 +223,15 @@ def read_history(
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
+        too_little_known = 0
         with _cycle_collection_paused():
             for rows in source.rows:
                 checked = check(rows)
+                too_little_known += checked.too_little_known
                 bad_rows.add(checked.bad_rows)
                 writer.add(checked.numbers, checked.users, checked.columns)
         copy = writer.finish()
-        if copy.rows + bad_rows.count == 0:
+        if copy.rows + bad_rows.count + too_little_known == 0:
             raise HistoryError(f"{path} has a header but no rows: add one row per user")
         digest = source.digest()
         repeated, first = _repeated(copy)
@@ -217,6 +247,7 @@ def read_history(
             id_type=source.id_type,
             all_fields=layout.fields,
             bad_rows=bad_rows,
+            too_little_known=too_little_known,
             ignored_headers=layout.ignored,
             digest=digest,
             today=today if has_dates else None,
@@ -233,6 +264,8 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
     if bad_rows.count > len(bad_rows.first):
         lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
+    if any(EMPTY in row.problem for row in bad_rows.first):
+        lines.append("If the value of a field may be missing, declare it: float | None instead of float, for example.")
     raise HistoryError(
         "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
     )

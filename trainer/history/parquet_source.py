@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -106,6 +107,8 @@ def _read(path: Path, field: ProfileField, schema: Any, today: date) -> Read:
     _refuse_type(path, header, schema, fits.get(kind, _is_text), WANTED[kind])
     found = schema.field(header).type
     if kind is Kind.NUMBER:
+        if field.optional and pa.types.is_floating(found):
+            return _numbers_or_nan
         return _floats if pa.types.is_decimal(found) else list
     if kind is Kind.DAYS_SINCE:
         return days_of(field, today)
@@ -142,6 +145,11 @@ def _is_list_of_text(found: Any) -> bool:
 
 def _is_id(found: Any) -> bool:
     return _is_text(found) or bool(pa.types.is_integer(found))
+
+
+def _numbers_or_nan(cells: Sequence[Any]) -> list[Any]:
+    """NaN is how numpy writes a missing number."""
+    return [None if cell is None or math.isnan(cell) else cell for cell in cells]
 
 
 def _floats(cells: Sequence[Any]) -> list[Any]:

@@ -58,7 +58,7 @@ def multimodal_columns(sample: Sample) -> tuple[str, ...]:
         encoded = Encoder((column,)).encode({column.name: values.tolist()}).matrix
         return dip_p_value(encoded[:, 0]) <= limit
 
-    numbers = [(column, np.array(sample.columns[column.name], dtype=np.float64)) for column in columns]
+    numbers = [(column, sample.table[column.name].dropna().to_numpy(dtype=np.float64)) for column in columns]
     return tuple(
         headers[column.name]
         for column, values in numbers

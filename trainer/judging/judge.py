@@ -180,7 +180,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
 
     comparing = "comparing with data without segments"
     watcher.at(comparing)
-    null = learn_null(sample.encoder, sample.encoder.encode(sample.columns).matrix)
+    null = learn_null(sample.encoder, sample.encoded)
     nulls: list[tuple[Candidate, ...]] = []
 
     def search_draws(draws: range) -> None:

@@ -4,6 +4,9 @@ The null of the judgement is a Gaussian copula over all columns that count in th
 as they are, with their modes and ties; only which values occur together is drawn at random. A number or an ordered
 field is one latent variable by its ranks, a category one by its levels in the order of their first canonical score, and
 a several-of field one per item.
+
+The draws have the same holes: which values of a user are missing stays together, and is laid on users at random.
+Without them, missing values, which count at the mean, would draw the data to the centre but not the null.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from models.encoding import CategoryColumn, Encoder, Floats, SeveralOfColumn
+from models.encoding import CategoryColumn, Encoded, Encoder, Floats, SeveralOfColumn
 
 # Terms of the series below: at a latent correlation of 0.9, what is left out is under 0.9^40 = 1.5 %.
 HERMITE_TERMS = 40
@@ -40,42 +43,71 @@ class Null:
     """The rows in ascending order of each variable's value, shape (variables, rows)."""
     vectors: Floats
     """Unit vectors whose products are the latent correlations, shape (variables, variables)."""
+    holes: npt.NDArray[np.bool_] | None
+    """Which values are missing, shape (rows, width); None if none is."""
 
     def draw(self, generator: np.random.Generator) -> Floats:
-        """As many rows as the sample has, in the same space; each column holds the sample's values in another order."""
+        """As many rows as the sample has, in the same space; each column holds the sample's values in another order.
+
+        A column with holes holds its values as often as fills it, before the holes are laid on.
+        """
         latent = self.vectors @ generator.normal(size=(len(self.blocks), len(self.scaled)))
         drawn = self.scaled.copy()
         for block, rows, ranked in zip(self.blocks, self.ordered_rows, np.argsort(latent, axis=1), strict=True):
             drawn[ranked, block] = self.scaled[rows, block]
+        if self.holes is not None:
+            drawn[self.holes[generator.permutation(len(drawn))]] = 0.0
         return drawn
 
 
-def learn_null(encoder: Encoder, matrix: Floats) -> Null:
-    """The null of a sample that was encoded to this raw matrix (rows × width of the encoder)."""
-    variables = [*_variables(encoder, matrix)]
+def learn_null(encoder: Encoder, encoded: Encoded) -> Null:
+    """The null of a sample that was encoded by this encoder."""
+    variables = [*_variables(encoder, encoded)]
     ranks = np.array([values for _, values in variables])
     return Null(
-        scaled=encoder.scale(matrix),
+        scaled=encoder.scale(encoded.matrix),
         blocks=tuple(block for block, _ in variables),
-        ordered_rows=np.argsort(ranks, axis=1, kind="stable"),
+        ordered_rows=np.array([filled(np.argsort(values, kind="stable"), np.isfinite(values)) for values in ranks]),
         vectors=_latent_vectors(ranks),
+        holes=_holes(encoder, encoded),
     )
 
 
-def _variables(encoder: Encoder, matrix: Floats) -> Iterator[tuple[slice, Floats]]:
-    """The matrix columns of each latent variable, and the ranks of its values, from 1, the mean rank for ties."""
-    start = 0
-    for column in encoder.kept:
-        block = slice(start, start + column.width)
-        start = block.stop
+def filled(ordered: Rows, observed: npt.NDArray[np.bool_]) -> Rows:
+    """As many rows as there are, in the same order, from those that are observed, which come first: each as often."""
+    places = (np.arange(len(ordered)) + 0.5) * observed.sum() / len(ordered)
+    found: Rows = ordered[places.astype(np.intp)]
+    return found
+
+
+def _holes(encoder: Encoder, encoded: Encoded) -> npt.NDArray[np.bool_] | None:
+    holes = np.zeros(encoded.matrix.shape, dtype=np.bool_)
+    for column, block in encoder.blocks:
+        holes[encoded.missing.get(column.name, []), block] = True
+    return holes if holes.any() else None
+
+
+def _variables(encoder: Encoder, encoded: Encoded) -> Iterator[tuple[slice, Floats]]:
+    """The matrix columns of each latent variable, and the ranks of its values, from 1, the mean rank for ties.
+
+    The rank of a missing value is NaN.
+    """
+    matrix = encoded.matrix
+    for column, block in encoder.blocks:
+        observed = np.ones(len(matrix), dtype=np.bool_)
+        observed[encoded.missing.get(column.name, [])] = False
         if isinstance(column, CategoryColumn):
-            parts = [(block, _canonical_scores(encoder, matrix, block))]
+            parts = [(block, _canonical_scores(encoder, matrix[observed], block))]
         elif isinstance(column, SeveralOfColumn):
-            parts = [(slice(at, at + 1), matrix[:, at]) for at in range(block.start, block.stop)]
+            parts = [(slice(at, at + 1), matrix[observed, at]) for at in range(block.start, block.stop)]
         else:
-            parts = [(block, matrix[:, block.start])]
-        # Columns that do not vary in the sample stay as they are.
-        yield from ((part, rankdata(values)) for part, values in parts if np.ptp(values) > 0)
+            parts = [(block, matrix[observed, block.start])]
+        for part, values in parts:
+            # Columns that do not vary in the sample stay as they are.
+            if values.size and np.ptp(values) > 0:
+                ranks = np.full(len(matrix), np.nan)
+                ranks[observed] = rankdata(values)
+                yield part, ranks
 
 
 def _canonical_scores(encoder: Encoder, matrix: Floats, block: slice) -> Floats:
@@ -105,10 +137,12 @@ def _latent_vectors(ranks: Floats) -> Floats:
     correlations that no normal variables have all at once. So the squared error of the rank correlations themselves is
     minimised, over correlation matrices only.
     """
-    standard = ranks - ranks.mean(axis=1, keepdims=True)
-    standard /= standard.std(axis=1, keepdims=True)
-    wanted = standard @ standard.T / standard.shape[1]
-    coefficients = _hermite_coefficients(np.sort(standard, axis=1))
+    standard = ranks - np.nanmean(ranks, axis=1, keepdims=True)
+    standard /= np.nanstd(standard, axis=1, keepdims=True)
+    wanted = _correlations(standard)
+    coefficients = _hermite_coefficients(
+        np.array([each[filled(np.argsort(each, kind="stable"), np.isfinite(each))] for each in standard])
+    )
     others = 1 - np.eye(len(wanted))
 
     def error(flat: Floats) -> tuple[float, Floats]:
@@ -134,6 +168,20 @@ def _latent_vectors(ranks: Floats) -> Floats:
     vectors: Floats = found.x.reshape(wanted.shape)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors
+
+
+def _correlations(values: Floats) -> Floats:
+    """Of each pair of variables (variables × rows), over the rows that are observed in both."""
+    observed = np.isfinite(values).astype(np.float64)
+    values = np.nan_to_num(values)
+    rows = np.maximum(observed @ observed.T, 1.0)
+    # means[i, j], squares[i, j]: of variable i where j is observed.
+    means, squares = values @ observed.T / rows, values**2 @ observed.T / rows
+    variances = np.maximum(squares - means**2, 0.0)
+    spread = np.sqrt(variances * variances.T)
+    products = values @ values.T / rows - means * means.T
+    correlations: Floats = np.divide(products, spread, out=np.eye(len(values)), where=spread > 0)
+    return correlations
 
 
 def _hermite_coefficients(steps: Floats) -> Floats:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -161,28 +162,35 @@ def _typical_numbers(
 ) -> Iterator[dict[str, object]]:
     groups = len(drawn)
     sums: list[Floats] = []
+    counts: list[npt.NDArray[np.intp]] = []
     parts: list[list[Floats]] = [[] for _ in range(groups)]
     for numbers, indices, *rows in zip(history.copy.numbers(field.name), assigned.indices(), *drawn, strict=True):
-        sums.append(np.append(np.bincount(indices, weights=numbers, minlength=groups - 1), numbers.sum()))
+        known = ~np.isnan(numbers)
+        by_segment = np.bincount(indices[known], weights=numbers[known], minlength=groups - 1)
+        sums.append(np.append(by_segment, numbers[known].sum()))
+        counts.append(np.append(users := np.bincount(indices[known], minlength=groups - 1), users.sum()))
         for group, at in enumerate(rows):
             members = numbers if group == groups - 1 else numbers[indices == group]
             parts[group].append(members[at])
-    sizes = [*assigned.sizes.values(), history.rows]
-    for total, size, part in zip(zip(*sums, strict=True), sizes, parts, strict=True):
-        mean, median = math.fsum(total) / size, float(np.median(np.concatenate(part)))
+    for total, size, part in zip(zip(*sums, strict=True), np.sum(counts, axis=0).tolist(), parts, strict=True):
+        if shown(size) is None:
+            yield {f"{field.header}: mean": SUPPRESSED, f"{field.header}: median": SUPPRESSED}
+            continue
+        mean, median = math.fsum(total) / size, float(np.nanmedian(np.concatenate(part)))
         yield {f"{field.header}: mean": float(f"{mean:.6g}"), f"{field.header}: median": float(f"{median:.6g}")}
 
 
 def _shares_of_true(
     history: History, field: ProfileField, assigned: AssignedUsers, sizes: Sequence[int]
 ) -> Iterator[dict[str, object]]:
-    counts = np.zeros(len(sizes), dtype=np.int64)
+    counts, with_value = np.zeros((2, len(sizes)), dtype=np.int64)
     for numbers, indices in zip(history.copy.numbers(field.name), assigned.indices(), strict=True):
         counts += np.bincount(indices[numbers == 1], minlength=len(sizes))
-    counts[-1] = counts.sum()
+        with_value += np.bincount(indices[~np.isnan(numbers)], minlength=len(sizes))
+    counts[-1], with_value[-1] = counts.sum(), with_value.sum()
     shares: list[object] = [
         round(count / size, 4) if share_shown(count, size) else SUPPRESSED
-        for count, size in zip(counts.tolist(), sizes, strict=True)
+        for count, size in zip(counts.tolist(), with_value.tolist(), strict=True)
     ]
     if shares[:-1].count(SUPPRESSED) == 1:
         shares[-1] = SUPPRESSED
@@ -197,6 +205,8 @@ def _typical_labels(
     for indices, (rows, codes) in zip(assigned.indices(), history.holders(field.name), strict=True):
         np.add.at(counts, (indices[rows], codes), 1)
     counts[-1] = counts.sum(axis=0)
+    if field.optional:  # shares are of the users with a value
+        sizes = counts.sum(axis=1).tolist()
     for group, size in zip(counts, sizes, strict=True):
         # Labels of fewer users are never shown.
         common = [(int(group[code]), labels[code]) for code in np.flatnonzero(group >= LEAST_SHOWN).tolist()]

@@ -55,6 +55,9 @@ def fit_of(fitted: Fitted, history: History, origin: Origin) -> Fit:
         rows=history.rows,
         reassigned=None if fitted.lineage is None else fitted.lineage.reassigned,
         given_names=fitted.given_names,
+        missing={
+            learned.field.name: learned.missing_share for learned in fitted.columns.learned if learned.missing_share
+        },
         profile=origin.profile,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -58,6 +58,18 @@ class Metrics:
         self._unknown_values = Counter(
             "segment_worker_unknown_values_total",
             "Values in assigned events that did not occur in training, by profile field.",
+            ["field"],
+            registry=registry,
+        )
+        self._missing_values = Counter(
+            "segment_worker_missing_values_total",
+            "Assigned events without a value, by profile field that may have none.",
+            ["field"],
+            registry=registry,
+        )
+        self._missing_in_training = Gauge(
+            "segment_worker_training_missing_ratio",
+            "Share of the users of training without a value, by the same fields.",
             ["field"],
             registry=registry,
         )
@@ -159,8 +171,18 @@ class Metrics:
         for reason in RejectReason:
             self._rejected.labels(reason)
 
-    def model_loaded(self, version: str, digest: str, segments: Iterable[int], fields: Iterable[str]) -> None:
-        """Name the model, and start the counters of its segments (by their stable numbers) and fields at zero."""
+    def model_loaded(
+        self,
+        version: str,
+        digest: str,
+        segments: Iterable[int],
+        fields: Iterable[str],
+        missing: Mapping[str, float],
+    ) -> None:
+        """Name the model, and start the counters of its segments (by their stable numbers) and fields at zero.
+
+        missing: of each field that may have no value, the share of the users of training without one.
+        """
         self._model.labels(version, digest).set(1)
         # The new one first: a scrape in between sees two models rather than none.
         for labels in _labels_of(self._model) - {(version, digest)}:
@@ -169,6 +191,9 @@ class Metrics:
             self._assignments.labels(str(segment))
         for field in fields:
             self._unknown_values.labels(field)
+        for field, share in missing.items():
+            self._missing_values.labels(field)
+            self._missing_in_training.labels(field).set(share)
 
     def client_chosen(self, client: str, version: str) -> None:
         """Name the Kafka client."""
@@ -189,6 +214,8 @@ class Metrics:
             self._assignments.labels(str(segment)).inc(count)
         for field, count in outcome.unknown_values.items():
             self._unknown_values.labels(field).inc(count)
+        for field, count in outcome.missing_values.items():
+            self._missing_values.labels(field).inc(count)
         self._outliers.inc(outcome.outliers)
         self._batches.inc()
         records = batch.records

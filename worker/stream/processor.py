@@ -81,6 +81,7 @@ class Scoring:
             Counter(assigned.segment.tolist()),
             reasons,
             Counter(name for names in assigned.unknown.values() for name in names),
+            {name: len(rows) for name, rows in assigned.missing.items()},
             int(assigned.outlier.sum()),
             tuple(verdicts),
         )
@@ -110,6 +111,7 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         segments=sum((Counter(each.segments) for each in outcomes), Counter()),
         reasons=sum((Counter(each.reasons) for each in outcomes), Counter()),
         unknown_values=sum((Counter(each.unknown_values) for each in outcomes), Counter()),
+        missing_values=sum((Counter(each.missing_values) for each in outcomes), Counter()),
         outliers=sum(each.outliers for each in outcomes),
         verdicts=tuple(verdict for each in outcomes for verdict in each.verdicts),
         errors=tuple(error for each in outcomes for error in each.errors),

@@ -139,6 +139,8 @@ class Outcome:
     """How many records were rejected for each reason."""
     unknown_values: Mapping[str, int] = field(default_factory=dict)
     """How many events held a value unknown to the model, for each field."""
+    missing_values: Mapping[str, int] = field(default_factory=dict)
+    """How many assigned events had no value, for each field."""
     outliers: int = 0
     verdicts: Verdicts = ()
     """The verdict on each record of the batch, in order."""

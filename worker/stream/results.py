@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import orjson
 
-from models.encoding import Floats
+from models.encoding import Floats, Rows
 from models.segmentation import Assignments
 from schemas.event_columns import Events
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE
@@ -21,7 +21,7 @@ _DECIMALS: Final = 6
 # Without it a receiver assumes binary mode and looks for the attributes in headers.
 _HEADERS: Final = (("content-type", CONTENT_TYPE.encode()),)
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
-_EMPTY: Final = b"[]"
+_NOTHING_NOTED: Final = b'"unknown_values":[],"missing_values":[],"out_of_range":[]'
 
 
 class ResultEncoder:
@@ -58,15 +58,12 @@ class ResultEncoder:
             + until_subject
             + b"%b"
             + until_segment.replace(b"%", b"%%")
-            + b'%b,"distance":%b,"margin":%b,"outlier":%b,"unknown_values":%b'
+            + b'%b,"distance":%b,"margin":%b,"outlier":%b,%b'
             + until_input.replace(b"%", b"%%")
             + b'%b,"topic":'
             + topic.replace(b"%", b"%%")
             + b',"partition":%d,"offset":%d,"time":%b}}}'
         )
-        unknown = [_EMPTY] * len(at)
-        for row, fields in assigned.unknown.items():
-            unknown[row] = dumps(fields)
         names = [b"%s/%d/%d" % (records.topic.encode(), *each) for each in zip(partitions, offsets, strict=True)]
         columns = zip(
             [_uuid(sha1(id_prefix + name, usedforsecurity=False).hexdigest()) for name in names],
@@ -75,7 +72,7 @@ class ResultEncoder:
             _floats(assigned.distance),
             _floats(assigned.margin),
             [b"true" if outlier else b"false" for outlier in assigned.outlier.tolist()],
-            unknown,
+            _notes(assigned),
             map(dumps, events.ids),
             partitions,
             offsets,
@@ -93,6 +90,25 @@ class ResultEncoder:
                 ),
             )
         )
+
+
+def _notes(assigned: Assignments) -> list[bytes]:
+    """For each row, its fields with a value that is unknown, missing, or out of range."""
+    notes = [_NOTHING_NOTED] * len(assigned.segment)
+    if assigned.unknown or assigned.missing or assigned.out_of_range:
+        missing, far = _by_row(assigned.missing), _by_row(assigned.out_of_range)
+        for row in {*assigned.unknown, *missing, *far}:
+            lists = assigned.unknown.get(row, ()), missing.get(row, ()), far.get(row, ())
+            notes[row] = b'"unknown_values":%b,"missing_values":%b,"out_of_range":%b' % (*map(orjson.dumps, lists),)
+    return notes
+
+
+def _by_row(rows_of: Mapping[str, Rows]) -> Mapping[int, list[str]]:
+    fields: dict[int, list[str]] = {}
+    for name, rows in rows_of.items():
+        for row in rows.tolist():
+            fields.setdefault(row, []).append(name)
+    return fields
 
 
 def _json(value: object) -> bytes:

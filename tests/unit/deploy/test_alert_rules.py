@@ -38,7 +38,7 @@ NAMES = [rule["alert"] for rule in ALERTS]
 def catalogue() -> dict[str, set[str]]:
     """The labels of every metric that a worker which does something exposes."""
     metrics = Metrics()
-    metrics.model_loaded("v", "d", segments=[0], fields=["age"])
+    metrics.model_loaded("v", "d", segments=[0], fields=["age"], missing={"age": 0.1})
     record = Record("in", 0, 0, 1_000, b"key", b"value")
     metrics.batch_committed(
         Batch(Records.of([record]), {}, Membership("g", "m", 1, None)), Outcome(), process_s=0, commit_s=0

@@ -57,10 +57,12 @@ def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_mo
     assert got == expected
 
 
-def test_the_profile_class_in_the_documentation_loads(tmp_path: Path) -> None:
-    (source,) = [block for block in blocks("docs/your-data.md", "python") if "class Shopper" in block]
-    (tmp_path / "my_profile.py").write_text(source)
-    assert load_profile_class(f"{tmp_path}/my_profile.py:Shopper").__name__ == "Shopper"
+def test_the_profile_classes_in_the_documentation_load(tmp_path: Path) -> None:
+    classes = [block for block in blocks("docs/your-data.md", "python") if "class Shopper" in block]
+    assert len(classes) == 2
+    for at, source in enumerate(classes):
+        (tmp_path / f"profile_{at}.py").write_text(source)
+        assert load_profile_class(f"{tmp_path}/profile_{at}.py:Shopper").__name__ == "Shopper"
 
 
 @pytest.mark.parametrize("page", PAGES)

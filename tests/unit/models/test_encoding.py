@@ -123,3 +123,44 @@ def test_a_missing_field_and_a_column_of_another_length_are_refused() -> None:
         SMALL.encode({name: values for name, values in rows().items() if name != "hours"})
     with pytest.raises(struct.error):
         SMALL.encode(rows(hours=[1.0, 2.0]))
+
+
+def test_a_missing_value_counts_at_the_mean_of_its_column_and_is_listed() -> None:
+    numbers = (NumberColumn("x", None, 0.0, 10.0, 5.0, 2.0), NumberColumn("y", 1.0, 4.0, 9.0, 6.0, 2.0))
+    labels = (OrderedColumn("o", ("low", "high"), 0.25, 0.5), CategoryColumn("c", ("a", "b"), (0.75, 0.25), 0.5))
+    left_out = CategoryColumn("l", ("a",), (1.0,), 1.0, 0.0), NumberColumn("n", None, 0.0, 1.0, 0.5, 1.0, 0.0)
+    made = Encoder((*labels, *numbers, *left_out))
+    columns: dict[str, list[Any]] = {
+        "o": ["low", None, None],
+        "c": [None, "b", "z"],
+        "x": [None, 1.0, 2.0],
+        "y": [3.0, None, 3.0],
+        "l": ["a", None, "z"],
+        "n": [0.5, 0.5, None],
+    }
+    found = made.encode(columns)
+    scaled = made.scale(found.matrix)
+    assert (scaled[0, 0], scaled[1, 1], scaled[1, 2]) == (0, 0, 0)
+    assert scaled[0, 3:].tolist() == scaled[2, 3:].tolist() == [0, 0]
+    assert {name: rows.tolist() for name, rows in found.missing.items()} == {
+        "o": [1, 2], "c": [0], "x": [0], "y": [1], "l": [1], "n": [2]
+    }  # fmt: skip
+    assert list(found.missing) == ["o", "c", "x", "y", "l", "n"]
+    assert found.unknown == {2: ("c", "l")}
+
+
+@pytest.mark.parametrize("log_unit", [None, 2.0])
+def test_a_number_is_out_of_range_if_it_is_beyond_the_limits_by_more_than_their_distance(
+    log_unit: float | None,
+) -> None:
+    low, high = (100.0, 120.0) if log_unit is None else (1.0, 3.0)
+    column = NumberColumn("x", log_unit, low, high, (low + high) / 2, 5.0)
+
+    def raw(encoded: float) -> float:
+        return encoded if log_unit is None else float(np.copysign(np.expm1(abs(encoded)) * log_unit, encoded))
+
+    width = high - low
+    values = [raw(at) for at in (low - 1.01 * width, low - 0.99 * width, low, high + 0.99 * width, high + 1.01 * width)]
+    found = Encoder((column,)).encode({"x": [*values, None, 1e300]})
+    assert found.out_of_range["x"].tolist() == [0, 4, 6]
+    assert not Encoder((column,)).encode({"x": [values[2]]}).out_of_range

@@ -108,3 +108,29 @@ def spoilt(change: Any) -> bytes:
 def test_bytes_that_are_not_a_model_are_refused_with_the_reason(content: bytes, message: str) -> None:
     with pytest.raises(ModelFormatError, match=message):
         Segmentation.from_json(content)
+
+
+def test_an_outlier_is_judged_by_what_is_observed_of_it() -> None:
+    columns = tuple(NumberColumn(name, None, -9.0, 9.0, 0.0, 1.0) for name in "abcd")
+    model = Segmentation(Encoder(columns), (Segment(0, "Zero", (2.0,) * 4, 1.0, outlier_distance=3.0),))
+    observed: dict[str, list[Any]] = {
+        "a": [4.0, 4.0, 3.0],
+        "b": [2.0, 2.0, 2.0],
+        "c": [2.0, None, None],
+        "d": [2.0, None, None],
+    }
+    found = model.assign(observed)
+    # Two missing columns would add 2² each; two columns that are observed count for four.
+    assert found.distance == pytest.approx([2.0, 12**0.5, 9**0.5])
+    assert found.reach == pytest.approx([2.0, 8**0.5, 2**0.5])
+    assert found.outlier.tolist() == [False, False, False]
+    assert model.assign({**observed, "a": [6.0, 4.5, 3.0]}).outlier.tolist() == [True, True, False]
+
+
+def test_a_number_out_of_range_makes_an_outlier_though_it_is_clipped() -> None:
+    model = Segmentation(
+        Encoder((NumberColumn("income", None, 15.0, 121.0, 60.0, 25.0),)), (Segment(0, "Zero", (2.0,), 1.0, 5.0),)
+    )
+    found = model.assign({"income": [121.0, 200.0, 1_000_000.0]})
+    assert found.outlier.tolist() == [False, False, True]
+    assert {name: rows.tolist() for name, rows in found.out_of_range.items()} == {"income": [2]}

@@ -1,6 +1,7 @@
 """Events read in columns are those that are accepted one by one, for every class that is read in columns at all."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
@@ -12,8 +13,8 @@ from schemas import UserProfile
 from schemas.event_columns import EventReader
 from schemas.events import UserEvent
 from schemas.parsing import parse_event
-from schemas.rejected import Rejection
-from schemas.roles import boolean, category, number, ordered, several_of
+from schemas.rejected import Rejection, RejectReason
+from schemas.roles import boolean, category, days_since, number, ordered, several_of
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from tests.support.mutants import own_class_mutant
 
@@ -64,12 +65,43 @@ class OneField(Own):
     label: Annotated[str, category("a")]
 
 
-@pytest.mark.parametrize("of", [Plain, Bounded, Whole, InTuples, Folded, Switch, OneField, UserProfile])
+class WithHoles(Own):
+    """One may be absent, one may be null only, and the third has a default of its own."""
+
+    x: Annotated[float | None, number("a"), Field(ge=-5, allow_inf_nan=False)] = None
+    label: Annotated[str | None, category("a")]
+    tags: Annotated[list[str], several_of("a")] = []
+
+
+class NothingNeeded(Own):
+    x: Annotated[Annotated[int, Field(ge=0)] | None, number("a")] = None
+    label: Annotated[Literal["a", "b", ""] | None, ordered("a", "a", "b")] = None
+    third: Annotated[float | None, number("a")] = None
+
+
+class OtherHoles(Own):
+    x: Annotated[bool | None, boolean("a")] = None
+    label: Annotated[date | None, days_since("a")] = None
+    tags: Annotated[list[str], several_of("a")] = []
+
+
+LABELS: tuple[Any, ...] = ("a", "b", "", " ", None, "gone", 3, "2026-01-31", "2027-01-31")
+HOLES = [
+    event_bytes(data={key: value for key, value in {"x": x, "label": label, "tags": []}.items() if value != "gone"})
+    for x in (1, 2.5, None, "gone", "", "1", True, -7, 1e400)
+    for label in LABELS
+]
+
+
+@pytest.mark.parametrize(
+    "of", [Plain, Bounded, Whole, InTuples, Folded, Switch, OneField, UserProfile, WithHoles, NothingNeeded, OtherHoles]
+)
 def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_the_same_reason(
     of: type[BaseModel],
 ) -> None:
     values = [own_class_mutant(3, seed).value for seed in range(3_000)]
     values += [
+        *HOLES,
         event_bytes(),
         event_bytes(data=GOOD),
         event_bytes(data={**GOOD, "x": 3}),
@@ -99,7 +131,7 @@ def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_t
 def comparable(profile: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
     """A list, tuple or set of labels counts the same: as the set of its items."""
     return {
-        name: [value if isinstance(value, str | float | int) else frozenset(value) for value in column]
+        name: [value if isinstance(value, str | float | int | None) else frozenset(value) for value in column]
         for name, column in profile.items()
     }
 
@@ -115,6 +147,36 @@ def test_an_event_that_passes_is_not_parsed_once_more(monkeypatch: pytest.Monkey
     bad = event_bytes({"age": None})
     events, rejections = EventReader(UserProfile, MAX_BYTES).read([event_bytes(), bad, event_bytes(id="b")])
     assert (parsed, [*events.rows], [*rejections]) == ([bad], [0, 2], [1])
+
+
+def test_an_event_without_an_optional_value_is_not_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas.event_columns, "parse_event", None)
+    events = [event_bytes(data={"label": "b", "tags": []}), event_bytes(data={"x": None, "label": "a", "tags": ["a"]})]
+    found, _ = EventReader(WithHoles, MAX_BYTES).read(events)
+    assert found.profile == {"x": (None, None), "label": ("b", "a"), "tags": ([], ["a"])}
+
+
+def test_empty_text_is_missing_and_no_label() -> None:
+    found, rejections = EventReader(WithHoles, MAX_BYTES).read([event_bytes(data={"x": 1.5, "label": ""})])
+    assert ([*found.profile["label"]], rejections) == ([None], {})
+    _, rejections = EventReader(Plain, MAX_BYTES).read([event_bytes(data={**GOOD, "label": ""})])
+    assert rejections[0].reason is RejectReason.INVALID_PROFILE
+    assert "data.label" in rejections[0].detail
+
+
+def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbours_are_not() -> None:
+    events = [
+        event_bytes(data={"x": 1, "label": "a"}, id="one"),
+        event_bytes(data={"x": 1}, id="two"),
+        event_bytes(data={"third": 2.0, "label": "b"}, id="three"),
+        event_bytes(data={}, id="four"),
+        event_bytes(data={"x": 1, "label": ""}, id="five"),
+    ]
+    found, rejections = EventReader(NothingNeeded, MAX_BYTES).read(events)
+    assert ([*found.ids], [*found.rows]) == (["one", "three"], [0, 2])
+    assert {row: each.reason for row, each in rejections.items()} == dict.fromkeys(
+        (1, 3, 4), RejectReason.TOO_LITTLE_KNOWN
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,11 @@ def fitted(path: Path, rows: list[Row], options: FitOptions = OPTIONS) -> tuple[
 def assignments(found: Fitted) -> Assignments:
     """Of all users."""
     chunks = [*found.assigned.chunks()]
-    segment, distance, margin = (
-        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("segment", "distance", "margin")
+    names = ("segment", "distance", "margin", "reach", "outlier")
+    segment, distance, margin, reach, outlier = (
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in names
     )
-    return Assignments(segment, distance, margin, np.concatenate([chunk.outlier for chunk in chunks]), {})
+    return Assignments(segment, distance, margin, reach, outlier, {}, {}, {})
 
 
 @pytest.fixture(scope="module")

@@ -42,10 +42,11 @@ def placed(history: History) -> tuple[Segmentation, AssignedUsers]:
 
 def joined(chunks: Iterator[Assignments]) -> Assignments:
     parts = [*chunks]
-    segment, distance, margin, outlier = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("segment", "distance", "margin", "outlier")
+    names = ("segment", "distance", "margin", "reach", "outlier")
+    segment, distance, margin, reach, outlier = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in names
     )
-    return Assignments(segment, distance, margin, outlier, {})
+    return Assignments(segment, distance, margin, reach, outlier, {}, {}, {})
 
 
 def test_each_user_is_where_the_model_puts_it(history: History, placed: tuple[Segmentation, AssignedUsers]) -> None:

@@ -210,10 +210,11 @@ def test_the_first_bad_rows_are_shown_and_the_others_counted(path: Path) -> None
         row["Age"] = ""
     with pytest.raises(HistoryError) as refused:
         refuse_bad_rows(path, read(write(path, rows)), "correct them")
-    first, *shown, last = str(refused.value).splitlines()
+    first, *shown, last, way_out = str(refused.value).splitlines()
     assert first == f"{path} has 23 bad rows, nothing was written: correct them"
     assert shown == [f"  line {line}, Age: is empty" for line in range(4, 4 + SHOWN)]
     assert last == "  and 3 more"
+    assert "| None" in way_out
 
 
 def test_a_history_without_a_bad_row_is_not_refused(path: Path) -> None:

@@ -42,7 +42,7 @@ def one_factor(seed: int = 0, rows: int = ROWS) -> Values:
 
 
 def null_of(sample: Sample) -> Null:
-    return learn_null(sample.encoder, sample.encoder.encode(sample.columns).matrix)
+    return learn_null(sample.encoder, sample.encoded)
 
 
 @pytest.fixture(scope="module")

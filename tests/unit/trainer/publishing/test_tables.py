@@ -118,15 +118,14 @@ def test_a_name_or_label_is_no_formula(start: str, tmp_path: Path, monkeypatch: 
 
 
 def test_a_segment_name_is_no_formula_and_an_id_stays_as_it_was(tmp_path: Path) -> None:
-    found = Assignments(np.array([3]), np.array([1.0]), np.array([0.5]), np.array([False]), {})
+    found = Assignments(np.array([3]), np.array([1.0]), np.array([0.5]), np.array([1.0]), np.array([False]), {}, {}, {})
     write_segmented_users(tmp_path / "users.csv", "User ID", {3: "=1+1"}, [(["-17"], found)])
     assert (tmp_path / "users.csv").read_text(encoding="utf-8").splitlines()[1] == "-17,3,'=1+1,1.0,0.5,False"
 
 
 def assigned(users: int) -> Assignments:
-    return Assignments(
-        np.full(users, 3), np.full(users, 1.5), np.full(users, 0.5), np.full(users, fill_value=False), {}
-    )
+    distance, outlier = np.full(users, 1.5), np.full(users, fill_value=False)
+    return Assignments(np.full(users, 3), distance, np.full(users, 0.5), distance, outlier, {}, {}, {})
 
 
 def test_the_parquet_table_has_row_groups_of_bounded_size_and_names_as_they_are(

@@ -34,7 +34,7 @@ def test_every_name_begins_with_the_programs_and_ends_with_a_base_unit() -> None
     assert len(names) > 10
     for name in names:
         assert re.fullmatch(
-            r"segment_worker_\w+?_(total|seconds|bytes|events|members|offset|info)"
+            r"segment_worker_\w+?_(total|seconds|bytes|ratio|events|members|offset|info)"
             r"|segment_worker_(live|ready|at_reject_limit|promotion_refused)",
             name,
         ), name
@@ -83,7 +83,7 @@ def test_a_committed_batch_adds_each_of_its_counts() -> None:
 
 def test_every_reason_segment_and_field_is_there_at_zero_before_the_first_event() -> None:
     metrics = Metrics()
-    metrics.model_loaded("v1", "abc", segments=[0, 5], fields=["age"])
+    metrics.model_loaded("v1", "abc", segments=[0, 5], fields=["age"], missing={})
     values = exposed(metrics)
     assert all(values[("segment_worker_rejected_total", (("reason", str(each)),))] == 0 for each in RejectReason)
     begun = {labels: value for (name, labels), value in values.items() if name == "segment_worker_assignments_total"}
@@ -164,3 +164,13 @@ def test_each_committed_event_counts_with_the_time_since_its_record() -> None:
     values = exposed(metrics)
     assert values[("segment_worker_end_to_end_seconds_count", ())] == 10
     assert values[("segment_worker_end_to_end_seconds_sum", ())] == pytest.approx(2 * 7_260, abs=20)
+
+
+def test_missing_values_are_counted_and_stand_beside_their_share_in_training() -> None:
+    metrics = Metrics()
+    metrics.model_loaded("v1", "abc", segments=[0], fields=["age", "income"], missing={"income": 0.25})
+    metrics.batch_committed(batch(2), Outcome(missing_values={"income": 2}), 0.1, 0.1)
+    values = exposed(metrics)
+    assert values[("segment_worker_missing_values_total", (("field", "income"),))] == 2
+    assert values[("segment_worker_training_missing_ratio", (("field", "income"),))] == 0.25
+    assert ("segment_worker_missing_values_total", (("field", "age"),)) not in values

@@ -16,9 +16,7 @@ from worker.stream.records import Batch, Membership, Message, Outcome, Record, R
 BATCH = Batch(
     Records.of([Record("in", 0, 0, 0, b"user-1042", b"payload")] * 3), {("in", 0): 1}, Membership("g", "m", 1, None)
 )
-OUTCOME = Outcome(
-    (Message(b"user-1042", b"result"),) * 2, (Message(None, b"bad"),), {0: 2}, {RejectReason.NOT_JSON: 1}, {}, 0
-)
+OUTCOME = Outcome((Message(b"user-1042", b"result"),) * 2, (Message(None, b"bad"),), {0: 2}, {RejectReason.NOT_JSON: 1})
 TIMINGS = Timings(process_s=0.002, commit_s=0.01)
 
 

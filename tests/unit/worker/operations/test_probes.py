@@ -90,7 +90,7 @@ def test_a_worker_at_the_port_says_what_it_serves_and_another_program_is_known_f
     server = serve_probes(settings(port), HealthWatch(60, threading.Event(), metrics.progressed), metrics)
     assert server is not None
     assert running_worker(settings(port)) == RunningWorker(None, refuses_promotion=False)
-    metrics.model_loaded("2026-11-28-1", "digest", [0], ["age"])
+    metrics.model_loaded("2026-11-28-1", "digest", [0], ["age"], {})
     metrics.store_checked(refused=True)
     assert running_worker(settings(port)) == RunningWorker("2026-11-28-1", refuses_promotion=True)
     server.close()

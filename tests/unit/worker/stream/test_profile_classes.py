@@ -47,6 +47,18 @@ def test_a_bad_value_rejects_its_own_event_only_and_changes_no_byte_of_another()
     assert (outcome.reasons, outcome.unknown_values) == ({bad_one: 2}, {"label": 1})
 
 
+def test_missing_values_are_named_and_counted_and_a_user_of_whom_little_is_known_is_rejected() -> None:
+    of = scoring(profile_class(x=float | None, label=str | None))
+    data = [GOOD, {**GOOD, "x": None}, {**GOOD, "label": ""}, {**GOOD, "x": 1e9}, {**GOOD, "x": None, "label": None}]
+    outcome = of.process(Records.of([record(each, at) for at, each in enumerate(data)]), NOW)
+    results = [SegmentAssigned.model_validate_json(message.value or b"").data for message in outcome.results]
+    assert [each.missing_values for each in results] == [(), ("x",), ("label",), ()]
+    assert [each.out_of_range for each in results] == [(), (), (), ("x",)]
+    assert results[3].outlier
+    assert outcome.verdicts == (None, None, None, None, RejectReason.TOO_LITTLE_KNOWN)
+    assert outcome.missing_values == {"x": 1, "label": 1}
+
+
 def test_a_number_that_does_not_count_in_the_distance_is_finite_too() -> None:
     of = scoring(profile_class(), weight=0.0)
     assert of.process(Records.of([record({**GOOD, "x": "nan"})]), NOW).reasons == {RejectReason.INVALID_PROFILE: 1}

@@ -1,0 +1,173 @@
+"""A column with holes: what is missing says nothing, and the verdict stays what it was."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydantic import BaseModel, Field
+from sklearn.metrics import adjusted_rand_score
+
+from models.encoding import Floats
+from models.manifest import Verdict
+from schemas.roles import category, number
+from trainer.fitting.columns import ColumnRule
+from trainer.fitting.golden import golden_rows
+from trainer.fitting.sample import JUDGED_ROWS
+from trainer.history.history import History, read_history
+from trainer.lineage.succession import NOTHING_BEFORE
+from trainer.pipeline import FitOptions, Fitted, fit
+from trainer.text.progress import Silence
+
+INPUTS = Path(__file__).parents[4] / "shared" / "inputs"
+OPTIONS = FitOptions(
+    k=None, groups=None, columns=ColumnRule.ALL, seed=7, max_k=6, min_segment_users=20, not_named=frozenset()
+)
+COLUMNS = 6
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Whole(BaseModel):
+    history_id_column: ClassVar[None] = None
+    x0: Annotated[Number, number("play")]
+    x1: Annotated[Number, number("play")]
+    x2: Annotated[Number, number("play")]
+    x3: Annotated[Number, number("play")]
+    x4: Annotated[Number, number("play")]
+    x5: Annotated[Number, number("play")]
+    side: Annotated[str, category("play")]
+
+
+class WithHoles(BaseModel):
+    history_id_column: ClassVar[None] = None
+    x0: Annotated[Number | None, number("play")] = None
+    x1: Annotated[Number | None, number("play")] = None
+    x2: Annotated[Number | None, number("play")] = None
+    x3: Annotated[Number | None, number("play")] = None
+    x4: Annotated[Number | None, number("play")] = None
+    x5: Annotated[Number | None, number("play")] = None
+    side: Annotated[str | None, category("play")] = None
+
+
+def written(path: Path, numbers: Floats, sides: list[str], holes: Floats | float) -> Path:
+    """A history in which about this share of the cells is empty."""
+    generator = np.random.default_rng(3)
+    lines = [",".join([*(f"x{i}" for i in range(COLUMNS)), "side"])]
+    for row, side in zip(numbers, sides, strict=True):
+        cells = [*(f"{value:.6f}" for value in row), side]
+        empty = generator.random(len(cells)) < holes
+        lines.append(",".join("" if gone else cell for cell, gone in zip(cells, empty, strict=True)))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def noise(rows: int) -> tuple[Floats, list[str]]:
+    """One cloud, its columns related."""
+    generator = np.random.default_rng(11)
+    numbers = generator.normal(size=(rows, COLUMNS)) + generator.normal(size=(rows, 1))
+    return numbers, np.where(numbers[:, 0] + generator.normal(size=rows) > 0, "left", "right").tolist()
+
+
+def three_groups(rows: int) -> tuple[Floats, list[str], npt.NDArray[np.intp]]:
+    """Numbers and sides, and the group of each row."""
+    generator = np.random.default_rng(12)
+    groups = np.arange(rows) % 3
+    centres = 3.0 * np.array([[1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 0], [1, 0, 0, 0, 1, 1]])
+    numbers: Floats = centres[groups] + generator.normal(0, 0.5, size=(rows, COLUMNS))
+    return numbers, np.array(["left", "right", "middle"])[groups].tolist(), groups
+
+
+def fitted(path: Path, profile_class: type[BaseModel]) -> tuple[History, Fitted]:
+    history = read_history(path, profile_class, lambda *_: None)
+    return history, fit(history, OPTIONS, NOTHING_BEFORE, Silence())
+
+
+def test_noise_with_holes_has_no_segments(tmp_path: Path) -> None:
+    history, found = fitted(written(tmp_path / "noise.csv", *noise(800), 0.3), WithHoles)
+    with history:
+        assert found.judgement.verdict is Verdict.NONE
+
+
+def test_three_groups_with_holes_are_clear_and_found(tmp_path: Path) -> None:
+    numbers, sides, groups = three_groups(900)
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, 0.3), WithHoles)
+    with history:
+        kept = np.array([int(user) - 2 for chunk in history.chunks([]) for user in chunk.users])
+        segments = np.concatenate([chunk.segment for chunk in found.assigned.chunks()])
+        assert (found.judgement.verdict, found.judgement.k) == (Verdict.CLEAR, 3)
+        assert adjusted_rand_score(groups[kept], segments) > 0.9
+        # A user of whom more than half is missing is left out, and said.
+        assert history.too_little_known == 900 - history.rows > 0
+        assert any("more than half" in note for note in found.columns.notes)
+
+
+def test_without_a_hole_an_optional_field_changes_nothing(tmp_path: Path) -> None:
+    numbers, sides, _ = three_groups(300)
+    path = written(tmp_path / "whole.csv", numbers, sides, 0.0)
+    made = []
+    for profile_class in (Whole, WithHoles):
+        history, found = fitted(path, profile_class)
+        with history:
+            users = [(each.segment.tolist(), each.distance.tolist()) for each in found.assigned.chunks()]
+            golden = golden_rows(history.sample(JUDGED_ROWS, 7), found.segmentation, 7).to_json()
+            made.append((found.segmentation.to_json(), users, golden, found.judgement))
+    assert made[0] == made[1]
+
+
+def test_a_column_that_more_than_half_lack_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    numbers, sides, _ = three_groups(300)
+    holes = np.array([0.7, *[0.0] * COLUMNS])
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, holes), WithHoles)
+    with history:
+        assert "have no value" in found.columns.left_out["x0"]
+        assert 0.6 < found.columns.learned[0].missing_share < 0.8
+        (column,) = [each for each in found.segmentation.encoder.columns if each.name == "x0"]
+        assert column.weight == 0
+
+
+def test_a_column_without_any_value_is_left_out(tmp_path: Path) -> None:
+    numbers, sides, _ = three_groups(120)
+    holes = np.array([*[0.0] * COLUMNS, 1.0])
+    holes[0] = 1.0
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, holes), WithHoles)
+    with history:
+        assert [found.columns.left_out[name] for name in ("x0", "side")] == ["no user has a value"] * 2
+        golden_rows(history.sample(JUDGED_ROWS, 7), found.segmentation, 7).check(found.segmentation)
+
+
+def test_means_and_scales_are_of_the_observed_values(tmp_path: Path) -> None:
+    numbers, sides, _ = three_groups(300)
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, 0.2), WithHoles)
+    with history:
+        (column,) = [each for each in found.segmentation.encoder.columns if each.name == "x3"]
+        observed = np.concatenate([*history.copy.numbers("x3")])
+        observed = np.clip(observed[~np.isnan(observed)], column.low, column.high)  # type: ignore[union-attr]  # a number
+        assert column.means == pytest.approx([observed.mean()])
+        assert column.scale == pytest.approx(observed.std())
+        (side,) = [each for each in found.segmentation.encoder.columns if each.name == "side"]
+        assert sum(side.means) == pytest.approx(1.0)
+
+
+@pytest.mark.skipif(not INPUTS.exists(), reason="needs ../shared")
+@pytest.mark.parametrize("file", ["rfm_missing.csv", "emptycat.csv"])
+def test_a_real_table_with_holes_is_read_whole(file: str) -> None:
+    class Rfm(BaseModel):
+        history_id_column: ClassVar[str] = "customer_id"
+        recency_days: Annotated[Number | None, number("behaviour")]
+        frequency: Annotated[Number, number("behaviour")]
+        monetary: Annotated[Number | None, number("behaviour")]
+
+    class Shopper(BaseModel):
+        history_id_column: ClassVar[str] = "customer"
+        basket_value: Annotated[Number, number("behaviour")]
+        country: Annotated[str | None, category("demographic")]
+
+    classes: dict[str, type[BaseModel]] = {"rfm_missing.csv": Rfm, "emptycat.csv": Shopper}
+    with read_history(INPUTS / file, classes[file], lambda *_: None) as history:
+        optional = [field.name for field in history.fields if field.optional]
+        missing = {name: sum(int(each.sum()) for each in history.without_value(name)) for name in optional}
+        assert history.bad_rows.count == 0
+        assert history.too_little_known <= 6
+        assert all(missing.values())
+        assert all("" not in labels for labels in history.copy.labels.values())
