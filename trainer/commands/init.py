@@ -69,7 +69,7 @@ def print_initialised(done: Initialised) -> None:
                 _shown(column.header),
                 _role(column),
                 column.role.group if isinstance(column.role, Kept) else "",
-                f"{100 * column.bad_share:.1f} %" if column.bad_share else "",
+                f"{100 * column.missing_share:.1f} %" if column.missing_share else "",
                 _why(column),
                 " · ".join(map(_shown, column.examples)),
             )
@@ -121,7 +121,7 @@ def _as_json(column: DraftedColumn) -> dict[str, Any]:
         shown |= {"low": role.bounds.low, "high": role.bounds.high} if role.kind == "number" else {}
         shown |= {"levels": [*role.levels]} if role.levels else {}
         shown |= {"separator": role.separator} if role.kind == "several-of" else {}
-    return shown | {"no_value_share": column.bad_share, "examples": [*column.examples]}
+    return shown | {"no_value_share": column.missing_share, "examples": [*column.examples]}
 
 
 def _role(column: DraftedColumn) -> str:

@@ -179,16 +179,10 @@ class Facts:
         """Rows without a value."""
         return self.rows - self.known - self.column.later
 
-    @cached_property
-    def missing_numbers(self) -> frozenset[int]:
-        """The numbers of rows without a value: all of them in a table of ordinary size."""
-        marked = (rows for cell, rows in self.column.marked.items() if cell is None or cell not in self.cells)
-        return frozenset().union(*marked)
-
     @property
-    def bad(self) -> int:
-        """Rows whose cell no field could use."""
-        return self.missing + (self.known - self.numeric_rows if self.are_numbers else 0)
+    def misspelt(self) -> int:
+        """Rows with a cell that is not a number in a column of numbers."""
+        return self.known - self.numeric_rows if self.are_numbers else 0
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -210,7 +204,7 @@ def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
     """The facts of a column, of which the cells that the format declares as missing hold no value."""
     if written is None:
         return Facts(column, column.counts, table.rows, CsvFormat())
-    missing = {*written.missing}
+    missing = {*written.missing, ""}
     cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
     return Facts(column, cells, table.rows - table.uneven, written)
 

@@ -21,8 +21,10 @@ from trainer.profiling.words import FALSE, TRUE, words_of
 # Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
 # beside other short codes.
 _MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
-# The share of rows that may be refused for the sake of columns with a few cells missing or misspelt.
+# The share of rows that may be refused for the sake of columns with a few misspelt cells.
 MOST_BAD_ROWS: Final = 0.05
+# `fit` leaves out a column that more users lack.
+MOST_MISSING: Final = 0.5
 # `fit` compares every pair of columns.
 MOST_FIELDS: Final = 200
 _PEOPLE: Final = frozenset(
@@ -44,8 +46,10 @@ class DraftedColumn:
     role: Kept | LeftOut | None
     """None for the column with the users' ids."""
     examples: tuple[str, ...]
-    bad_share: float
-    """The share of rows without a value that can be used."""
+    missing_share: float
+    """The share of rows without a value."""
+    refused: int
+    """Rows with a cell that the field cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,10 @@ def draft_of(path: Path, table: Table) -> Draft:
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
         examples = () if role is None else one.examples
-        drafted_columns.append(DraftedColumn(header, names[header], role, examples, _bad(one, role) / table.rows))
-    columns, bad = _within_budget(drafted_columns, facts, table.rows, repeated + table.uneven)
+        is_list = isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF
+        missing_share = 0 if is_list else one.missing / table.rows
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, _refused(one, role)))
+    columns, bad = _within_limits(drafted_columns, table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
@@ -107,16 +113,12 @@ def draft_of(path: Path, table: Table) -> Draft:
     return drafted
 
 
-def _bad(facts: Facts, role: Kept | LeftOut | None) -> int:
-    if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:  # an empty list holds nothing, but is not missing
-        return (
-            0
-            if facts.column.absent
-            else facts.bad - sum(n for cell, n in facts.column.counts.items() if not cell.strip())
-        )
-    if isinstance(role, Kept) and role.kind is not Kind.NUMBER:
-        return facts.missing
-    return facts.bad
+def _refused(facts: Facts, role: Kept | LeftOut | None) -> int:
+    """Rows with a cell that the field cannot have: no number, or the mark of a missing list."""
+    if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:  # a cell without items is an empty list
+        empty = sum(count for cell, count in facts.column.counts.items() if not cell.strip())
+        return facts.missing - empty - facts.column.absent
+    return facts.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
 
 
 def _refuse_rows(path: Path, table: Table) -> None:
@@ -153,7 +155,8 @@ def _written(table: Table) -> CsvFormat:
     for column, others in zip(table.columns, without, strict=True):
         numbers = Facts(column, others, table.rows, written).are_numbers
         missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
-    return replace(written, missing=tuple(sorted(missing)))
+    # An empty cell is missing without being declared.
+    return replace(written, missing=tuple(sorted(missing - {""})))
 
 
 def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
@@ -193,7 +196,7 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
             ["no column identifies a user: the number of a user's line is the id, so keep the order of rows"],
         )
     found = ranked[0]
-    repeated = table.rows - table.uneven - found.distinct if found.complete else found.bad
+    repeated = table.rows - table.uneven - found.distinct if found.complete else found.missing
     notes = [f"{repeated:,} rows repeat a user of {found.column.header!r} or have none"] if repeated else []
     if found.personal:
         notes.append(f"the only id is personal ({found.personal}): a number or a hash in its place protects your users")
@@ -233,30 +236,27 @@ def _id_rank(one: Facts) -> int:
 # --- the columns that `fit` accepts ----------------------------------------------------------------------------------
 
 
-def _within_budget(
-    columns: Sequence[DraftedColumn], facts: Sequence[Facts], rows: int, already_bad: int
-) -> tuple[list[DraftedColumn], int]:
-    """The columns, without those whose empty cells would have too many rows refused, and how many rows may be refused.
+def _within_limits(columns: Sequence[DraftedColumn], rows: int, already_bad: int) -> tuple[list[DraftedColumn], int]:
+    """The columns, without those that a fit would leave out or refuse, and at most how many rows it refuses.
 
-    A column with few of them is kept before one with many. A row that lacks several values is refused once.
+    A column with few cells that are refused is kept before one with many.
     """
     bad = already_bad
-    refused: frozenset[int] = frozenset()
     out: dict[int, LeftOut] = {}
-    for at in sorted(range(len(columns)), key=lambda at: columns[at].bad_share):
-        role, cells = columns[at].role, round(columns[at].bad_share * rows)
-        if not isinstance(role, Kept) or not cells:
+    for at in sorted(range(len(columns)), key=lambda at: columns[at].refused):
+        role, missing, refused = columns[at].role, columns[at].missing_share, columns[at].refused
+        if not isinstance(role, Kept):
             continue
-        with_it = refused | facts[at].missing_numbers
-        more = len(with_it) - len(refused) + max(0, cells - len(facts[at].missing_numbers))
-        if bad + more > MOST_BAD_ROWS * rows:
+        if missing > MOST_MISSING:
+            out[at] = LeftOut(f"{_percent(missing)} of the users have no value", role)
+        elif refused and bad + refused > MOST_BAD_ROWS * rows:
             out[at] = LeftOut(
-                f"{_percent(columns[at].bad_share)} of the rows have no value{role.bad_example}: fill them, or "
-                "uncomment it and use --skip-bad-rows to leave these users out",
+                f"{_percent(refused / rows)} of the rows have no value{role.bad_example}: correct them, or uncomment "
+                "it and use --skip-bad-rows to leave these users out",
                 role,
             )
         else:
-            bad, refused = bad + more, with_it
+            bad += refused
     kept = [at for at, column in enumerate(columns) if isinstance(column.role, Kept) and at not in out]
     for at in kept[MOST_FIELDS:]:
         role = columns[at].role

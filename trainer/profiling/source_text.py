@@ -136,8 +136,6 @@ def _column(column: DraftedColumn) -> Iterator[str]:
     examples = f" ({', '.join(map(_in_comment, column.examples))})" if column.examples else ""
     if isinstance(role, Kept):
         yield f"# {_in_comment(role.reason)}{examples}"
-        if column.bad_share:
-            yield f"# Rows without a value are refused: {_share(column.bad_share)} of them, see --skip-bad-rows."
         if role.question:
             yield f"# {_in_comment(role.question)}"
         yield from _field(column, role)
@@ -155,15 +153,22 @@ def _field(column: DraftedColumn, role: Kept) -> Iterator[str]:
         arguments.append(_quoted(role.date_format))
     function = f"{_FUNCTION_OF[role.kind]}({', '.join(arguments)})"
     limits = _limits(role.bounds, whole=role.whole) if role.kind is Kind.NUMBER else ""
-    parts = [_TYPE_OF[role.kind], *([f"Field({limits})"] if limits else []), function]
-    alias = f" = Field(alias={_quoted(column.header)})" if column.header != column.field else ""
+    optional = column.missing_share > 0
+    parts = [
+        f"{_TYPE_OF[role.kind]}{' | None' if optional else ''}",
+        *([f"Field({limits})"] if limits else []),
+        function,
+    ]
+    given = ["default=None"] if optional else []
+    given += [f"alias={_quoted(column.header)}"] if column.header != column.field else []
+    alias = f" = Field({', '.join(given)})" if column.header != column.field else " = None" if optional else ""
     line = f"{column.field}: Annotated[{', '.join(parts)}]{alias}"
     if len(line) <= _LINE - 4:
         yield line
         return
     if alias and len(line) - len(alias) <= _LINE - 14:
         yield f"{line.removesuffix(alias)} = Field("
-        yield f"    alias={_quoted(column.header)}"
+        yield f"    {', '.join(given)}"
         yield ")"
         return
     yield f"{column.field}: Annotated["
@@ -210,7 +215,3 @@ def _value(value: str | tuple[str, ...]) -> str:
 def _in_comment(text: str) -> str:
     """Text on one line, which cannot end a comment or a docstring."""
     return "".join(c if c.isprintable() else " " for c in text).replace("\\", "/").replace('"""', "'''")
-
-
-def _share(share: float) -> str:
-    return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"

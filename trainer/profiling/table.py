@@ -62,8 +62,6 @@ class Column:
     """The number of the line or row on which each different cell occurs first."""
     absent: int = 0
     """Rows without a value in a Parquet file."""
-    marked: dict[str | None, set[int]] = field(default_factory=dict)
-    """The numbers of the rows with each cell that may stand for a missing value; of at most 100,000 rows."""
     later: int = 0
     """Rows with a cell that is not kept."""
     later_negative: bool = False
@@ -72,8 +70,6 @@ class Column:
     def add(self, numbers: Sequence[int], cells: Sequence[str | None], most: int) -> None:
         """Count the cells of some rows; once more than so many differ, others are no longer kept."""
         for number, cell in zip(numbers, cells, strict=True):
-            if (cell is None or cell in self.marked) and len(self.marked.setdefault(cell, set())) < MOST_VALUES:
-                self.marked[cell].add(number)
             if cell is None:
                 self.absent += 1
             elif cell in self.first:
@@ -81,8 +77,6 @@ class Column:
             elif len(self.first) < most:
                 self.first[cell] = number
                 self.counts[cell] = 1
-                if cell.strip().casefold() in MISSING:
-                    self.marked[cell] = {number}
             else:
                 self.later += 1
                 self.later_negative |= "-" in cell
