@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.csv_format import CsvFormat, history_format
-from schemas.events import UserEvent
 from schemas.event_columns import EventReader
+from schemas.events import UserEvent
 from schemas.parsing import parse_event
 from schemas.rejected import RejectReason
 from schemas.roles import load_profile_class, profile_fields
@@ -592,7 +592,6 @@ def test_the_example_event_is_an_event_of_the_class(path: Path, tmp_path: Path) 
         "status": [STATUS[i % 3] for i in NUMBERED],
         "likes": ["|".join(TAGS[i % 5]) for i in NUMBERED],
     }
-    import orjson
 
     done = init(as_csv(path, columns, ";"), tmp_path / "profile.py", "")
     profile_class = load_profile_class(f"{done.output}:Customer")
