@@ -138,6 +138,12 @@ def funnel(rng: Rng) -> Users:
     return _table(rng, size + np.exp(0.5 * size) * rng.normal(size=(USERS, 5)))
 
 
+def very_heavy_tails(rng: Rng) -> Users:
+    """Four numbers of one cloud with the tails of Student's t with 2 degrees of freedom, all at once."""
+    stretch = np.sqrt(2 / rng.chisquare(2, (USERS, 1)))
+    return _table(rng, stretch * _cloud(rng, 4, 1))
+
+
 def ring(rng: Rng) -> Users:
     """Two numbers on a circle, with some noise: no groups, and not a cloud either."""
     angles = rng.uniform(0, 2 * np.pi, USERS)
@@ -302,5 +308,6 @@ NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "tastes": tastes,
     "survey": survey,
     "funnel": funnel,
+    "very heavy tails": very_heavy_tails,
     "ring (not a cloud)": ring,
 }

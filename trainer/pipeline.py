@@ -16,9 +16,9 @@ from trainer.explaining.division import Division
 from trainer.explaining.explain import Explained, explain
 from trainer.findings import Judgement, Lineage
 from trainer.fitting.assignment import AssignedUsers, assign_users
-from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
+from trainer.fitting.choose_k import Candidate, Choice, SearchRange, Start, choose_k, given_k
 from trainer.fitting.columns import ChosenColumns, ColumnRule, choose_columns
-from trainer.fitting.lloyd import Refined, refined, scaled_users
+from trainer.fitting.lloyd import Refined, refined, scaled_users, unrefined
 from trainer.fitting.sample import JUDGED_ROWS, Sample
 from trainer.fitting.scikit import one_thread
 from trainer.history.history import History
@@ -74,7 +74,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
         sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
         choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
         judged = judge(sample, choice, columns.related, options.seed, watcher)
-        by_size, assigned, cluster_of = _fit_all(history, columns, judged.chosen.centroids, options.seed, watcher)
+        by_size, assigned, cluster_of = _fit_all(history, columns, judged.chosen, options.seed, watcher)
         _refuse_small(assigned, options.min_segment_users)
 
         watcher.at("matching the segments with those in production")
@@ -129,13 +129,14 @@ def _chosen(sample: Sample, rows: int, options: FitOptions, warm: Floats | None,
 
 
 def _fit_all(
-    history: History, columns: ChosenColumns, centroids: Floats, seed: int, watcher: Watcher
+    history: History, columns: ChosenColumns, chosen: Candidate, seed: int, watcher: Watcher
 ) -> tuple[Segmentation, AssignedUsers, tuple[int, ...]]:
     """The segments of all users, numbered by size from the largest, the users, and the original centre of each."""
     watcher.at("encoding all users")
     with scaled_users(history, columns.encoder, partial(watcher.at, "encoding all users")) as scaled:
-        watcher.at(f"fitting {len(centroids)} segments to {history.rows:,} users")
-        found = refined(scaled, centroids)
+        watcher.at(f"fitting {chosen.k} segments to {history.rows:,} users")
+        # From the halves, k-means would move to the extreme users again.
+        found = (unrefined if chosen.start is Start.HALVES else refined)(scaled, chosen.centroids)
     cluster_of = _largest_first(found)
     # Without outlier limits yet: those are quantiles of the distances to these segments.
     unlimited = Segmentation(columns.encoder, tuple(starmap(_segment, enumerate(found.centroids[[*cluster_of]]))))

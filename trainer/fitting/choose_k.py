@@ -31,6 +31,8 @@ class Start(Enum):
     """At users drawn at random (k-means++)."""
     WARM = auto()
     """At the centres of the model in production."""
+    HALVES = auto()
+    """Nowhere: wherever it begins, a few extreme users get a segment of their own. The users were halved instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ def choose_k(
     """The k of 2 … max_k with the highest silhouette on a sample (rows × width), its segments large enough.
 
     warm are the centres of the model in production (k₀ × width), in the same space: the result of k-means
-    from there is chosen unless a fresh start gains more than 0.02 in silhouette. on_progress is called with how many
-    numbers were tried, of how many. Raises FitRefused when no k leaves every segment large enough.
+    from there is chosen unless a fresh start gains more than 0.02 in silhouette. Where no k leaves every segment large
+    enough, two halves are chosen, which show no more than that. on_progress is called with how many numbers were
+    tried, of how many. Raises FitRefused when there are too few rows, or too few different ones to halve them.
     """
     least = limits.least_share
     needed = FEWEST_SEGMENTS * limits.min_segment_users
@@ -114,6 +117,11 @@ def choose_k(
         if kept.smallest_share >= least:
             chosen = _unless_better(kept, chosen)
             candidates = tuple(_unless_better(kept, each) if each.k == kept.k else each for each in fresh)
+    if chosen is None and fresh:
+        halves = _halves(scaled)
+        if halves.smallest_share >= least:
+            chosen = halves
+            candidates = (halves, *fresh[1:])
     if chosen is None:
         too_few = math.ceil(least * limits.rows)
         raise FitRefused(
@@ -193,6 +201,20 @@ def _candidates(start: Start, found: Sequence[Clusters], sample: Floats) -> tupl
         )
         for clusters, silhouette in zip(found, apart, strict=True)
     )
+
+
+def _halves(scaled: Floats) -> Candidate:
+    """Users on either side of the median of their main axis, at the medians of these halves, which no extreme moves."""
+    axis = np.linalg.svd(scaled - scaled.mean(axis=0), full_matrices=False)[2][0]
+    along = scaled @ axis
+    upper = along > np.median(along)
+    if not upper.any():  # more than half of the users are at the end
+        upper = along >= np.median(along)
+    centroids = np.array([np.median(scaled[half], axis=0) for half in (~upper, upper)])
+    squares = np.square(scaled[:, None] - centroids).sum(axis=2)
+    labels: Labels = squares.argmin(axis=1)
+    (silhouette,) = silhouettes(scaled, [labels])
+    return Candidate(len(centroids), Start.HALVES, silhouette, float(squares.min(axis=1).sum()), labels, centroids)
 
 
 def _elbow(candidates: Sequence[Candidate]) -> int | None:

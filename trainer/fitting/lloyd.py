@@ -97,6 +97,11 @@ def refined(scaled: ScaledUsers, centroids: Floats) -> Refined:
     return Refined(centroids, users)
 
 
+def unrefined(scaled: ScaledUsers, centroids: Floats) -> Refined:
+    """The given centres as they are."""
+    return Refined(centroids, _sums(scaled.chunks(), centroids)[1])
+
+
 def _sums(chunks: Iterator[Coordinates], centroids: Floats) -> tuple[Floats, Counts]:
     """The sum of the coordinates (k × width), and the number, of the users nearest to each centre."""
     k, width = centroids.shape

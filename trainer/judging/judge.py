@@ -18,7 +18,7 @@ import numpy as np
 from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Judgement, Trial
-from trainer.fitting.choose_k import Candidate, Choice, best_first, different_rows, search
+from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
@@ -60,6 +60,8 @@ class Evidence:
 
     related_columns: int
     """Columns that are related to another."""
+    halved: bool
+    """Whether a few extreme users left no number of segments large enough."""
     kinds_per_segment: float
     """Distinct users per segment."""
     silhouette: float
@@ -129,6 +131,7 @@ class Evidence:
         return (
             self.separation is None
             and self.related_columns > 0
+            and not self.halved
             and self.kinds_per_segment >= LEAST_KINDS_PER_SEGMENT
             and self.least_jaccard >= WEAK_JACCARD
             and self.reached == 0
@@ -196,6 +199,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         borders = dip_test.borders(sample, candidate.labels, candidate.centroids)
         return Evidence(
             related_columns=len(related),
+            halved=candidate.start is Start.HALVES,
             kinds_per_segment=different_rows(sample.scaled) / candidate.k,
             silhouette=candidate.silhouette,
             null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
@@ -346,6 +350,11 @@ def _objection(evidence: Evidence) -> str | None:
     """Why there are no segments, if so."""
     if not evidence.related_columns:
         return "no two columns are related"
+    if evidence.halved:
+        return (
+            "a few users are so far from all others that any number of segments leaves one too small, and the two "
+            "shown are only halves"
+        )
     if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
         return "the columns have so few distinct values that the segments are just a table of them"
     # With nineteen draws, p ≤ 0.05 means that none has reached the data.

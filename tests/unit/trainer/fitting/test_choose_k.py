@@ -149,6 +149,18 @@ def test_too_few_rows_to_choose_from_are_refused() -> None:
     chosen_from(blobs(20, 20))
 
 
+@pytest.mark.parametrize("columns", [2, 5])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cloud_whose_tails_leave_every_number_a_tiny_segment_is_halved(columns: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    cloud = generator.normal(size=(300, 1)) + generator.normal(size=(300, columns))
+    choice = chosen_from(cloud / np.sqrt(generator.chisquare(1, size=(300, 1))))
+    assert (choice.chosen.k, choice.chosen.start) == (2, Start.HALVES)
+    assert choice.chosen.smallest_share > 0.2
+    assert choice.candidates[0] is choice.chosen
+    assert choice.runner_up is None
+
+
 def test_rows_of_which_any_split_leaves_too_few_are_refused() -> None:
     rows = np.concatenate([np.zeros((200, 2)), [[100.0, 0.0]]])
     with pytest.raises(FitRefused, match="fewer than 20 of the 201 rows"):

@@ -162,6 +162,16 @@ def test_three_groups_in_a_row_are_three_although_the_silhouette_is_highest_for_
     assert judgement.silhouette < max(trial.silhouette for trial in judgement.trials)
 
 
+def test_tails_that_leave_no_segment_large_enough_end_with_a_verdict() -> None:
+    lots = np.random.default_rng(0)
+    cloud = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
+    sample = numbers(cloud / np.sqrt(lots.chisquare(1, size=(ROWS, 1))))
+    judgement = judged(sample).judgement
+    assert (judgement.verdict, judgement.k) == (Verdict.NONE, 2)
+    assert "a few users are so far from all others" in judgement.reason
+    assert [trial.allowed for trial in judgement.trials] == [True, False, False]
+
+
 def test_one_bimodal_column_is_a_threshold() -> None:
     lots = np.random.default_rng(2)
     columns = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
@@ -254,6 +264,7 @@ def test_a_judgement_is_renumbered_in_ascending_order(separate: tuple[Choice, Ju
 
 CLEAR = Evidence(
     related_columns=4,
+    halved=False,
     kinds_per_segment=50.0,
     silhouette=0.5,
     null_silhouettes=(0.5,) * DRAWS,
@@ -298,6 +309,7 @@ NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
         (replace(NO_ROOM, null_silhouettes=(*CLEAR.null_silhouettes[:-1], 0.601)), Verdict.NONE, "not separate enough"),
         (replace(CLEAR, least_jaccard=0.599), Verdict.NONE, "by only 59 % (60 % are needed)"),
         (replace(CLEAR, related_columns=0), Verdict.NONE, "no two columns are related"),
+        (replace(CLEAR, halved=True), Verdict.NONE, "only halves"),
         (replace(CLEAR, kinds_per_segment=2.9), Verdict.NONE, "a table of them"),
         (
             replace(CLEAR, between=0.1, multimodal_columns=("Time", "Rate", "Hours")),
@@ -326,6 +338,7 @@ def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain()
         (replace(NO_ROOM, null_silhouettes=(0.5, 0.5, 0.5, 0.5, 0.61)), False),
         (replace(NO_ROOM, least_jaccard=0.599), False),
         (replace(NO_ROOM, related_columns=0), False),
+        (replace(NO_ROOM, halved=True), False),
         (replace(NO_ROOM, kinds_per_segment=2.0), False),
     ],
 )
