@@ -90,7 +90,7 @@ def _text(trait: Trait, mean: float, values: Floats, members: Floats) -> str:
     if trait.field.kind is Kind.ORDERED:
         # A mean of ranks is not a label; the median user's is.
         return trait.field.levels[int(np.quantile(values[members > 0], 0.5, method="lower"))]
-    return figure(mean)
+    return figure(mean) + ("\N{NO-BREAK SPACE}d" if trait.field.kind is Kind.DAYS_SINCE else "")
 
 
 def figure(value: float) -> str:

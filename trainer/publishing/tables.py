@@ -101,11 +101,11 @@ def write_segment_profiles(
 ) -> None:
     """Write one row per segment and a last one for all users: size, share, outliers, and typical values of each column.
 
-    For a number its mean and median; for a boolean the share of true; for a label the most common one and its share;
-    for lists the three most common items, each with the share of users who have it. Columns that do not count in the
-    distance are described too. Means and shares are exact. So are medians up to 1,000,000 ÷ (segments + 1) users of a
-    segment; for larger ones they come from a seeded sample of that size: with ten segments, its rank is within ±0.5 %
-    with a probability of 99 %.
+    For a number, also the days since a date, its mean and median; for a boolean the share of true; for a label the most
+    common one and its share; for lists the three most common items, each with the share of users who have it. Columns
+    that do not count in the distance are described too. Means and shares are exact. So are medians up to 1,000,000 ÷
+    (segments + 1) users of a segment; for larger ones they come from a seeded sample of that size: with ten segments,
+    its rank is within ±0.5 % with a probability of 99 %.
     Figures about fewer than 20 users are "<20". A share that 1 to 19 users lack is "<20" or left out, and so is the
     figure of all users where it would reveal the suppressed one of a segment: of outliers, or of true.
     """
@@ -160,6 +160,7 @@ def _shown(cell: object, users: int) -> object:
 def _typical_numbers(
     history: History, field: ProfileField, assigned: AssignedUsers, drawn: Sequence[Drawn]
 ) -> Iterator[dict[str, object]]:
+    what = f"{field.header}: days since" if field.kind is Kind.DAYS_SINCE else field.header
     groups = len(drawn)
     sums: list[Floats] = []
     counts: list[npt.NDArray[np.intp]] = []
@@ -174,10 +175,10 @@ def _typical_numbers(
             parts[group].append(members[at])
     for total, size, part in zip(zip(*sums, strict=True), np.sum(counts, axis=0).tolist(), parts, strict=True):
         if shown(size) is None:
-            yield {f"{field.header}: mean": SUPPRESSED, f"{field.header}: median": SUPPRESSED}
+            yield {f"{what}: mean": SUPPRESSED, f"{what}: median": SUPPRESSED}
             continue
         mean, median = math.fsum(total) / size, float(np.nanmedian(np.concatenate(part)))
-        yield {f"{field.header}: mean": float(f"{mean:.6g}"), f"{field.header}: median": float(f"{median:.6g}")}
+        yield {f"{what}: mean": float(f"{mean:.6g}"), f"{what}: median": float(f"{median:.6g}")}
 
 
 def _shares_of_true(

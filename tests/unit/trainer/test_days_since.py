@@ -1,5 +1,7 @@
 """A date is the number of days since: until the day of a history, or until the event."""
 
+import csv
+import math
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -9,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
 
+from models.encoding import Encoder, NumberColumn
+from models.segmentation import Segment, Segmentation
 from schemas.asyncapi import asyncapi_document
 from schemas.csv_format import CsvFormat
 from schemas.errors import ProfileClassError
@@ -20,7 +24,9 @@ from tests.support.events import event_bytes
 from tests.support.histories import table
 from trainer.errors import HistoryError
 from trainer.explaining.phrases import phrase
+from trainer.fitting.assignment import assign_users
 from trainer.history.history import History, read_history
+from trainer.publishing.tables import write_segment_profiles
 from trainer.text.wording import difference
 
 
@@ -167,6 +173,17 @@ def test_the_document_of_the_topics_says_what_an_event_carries(of: type[BaseMode
 def test_the_role_needs_a_date_or_a_number() -> None:
     with pytest.raises(ProfileClassError, match="use the type date"):
         profile_fields(type("Buyer", (BaseModel,), {"__annotations__": {"x": Annotated[str, days_since("a")]}}))
+
+
+def test_the_table_of_segments_says_that_its_figures_are_days(tmp_path: Path) -> None:
+    column = NumberColumn("spend", None, 0.0, 40.0, 0.0, 1.0)
+    model = Segmentation(Encoder((column,)), (Segment(0, "all", (0.0,), 0.0, math.inf),))
+    path = as_csv(tmp_path / "buyers.csv", *["2026-03-01"] * 20, *["2026-02-28"] * 20)
+    with read_history(path, Buyer, lambda *_: None) as history:
+        model, placed = assign_users(history, model, 0, lambda *_: None)
+        write_segment_profiles(tmp_path / "profiles.csv", history, model.names, placed, 0)
+    with (tmp_path / "profiles.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["last_order: days since: mean"] for row in csv.DictReader(file)} == {"0.5"}
 
 
 def test_a_card_and_a_name_say_days_ago() -> None:
