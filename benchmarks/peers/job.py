@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import log1p
+from math import copysign, log1p
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -64,8 +64,8 @@ class Outgoing(NamedTuple):
 class Nearest(Protocol):
     """Finds the segment of a single profile."""
 
-    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str]]:
-        """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
+    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str], Sequence[str]]:
+        """Segment, distance, margin, whether it is an outlier, and the fields that are unknown or out of range."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ class Job:
             found.outlier.tolist(),
             strict=True,
         )
+        far = [[name for name, rows in found.out_of_range.items() if row in rows] for row in range(len(accepted))]
         outgoing += [
-            self._result(record, event, *assigned, found.unknown.get(row, ()))
+            self._result(record, event, *assigned, found.unknown.get(row, ()), far[row])
             for row, ((record, event), assigned) in enumerate(zip(accepted, figures, strict=True))
         ]
         return outgoing
@@ -137,6 +138,7 @@ class Job:
         margin: float,
         outlier: bool,  # noqa: FBT001  # a value of the result
         unknown: Sequence[str],
+        far: Sequence[str],
     ) -> Outgoing:
         name = f"{self.cluster_id}/{INPUT}/{record.partition}/{record.offset}"
         result = {
@@ -153,6 +155,8 @@ class Job:
                 "margin": margin,
                 "outlier": outlier,
                 "unknown_values": unknown,
+                "missing_values": [],  # every field of UserProfile has a value
+                "out_of_range": far,
                 "model": {"version": self.version, "digest": self.digest},
                 "input": {
                     "id": event.id,
@@ -215,14 +219,18 @@ class NumpyNearest:
                 unknown = slice(start, start + column.width)  # encoded as the mean
             self._labels.append((column.name, isinstance(column, SeveralOfColumn), cells, unknown))
 
-    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, list[str]]:
-        """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
+    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, list[str], list[str]]:
+        """Segment, distance, margin, whether it is an outlier, and the fields that are unknown or out of range."""
         point = self._origin.copy()
+        far = []
         for column, start, scale in self._numbers:
             number = getattr(profile, column.name)
             if column.log_unit is not None:
-                number = log1p(max(number, 0.0) / column.log_unit)
-            point[start] = (min(max(number, column.low), column.high) - column.mean) / scale
+                number = copysign(log1p(abs(number) / column.log_unit), number)
+            clipped = min(max(number, column.low), column.high)
+            if abs(number - clipped) > column.high - column.low:
+                far.append(column.name)
+            point[start] = (clipped - column.mean) / scale
         unknown = []
         for name, several, cells, block in self._labels:
             value = getattr(profile, name)
@@ -243,8 +251,9 @@ class NumpyNearest:
             segment.number,
             round(distance, 6),
             round(margin, 6),
-            distance > segment.outlier_distance,
+            distance > segment.outlier_distance or bool(far),
             [*dict.fromkeys(unknown)],
+            far,
         )
 
 

@@ -25,8 +25,8 @@ class ScikitLearn:
         self._encoder = segmentation.encoder
         self._segments = segmentation.segments
 
-    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str]]:
-        """Segment, distance, margin, whether it is an outlier, and the fields with an unknown value."""
+    def assign(self, profile: UserProfile) -> tuple[int, float, float, bool, Sequence[str], Sequence[str]]:
+        """Segment, distance, margin, whether it is an outlier, and the fields that are unknown or out of range."""
         encoded = self._encoder.encode(
             {column.name: [getattr(profile, column.name)] for column in self._encoder.columns}
         )
@@ -37,8 +37,9 @@ class ScikitLearn:
             segment.number,
             round(first, 6),
             round(1 - first / second, 6),
-            first > segment.outlier_distance,
+            first > segment.outlier_distance or bool(encoded.out_of_range),
             encoded.unknown.get(0, ()),
+            [*encoded.out_of_range],
         )
 
 
