@@ -33,7 +33,7 @@ from trainer.findings import Judgement
 from trainer.fitting.choose_k import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
 from trainer.fitting.columns import ColumnRule, choose_columns
 from trainer.fitting.encoders import Learned, encoder, learn_labels, learn_number
-from trainer.fitting.relations import related, relations
+from trainer.fitting.relations import duplicates, related, relations
 from trainer.fitting.sample import JUDGED_ROWS, Sample
 from trainer.fitting.scikit import Labels, one_thread
 from trainer.history.history import read_history
@@ -78,7 +78,9 @@ def seen(users: Users, seed: int) -> Seen:
     started = time.perf_counter()
     table = pd.DataFrame({field.name: _column(users.values[field.name], field) for field in users.fields})
     learned = [_learned(table[field.name], field) for field in users.fields]
-    usable = [each.field for each in learned if each.useless_because is None]
+    varying = [each.field for each in learned if each.useless_because is None]
+    repeated = duplicates(table, varying)
+    usable = [field for field in varying if field.name not in repeated]
     connected = related(relations(table, usable))
     kept = connected or frozenset(field.name for field in usable)
     sample = Sample(table, users.fields, encoder(learned, kept))

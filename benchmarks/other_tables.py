@@ -138,6 +138,12 @@ def funnel(rng: Rng) -> Users:
     return _table(rng, size + np.exp(0.5 * size) * rng.normal(size=(USERS, 5)))
 
 
+def repeated_column(rng: Rng) -> Users:
+    """A skewed amount, the same in another currency and with some rounding, and two numbers of noise."""
+    amount = np.exp(3 + 0.8 * rng.normal(size=USERS))
+    return _table(rng, np.column_stack([amount, np.round(1.1 * amount, 1), rng.normal(size=(USERS, 2))]))
+
+
 def very_heavy_tails(rng: Rng) -> Users:
     """Four numbers of one cloud with the tails of Student's t with 2 degrees of freedom, all at once."""
     stretch = np.sqrt(2 / rng.chisquare(2, (USERS, 1)))
@@ -308,6 +314,7 @@ NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "tastes": tastes,
     "survey": survey,
     "funnel": funnel,
+    "a repeated column": repeated_column,
     "very heavy tails": very_heavy_tails,
     "ring (not a cloud)": ring,
 }

@@ -10,7 +10,7 @@ from models.encoding import BooleanColumn, CategoryColumn, Encoder
 from schemas.counting import counted
 from trainer.errors import FitRefused
 from trainer.fitting.encoders import Learned, encoder, learn
-from trainer.fitting.relations import Relation, likely_outcomes, related, relations
+from trainer.fitting.relations import Relation, duplicates, likely_outcomes, related, relations
 from trainer.history.history import History
 from trainer.text.progress import Watcher
 from trainer.text.summary import reasons_in_words
@@ -47,6 +47,7 @@ def choose_columns(
 ) -> ChosenColumns:
     """The columns of these groups (None: all) that vary; of them, with the rule RELATED, those related to another one.
 
+    Of columns that repeat each other the first counts, for the others are no relation; the rule ALL keeps them, too.
     Relations are looked for in a seeded sample of at most 100,000 rows. Raises FitRefused when there is no such group
     or no column that varies.
     """
@@ -61,12 +62,22 @@ def choose_columns(
     if not usable:
         raise FitRefused(f"no column tells users apart: {reasons_in_words(left_out)}")
     watcher.at(step, len(fields), len(fields))
-    found = relations(history.sample(RELATED_ROWS, seed), usable)
+    sampled = history.sample(RELATED_ROWS, seed)
+    repeated = duplicates(sampled, usable)
+    distinct = [field for field in usable if field.name not in repeated]
+    found = relations(sampled, distinct)
     connected = related(found)
-    kept = frozenset(field.name for field in usable)
+    kept = frozenset(field.name for field in (usable if rule is ColumnRule.ALL else distinct))
     if rule is ColumnRule.RELATED and connected:
         kept = connected
-    left_out |= {field.name: "not related to any other column" for field in usable if field.name not in kept}
+    header_of = {field.name: field.header for field in usable}
+    left_out |= {
+        field.name: f'repeats "{header_of[repeated[field.name]]}", which counts once'
+        if field.name in repeated
+        else "not related to any other column"
+        for field in usable
+        if field.name not in kept
+    }
     return ChosenColumns(
         encoder=encoder(learned, kept),
         kept=tuple(field.name for field in fields if field.name in kept),

@@ -34,6 +34,17 @@ def test_all_columns_are_kept_when_asked_for(path: Path) -> None:
     assert chosen(read(write(path, planted(300))), rule=ColumnRule.ALL).kept == ALL
 
 
+def test_a_column_that_repeats_another_one_counts_once(path: Path) -> None:
+    first, second = (field for field in FIELDS if field.name in {"weekday_hours_online", "weekend_hours_online"})
+    rows = [row | {second.header: row[first.header]} for row in noise(300)]
+    found = chosen(read(write(path, rows)))
+    assert found.related == frozenset()  # that a column agrees with itself is no relation
+    assert found.kept == tuple(name for name in ALL if name != second.name)
+    assert [*found.left_out] == [second.name]
+    assert first.header in found.left_out[second.name]
+    assert chosen(read(write(path, rows)), rule=ColumnRule.ALL).kept == ALL
+
+
 def test_where_none_is_related_all_count(path: Path) -> None:
     found = chosen(read(write(path, noise(300))))
     assert (found.kept, found.left_out, found.related) == (ALL, {}, frozenset())
