@@ -1,24 +1,26 @@
 """Reads many events at once into columns: a few steps for all of them instead of many for each.
 
-What an event has to be is defined once, by `parse_event`. An event that passes the checks here, which never accept more
-than that, is not parsed again; all others are.
+What an event has to be is defined once, by `parse_event`. An event that is decoded here, where never more than that is
+accepted, is not parsed again; all others are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import chain, compress
 from math import isfinite
-from operator import attrgetter, itemgetter
-from typing import Any, Final
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import orjson
 from pydantic import BaseModel
 
-from schemas.column_checks import Check, OnlyByClass, column_checks
+from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
 from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
 from schemas.parsing import MAX_VALUES, parse_event
@@ -26,7 +28,11 @@ from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
 
-_ATTRIBUTES: Final = ("specversion", "type", "source", "id", "subject", "time", "data")
+_ATTRIBUTES: Final = attrgetter("id", "subject", "time", "data")
+# Others that many events have. They may hold anything.
+_IGNORED: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
+# All that a decoder raises: grammar, types and bounds; UTF-8; nesting.
+_REFUSED: Final = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
 # A part of what RFC 3339 allows: all other times are left to the exact way. -00:00 is one, and digits of a microsecond.
 _TIME: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
@@ -61,21 +67,13 @@ class EventReader:
         """Raises ProfileClassError for a class that cannot be a profile."""
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
-        self._dates = tuple(index for index, field in enumerate(self._fields) if field.has_dates)
-        self._values_of = _getter(self._names)
-        defaults = profile_class.model_fields
-        may_be_absent = [
-            field.name for field in self._fields if field.optional and defaults[field.name].default is None
-        ]
-        if may_be_absent:
-            self._values_of = _or_missing(self._values_of, dict.fromkeys(may_be_absent))
         self._event_class: type[UserEvent[Any]] = UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
         self._max_bytes = max_bytes
-        self._checks: Mapping[str, Check] = {}
+        self._decoders: _Decoders | None = None
         self.one_by_one_because: str | None = None
-        """Why events are parsed one by one; None where they are checked in columns."""
+        """Why events are parsed one by one; None where they are read in columns."""
         try:
-            self._checks = column_checks(profile_class)
+            self._decoders = _Decoders(profile_class, min(max_bytes, MAX_VALUES))
         except OnlyByClass as error:
             self.one_by_one_because = str(error)
 
@@ -90,75 +88,15 @@ class EventReader:
             rejections[events.rows[at]] = Rejection(
                 RejectReason.TOO_LITTLE_KNOWN, f"data: more than half of its {len(self._fields)} fields have no value"
             )
-        return (_known_enough(events, too_little) if too_little else events), rejections
+        return (_without_rows(events, too_little) if too_little else events), rejections
 
     def _accepted(self, values: Sequence[bytes | None]) -> tuple[Events, dict[int, Rejection]]:
-        checked = self._checked(values) if self._checks else None
-        if checked is not None and len(checked.rows) == len(values):
-            return checked, {}
-        known = frozenset(checked.rows) if checked else frozenset()
+        decoded = self._decoders.decoded(values) if self._decoders else None
+        if decoded is not None and len(decoded.rows) == len(values):
+            return decoded, {}
+        known = frozenset(decoded.rows) if decoded else frozenset()
         parsed, rejections = self._parsed(values, [row for row in range(len(values)) if row not in known])
-        return (_merged(checked, parsed) if checked and checked.rows else parsed), rejections
-
-    def _checked(self, values: Sequence[bytes | None]) -> Events | None:
-        """The events that pass all checks; None if there are none."""
-        columns = _table(itemgetter(*_ATTRIBUTES), *self._documents(values))
-        if columns is None:
-            return None
-        rows, specversions, types, sources, ids, subjects, times, profiles = columns
-        wrong: set[int] = set()
-        for constant, column in (("1.0", specversions), (OBSERVED_TYPE, types)):
-            if column.count(constant) != len(column):
-                wrong.update(at for at, value in enumerate(column) if value != constant)
-        for column in (sources, ids, subjects):
-            wrong.update(_no_identifiers(column))
-        moments, no_times = _moments(times)
-        wrong.update(no_times)
-        if wrong:
-            rows, ids, subjects, moments, profiles = _without(wrong, rows, ids, subjects, moments, profiles)
-        names = self._names
-        table = _table(self._values_of, range(len(rows)), profiles)
-        if table is None:
-            return None
-        at, *fields = table
-        wrong = {
-            position for name, column in zip(names, fields, strict=True) for position in self._checks[name](column)
-        }
-        if wrong:
-            at, *fields = _without(wrong, at, *fields)
-        if self._dates:
-            at, *fields = self._with_days(at, fields, moments)
-        if len(at) < len(rows):
-            rows, ids, subjects, moments = ([column[each] for each in at] for column in (rows, ids, subjects, moments))
-        return Events(rows, ids, subjects, moments, dict(zip(names, fields, strict=True)))
-
-    def _with_days(
-        self, at: Sequence[int], fields: list[Sequence[Any]], moments: Sequence[datetime]
-    ) -> Iterator[Sequence[Any]]:
-        """The columns with days until the event in place of dates, without events before one of their dates."""
-        late: set[int] = set()
-        for index in self._dates:
-            days = [
-                None if day is None else days_between(date.fromisoformat(day), moments[row])
-                for day, row in zip(fields[index], at, strict=True)
-            ]
-            late.update(position for position, each in enumerate(days) if each is not None and each < 0)
-            fields[index] = days
-        return _without(late, at, *fields)
-
-    def _documents(self, values: Sequence[bytes | None]) -> tuple[list[int], list[Any]]:
-        rows, documents = [], []
-        # Longer ones may hold too many values, which parse_event counts before it reads them.
-        most = min(self._max_bytes, MAX_VALUES)
-        read = orjson.loads
-        for row, value in enumerate(values):
-            if value and len(value) <= most:
-                try:
-                    documents.append(read(value))
-                except orjson.JSONDecodeError:
-                    continue
-                rows.append(row)
-        return rows, documents
+        return (_merged(decoded, parsed) if decoded else parsed), rejections
 
     def _parsed(self, values: Sequence[bytes | None], rows: Sequence[int]) -> tuple[Events, dict[int, Rejection]]:
         events: list[tuple[int, UserEvent[Any]]] = []
@@ -194,61 +132,105 @@ class EventReader:
         )
 
 
-ValuesOf = Callable[[Any], tuple[Any, ...]]
-"""Takes the values of some keys out of an object of JSON; raises KeyError, TypeError or IndexError if one has none."""
+class _Decoders:
+    """Decodes events as msgspec can, which is a part of what `parse_event` accepts."""
+
+    def __init__(self, profile_class: type[BaseModel], max_bytes: int) -> None:
+        """Raises OnlyByClass."""
+        types = column_types(profile_class)
+        self._names = tuple(types)
+        # Longer ones may hold too many values, which parse_event counts before it reads them.
+        self._max_bytes = max_bytes
+        fields = profile_fields(profile_class)
+        defaults = profile_class.model_fields
+        may_be_absent = {field.name for field in fields if field.optional and defaults[field.name].default is None}
+        profile = [(name, each.msgspec, *([None] if name in may_be_absent else [])) for name, each in types.items()]
+        self._closed, self._open = (_decoder(profile, closed) for closed in (True, False))
+        self._values_of = attrgetter(*types) if len(types) > 1 else lambda profile: (getattr(profile, *types),)
+        self._fits = [(index, each.fits) for index, each in enumerate(types.values()) if each.fits]
+        self._dates = tuple(field.name for field in fields if field.has_dates)
+
+    def decoded(self, values: Sequence[bytes | None]) -> Events | None:
+        """The events that it accepts; None if there are none."""
+        rows, events = [], []
+        decode = closed = self._closed
+        for row, value in enumerate(values):
+            if value and len(value) <= self._max_bytes:
+                try:
+                    event = decode(value)
+                except _REFUSED:
+                    if decode is not closed:
+                        continue
+                    try:
+                        event = self._with_more(value)
+                    except _REFUSED:
+                        continue
+                    # Its neighbours may well have more, too.
+                    decode = self._with_more
+                events.append(event)
+                rows.append(row)
+        if not events:
+            return None
+        ids, subjects, times, profiles = zip(*map(_ATTRIBUTES, events), strict=True)
+        fields: list[Sequence[Any]] = [*zip(*map(self._values_of, profiles), strict=True)]
+        moments, not_read = _moments(times)
+        wrong = {*not_read}
+        for index, fits in self._fits:
+            wrong.update(at for at, value in enumerate(fields[index]) if not fits(value))
+        found = Events(rows, ids, subjects, moments, dict(zip(self._names, fields, strict=True)))
+        if wrong:
+            found = _without_rows(found, wrong)
+        if self._dates:
+            found = self._with_days(found)
+        return found if found.rows else None
+
+    def _with_days(self, events: Events) -> Events:
+        """The events with days until each in place of dates, without those before one of their dates."""
+        late: set[int] = set()
+        profile = dict(events.profile)
+        for name in self._dates:
+            profile[name] = days = [
+                None if day is None else days_between(date.fromisoformat(day), time)
+                for day, time in zip(profile[name], events.times, strict=True)
+            ]
+            late.update(at for at, each in enumerate(days) if each is not None and each < 0)
+        return _without_rows(replace(events, profile=profile), late)
+
+    def _with_more(self, value: bytes) -> Any:
+        """The event, with attributes or fields that are not named here."""
+        # msgspec skips them, and what it skips it does not check for UTF-8 and for numbers that no float can hold.
+        orjson.loads(value)
+        return self._open(value)
 
 
-def _getter(names: Sequence[str]) -> ValuesOf:
-    return itemgetter(*names) if len(names) > 1 else lambda profile: (profile[names[0]],)
+def _decoder(profile: Iterable[tuple[Any, ...]], closed: bool) -> Callable[[bytes], Any]:  # noqa: FBT001  # a fact, not a mode
+    def object_of(name: str, fields: Iterable[tuple[Any, ...]]) -> type[msgspec.Struct]:
+        # Nothing in it can refer back to it, so that garbage collection need not look at it.
+        return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=closed, gc=False)
+
+    identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=IDENTIFIER_MAX)]
+    attributes = {
+        "specversion": Literal["1.0"],
+        "type": Literal[OBSERVED_TYPE],
+        **dict.fromkeys(("source", "id", "subject"), identifier),
+        "time": str,
+        "data": object_of("Profile", profile),
+    }
+    ignored = ((name, Any, None) for name in _IGNORED)
+    return msgspec.json.Decoder(object_of("Event", chain(attributes.items(), ignored))).decode
 
 
-def _or_missing(values_of: ValuesOf, missing: Mapping[str, None]) -> ValuesOf:
-    def values(profile: Any) -> tuple[Any, ...]:
-        try:
-            return values_of(profile)
-        except KeyError:
-            return values_of({**missing, **profile})
-
-    return values
-
-
-def _table(values_of: ValuesOf, rows: Sequence[int], objects: Sequence[Any]) -> Sequence[Sequence[Any]] | None:
-    """The rows and the columns of the objects that have all the values; None if none has."""
-    try:
-        table = [*map(values_of, objects)]
-    except (KeyError, TypeError, IndexError):
-        kept, table = [], []
-        for row, one in zip(rows, objects, strict=True):
-            try:
-                table.append(values_of(one))
-            except (KeyError, TypeError, IndexError):
-                continue
-            kept.append(row)
-        rows = kept
-    return [rows, *zip(*table, strict=True)] if table else None
-
-
-def _no_identifiers(column: Sequence[Any]) -> Wrong:
-    if {str}.issuperset(map(type, column)):
-        lengths = [*map(len, column)]
-        if min(lengths) >= 1 and max(lengths) <= IDENTIFIER_MAX:
-            return ()
-    return [at for at, value in enumerate(column) if not (type(value) is str and 1 <= len(value) <= IDENTIFIER_MAX)]
-
-
-def _moments(times: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:
+def _moments(times: Sequence[str]) -> tuple[Sequence[datetime], Wrong]:
     """The times, and the positions of those that only parse_event can judge, where any time stands for them."""
-    try:
-        text = "\n".join([*times, ""])
-        # As many line ends as times: none of them has one in it.
-        if text.count("\n") == len(times) and _TIMES.fullmatch(text):
+    text = "\n".join([*times, ""])
+    # As many line ends as times: none of them has one in it.
+    if text.count("\n") == len(times) and _TIMES.fullmatch(text):
+        with suppress(ValueError):
             return [*map(datetime.fromisoformat, times)], ()
-    except (TypeError, ValueError):
-        pass
     moments, wrong = [], []
     for at, time in enumerate(times):
         try:
-            if isinstance(time, str) and _ONE_TIME.fullmatch(time):
+            if _ONE_TIME.fullmatch(time):
                 moments.append(datetime.fromisoformat(time))
                 continue
         except ValueError:
@@ -308,9 +290,9 @@ _PLAIN: Final = {
 }
 
 
-def _known_enough(events: Events, too_little: Wrong) -> Events:
+def _without_rows(events: Events, wrong: Wrong) -> Events:
     rows, ids, subjects, times, *profile = _without(
-        too_little, events.rows, events.ids, events.subjects, events.times, *events.profile.values()
+        wrong, events.rows, events.ids, events.subjects, events.times, *events.profile.values()
     )
     return Events(rows, ids, subjects, times, dict(zip(events.profile, profile, strict=True)))
 

@@ -9,13 +9,14 @@ from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
-from schemas.column_checks import OnlyByClass, column_checks
+from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
 from schemas.roles import Kind, ProfileField
 from schemas.values import EMPTY, NOT_CAUSED_BY_EVENT, BadValue, class_failed, most_missing, plain_values
@@ -54,10 +55,10 @@ class Check:
         self._names = tuple(field.name for field in layout.fields)
         self._at = dict(zip(self._names, layout.field_at, strict=True))
         try:
-            checks = column_checks(profile_class)
-            self._column_checks = tuple(checks[name] for name in self._names)
+            types = column_types(profile_class)
+            self._column_types = tuple(types[name] for name in self._names)
         except OnlyByClass:
-            self._column_checks = ()
+            self._column_types = ()
 
     def __call__(self, rows: Rows) -> Checked:
         """The rows, checked as the worker checks events: as columns, and where one does not pass, by the class itself.
@@ -102,8 +103,16 @@ class Check:
         return tuple(_column(field, column, self._today) for field, column in fields)
 
     def _passed(self, users: Sequence[str], columns: Sequence[Sequence[Any]]) -> bool:
-        checks = self._column_checks
-        return all(users) and bool(checks) and not any(check(each) for check, each in zip(checks, columns, strict=True))
+        if not self._column_types or not all(users):
+            return False
+        try:
+            for (type_, fits), column in zip(self._column_types, columns, strict=True):
+                msgspec.convert(column, list[type_])  # type: ignore[valid-type]  # known at run time only
+                if fits is not None and not all(map(fits, column)):
+                    return False
+        except msgspec.ValidationError:
+            return False
+        return True
 
     def _by_class(self, rows: Rows, users: Sequence[str], read: Sequence[Sequence[Any]]) -> Checked:
         problems = {i: [f"{self._layout.id_header}: is empty"] for i, user in enumerate(users) if not user}

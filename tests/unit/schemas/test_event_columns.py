@@ -114,7 +114,7 @@ def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_t
     reader = EventReader(of, MAX_BYTES)
     assert reader.one_by_one_because is None
     exact = EventReader(of, MAX_BYTES)
-    exact._checks = {}
+    exact._decoders = None
     for start in range(0, len(values), 40):
         batch = values[start : start + 40]
         events, rejections = reader.read(batch)
@@ -200,13 +200,30 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
         event_bytes().replace(b'{"specversion"', b'{"data":{},"specversion"'),
         event_bytes(id="x" * 10_001),
         event_bytes(comment="x" * 10_001),
+        *(
+            event_bytes().replace(before, before + extra + b",")
+            for before in (b"{", b'"data":{')
+            for extra in (
+                b'"comment":"\xff"',
+                b'"\xed\xa0\x80":1',
+                b'"comment":1e400',
+                b'"comment":[{"a":[' + b"1" * 400 + b"]}]",
+                b'"comment":"\\ud800"',
+                b'"datacontenttype":"\xff"',
+                b'"datacontenttype":1e400',
+                b'"comment":01',
+                b'"comment":' + b"[" * 1_100 + b"]" * 1_100,
+                b'"comment":"\\u0061\xc3\xa9"',
+                b'"comment":null,"comment":{}',
+            )
+        ),
     ],
 )
 def test_what_hides_among_good_events_has_the_outcome_that_it_has_alone(value: bytes) -> None:
     reader = EventReader(UserProfile, MAX_BYTES)
     others = [event_bytes(id=str(number)) for number in range(5)]
-    events, rejections = reader.read([*others[:3], value, *others[3:]])
     alone = parse_event(value, UserEvent[UserProfile], MAX_BYTES)
+    events, rejections = reader.read([*others[:3], value, *others[3:]])
     if isinstance(alone, Rejection):
         assert rejections == {3: alone}
         assert [*events.ids] == ["0", "1", "2", "3", "4"]

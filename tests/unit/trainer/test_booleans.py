@@ -104,7 +104,7 @@ def test_an_event_has_them_as_json_has_them_though_the_class_does_not_say_strict
     reader = EventReader(Member, 900_000)
     assert reader.one_by_one_because is None
     if one_by_one:
-        reader._checks = {}
+        reader._decoders = None
     given = [event_bytes(data={"spend": 1, "newsletter": each}) for each in (True, value, False)]
     events, rejections = reader.read(given)
     assert [*events.profile["newsletter"]] == [True, False]

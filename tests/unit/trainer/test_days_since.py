@@ -131,7 +131,7 @@ def accepted(of: type[BaseModel], *given: bytes, one_by_one: bool) -> tuple[list
     reader = EventReader(of, 900_000)
     assert reader.one_by_one_because is None
     if one_by_one:
-        reader._checks = {}
+        reader._decoders = None
     events, rejections = reader.read(given)
     assert {each.reason for each in rejections.values()} <= {RejectReason.INVALID_PROFILE}
     return [*events.profile["last_order"]], {row: each.detail for row, each in rejections.items()}

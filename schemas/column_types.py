@@ -1,23 +1,19 @@
-"""Checks of whole columns of a profile's values, compiled from what pydantic compiled from the class.
+"""The types of a profile's values as msgspec reads them, compiled from what pydantic compiled from the class.
 
-A check never accepts what the class refuses. It may leave a value to the class: what it does not know, and what the
+A type never accepts what the class refuses. It may leave a value to the class: what it does not know, and what the
 class would change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-import numpy as np
+from msgspec import Meta
 from pydantic import BaseModel
 
 from schemas.dates import ISO_TEXT, is_iso_date
-
-Check = Callable[[Sequence[Any]], Collection[int]]
-"""Takes a column of values as JSON has them; returns the positions of those that only the class can judge."""
 
 # Beyond, neighbouring integers are the same float, and a bound may hold for one of them only.
 _EXACT_INTEGERS: Final = 2.0**53
@@ -52,19 +48,27 @@ _LIST_KEYS: Final = _IGNORED | {
 
 
 class OnlyByClass(Exception):
-    """The class does what a check of columns cannot repeat, such as a validator of its own; the text names it."""
+    """The class does what a type cannot say, such as a validator of its own; the text names it."""
 
 
-def column_checks(profile_class: type[BaseModel]) -> Mapping[str, Check]:
-    """The check of each field's column, by field name; raises OnlyByClass."""
-    checks = {}
+class ColumnType(NamedTuple):
+    """What the values of a field are, as JSON has them."""
+
+    msgspec: Any
+    fits: Callable[[Any], bool] | None = None
+    """What else holds for a value of this type, if something does."""
+
+
+def column_types(profile_class: type[BaseModel]) -> Mapping[str, ColumnType]:
+    """The type of each field's values, by field name; raises OnlyByClass."""
+    types = {}
     for name, field in _fields(profile_class).items():
         try:
             _require_known("it", field, _FIELD_KEYS)
-            checks[name] = _check(field["schema"])
+            types[name] = _type(field["schema"])
         except OnlyByClass as error:
             raise OnlyByClass(f"{name}: {error}") from error
-    return checks
+    return types
 
 
 def _fields(profile_class: type[BaseModel]) -> Mapping[str, Mapping[str, Any]]:
@@ -106,58 +110,35 @@ def _require_known(where: str, schema: Mapping[str, Any], known: frozenset[str])
         raise OnlyByClass(f"{where} has {', '.join(sorted(unknown))}")
 
 
-def _check(schema: Mapping[str, Any]) -> Check:
+def _type(schema: Mapping[str, Any]) -> ColumnType:
     kind = schema["type"]
     if kind == "default":  # of a value that is absent, which is left to the class
-        return _check(schema["schema"])
+        return _type(schema["schema"])
     if kind == "nullable":
         _require_known("the optional value", schema, _NULLABLE_KEYS)
-        return _unless_missing(_check(schema["schema"]))
-    if kind not in _CHECKS:
+        return _optional(_type(schema["schema"]))
+    if kind not in _TYPES:
         raise OnlyByClass(f"values are checked by {kind}")
-    return _CHECKS[kind](schema)
+    return _TYPES[kind](schema)
 
 
-def _unless_missing(check: Check) -> Check:
-    def check_present(column: Sequence[Any]) -> Collection[int]:
-        if None not in column:
-            return check(column)
-        present = [at for at, value in enumerate(column) if value is not None]
-        return [present[at] for at in check([column[at] for at in present])] if present else ()
-
-    return check_present
+def _optional(of: ColumnType) -> ColumnType:
+    fits = of.fits
+    return ColumnType(of.msgspec | None, None if fits is None else lambda value: value is None or fits(value))
 
 
-def _number(schema: Mapping[str, Any]) -> Check:
+def _number(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the number", schema, _NUMBER_KEYS)
     # An integer field accepts 5.0, too: that is left to the class.
-    types = {int} if schema["type"] == "int" else {int, float}
-    low, above = _float(schema.get("ge", -inf)), _float(schema.get("gt", -inf))
-    high, below = _float(schema.get("le", inf)), _float(schema.get("lt", inf))
-    step = _float(schema.get("multiple_of", 0))
-
-    def outside(column: Sequence[Any]) -> list[int]:
-        try:
-            numbers = np.array(column, dtype=np.float64)
-        except OverflowError:  # an integer that no float can hold
-            return [*range(len(column))]
-        # Also false for what is not a number, and for infinity, since it is neither above -inf nor below inf.
-        fits = (numbers >= low) & (numbers <= high) & (numbers > above) & (numbers < below)
-        fits &= np.abs(numbers) < _EXACT_INTEGERS
-        if step:
-            with np.errstate(invalid="ignore"):  # of infinity, which does not fit anyway
-                fits &= np.fmod(numbers, step) == 0
-        found: list[int] = np.flatnonzero(~fits).tolist()
-        return found
-
-    def check(column: Sequence[Any]) -> Collection[int]:
-        if types.issuperset(map(type, column)):
-            return outside(column)
-        of_type = [at for at, value in enumerate(column) if type(value) in types]
-        wrong = set(range(len(column))) - set(of_type)
-        return wrong | {of_type[at] for at in outside([column[at] for at in of_type])}
-
-    return check
+    type_, exact = (int, _integer) if schema["type"] == "int" else (float, _float)
+    low, above = (exact(schema.get(name, -inf)) for name in ("ge", "gt"))
+    high, below = (exact(schema.get(name, inf)) for name in ("le", "lt"))
+    above, below = max(above, exact(-_EXACT_INTEGERS)), min(below, exact(_EXACT_INTEGERS))
+    bounds: dict[str, Any] = {"gt": above} if above >= low else {"ge": low}
+    bounds |= {"lt": below} if below <= high else {"le": high}
+    if "multiple_of" in schema:
+        bounds["multiple_of"] = exact(schema["multiple_of"])
+    return ColumnType(Annotated[type_, Meta(**bounds)])
 
 
 def _float(bound: Any) -> float:
@@ -166,53 +147,52 @@ def _float(bound: Any) -> float:
     return float(bound)
 
 
-def _boolean(schema: Mapping[str, Any]) -> Check:
+def _integer(bound: float) -> float:
+    if bound in {inf, -inf}:
+        return bound
+    if _float(bound) != int(bound):
+        raise OnlyByClass(f"{bound!r} is not an integer")
+    return int(bound)
+
+
+def _boolean(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the boolean", schema, _BOOLEAN_KEYS)
-
-    def check(column: Sequence[Any]) -> Collection[int]:
-        # By type: 1 equals true.
-        if {bool}.issuperset(map(type, column)):
-            return ()
-        return [at for at, value in enumerate(column) if type(value) is not bool]
-
-    return check
+    return ColumnType(bool)
 
 
-def _iso_date(schema: Mapping[str, Any]) -> Check:
+def _iso_date(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the date", schema, _CHAIN_KEYS)
     text, *others = schema["steps"]
     if text != ISO_TEXT or len(others) != 1 or others[0]["type"] != "date":
         raise OnlyByClass("values are checked in several steps")
     _require_known("the date", others[0], _DATE_KEYS)
-    return lambda column: [at for at, value in enumerate(column) if not is_iso_date(value)]
+    return ColumnType(str, is_iso_date)
 
 
-def _text(schema: Mapping[str, Any]) -> Check:
+def _text(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the text", schema, _TEXT_KEYS)
     # What empty text means is not for the class alone to say.
-    has_length = _fits({**schema, "min_length": max(1, schema.get("min_length", 0))}, str)
+    text = Annotated[str, _length({**schema, "min_length": max(1, schema.get("min_length", 0))})]
     changes = [
         change
         for key, change in (("strip_whitespace", str.strip), ("to_lower", str.lower), ("to_upper", str.upper))
         if schema.get(key)
     ]
     if not changes:
-        return lambda column: _where_not(has_length, column)
-
-    def fits(value: Any) -> bool:
-        # Letters that this version of Python does not know are not printable: pydantic may know their other case.
-        return has_length(value) and value.isprintable() and all(change(value) == value for change in changes)
-
-    return lambda column: _where_not(fits, column)
+        return ColumnType(text)
+    # Letters that this version of Python does not know are not printable: pydantic may know their other case.
+    return ColumnType(text, lambda value: value.isprintable() and all(change(value) == value for change in changes))
 
 
-def _literal(schema: Mapping[str, Any]) -> Check:
+def _literal(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the label", schema, _LITERAL_KEYS)
-    expected = frozenset(schema["expected"]) - {""}
-    return lambda column: _where_not(lambda value: type(value) is str and value in expected, column)
+    expected = tuple(label for label in schema["expected"] if label)
+    if not expected:
+        raise OnlyByClass("the only label is empty")
+    return ColumnType(Literal[expected])
 
 
-def _list(schema: Mapping[str, Any]) -> Check:
+def _list(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the list", schema, _LIST_KEYS)
     items = schema.get("items_schema")
     if isinstance(items, list):
@@ -223,41 +203,16 @@ def _list(schema: Mapping[str, Any]) -> Check:
         raise OnlyByClass("the items are neither strings nor literals")
     if schema["type"] in {"set", "frozenset"} and schema.get("min_length", 0) > 1:
         raise OnlyByClass("a set counts its items only once")
-    item_check = _check(items)
-    fits = _fits(schema, list)
-
-    def check(column: Sequence[Any]) -> Collection[int]:
-        wrong = set(_where_not(fits, column))
-        lists = [() if at in wrong else value for at, value in enumerate(column)] if wrong else column
-        different = _different(chain.from_iterable(lists))
-        if different is not None and not item_check(different):
-            return wrong
-        return wrong | {at for at, value in enumerate(lists) if item_check(value)}
-
-    return check
+    item, fits = _type(items)
+    lists = Annotated[list[item], _length(schema)]  # type: ignore[valid-type]  # known at run time only
+    return ColumnType(lists, None if fits is None else lambda values: all(map(fits, values)))
 
 
-def _fits(schema: Mapping[str, Any], kind: type[str | list[Any]]) -> Callable[[Any], bool]:
-    least, most = schema.get("min_length", 0), schema.get("max_length", inf)
-    return lambda value: type(value) is kind and least <= len(value) <= most
+def _length(schema: Mapping[str, Any]) -> Meta:
+    return Meta(min_length=schema.get("min_length"), max_length=schema.get("max_length"))
 
 
-def _where_not(fits: Callable[[Any], bool], column: Sequence[Any]) -> Collection[int]:
-    different = _different(column)
-    if different is not None and all(map(fits, different)):
-        return ()
-    return [at for at, value in enumerate(column) if not fits(value)]
-
-
-def _different(values: Iterable[Any]) -> list[Any] | None:
-    """The different values, of which no text equals anything else; None where one cannot be hashed."""
-    try:
-        return [*set(values)]
-    except TypeError:
-        return None
-
-
-_CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], Check]]] = {
+_TYPES: Final[Mapping[str, Callable[[Mapping[str, Any]], ColumnType]]] = {
     "float": _number,
     "int": _number,
     "chain": _iso_date,
