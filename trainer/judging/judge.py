@@ -30,6 +30,8 @@ from trainer.text.wording import decimal, mean_of, percent
 
 CLEAR_SEPARATION = 0.75
 WEAK_SEPARATION = 0.40
+# Of segments that take the place of those with the highest silhouette: who looks twice finds more by chance.
+LEAST_SEPARATION_INSTEAD = 0.45
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
 LEAST_ROOM = 0.05
 CLEAR_EFFECT = 0.20
@@ -122,8 +124,8 @@ class Evidence:
 
     @property
     def is_separate(self) -> bool:
-        """Whether few enough users lie between the segments, and nothing else speaks against them."""
-        return self.separation is not None and _objection(self) is None
+        """Whether so few users lie between the segments that they may take the place of the silhouette's choice."""
+        return self.separation is not None and self.separation >= LEAST_SEPARATION_INSTEAD and _objection(self) is None
 
     @property
     def is_open(self) -> bool:

@@ -324,6 +324,19 @@ def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verd
     assert reason in said.replace("\N{NO-BREAK SPACE}", " ")
 
 
+@pytest.mark.parametrize(
+    ("evidence", "is_separate"),
+    [
+        (replace(CLEAR, between=0.054), True),
+        (replace(CLEAR, between=0.056), False),  # enough for weak, but not in place of others
+        (replace(CLEAR, least_jaccard=0.599), False),
+        (NO_ROOM, False),
+    ],
+)
+def test_a_second_choice_must_be_better_separated_than_a_first_one(*, evidence: Evidence, is_separate: bool) -> None:
+    assert evidence.is_separate is is_separate
+
+
 def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:
     assert replace(CLEAR, silhouette=1.0, null_silhouettes=(1.0,)).effect == 0.0
 
