@@ -265,6 +265,22 @@ class ColumnQuality:
     """Share of users beyond the clip limits; None for other kinds."""
     unseen_share: float | None
     """Share of users with an undeclared label; None for all but ordinal fields."""
+    missing_share: float = 0.0
+    """Share of users without a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingValues:
+    """Where one field lacks values."""
+
+    field: str
+    header: str
+    share_by_segment: tuple[str, ...]
+    """In the order of the cards, ready to print; "<20" where suppressed."""
+    p_value: float
+    """Of the segments, fitted without the field, lacking the value equally often (chi-square)."""
+    is_related: bool
+    """Benjamini–Hochberg over all fields that lack values, at 5 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,5 +322,7 @@ class Findings:
     lineage: Lineage | None
     quality: Quality
     origin: Origin
+    missing: tuple[MissingValues, ...] = ()
+    """Of each field that lacks values; empty with verdict none."""
     tiers: Tiers | None = None
     """With verdict none, if a number can be cut."""

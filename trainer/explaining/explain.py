@@ -11,10 +11,11 @@ from trainer.explaining.division import Division
 from trainer.explaining.effects import effects
 from trainer.explaining.field_tests import field_tests, surviving
 from trainer.explaining.heat import heat_rows
+from trainer.explaining.missing import missing_values
 from trainer.explaining.projection import projection
 from trainer.explaining.proxies import proxies
 from trainer.explaining.tiers import tiers
-from trainer.findings import Card, FieldTest, HeatRow, Map, Proxy, Tiers
+from trainer.findings import Card, FieldTest, HeatRow, Map, MissingValues, Proxy, Tiers
 
 NO_MAP = Map(x=(), y=(), segment=(), explained=(0.0, 0.0))
 
@@ -28,6 +29,7 @@ class Explained:
     proxies: tuple[Proxy, ...]
     map: Map
     heat: tuple[HeatRow, ...]
+    missing: tuple[MissingValues, ...]
     tiers: Tiers | None
 
 
@@ -55,5 +57,6 @@ def explain(
         proxies=proxies(division),
         map=projection(division) if insights else NO_MAP,
         heat=heat_rows(division, tests) if insights else (),
+        missing=missing_values(division, seed) if insights else (),
         tiers=None if insights else tiers(division.sample, not_named),
     )

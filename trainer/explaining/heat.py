@@ -34,13 +34,13 @@ def heat_rows(division: Division, tests: Sequence[FieldTest]) -> tuple[HeatRow, 
         test.field for test in tests if test.survives
     }
     fields = [field for field in division.sample.fields if field.name in reported]
-    found = [_row(trait, division) for field in fields for trait in traits(division.sample, field)]
+    found = [row_of(trait, division) for field in fields for trait in traits(division.sample, field)]
     found = [(unevenness, row) for unevenness, row in found if any(value is not None for value in row.values)]
     uneven = sorted(range(len(found)), key=lambda at: (-round(found[at][0], 6), at))[:MOST_ROWS]
     return tuple(found[at][1] for at in sorted(uneven))
 
 
-def _row(trait: Trait, division: Division) -> tuple[float, HeatRow]:
+def row_of(trait: Trait, division: Division) -> tuple[float, HeatRow]:
     """The row, and the share of its variance that lies between the segments."""
     values, memberships = trait.values[trait.known], division.memberships[0, trait.known]
     users = memberships.sum(axis=0)

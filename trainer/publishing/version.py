@@ -71,6 +71,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
         proxies=fitted.explained.proxies,
         map=fitted.explained.map,
         heat=fitted.explained.heat,
+        missing=fitted.explained.missing,
         tiers=fitted.explained.tiers,
         lineage=fitted.lineage,
         quality=Quality(
@@ -85,6 +86,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
                     left_out_because=fitted.columns.left_out.get(learned.field.name),
                     clipped_share=learned.clipped_share,
                     unseen_share=learned.unseen_share,
+                    missing_share=learned.missing_share,
                 )
                 for learned in fitted.columns.learned
             ),

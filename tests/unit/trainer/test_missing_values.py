@@ -54,9 +54,10 @@ def written(path: Path, numbers: Floats, sides: list[str], holes: Floats | float
     """A history in which about this share of the cells is empty."""
     generator = np.random.default_rng(3)
     lines = [",".join([*(f"x{i}" for i in range(COLUMNS)), "side"])]
-    for row, side in zip(numbers, sides, strict=True):
+    each = np.broadcast_to(holes, (len(numbers), COLUMNS + 1))
+    for row, side, shares in zip(numbers, sides, each, strict=True):
         cells = [*(f"{value:.6f}" for value in row), side]
-        empty = generator.random(len(cells)) < holes
+        empty = generator.random(len(cells)) < shares
         lines.append(",".join("" if gone else cell for cell, gone in zip(cells, empty, strict=True)))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -97,6 +98,9 @@ def test_three_groups_with_holes_are_clear_and_found(tmp_path: Path) -> None:
         segments = np.concatenate([chunk.segment for chunk in found.assigned.chunks()])
         assert (found.judgement.verdict, found.judgement.k) == (Verdict.CLEAR, 3)
         assert adjusted_rand_score(groups[kept], segments) > 0.9
+        assert [each.field for each in found.explained.missing] == [field.name for field in history.fields]
+        assert not any(each.is_related for each in found.explained.missing)
+        assert {len(each.share_by_segment) for each in found.explained.missing} == {3}
         # A user of whom more than half is missing is left out, and said.
         assert history.too_little_known == 900 - history.rows > 0
         assert any("more than half" in note for note in found.columns.notes)
@@ -113,6 +117,17 @@ def test_without_a_hole_an_optional_field_changes_nothing(tmp_path: Path) -> Non
             golden = golden_rows(history.sample(JUDGED_ROWS, 7), found.segmentation, 7).to_json()
             made.append((found.segmentation.to_json(), users, golden, found.judgement))
     assert made[0] == made[1]
+
+
+def test_a_value_that_one_segment_lacks_is_said_to_be_related(tmp_path: Path) -> None:
+    numbers, sides, groups = three_groups(600)
+    holes = np.zeros((600, COLUMNS + 1))
+    holes[groups == 0, 3] = 0.8
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, holes), WithHoles)
+    with history:
+        (missing,) = found.explained.missing
+        assert (missing.field, missing.is_related) == ("x3", True)
+        assert len({*missing.share_by_segment}) > 1
 
 
 def test_a_column_that_more_than_half_lack_is_left_out_with_the_reason(tmp_path: Path) -> None:
