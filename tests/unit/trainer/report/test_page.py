@@ -195,8 +195,8 @@ def test_the_quality_of_the_data_is_shown_column_by_column(pages: dict[str, Page
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "12,345 users were read. 17 bad rows skipped" in words
     assert "Language has one value only and was dropped." in words
-    assert "Followed Accounts ✓ yes 0.4 % – behaviour number" in words
-    assert "Age – no: unrelated to every other column – – demographic ordered" in words
+    assert "Followed Accounts ✓ yes 0.4 % – – behaviour number" in words
+    assert "Age – no: unrelated to every other column – – – demographic ordered" in words
 
 
 def test_without_segments_tiers_are_offered_and_never_called_segments(pages: dict[str, Page]) -> None:
