@@ -87,7 +87,7 @@ class OrderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """A nominal label, one-hot encoded, one matrix column per level; unknown or missing, the means of these columns."""
+    """A nominal label, one-hot encoded, one matrix column per level; missing, the means of these columns."""
 
     name: str
     levels: tuple[str, ...]
@@ -125,7 +125,7 @@ Column = NumberColumn | BooleanColumn | OrderedColumn | CategoryColumn | Several
 
 
 class UnknownCategory(StrEnum):
-    """How a label of a category is encoded that training had not seen, or that is missing."""
+    """How a label of a category is encoded that training had not seen; one that is missing is encoded as the means."""
 
     MEANS = "means"
     """0 after scaling, as an unknown ordinal label: it says nothing about the segment."""
@@ -171,8 +171,8 @@ class _Plan:
     spans: Floats
     single: tuple[_Labels, ...]
     several: tuple[_Labels, ...]
-    without_label: Mapping[str, tuple[slice, Floats]]
-    """Category -> its matrix rows, and their values, of shape (levels, 1), without a known label."""
+    without_label: Mapping[str, tuple[slice, Floats, Floats]]
+    """Category -> its matrix rows, and their values, of shape (levels, 1), for a missing and for an unknown label."""
     single_left_out: tuple[tuple[str, frozenset[str]], ...]
     several_left_out: tuple[tuple[str, frozenset[str]], ...]
     row_of_cell: npt.NDArray[np.intp]
@@ -307,8 +307,9 @@ class Encoder:
             for row in not_seen:
                 unknown[row] = (*unknown.get(row, ()), name)
             if name in self._plan.without_label:
-                block, values = self._plan.without_label[name]
-                matrix[block, [*no_value, *not_seen]] = values
+                block, of_missing, of_unknown = self._plan.without_label[name]
+                matrix[block, no_value] = of_missing
+                matrix[block, not_seen] = of_unknown
         return unknown
 
     @cached_property
@@ -323,7 +324,7 @@ class Encoder:
 
         single: list[_Labels] = []
         several: list[_Labels] = []
-        without_label: dict[str, tuple[slice, Floats]] = {}
+        without_label: dict[str, tuple[slice, Floats, Floats]] = {}
         start = 0
         for column in self.kept:
             if isinstance(column, OrderedColumn):
@@ -335,7 +336,8 @@ class Encoder:
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
             if isinstance(column, CategoryColumn):
                 block = slice(start, start + column.width)
-                without_label[column.name] = block, np.array(self.unknown_of(column))[:, None]
+                of_missing, of_unknown = np.array(column.means), np.array(self.unknown_of(column))
+                without_label[column.name] = block, of_missing[:, None], of_unknown[:, None]
             start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn | BooleanColumn)]
         left_out = [column for column in self.columns if column.weight <= 0]

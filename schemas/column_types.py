@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
+import msgspec
 from msgspec import Meta
 from pydantic import BaseModel
 
@@ -66,7 +67,10 @@ def column_types(profile_class: type[BaseModel]) -> Mapping[str, ColumnType]:
         try:
             _require_known("it", field, _FIELD_KEYS)
             types[name] = _type(field["schema"])
+            msgspec.json.Decoder(types[name].msgspec)
         except OnlyByClass as error:
+            raise OnlyByClass(f"{name}: {error}") from error
+        except (TypeError, ValueError) as error:  # as of labels that are an enum, and of bounds beyond 64 bits
             raise OnlyByClass(f"{name}: {error}") from error
     return types
 
@@ -180,15 +184,16 @@ def _text(schema: Mapping[str, Any]) -> ColumnType:
     ]
     if not changes:
         return ColumnType(text)
-    # Letters that this version of Python does not know are not printable: pydantic may know their other case.
-    return ColumnType(text, lambda value: value.isprintable() and all(change(value) == value for change in changes))
+    # pydantic may know more letters, which are not printable for this version of Python, and more capitals.
+    knows = str.isascii if schema.get("to_upper") else str.isprintable
+    return ColumnType(text, lambda value: knows(value) and all(change(value) == value for change in changes))
 
 
 def _literal(schema: Mapping[str, Any]) -> ColumnType:
     _require_known("the label", schema, _LITERAL_KEYS)
     expected = tuple(label for label in schema["expected"] if label)
-    if not expected:
-        raise OnlyByClass("the only label is empty")
+    if not expected or not {str}.issuperset(map(type, expected)):
+        raise OnlyByClass("the labels are not all text")
     return ColumnType(Literal[expected])
 
 

@@ -29,7 +29,7 @@ from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
 
 _ATTRIBUTES: Final = attrgetter("id", "subject", "time", "data")
-# Others that many events have. They may hold anything.
+# Others that many events have.
 _IGNORED: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
 # All that a decoder raises: grammar, types and bounds; UTF-8; nesting.
 _REFUSED: Final = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
@@ -216,7 +216,7 @@ def _decoder(profile: Iterable[tuple[Any, ...]], closed: bool) -> Callable[[byte
         "time": str,
         "data": object_of("Profile", profile),
     }
-    ignored = ((name, Any, None) for name in _IGNORED)
+    ignored = ((name, str | None, None) for name in _IGNORED)
     return msgspec.json.Decoder(object_of("Event", chain(attributes.items(), ignored))).decode
 
 

@@ -54,6 +54,10 @@ class Role:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make dates and booleans strict: pydantic would take 1, "on" and "f" for true and false."""
         schema: Any = handler(source)
+        if self.kind in {Kind.DAYS_SINCE, Kind.BOOLEAN} and schema["type"].startswith("function-"):
+            raise ProfileClassError(
+                f"a validator stands before {self.kind.replace('-', '_')}(…): annotate the type with the role first"
+            )
         if self.kind is Kind.DAYS_SINCE:
             return days_schema(schema)
         if self.kind is Kind.BOOLEAN:

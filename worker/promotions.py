@@ -31,13 +31,15 @@ def report_loaded(model: ServedModel, settings: Settings, metrics: Metrics, befo
     """Report the version that is served from now on, in the log and in the metrics."""
     segmentation = model.stored.segmentation
     fields = profile_fields(model.profile_class)
+    # Of a field without a column, no value counts as missing.
+    columns = {column.name for column in segmentation.encoder.columns}
     in_training = model.stored.manifest.missing
     metrics.model_loaded(
         model.version,
         segmentation.digest,
         segmentation.names,
         [field.name for field in fields],
-        {field.name: in_training.get(field.name, 0.0) for field in fields if field.optional},
+        {field.name: in_training.get(field.name, 0.0) for field in fields if field.optional and field.name in columns},
     )
     _log.info(
         "model_loaded",

@@ -35,6 +35,8 @@ class Assigned:
     outliers: int
     unknown: Mapping[str, int]
     """Field name -> users whose value was not in the training data; fields without one are absent."""
+    too_little_known: int
+    """Users left out, because more than half of their fields have no value."""
     output: Path
 
 
@@ -59,6 +61,8 @@ def assign_history(
     today: date | None = None,
 ) -> Assigned:
     """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
+
+    Users with more than half of their fields missing are left out, and counted.
 
     Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
     file that is not a history or has a bad row, ProfileMismatch for another profile class, and OutputError when the
@@ -92,7 +96,8 @@ def assign_history(
                 write_segmented_users_as_parquet(unfinished, header, history.id_type, names, chunks)
             else:
                 write_segmented_users(unfinished, header, names, chunks)
-    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, output)
+        too_little_known = history.too_little_known
+    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, too_little_known, output)
 
 
 def print_assigned(assigned: Assigned) -> None:
@@ -104,4 +109,7 @@ def print_assigned(assigned: Assigned) -> None:
         ("outliers", f"{assigned.outliers:,}"),
         ("unknown values", ", ".join(unknown) or "none"),
     ]
+    if assigned.too_little_known:
+        users = counted(assigned.too_little_known, "user")
+        facts.append(("left out", f"{users}: more than half of their fields have no value"))
     print_facts(facts, to_copy=[("version", version_of(assigned.stored)), ("file", str(assigned.output))])

@@ -115,8 +115,8 @@ def choose_k(
     if warm is not None and len(warm) in [candidate.k for candidate in fresh]:
         (kept,) = _candidates(Start.WARM, [cluster_from(scaled, warm)], scaled)
         if kept.smallest_share >= least:
-            chosen = _unless_better(kept, chosen)
-            candidates = tuple(_unless_better(kept, each) if each.k == kept.k else each for each in fresh)
+            chosen = first = _unless_better(kept, chosen)
+            candidates = tuple(first if each.k == first.k else each for each in fresh)
     if chosen is None and fresh:
         halves = _halves(scaled)
         if halves.smallest_share >= least:

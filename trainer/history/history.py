@@ -131,7 +131,7 @@ class History:
     def without_value(self, name: str) -> Iterator[npt.NDArray[np.bool_]]:
         """For each chunk, which users have no value in a field."""
         match self._field(name).kind:
-            case Kind.NUMBER:
+            case kind if kind.is_numeric:
                 yield from (np.isnan(numbers) for numbers in self.copy.numbers(name))
             case Kind.SEVERAL_OF:
                 yield from (np.zeros(rows, dtype=np.bool_) for rows in self.copy.chunk_rows)

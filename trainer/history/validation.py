@@ -94,7 +94,7 @@ class Check:
         if self._passed(users, columns):
             try:
                 return Checked(rows.numbers, users, self._columns(columns), rows.broken)
-            except ValueError:  # a date after today
+            except ValueError:  # as a date after today, or empty text
                 pass
         return self._by_class(rows, users, columns)
 

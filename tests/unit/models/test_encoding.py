@@ -69,6 +69,11 @@ def test_an_unknown_category_of_the_first_format_is_all_zeros() -> None:
     assert made.matrix[0].tolist()[3:] == [0.0, 0.0, 1.0, 0.0, 0.0]
 
 
+def test_a_missing_category_is_the_means_in_the_first_format_too() -> None:
+    first = replace(SMALL, unknown_category=UnknownCategory.ZEROS)
+    assert first.encode(rows(colour=[None])).matrix[0].tolist()[3:5] == [0.5, 0.5]
+
+
 def test_a_repeated_item_counts_once_and_an_empty_list_is_all_zeros() -> None:
     made = SMALL.encode(
         {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
@@ -59,6 +60,10 @@ class Folded(Own):
 
 class Switch(Own):
     x: Annotated[bool, boolean("a")]
+
+
+class Shouted(Own):
+    label: Annotated[str, category("a"), StringConstraints(to_upper=True)]
 
 
 class OneField(Own):
@@ -201,7 +206,7 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
         event_bytes(id="x" * 10_001),
         event_bytes(comment="x" * 10_001),
         *(
-            event_bytes().replace(before, before + extra + b",")
+            event_bytes().replace(before, before + extra + b",", 1)
             for before in (b"{", b'"data":{')
             for extra in (
                 b'"comment":"\xff"',
@@ -215,6 +220,8 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
                 b'"comment":' + b"[" * 1_100 + b"]" * 1_100,
                 b'"comment":"\\u0061\xc3\xa9"',
                 b'"comment":null,"comment":{}',
+                b'"traceparent":' + b"1" * 400,
+                b'"tracestate":' + b"[" * 1_500 + b"]" * 1_500,
             )
         ),
     ],
@@ -259,6 +266,34 @@ def test_labels_that_a_class_folds_are_one_label_however_they_are_written() -> N
     events, rejections = EventReader(Folded, MAX_BYTES).read([event_bytes(data={"label": each}) for each in spellings])
     assert not rejections
     assert [*events.profile["label"]] == [each.strip().lower() for each in spellings]
+
+
+def test_capitals_that_this_version_of_python_does_not_know_are_left_to_the_class() -> None:
+    labels = ["A", "\u019b", "\u0264"]
+    events, _ = EventReader(Shouted, MAX_BYTES).read([event_bytes(data={"label": label}) for label in labels])
+    assert [*events.profile["label"]] == [Shouted(label=label).label for label in labels]
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class OfAnEnum(Own):
+    label: Annotated[Literal[Colour.RED], category("a")]
+
+
+class Huge(Own):
+    x: Annotated[int, number("a"), Field(ge=2**70)]
+
+
+@pytest.mark.parametrize(("of", "data"), [(OfAnEnum, {"label": "red"}), (Huge, {"x": 5})])
+def test_a_class_that_msgspec_cannot_express_is_asked_about_each_event(
+    of: type[BaseModel], data: Mapping[str, Any]
+) -> None:
+    reader = EventReader(of, MAX_BYTES)
+    assert reader.one_by_one_because
+    events, _ = reader.read([event_bytes(data=data)])
+    assert len(events.rows) == (of is OfAnEnum)
 
 
 class WithValidator(Plain):

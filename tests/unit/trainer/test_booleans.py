@@ -2,6 +2,7 @@
 
 import csv
 import math
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from models.encoding import BooleanColumn, Encoder, NumberColumn
 from models.golden import Golden
@@ -20,7 +21,7 @@ from schemas.csv_format import CsvFormat
 from schemas.errors import ProfileClassError
 from schemas.event_columns import EventReader
 from schemas.rejected import RejectReason
-from schemas.roles import Kind, ProfileField, boolean, number, profile_fields
+from schemas.roles import Kind, ProfileField, Role, boolean, days_since, number, profile_fields
 from tests.support.events import event_bytes
 from tests.support.fitted import fit
 from tests.support.histories import read, table
@@ -33,6 +34,7 @@ from trainer.findings import Measure
 from trainer.fitting.assignment import assign_users
 from trainer.fitting.encoders import learn
 from trainer.fitting.golden import golden_rows
+from trainer.history.history import read_history
 from trainer.publishing.tables import write_segment_profiles
 from trainer.text.wording import difference, subject
 
@@ -127,6 +129,30 @@ def test_in_the_model_they_are_one_column_of_0_and_1(tmp_path: Path) -> None:
     encoder = Encoder((learned.column,))
     assert encoder.encode({"newsletter": [True, False]}).matrix.tolist() == [[1.0], [0.0]]
     assert encoder.scale(encoder.encode({"newsletter": TRUTH}).matrix).std() == pytest.approx(1.0)
+
+
+class Guarded(BaseModel):
+    history_id_column: ClassVar[None] = None
+    kept: Annotated[bool | None, boolean("a")] = None
+    last: Annotated[date | None, days_since("a")] = None
+    spend: Annotated[float, number("a")]
+    visits: Annotated[float, number("a")]
+
+
+def test_booleans_and_dates_that_are_missing_are_known_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    rows = ["kept,last,spend,visits", "true,2026-01-01,1,1", ",,2,2", "false,2026-01-02,3,3", ",2026-01-03,4,4", ""]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with read_history(path, Guarded, lambda *_: None) as history:
+        missing = {name: np.concatenate([*history.without_value(name)]).tolist() for name in ("kept", "last")}
+    assert missing == {"kept": [False, True, False, True], "last": [False, True, False, False]}
+
+
+@pytest.mark.parametrize("role", [boolean("a"), days_since("a")])
+def test_a_validator_before_the_role_is_refused_since_strictness_would_not_reach_the_type(role: Role) -> None:
+    of = bool if role.kind is Kind.BOOLEAN else date
+    with pytest.raises(ProfileClassError, match=role.kind.replace("-", "_")):
+        create_model("Before", x=(Annotated[of, AfterValidator(lambda value: value), role], ...))  # type: ignore[arg-type]  # a type that is known at run time only
 
 
 def test_a_column_that_is_always_true_is_left_out(tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ def test_the_segments_in_production_are_kept_where_a_fresh_start_gains_little() 
     assert again.chosen.start is Start.WARM
 
 
+def test_the_segments_in_production_stand_for_their_number_where_a_better_fresh_start_is_not_allowed() -> None:
+    # Each fresh start gives the few extreme rows a segment of their own, which is too small.
+    rows = np.random.default_rng(1).normal(np.repeat([0.0, 10.0, 200.0], [300, 300, 8]))[:, None]
+    choice = chosen_from(rows, warm=np.array([[-1.0], [1.0], [15.0]]))
+    assert (choice.chosen.k, choice.chosen.start) == (3, Start.WARM)
+    assert choice.chosen in choice.candidates
+
+
 def test_the_segments_in_production_give_way_to_better_ones() -> None:
     rows = blobs(100, 100, 100)
     choice = chosen_from(rows, warm=np.array([[1.0, 0.0], [-1.0, 0.0]]))
