@@ -68,9 +68,7 @@ def column_types(profile_class: type[BaseModel]) -> Mapping[str, ColumnType]:
             _require_known("it", field, _FIELD_KEYS)
             types[name] = _type(field["schema"])
             msgspec.json.Decoder(types[name].msgspec)
-        except OnlyByClass as error:
-            raise OnlyByClass(f"{name}: {error}") from error
-        except (TypeError, ValueError) as error:  # as of labels that are an enum, and of bounds beyond 64 bits
+        except (OnlyByClass, TypeError, ValueError) as error:  # the others by msgspec, as of bounds beyond 64 bits
             raise OnlyByClass(f"{name}: {error}") from error
     return types
 

@@ -88,7 +88,7 @@ class EventReader:
             rejections[events.rows[at]] = Rejection(
                 RejectReason.TOO_LITTLE_KNOWN, f"data: more than half of its {len(self._fields)} fields have no value"
             )
-        return (_without_rows(events, too_little) if too_little else events), rejections
+        return _without_rows(events, too_little), rejections
 
     def _accepted(self, values: Sequence[bytes | None]) -> tuple[Events, dict[int, Rejection]]:
         decoded = self._decoders.decoded(values) if self._decoders else None
@@ -178,8 +178,7 @@ class _Decoders:
         for index, fits in self._fits:
             wrong.update(at for at, value in enumerate(fields[index]) if not fits(value))
         found = Events(rows, ids, subjects, moments, dict(zip(self._names, fields, strict=True)))
-        if wrong:
-            found = _without_rows(found, wrong)
+        found = _without_rows(found, wrong)
         if self._dates:
             found = self._with_days(found)
         return found if found.rows else None
@@ -291,6 +290,8 @@ _PLAIN: Final = {
 
 
 def _without_rows(events: Events, wrong: Wrong) -> Events:
+    if not wrong:
+        return events
     rows, ids, subjects, times, *profile = _without(
         wrong, events.rows, events.ids, events.subjects, events.times, *events.profile.values()
     )
