@@ -19,7 +19,6 @@ OFFSETS_TOPIC = "__consumer_offsets"
 def test_an_idle_worker_whose_group_has_no_coordinator_reports_it_instead_of_success(
     client: str, broker_with: Callable[..., AbstractContextManager[Broker]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_consumer, "COORDINATOR_AWAY_S", 1.0)
     # Once deleted, this broker alone cannot create it again.
     config = {"offsets.topic.replication.factor": "2", "offsets.topic.num.partitions": "1"}
     with broker_with(config=config) as own, KafkaWorld(own.bootstrap_servers, client=client) as kafka:
@@ -27,6 +26,8 @@ def test_an_idle_worker_whose_group_has_no_coordinator_reports_it_instead_of_suc
         kafka.send(b"a", partition=0)
         transport = kafka.open()
         work_off(transport, 1)
+        # Not before: a broker that has just made the topic may need longer to know that it leads it.
+        monkeypatch.setattr(kafka_consumer, "COORDINATOR_AWAY_S", 1.0)
         kafka.admin.delete_topics([OFFSETS_TOPIC])
         with pytest.raises(RetryBatchError, match=kafka.group):
             until(transport.poll)

@@ -294,18 +294,14 @@ def test_a_batch_that_outlasts_its_transaction_is_done_again(kafka: KafkaWorld, 
     worker = start(programs, kafka, "late", "commit:2", **identity)
     kafka.send(b"a", partition=0)
     worker.wait_for_log("standing still")
-    until(lambda: transaction_state(kafka, "one") == "CompleteAbort" or None)
+    # The result, and behind it the marker of the transaction that was aborted. Brokers of 2.5 describe none.
+    until(lambda: kafka.end_offset(kafka.output) == 2 or None)
     worker.send(signal.SIGUSR1)
     worker.wait_for_log("batch of 1")
     assert "retrying" in worker.log
     assert worker.stop() == 0
     assert kafka.values(kafka.output) == [b"a|late"]
     assert kafka.values(kafka.output, "read_uncommitted") == [b"a|late", b"a|late"]
-
-
-def transaction_state(kafka: KafkaWorld, instance_id: str) -> str:
-    transactional_id = f"{kafka.group}:{instance_id}"
-    return str(kafka.admin.describe_transactions([transactional_id])[transactional_id].state.value)
 
 
 def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(

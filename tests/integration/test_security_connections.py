@@ -143,22 +143,28 @@ def test_the_worker_and_its_tools_work_over(
 def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(
     client: str, site: WorkerSite, world: World
 ) -> None:
-    # Long enough for a busy machine: brokers disconnect a client that is not scheduled for a token's whole lifetime.
-    world.tokens.lifetime_s = 6.0
     connection = world.connection("OAUTH") | {"KAFKA_CLIENT": client}
+    # kafka-python logs in anew on its connection within the last 15 % of a session. When a busy machine does not
+    # schedule it for as long, the broker disconnects it: it then has to do without at a longer lifetime.
+    assert any(logins_are_renewed(site, world, lifetime_s, connection) for lifetime_s in (6.0, 40.0))
+
+
+def logins_are_renewed(site: WorkerSite, world: World, lifetime_s: float, connection: dict[str, str]) -> bool:
+    """Whether no connection was lost while tokens were renewed twice; asserts that no batch was."""
+    world.tokens.lifetime_s = lifetime_s
     worker = site.start_ready(**connection)
-    before = len(world.tokens.tokens)
+    before, read = len(world.tokens.tokens), len(site.read(site.output, site.rejected))
     sent = 0
     while len(world.tokens.tokens) < before + 2:
         site.send(EVENTS)
         sent += len(EVENTS)
-        site.wait_for_outcomes(sent)
-    assert len(site.read(site.output, site.rejected)) == sent
+        site.wait_for_outcomes(read + sent)
+    assert len(site.read(site.output, site.rejected)) == read + sent
     for trouble in ("batch_retried", "batch_dropped"):
         assert trouble not in worker.log
-    # librdkafka connects again where kafka-python logs in anew on its connection.
-    assert client == "confluent" or '"warning","event":"kafka_client"' not in worker.log
     assert worker.stop() == 0
+    # librdkafka connects again instead, and says nothing.
+    return '"warning","event":"kafka_client"' not in worker.log
 
 
 @dataclass(frozen=True)

@@ -160,10 +160,10 @@ class KafkaWorld(TopicNames):
 
         until(known)
 
-    def end_offset(self, partition: int = 0) -> int:
-        """The end of the input's log, transaction markers included."""
-        at = TopicPartition(self.input, partition)
-        return int(self.admin.list_partition_offsets({at: OffsetSpec.LATEST})[at].offset)
+    def end_offset(self, topic: str | None = None) -> int:
+        """The ends of all logs of a topic, the input unless named, added up; transaction markers included."""
+        asked = {TopicPartition(topic or self.input, number): OffsetSpec.LATEST for number in range(self.partitions)}
+        return sum(int(end.offset) for end in self.admin.list_partition_offsets(asked).values())
 
     def log_bytes(self, topic: str) -> int:
         """How many bytes the logs of a topic take on the broker's disk."""
