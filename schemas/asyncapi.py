@@ -14,7 +14,12 @@ _SCHEMAS = "#/components/schemas/{model}"
 
 
 def asyncapi_document(
-    profile_class: type[BaseModel], input_topic: str, output_topic: str, rejected_topic: str, version: str
+    profile_class: type[BaseModel],
+    input_topic: str,
+    output_topic: str,
+    rejected_topic: str,
+    version: str,
+    current_topic: str | None = None,
 ) -> dict[str, Any]:
     """The AsyncAPI 3.0 document, ready for JSON: what the worker reads and what it publishes, topic by topic."""
     event_class = UserEvent[profile_class]  # type: ignore[valid-type]  # the class is known at run time only
@@ -38,12 +43,22 @@ def asyncapi_document(
             "rejected": _channel(
                 rejected_topic, "Dead letters: invalid events, byte for byte, with the reason.", "rejected"
             ),
+            **(
+                {"current": _channel(current_topic, "The last assignment of each user; compacted.", "assigned")}
+                if current_topic
+                else {}
+            ),
         },
         "operations": {
             "readEvents": _operation("receive", "input", "Read, validate and assign events."),
             "publishAssignments": _operation("send", "output", "Results, in input order within each partition."),
             "publishRejected": _operation(
                 "send", "rejected", "Rejected records, in one transaction with results and offsets."
+            ),
+            **(
+                {"publishCurrent": _operation("send", "current", "Each result once more, in the same transaction.")}
+                if current_topic
+                else {}
             ),
         },
         "components": {

@@ -67,7 +67,10 @@ def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         (settings.worker_input_topic, "WORKER_INPUT_TOPIC", "READ"),
         (settings.worker_output_topic, "WORKER_OUTPUT_TOPIC", "WRITE"),
         (settings.worker_rejected_topic, "WORKER_REJECTED_TOPIC", "WRITE"),
+        (settings.worker_current_topic, "WORKER_CURRENT_TOPIC", "WRITE"),
     ):
+        if name is None:
+            continue
         where = f"topic {name}"
         topic = facts.topics[name]
         if topic is Absent.MISSING:
@@ -127,14 +130,24 @@ def _configured(
 
 
 def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
-    if "compact" not in topic.configs.get("cleanup.policy", ""):
+    policy = topic.configs.get("cleanup.policy", "")
+    if where == f"topic {settings.worker_current_topic}":
+        if "compact" not in policy:
+            what = "is not compacted: it would keep every result, and lose that of a quiet user to retention"
+            yield Finding(Weight.PROBLEM, where, what, "set its cleanup.policy to compact")
+        elif "delete" in policy:
+            what = "its cleanup.policy deletes, too: users without an event for as long as its retention vanish from it"
+            yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to compact, unless you want that")
+        return
+    if "compact" not in policy:
         return
     if where == f"topic {settings.worker_rejected_topic}":
         what = "is compacted: brokers refuse events without a key, and keep only the last one of each key"
         yield Finding(Weight.PROBLEM, where, what, "set its cleanup.policy to delete")
     else:
         what = "is compacted: it keeps only the last assignment of each user, and `verify` cannot count the others"
-        yield Finding(Weight.ADVICE, where, what, "set its cleanup.policy to delete, unless you want that")
+        remedy = "set its cleanup.policy to delete, and WORKER_CURRENT_TOPIC for a compacted topic beside it"
+        yield Finding(Weight.ADVICE, where, what, remedy)
 
 
 def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
@@ -150,20 +163,22 @@ def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Findin
 
 
 def _partitions(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
-    read, written = facts.topics[settings.worker_input_topic], facts.topics[settings.worker_output_topic]
+    read = facts.topics[settings.worker_input_topic]
     if not isinstance(read, TopicFacts):
         return
     if read.partitions == 1:
         what = "has 1 partition, so a second worker cannot share the load"
         remedy = "recreate it with more before it is used: adding partitions later moves users to other partitions"
         yield Finding(Weight.ADVICE, f"topic {settings.worker_input_topic}", what, remedy)
-    if isinstance(written, TopicFacts) and read.partitions != written.partitions:
-        what = (
-            f"has {_counted(written.partitions, 'partition')}, "
-            f"topic {settings.worker_input_topic} has {read.partitions}"
-        )
-        remedy = "give both the same number, so that readers can join them partition by partition"
-        yield Finding(Weight.ADVICE, f"topic {settings.worker_output_topic}", what, remedy)
+    for name in (settings.worker_output_topic, settings.worker_current_topic):
+        written = None if name is None else facts.topics[name]
+        if isinstance(written, TopicFacts) and read.partitions != written.partitions:
+            what = (
+                f"has {_counted(written.partitions, 'partition')}, "
+                f"topic {settings.worker_input_topic} has {read.partitions}"
+            )
+            remedy = "give both the same number, so that readers can join them partition by partition"
+            yield Finding(Weight.ADVICE, f"topic {name}", what, remedy)
 
 
 def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Finding]:

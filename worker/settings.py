@@ -201,6 +201,11 @@ class Settings(BaseSettings):
     worker_rejected_topic: Annotated[Topic, Flag("--rejected-topic")] = Field(
         "user-activity-rejected", description="Dead-letter topic for rejected events."
     )
+    worker_current_topic: Annotated[Topic | None, Flag("--current-topic")] = Field(
+        None,
+        description="Compacted topic for the last result of each user. Each result is written to it once more, in the "
+        "same transaction: the table of current segments. By default there is none.",
+    )
 
     worker_event_max_bytes: Annotated[int, Flag("--event-max-bytes")] = Field(
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
@@ -278,9 +283,15 @@ class Settings(BaseSettings):
         return self.worker_event_max_bytes + REJECTED_HEADROOM_BYTES
 
     @property
-    def topics(self) -> tuple[str, str, str]:
-        """Input, output and rejected topic."""
-        return self.worker_input_topic, self.worker_output_topic, self.worker_rejected_topic
+    def topics(self) -> tuple[str, ...]:
+        """Input, output and rejected topic, and the current topic if there is one."""
+        three = (self.worker_input_topic, self.worker_output_topic, self.worker_rejected_topic)
+        return three if self.worker_current_topic is None else (*three, self.worker_current_topic)
+
+    @property
+    def written_topics(self) -> tuple[str, ...]:
+        """Those of the topics that the worker writes to."""
+        return self.topics[1:]
 
     def transactional_id(self, unique: str) -> str:
         """`<group>:<instance>`, or `<group>:<unique>` without an instance id; a prefixed ACL on `<group>:` covers both.

@@ -143,10 +143,11 @@ class _Conflict:
 
 def _conflicts(settings: Settings) -> Iterator[_Conflict]:
     if len(set(settings.topics)) < len(settings.topics):
+        names = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic", "worker_current_topic")
         yield _Conflict(
-            ("worker_input_topic", "worker_output_topic", "worker_rejected_topic"),
-            "WORKER_INPUT_TOPIC, WORKER_OUTPUT_TOPIC, WORKER_REJECTED_TOPIC: two of them name the same topic "
-            f"({', '.join(settings.topics)}); give three different topics",
+            names,
+            f"{', '.join(name.upper() for name in names[: len(settings.topics)])}: two of them name the same topic "
+            f"({', '.join(settings.topics)}); give different topics",
         )
     if settings.worker_max_poll_interval_ms < settings.worker_session_timeout_ms:
         yield _Conflict(

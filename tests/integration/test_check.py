@@ -171,12 +171,14 @@ def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site
 
 
 def test_missing_topics_are_created_with_the_partitions_asked_for(site: WorkerSite) -> None:
-    settings = Settings.model_validate({name.lower(): value for name, value in site.environment().items()})
+    environment = site.environment(WORKER_CURRENT_TOPIC=site.current)
+    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
     with Cluster(settings, connection_arguments(settings), PATIENCE_S) as cluster:
         assert cluster.create_missing_topics(2) == dict.fromkeys(settings.topics, 2)
         assert cluster.create_missing_topics(3) == {}
-        topics = cluster.facts().topics.values()
-    assert [topic.partitions for topic in topics if isinstance(topic, TopicFacts)] == [2, 2, 2]
+        topics = [topic for topic in cluster.facts().topics.values() if isinstance(topic, TopicFacts)]
+    assert [topic.partitions for topic in topics] == [2, 2, 2, 2]
+    assert [topic.configs["cleanup.policy"] for topic in topics] == ["delete", "delete", "delete", "compact"]
 
 
 def test_each_missing_right_is_named_by_check_and_by_run_until_all_are_there(

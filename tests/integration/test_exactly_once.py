@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import NewTopic
 from kafka.errors import KafkaTimeoutError
 
 from demo.kafka.broker import Broker
@@ -99,22 +100,42 @@ def test_a_transaction_that_the_coordinator_aborted_is_done_again(kafka: KafkaWo
 
 @both_clients
 def test_results_rejected_and_offsets_share_one_transaction(kafka: KafkaWorld) -> None:
-    transport = kafka.open()
+    kafka.admin.create_topics(
+        [NewTopic(kafka.current, kafka.partitions, 1, topic_configs={"cleanup.policy": "compact"})]
+    )
+    transport = kafka.open(worker_current_topic=kafka.current)
     kafka.send(b"good", b"bad", partition=0)
     batch = next_batch(transport)
     while len(batch.records) < 2:
         transport.rewind()
         batch = next_batch(transport)
-    outcome = Outcome(results=(Message(None, b"good"),), rejected=(Message(None, b"bad", (("why", b"so"),)),))
+    outcome = Outcome(results=(Message(b"user", b"good"),), rejected=(Message(None, b"bad", (("why", b"so"),)),))
     stale = replace(batch, membership=replace(batch.membership, generation=batch.membership.generation - 1))
     with pytest.raises(RetryBatchError):
         commit(transport, stale, outcome)
-    assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([], [])
+    assert [*map(kafka.values, (kafka.output, kafka.rejected, kafka.current))] == [[], [], []]
     transport.rewind()
     batch = next_batch(transport)
     commit(transport, batch, outcome)
-    assert (kafka.values(kafka.output), kafka.values(kafka.rejected)) == ([b"good"], [b"bad"])
+    assert [*map(kafka.values, (kafka.output, kafka.rejected, kafka.current))] == [[b"good"], [b"bad"], [b"good"]]
     assert kafka.read(kafka.rejected)[0].headers == [("why", b"so")]
+
+
+@both_clients
+def test_the_current_topic_has_each_result_in_the_partition_and_order_of_the_output_topic(kafka: KafkaWorld) -> None:
+    kafka.admin.create_topics(
+        [NewTopic(kafka.current, kafka.partitions, 1, topic_configs={"cleanup.policy": "compact"})]
+    )
+    transport = kafka.open(worker_current_topic=kafka.current)
+    for number in range(40):
+        kafka.send(b"%d" % number, key=b"user-%d" % (number % 7))
+    work_off(transport, 40)
+    output, current = (
+        [(row.partition, row.key, row.value, row.headers) for row in kafka.read(topic)]
+        for topic in (kafka.output, kafka.current)
+    )
+    assert len(output) == 40
+    assert current == output
 
 
 # --- processes ---------------------------------------------------------------------------------------------------

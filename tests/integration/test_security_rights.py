@@ -12,7 +12,7 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 
-from demo.kafka.client import NewRecord
+from demo.kafka.client import Cluster, NewRecord
 from tests.support.brokers import ROOT, Program, Programs, wait_until
 from tests.support.events import event_bytes
 from tests.support.secure_broker import SecureBroker, secure_broker
@@ -93,6 +93,7 @@ class Place:
         return {
             "user-activity": self.site.input + fresh,
             "user-segments": self.site.output + fresh,
+            "user-segments-current": self.site.current + fresh,
             "user-activity-rejected": self.site.rejected + fresh,
             "segment-worker": group,
             "segment-worker:": f"{group}:",
@@ -110,6 +111,7 @@ class Place:
             WORKER_GROUP_ID=group,
             WORKER_INPUT_TOPIC=names["user-activity"],
             WORKER_OUTPUT_TOPIC=names["user-segments"],
+            WORKER_CURRENT_TOPIC=names["user-segments-current"],
             WORKER_REJECTED_TOPIC=names["user-activity-rejected"],
         )
 
@@ -140,6 +142,8 @@ class Place:
 def place(secure: SecureBroker, programs: Programs, tmp_path: Path) -> Place:
     site = worker_site(programs, secure.broker.bootstrap_servers, "rights", tmp_path)
     site.create_topics(1)
+    with Cluster(site.bootstrap_servers) as cluster:
+        cluster.create_topic(site.current, 1, {"cleanup.policy": "compact"})
     site.publish_model()
     site.send([NewRecord(b"user-1", event_bytes()), NewRecord(b"user-2", b"{")])
     return Place(site, secure.address("PLAIN"))

@@ -366,7 +366,11 @@ def test_create_topics_makes_what_is_missing_so_that_the_largest_event_fits(
     site.publish_model()
     with broker.cluster() as cluster:
         cluster.create_topic(site.input, 3, {"max.message.bytes": "3000000"})
-    settings = {"WORKER_EVENT_MAX_BYTES": "2500000", "WORKER_BATCH_MAX_BYTES": "8000000"}
+    settings = {
+        "WORKER_EVENT_MAX_BYTES": "2500000",
+        "WORKER_BATCH_MAX_BYTES": "8000000",
+        "WORKER_CURRENT_TOPIC": site.current,
+    }
     worker = site.start_ready("--create-topics", **settings)
     large = NewRecord(b"k", b"{" + b" " * 2_000_000)
     site.send([*events(5), large])
@@ -374,7 +378,13 @@ def test_create_topics_makes_what_is_missing_so_that_the_largest_event_fits(
     (rejected,) = [record for record in outcomes if record.topic == site.rejected]
     assert rejected.value == large.value
     with broker.cluster() as cluster:
-        assert len(cluster.end_offsets(site.output)) == len(cluster.end_offsets(site.rejected)) == 3
+        assert [len(cluster.end_offsets(topic)) for topic in (site.output, site.rejected, site.current)] == [3, 3, 3]
+    # A reader of the current topic needs nothing else: it has whole CloudEvents.
+    results = {record.value for record in outcomes if record.topic == site.output}
+    table = site.read(site.current)
+    assert {record.value for record in table} == results
+    (event, *_) = [from_kafka_event(KafkaMessage(dict(r.headers), r.key, r.value or b"")) for r in table]
+    assert event.get_type() == ASSIGNED_TYPE
     assert worker.stop() == 0
     site.start_ready("--create-topics", **settings)
 

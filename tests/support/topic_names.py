@@ -23,3 +23,8 @@ class TopicNames:
     @property
     def rejected(self) -> str:
         return f"{self.name}-rejected"
+
+    @property
+    def current(self) -> str:
+        """Compacted, and only written to where a test sets it."""
+        return f"{self.name}-current"

@@ -145,9 +145,9 @@ class Cluster:
                 return None
 
     def create_missing_topics(self, partitions: int) -> Mapping[str, int]:
-        """Create the missing ones of the three topics, and return the number of partitions of each one created.
+        """Create the missing ones of the topics, and return the number of partitions of each one created.
 
-        A missing input topic gets `partitions`; the other two get as many as the input topic has. Raises
+        A missing input topic gets `partitions`; the others get as many as the input topic has. Raises
         TopicNotCreated with the reason, and BrokersUnreachable.
         """
         settings = self._settings
@@ -158,6 +158,9 @@ class Cluster:
             partitions = len(self._admin.describe_topics([settings.worker_input_topic])[0]["partitions"])
             options: dict[str, Any] = {"num_partitions": partitions}
             created += self._create(settings.worker_output_topic, options)
+            if settings.worker_current_topic is not None:
+                compacted = {"cleanup.policy": "compact"}
+                created += self._create(settings.worker_current_topic, {**options, "configs": compacted})
             if settings.rejected_max_bytes > _MESSAGE_MAX_BYTES_DEFAULT:
                 options["configs"] = {"max.message.bytes": str(settings.rejected_max_bytes)}
             created += self._create(settings.worker_rejected_topic, options)

@@ -85,6 +85,11 @@ def _topics(error: Exception, settings: Settings) -> str:
     return ", ".join(topics) or ", ".join(settings.topics)
 
 
+def _written(settings: Settings) -> str:
+    *others, last = settings.written_topics
+    return f"{', '.join(others)} and {last}"
+
+
 def _group(error: Exception, settings: Settings) -> str:
     # Not every error names it. A group other than the worker's own keeps the progress of a replay.
     named = error.args[0] if error.args else None
@@ -128,7 +133,7 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
         errors.TopicAuthorizationFailedError,
         lambda e, s: (
             f"no right to use topic {_topics(e, s)}; grant READ and DESCRIBE on {s.worker_input_topic}, WRITE "
-            f"and DESCRIBE on {s.worker_output_topic} and {s.worker_rejected_topic}, then restart"
+            f"and DESCRIBE on {_written(s)}, then restart"
         ),
     ),
     (
@@ -166,9 +171,8 @@ _STOPS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], _Explain], ..
     (
         (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
         lambda e, s: (
-            f"a record is too large to be sent ({e}); set max.message.bytes of topics {s.worker_output_topic} and "
-            f"{s.worker_rejected_topic} to WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) plus 64 KiB, or lower "
-            "that setting"
+            f"a record is too large to be sent ({e}); set max.message.bytes of topics {_written(s)} to "
+            f"WORKER_EVENT_MAX_BYTES ({s.worker_event_max_bytes}) plus 64 KiB, or lower that setting"
         ),
     ),
     (

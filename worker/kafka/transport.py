@@ -83,6 +83,8 @@ class KafkaTransport:
             self._settings.worker_output_topic: outcome.results,
             self._settings.worker_rejected_topic: outcome.rejected,
         }
+        if self._settings.worker_current_topic is not None:
+            messages[self._settings.worker_current_topic] = outcome.results
         committing = self._thread.submit(self._commit, batch, messages)
         self._in_flight = _InFlight(batch, committing, self._polled_at_s, time.monotonic())
 

@@ -17,6 +17,13 @@ from worker.settings_loading import load_settings
 def run(flags: Mapping[str, str]) -> ExitStatus:
     """Print the document. Raises SettingsError and ProfileClassError."""
     settings = load_settings(flags)
-    document = asyncapi_document(load_profile_class(settings.profile_class), *settings.topics, version=release())
+    document = asyncapi_document(
+        load_profile_class(settings.profile_class),
+        settings.worker_input_topic,
+        settings.worker_output_topic,
+        settings.worker_rejected_topic,
+        release(),
+        settings.worker_current_topic,
+    )
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     return ExitStatus.DONE

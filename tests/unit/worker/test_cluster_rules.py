@@ -121,6 +121,38 @@ def test_a_compacted_rejected_topic_is_a_problem_and_a_compacted_output_topic_is
     assert findings(with_config(INPUT, cleanup_policy="compact")) == []
 
 
+CURRENT = "user-segments-current"
+WITH_CURRENT = Settings(worker_current_topic=CURRENT)
+
+
+def current(**changed: str) -> ClusterFacts:
+    return with_config(CURRENT, **{"cleanup_policy": "compact", **changed})
+
+
+def test_a_compacted_current_topic_is_as_required() -> None:
+    assert findings(current(), WITH_CURRENT) == []
+    assert f"topic {CURRENT}" in [each.where for each in judge_cluster(current(), WITH_CURRENT)]
+
+
+@pytest.mark.parametrize(("policy", "weight"), [("delete", Weight.PROBLEM), ("compact,delete", Weight.ADVICE)])
+def test_a_current_topic_that_forgets_users_is_named(policy: str, weight: Weight) -> None:
+    found, line = only(current(cleanup_policy=policy), WITH_CURRENT)
+    assert found is weight
+    assert line.startswith(f"topic {CURRENT}: ")
+    assert "set its cleanup.policy to compact" in line
+
+
+def test_a_current_topic_is_judged_like_the_output_topic() -> None:
+    missing = dataclasses.replace(GOOD, topics={**GOOD.topics, CURRENT: Absent.MISSING})
+    assert "WORKER_CURRENT_TOPIC" in only(missing, WITH_CURRENT)[1]
+    compacted = CONFIGS | {"cleanup.policy": "compact"}
+    unwritable = with_topic(CURRENT, configs=compacted, operations=frozenset({"READ"}))
+    assert only(unwritable, WITH_CURRENT)[1].startswith(f"topic {CURRENT}: WRITE is not allowed")
+    weight, line = only(with_topic(CURRENT, configs=compacted, partitions=3), WITH_CURRENT)
+    assert weight is Weight.ADVICE
+    assert line.startswith(f"topic {CURRENT}: has 3 partitions, topic {INPUT} has 4")
+
+
 def test_more_replicas_in_sync_than_there_are_is_advice() -> None:
     weight, line = only(with_config(OUTPUT, min_insync_replicas="4"))
     assert weight is Weight.ADVICE

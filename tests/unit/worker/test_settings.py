@@ -122,7 +122,15 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
             {"worker_rejected_topic": "user-activity"},
             (
                 "WORKER_INPUT_TOPIC, WORKER_OUTPUT_TOPIC, WORKER_REJECTED_TOPIC: two of them name the same topic "
-                "(user-activity, user-segments, user-activity); give three different topics"
+                "(user-activity, user-segments, user-activity); give different topics"
+            ),
+        ),
+        (
+            {"worker_current_topic": "user-segments"},
+            (
+                "WORKER_INPUT_TOPIC, WORKER_OUTPUT_TOPIC, WORKER_REJECTED_TOPIC, WORKER_CURRENT_TOPIC: two of them "
+                "name the same topic (user-activity, user-segments, user-activity-rejected, user-segments); give "
+                "different topics"
             ),
         ),
         (

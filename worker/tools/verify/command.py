@@ -70,10 +70,14 @@ def audit(settings: Settings, bounds: Bounds, report: Callable[[str], None]) -> 
 
 
 def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
-    """The three topics; all of them, and the group, exist and may be read. Raises ClusterUnusable, StopProcessError."""
+    """Input and outcome topics; all of them, and the group, exist and may be read.
+
+    Raises ClusterUnusable, StopProcessError.
+    """
     problems: list[str] = []
     topics: dict[str, TopicFacts] = {}
-    for name in settings.topics:
+    outcome_topics = (settings.worker_output_topic, settings.worker_rejected_topic)
+    for name in (settings.worker_input_topic, *outcome_topics):
         topic = facts.topics[name]
         if topic is Absent.MISSING:
             problems.append(f"topic {name}: does not exist; check the names of the topics")
@@ -85,7 +89,7 @@ def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts
         problems.append(f"group {settings.worker_group_id}: its offsets may not be seen; grant DESCRIBE on it")
     if problems:
         raise ClusterUnusable(tuple(problems))
-    for name in (settings.worker_output_topic, settings.worker_rejected_topic):
+    for name in outcome_topics:
         if _compacted(topics[name]):
             raise StopProcessError(
                 f"topic {name} is compacted: outcomes vanish from it, so they cannot be counted; set its "
