@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
-from kneed import KneeLocator
 
 from models.encoding import Floats
 from schemas.counting import counted
@@ -218,12 +217,14 @@ def _halves(scaled: Floats) -> Candidate:
 
 
 def _elbow(candidates: Sequence[Candidate]) -> int | None:
+    """Where the curve of inertia is furthest below the line between its ends (Satopää et al. 2011).
+
+    None where that is less than the line falls from one number of segments to the next.
+    """
     if len(candidates) < 3:  # a curve of two points does not bend
         return None
-    bend = KneeLocator(
-        [candidate.k for candidate in candidates],
-        [candidate.inertia for candidate in candidates],
-        curve="convex",
-        direction="decreasing",
-    ).elbow
-    return None if bend is None else int(bend)
+    inertia = np.array([candidate.inertia for candidate in candidates])
+    below = np.linspace(inertia[0], inertia[-1], len(inertia)) - inertia
+    furthest = int(below.argmax())
+    bends = below[furthest] > (inertia[0] - inertia[-1]) / (len(inertia) - 1)
+    return candidates[furthest].k if bends else None

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.encoding import Floats
 from models.manifest import Verdict
-from trainer.findings import Judgement, Trial
+from trainer.findings import Border, Judgement, Trial
 from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
@@ -75,8 +75,8 @@ class Evidence:
     """The same share of each draw without segments, at the same centres."""
     least_jaccard: float
     """Of the least stable segment."""
-    greatest_dip_p_value: float
-    """Of the border with the smallest gap."""
+    borders: tuple[Border, ...]
+    """Of each segment with its nearest neighbour."""
     multimodal_columns: tuple[str, ...]
     """Headers of the number columns that are multimodal by themselves."""
 
@@ -116,6 +116,11 @@ class Evidence:
         """(1 + draws that reached the data) / (draws + 1)."""
         draws = self.null_silhouettes if self.separation is None else self.null_between
         return (1 + self.reached) / (1 + len(draws))
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there is a gap at every border."""
+        return all(border.dip_p_value <= GREATEST_DIP_P_VALUE for border in self.borders)
 
     @property
     def is_crowded(self) -> bool:
@@ -198,7 +203,6 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     def evidence_on(candidate: Candidate) -> Evidence:
         stability = stability_of[candidate.k]
         centres = [resample.centroids(sample.scaled) for resample in stability.resamples]
-        borders = dip_test.borders(sample, candidate.labels, candidate.centroids)
         return Evidence(
             related_columns=len(related),
             halved=candidate.start is Start.HALVES,
@@ -208,7 +212,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             between=share_between_out_of_bag(sample.scaled, stability.resamples),
             null_between=tuple(on_all_cores(partial(_between, null, centres, seed), range(DRAWS))),
             least_jaccard=min(stability.jaccard),
-            greatest_dip_p_value=max(border.dip_p_value for border in borders),
+            borders=dip_test.borders(sample, candidate.labels, candidate.centroids),
             multimodal_columns=multimodal,
         )
 
@@ -243,7 +247,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         separation=evidence.separation,
         p_value=evidence.p_value,
         jaccard=dict(enumerate(stability.jaccard)),
-        borders=dip_test.borders(sample, chosen.labels, chosen.centroids),
+        borders=evidence.borders,
         multimodal_columns=evidence.multimodal_columns,
         sample_rows=len(sample.scaled),
         trials=tuple(
@@ -379,7 +383,7 @@ def _doubts(evidence: Evidence) -> list[str]:
         doubts.append(
             f"one segment overlaps with its match in bootstrap resamples by only {_percent(evidence.least_jaccard)}"
         )
-    if evidence.greatest_dip_p_value > GREATEST_DIP_P_VALUE:
+    if not evidence.has_gaps:
         doubts.append("there is no gap between some neighbouring segments")
     return doubts
 

@@ -24,7 +24,6 @@ from trainer.report.page import report_files
 LIBRARIES = (
     "stream-segmentation",
     "diptest",
-    "kneed",
     "numpy",
     "pandas",
     "pyarrow",

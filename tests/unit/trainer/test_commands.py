@@ -523,7 +523,7 @@ def test_the_store_and_the_class_come_from_the_environment_or_from_dot_env(
 
 WITHOUT_EXTRAS = """
 import json, sys
-for name in ("pandas", "sklearn", "scipy", "joblib", "threadpoolctl", "kneed", "rich"):
+for name in ("pandas", "sklearn", "scipy", "joblib", "threadpoolctl", "rich"):
     sys.modules[name] = None
 from trainer.__main__ import main
 for words in json.loads(sys.argv[1]):

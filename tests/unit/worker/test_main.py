@@ -131,7 +131,7 @@ def test_a_profile_class_that_is_not_there_is_one_line_and_status_2(capsys: pyte
 def test_the_start_of_run_imports_nothing_that_only_training_needs() -> None:
     code = (
         "import sys, worker.run\n"
-        "heavy = {'pandas', 'sklearn', 'scipy', 'joblib', 'kneed', 'jgo', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'pandas', 'sklearn', 'scipy', 'joblib', 'jgo', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
     ended = subprocess.run(

@@ -134,6 +134,8 @@ def test_production_of_another_number_of_segments_says_nothing_about_the_number_
 def test_the_elbow_is_shown_beside_it() -> None:
     assert chosen_from(blobs(100, 100, 100, 100, spread=0.02)).elbow_k == 4
     assert given_k(blobs(100, 100), 2, seed=0, warm=None).elbow_k is None
+    # In so many dimensions each further segment of a cloud gains as little as the one before.
+    assert chosen_from(np.random.default_rng(0).normal(size=(300, 300))).elbow_k is None
 
 
 def test_progress_is_reported_for_each_number() -> None:

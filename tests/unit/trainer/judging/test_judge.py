@@ -11,6 +11,7 @@ from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import profile_fields
 from tests.support.samples import sample_of
+from trainer.findings import Border
 from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import one_thread
@@ -271,7 +272,7 @@ CLEAR = Evidence(
     between=0.024,
     null_between=(0.1,) * DRAWS,
     least_jaccard=0.75,
-    greatest_dip_p_value=0.05,
+    borders=(Border(0, 1, 0.05), Border(1, 0, 0.0)),
     multimodal_columns=(),
 )
 # Data without segments have too few users between the centres: the silhouette decides.
@@ -287,12 +288,12 @@ NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
         (replace(CLEAR, between=0.059), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "bootstrap resamples by only 74 %"),
         (
-            replace(CLEAR, greatest_dip_p_value=0.051),
+            replace(CLEAR, borders=(Border(0, 1, 0.051), Border(1, 0, 0.0))),
             Verdict.WEAK,
             "but there is no gap between some neighbouring segments",
         ),
         (
-            replace(CLEAR, between=0.05, greatest_dip_p_value=1.0),
+            replace(CLEAR, between=0.05, borders=(Border(0, 1, 1.0),)),
             Verdict.WEAK,
             "but the difference is small and there is no gap",
         ),
