@@ -39,7 +39,7 @@ def _series(values: Sequence[Any], field: ProfileField) -> pd.Series:
 
 def _encoder(values: Sequence[Any], field: ProfileField, weight: float) -> Column:
     if field.kind is Kind.NUMBER:
-        numbers = np.array(values, dtype=np.float64)
+        numbers = np.array([value for value in values if value is not None], dtype=np.float64)
         return NumberColumn(
             field.name, None, numbers.min(), numbers.max(), numbers.mean(), float(numbers.std()) or 1.0, weight
         )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from models.encoding import Columns, Encoded, Encoder, Floats
@@ -43,6 +44,14 @@ class Sample:
     def encoded(self) -> Encoded:
         """The users as numbers, before scaling."""
         return self.encoder.encode(self.columns)
+
+    @cached_property
+    def holes(self) -> npt.NDArray[np.bool_] | None:
+        """Which values in the space of the distance are missing, shape (rows, width); None if none is."""
+        holes = np.zeros(self.encoded.matrix.shape, dtype=np.bool_)
+        for column, block in self.encoder.blocks:
+            holes[self.encoded.missing.get(column.name, []), block] = True
+        return holes if holes.any() else None
 
 
 def _values(column: pd.Series) -> Sequence[Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import diptest
 import numpy as np
+import numpy.typing as npt
 
 from models.encoding import Encoder, Floats, NumberColumn
 from trainer.findings import Border
@@ -16,6 +17,8 @@ from trainer.judging.heaping import without_heaps
 GREATEST_P_VALUE = 0.05
 # Two neighbours that differ by so much of their squared distance in one column of labels differ in nothing else.
 MOST_OF_ONE_LABEL = 0.9
+# Of the squared distance between two segments, in the columns of which a user has a value.
+LEAST_OBSERVED = 0.5
 # With fewer numbers the test is meaningless.
 LEAST_NUMBERS = 4
 DECIMALS = 9
@@ -82,12 +85,31 @@ def borders(sample: Sample, labels: Labels, centroids: Floats) -> tuple[Border, 
 
 def _dip_between(sample: Sample, labels: Labels, one: int, other: int, centroids: Floats) -> float:
     difference = centroids[other] - centroids[one]
-    at = 0
-    for column in sample.encoder.kept:
-        block = difference[at : at + column.width]
-        at += column.width
-        if not isinstance(column, NumberColumn) and block @ block > MOST_OF_ONE_LABEL * (difference @ difference):
+    for column, block in sample.encoder.blocks:
+        apart = difference[block] @ difference[block]
+        if not isinstance(column, NumberColumn) and apart > MOST_OF_ONE_LABEL * (difference @ difference):
             return 1.0
+    pair = np.isin(labels, [one, other])
+    if sample.holes is None:
+        line = sample.scaled[pair] @ difference
+    else:
+        line = _observed_line(sample.scaled[pair], ~sample.holes[pair], labels[pair] == one, difference)
     # Equal users have one projection, whatever the last digit of a sum.
-    line = np.round(sample.scaled[np.isin(labels, [one, other])] @ difference, DECIMALS)
-    return dip_p_value(line)
+    return dip_p_value(np.round(line, DECIMALS))
+
+
+def _observed_line(
+    rows: Floats, observed: npt.NDArray[np.bool_], first: npt.NDArray[np.bool_], along: Floats
+) -> Floats:
+    """The projection of the rows (pair × width) by their observed values alone, from the middle between two segments.
+
+    A missing value counts at the mean of all users. Projected there, it would fill the gap between two segments, or
+    open one between users who have the value and users who lack it. Rows are left out if the columns that they lack
+    make up most of the distance between the segments.
+    """
+    counts = [np.maximum(observed[each].sum(axis=0), 1) for each in (first, ~first)]
+    sums = [(rows * observed)[each].sum(axis=0) for each in (first, ~first)]
+    middle = (sums[0] / counts[0] + sums[1] / counts[1]) / 2
+    share = observed @ along**2 / (along @ along)
+    line: Floats = ((rows - middle) * observed) @ along / np.maximum(share, LEAST_OBSERVED)
+    return line[share >= LEAST_OBSERVED]

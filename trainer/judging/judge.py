@@ -190,7 +190,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
 
     comparing = "comparing with data without segments"
     watcher.at(comparing)
-    null = learn_null(sample.encoder, sample.encoded)
+    null = learn_null(sample)
     nulls: list[tuple[Candidate, ...]] = []
 
     def search_draws(draws: range) -> None:

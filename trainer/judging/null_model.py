@@ -21,6 +21,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from models.encoding import CategoryColumn, Encoded, Encoder, Floats, SeveralOfColumn
+from trainer.fitting.sample import Sample
 
 # Terms of the series below: at a latent correlation of 0.9, what is left out is under 0.9^40 = 1.5 %.
 HERMITE_TERMS = 40
@@ -60,16 +61,16 @@ class Null:
         return drawn
 
 
-def learn_null(encoder: Encoder, encoded: Encoded) -> Null:
-    """The null of a sample that was encoded by this encoder."""
-    variables = [*_variables(encoder, encoded)]
+def learn_null(sample: Sample) -> Null:
+    """The null of a sample."""
+    variables = [*_variables(sample.encoder, sample.encoded)]
     ranks = np.array([values for _, values in variables])
     return Null(
-        scaled=encoder.scale(encoded.matrix),
+        scaled=sample.scaled,
         blocks=tuple(block for block, _ in variables),
         ordered_rows=np.array([filled(np.argsort(values, kind="stable"), np.isfinite(values)) for values in ranks]),
         vectors=_latent_vectors(ranks),
-        holes=_holes(encoder, encoded),
+        holes=sample.holes,
     )
 
 
@@ -78,13 +79,6 @@ def filled(ordered: Rows, observed: npt.NDArray[np.bool_]) -> Rows:
     places = (np.arange(len(ordered)) + 0.5) * observed.sum() / len(ordered)
     found: Rows = ordered[places.astype(np.intp)]
     return found
-
-
-def _holes(encoder: Encoder, encoded: Encoded) -> npt.NDArray[np.bool_] | None:
-    holes = np.zeros(encoded.matrix.shape, dtype=np.bool_)
-    for column, block in encoder.blocks:
-        holes[encoded.missing.get(column.name, []), block] = True
-    return holes if holes.any() else None
 
 
 def _variables(encoder: Encoder, encoded: Encoded) -> Iterator[tuple[slice, Floats]]:

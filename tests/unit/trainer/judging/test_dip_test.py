@@ -8,6 +8,7 @@ from models.encoding import Floats
 from schemas import UserProfile
 from schemas.roles import profile_fields
 from tests.support.samples import sample_of
+from trainer.fitting.sample import Sample
 from trainer.judging.dip_test import borders, dip_p_value, multimodal_columns
 
 FIELDS = profile_fields(UserProfile)
@@ -96,3 +97,37 @@ def test_a_border_is_the_one_with_the_nearest_neighbour_and_shows_whether_there_
     assert [(border.segment, border.neighbour) for border in found] == [(0, 1), (1, 0), (2, 1)]
     assert found[0].dip_p_value == found[1].dip_p_value > 0.05
     assert found[2].dip_p_value < 0.001
+
+
+HOLED = ("click_through_rate", "conversion_rate", "weekday_hours_online", "weekend_hours_online")
+
+
+def with_holes(rows: Floats, holes: Any) -> Sample:
+    return sample_of(
+        {
+            name: [None if gone else value for value, gone in zip(column, missing, strict=True)]
+            for name, column, missing in zip(HOLED, rows.T.tolist(), np.transpose(holes), strict=True)
+        },
+        FIELDS,
+    )
+
+
+def test_missing_values_do_not_fill_a_gap() -> None:
+    lots = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 200)
+    sample = with_holes(2.5 * labels[:, None] + lots.normal(size=(400, 4)), lots.random((400, 4)) < 0.4)
+    assert dip_p_value(sample.scaled @ np.ones(4)) > 0.05
+    assert max(border.dip_p_value for border in borders(sample, labels, means(sample.scaled, labels))) < 0.05
+
+
+def test_there_is_no_gap_between_users_who_have_values_and_users_who_lack_them() -> None:
+    lots = np.random.default_rng(1)
+    lacking = np.repeat([0, 1], 200)
+    rows = 3 + lots.normal(size=(600, 4))
+    rows[400:] -= 12  # a third group takes the mean away from the other two
+    labels = np.concatenate([lacking, np.full(200, 2)])
+    sample = with_holes(rows, np.outer(labels == 1, [True, True, True, False]))
+    assert dip_p_value(sample.scaled[:400] @ np.ones(4)) < 0.001
+    found = borders(sample, labels, means(sample.scaled, labels))
+    assert [(border.segment, border.neighbour) for border in found[:2]] == [(0, 1), (1, 0)]
+    assert min(border.dip_p_value for border in found[:2]) > 0.05

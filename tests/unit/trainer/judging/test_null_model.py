@@ -10,7 +10,7 @@ from schemas import UserProfile
 from schemas.roles import profile_fields
 from tests.support.samples import sample_of
 from trainer.fitting.sample import Sample
-from trainer.judging.null_model import Null, _latent_vectors, learn_null
+from trainer.judging.null_model import _latent_vectors, learn_null
 
 FIELDS = profile_fields(UserProfile)
 DEVICES = ("Desktop Only", "Mobile + Desktop", "Mobile Only", "Tablet")
@@ -41,10 +41,6 @@ def one_factor(seed: int = 0, rows: int = ROWS) -> Values:
     }
 
 
-def null_of(sample: Sample) -> Null:
-    return learn_null(sample.encoder, sample.encoded)
-
-
 @pytest.fixture(scope="module")
 def sample() -> Sample:
     return sample_of(one_factor(), FIELDS)
@@ -56,7 +52,7 @@ def start_of(encoder: Encoder, name: str) -> int:
 
 
 def test_every_column_keeps_its_values_and_rows_of_labels_stay_whole(sample: Sample) -> None:
-    drawn = null_of(sample).draw(np.random.default_rng(1))
+    drawn = learn_null(sample).draw(np.random.default_rng(1))
     assert drawn.shape == sample.scaled.shape
     assert np.array_equal(np.sort(drawn, axis=0), np.sort(sample.scaled, axis=0))
     devices = slice(at := start_of(sample.encoder, "device_usage"), at + len(DEVICES))
@@ -66,7 +62,7 @@ def test_every_column_keeps_its_values_and_rows_of_labels_stay_whole(sample: Sam
 
 def test_a_draw_is_what_the_encoder_makes_of_columns_in_another_order() -> None:
     alone = sample_of({"likes_and_reactions": one_factor()["likes_and_reactions"]}, FIELDS)
-    drawn = null_of(alone).draw(np.random.default_rng(1))
+    drawn = learn_null(alone).draw(np.random.default_rng(1))
     order = np.lexsort((np.arange(ROWS), drawn[:, 0]))
     values = np.empty(ROWS)
     values[order] = np.sort(alone.table["likes_and_reactions"])
@@ -75,7 +71,7 @@ def test_a_draw_is_what_the_encoder_makes_of_columns_in_another_order() -> None:
 
 
 def test_the_rank_correlations_of_the_draws_are_those_of_the_data(sample: Sample) -> None:
-    null = null_of(sample)
+    null = learn_null(sample)
     encoder = sample.encoder
 
     def ranks(scaled: Floats) -> Floats:
@@ -95,7 +91,7 @@ def test_the_rank_correlations_of_the_draws_are_those_of_the_data(sample: Sample
 
 
 def test_levels_are_ordered_by_what_else_their_users_have_not_by_name(sample: Sample) -> None:
-    null = null_of(sample)
+    null = learn_null(sample)
     at = start_of(sample.encoder, "device_usage")
     (variable,) = (i for i, block in enumerate(null.blocks) if block.start == at)
     along = np.argmax(sample.scaled[null.ordered_rows[variable], at : at + 4], axis=1)
@@ -111,7 +107,7 @@ def test_nothing_remains_of_groups_but_how_strongly_their_columns_are_related() 
     names = ("click_through_rate", "conversion_rate", "weekday_hours_online")
     values = centres[groups] + 0.02 * generator.normal(size=(ROWS, 3))
     planted = sample_of({name: values[:, j].tolist() for j, name in enumerate(names)}, FIELDS)
-    drawn = null_of(planted).draw(np.random.default_rng(0))
+    drawn = learn_null(planted).draw(np.random.default_rng(0))
     # In the data, whoever is low in one column is middle in one and high in another; three of the six ways occur.
     thirds = np.argsort(np.argsort(drawn, axis=0), axis=0) * 3 // ROWS
     ways = [(thirds == way).all(axis=1).mean() for way in ((0, 2, 1), (1, 0, 2), (2, 1, 0))]
@@ -119,7 +115,7 @@ def test_nothing_remains_of_groups_but_how_strongly_their_columns_are_related() 
 
 
 def test_equal_seeds_draw_equal_data_and_others_do_not(sample: Sample) -> None:
-    first, again, other = (null_of(sample).draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (learn_null(sample).draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -128,7 +124,7 @@ def test_what_does_not_vary_in_the_sample_stays(sample: Sample) -> None:
     columns = dict(one_factor())
     columns["top_interests"] = [(*items, "Music") for items in columns["top_interests"]]
     with_music = sample_of(columns, FIELDS)
-    drawn = null_of(with_music).draw(np.random.default_rng(0))
+    drawn = learn_null(with_music).draw(np.random.default_rng(0))
     assert (drawn[:, start_of(with_music.encoder, "top_interests") + 1] == 0).all()
 
 
@@ -144,7 +140,7 @@ def test_columns_that_say_the_same_stay_together() -> None:
         },
         FIELDS,
     )
-    drawn = null_of(twice).draw(generator)
+    drawn = learn_null(twice).draw(generator)
     weekday, weekend, clicks, conversions = rankdata(drawn, axis=0).T
     assert [np.corrcoef(clicks, other)[0, 1] for other in (conversions, weekday, weekend)] == pytest.approx(
         [1, -1, 0], abs=0.1
@@ -157,7 +153,7 @@ def test_items_of_pools_that_exclude_each_other_come_no_more_often_together_than
     pools = [[f"{pool} {item}" for item in range(5)] for pool in ("Art", "Games", "Travel")]
     items = [tuple(generator.choice(pools[i % 3], generator.integers(2, 4), replace=False)) for i in range(600)]
     sample = sample_of({"top_interests": items}, FIELDS)
-    null = null_of(sample)
+    null = learn_null(sample)
     drawn = np.array([np.corrcoef(null.draw(generator).T) for _ in range(10)]).mean(axis=0)
     same_pool = np.kron(np.eye(3), np.ones((5, 5))) - np.eye(15) > 0
     wanted = np.array(np.corrcoef(sample.scaled.T))
@@ -170,7 +166,7 @@ def test_items_of_which_a_user_has_exactly_one_exclude_each_other_as_far_as_a_cl
     generator = np.random.default_rng(0)
     items = [(str(item),) for item in generator.choice(["Art", "Books", "Cars"], 600)]
     sample = sample_of({"top_interests": items}, FIELDS)
-    drawn = null_of(sample).draw(generator) > 0
+    drawn = learn_null(sample).draw(generator) > 0
     assert drawn.mean(axis=0) == pytest.approx((sample.scaled > 0).mean(axis=0))
     # In the data −0.5, which needs three latent correlations of −1; no three variables have more than −0.5.
     correlations = np.array(np.corrcoef(drawn.T))[np.triu_indices(3, 1)]
@@ -180,7 +176,7 @@ def test_items_of_which_a_user_has_exactly_one_exclude_each_other_as_far_as_a_cl
 def test_ties_are_drawn_as_ties() -> None:
     columns = {name: one_factor()[name] for name in ("click_through_rate", "likes_and_reactions")}
     sample = sample_of(columns, FIELDS)
-    drawn = null_of(sample).draw(np.random.default_rng(0))
+    drawn = learn_null(sample).draw(np.random.default_rng(0))
     assert [len(np.unique(column)) for column in drawn.T] == [len(np.unique(column)) for column in sample.scaled.T]
 
 
