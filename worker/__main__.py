@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The settings that each tool uses besides those of the connection. Flags for other settings would only mislead.
 _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
 _USED = {
-    "verify": ("worker_group_id", *_TOPICS, "worker_start_at"),
+    "verify": ("worker_group_id", *_TOPICS, "worker_start_at", "worker_result_time"),
     "replay": (
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
         *("worker_transaction_timeout_ms", "worker_event_max_bytes"),

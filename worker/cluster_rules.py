@@ -12,6 +12,8 @@ from worker.settings import Settings
 
 # The clocks of brokers and workers differ by less, unless one of them is wrong.
 _CLOCK_DIFFERENCE_MS = 60_000
+# Kafka's default: records may be of any age.
+_NO_LIMIT_MS = 2**63 - 1
 # Another application may have a hundred consumers; a few of them identify it.
 _MOST_NAMED = 5
 
@@ -121,12 +123,29 @@ def _configured(
     if topic.replicas == 1 and facts.brokers > 1:
         what = "has 1 replica: a lost disk loses results"
         yield Finding(Weight.ADVICE, where, what, "add replicas on other brokers")
-    tolerance_ms = int(topic.configs.get("message.timestamp.after.max.ms", _CLOCK_DIFFERENCE_MS))
-    if tolerance_ms < _CLOCK_DIFFERENCE_MS and topic.configs.get("message.timestamp.type") != "LogAppendTime":
-        what = f"message.timestamp.after.max.ms is {tolerance_ms}: if clocks differ by more, brokers refuse results"
-        yield Finding(Weight.ADVICE, where, what, f"raise it to {_CLOCK_DIFFERENCE_MS} or more")
+    yield from _record_times(where, topic, settings)
     yield from _compaction(where, topic, settings)
     yield from _sizes(where, topic, settings)
+
+
+def _record_times(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
+    has_event_times = settings.worker_result_time == "event" and where != f"topic {settings.worker_rejected_topic}"
+    if topic.configs.get("message.timestamp.type") == "LogAppendTime":
+        if has_event_times:
+            what = "message.timestamp.type is LogAppendTime: brokers replace the times of WORKER_RESULT_TIME=event"
+            yield Finding(Weight.ADVICE, where, what, "set it to CreateTime")
+        return
+    tolerance_ms = int(topic.configs.get("message.timestamp.after.max.ms", _CLOCK_DIFFERENCE_MS))
+    if tolerance_ms < _CLOCK_DIFFERENCE_MS:
+        what = f"message.timestamp.after.max.ms is {tolerance_ms}: if clocks differ by more, brokers refuse results"
+        yield Finding(Weight.ADVICE, where, what, f"raise it to {_CLOCK_DIFFERENCE_MS} or more")
+    oldest_ms = int(topic.configs.get("message.timestamp.before.max.ms", _NO_LIMIT_MS))
+    if has_event_times and oldest_ms < _NO_LIMIT_MS:
+        what = (
+            f"message.timestamp.before.max.ms is {oldest_ms}: brokers refuse results of older events, which stops the "
+            "worker"
+        )
+        yield Finding(Weight.PROBLEM, where, what, "remove that limit, or set WORKER_RESULT_TIME=processing")
 
 
 def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:

@@ -160,6 +160,7 @@ def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring
         source=f"/segment-worker/{quote(settings.worker_group_id, safe='')}",
         event_max_bytes=settings.worker_event_max_bytes,
         rejected_max_bytes=settings.rejected_max_bytes,
+        result_time=settings.worker_result_time,
     )
     if scoring.one_by_one_because is not None:
         _log.info("events_validated_one_by_one", because=scoring.one_by_one_because)

@@ -207,6 +207,13 @@ class Settings(BaseSettings):
         "same transaction: the table of current segments. By default there is none.",
     )
 
+    worker_result_time: Annotated[Literal["processing", "event"], Flag("--result-time")] = Field(
+        "processing",
+        description="Record time of results. event: the time of the event, for readers with windows; retention then "
+        "counts from that time, so results of old events are deleted early. A time in the future is replaced by that "
+        "of processing.",
+    )
+
     worker_event_max_bytes: Annotated[int, Flag("--event-max-bytes")] = Field(
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -109,6 +110,18 @@ def test_results_are_compressed_as_the_settings_say(kafka: KafkaWorld, codec: st
     commit(transport, batch, Outcome(results=(Message(None, large),)))
     assert kafka.values(kafka.output) == [large]
     assert (kafka.log_bytes(kafka.output) < len(large)) == (codec != "none")
+
+
+@both_clients
+def test_a_result_has_the_time_that_it_is_given_or_that_of_sending(kafka: KafkaWorld) -> None:
+    transport = kafka.open()
+    before_ms = int(time.time() * 1000)
+    for given in (1, 1_700_000_000_123, None):
+        kafka.send(b"a", partition=0)
+        commit(transport, next_batch(transport), Outcome(results=(Message(b"k", b"x", (), given),)))
+    first, second, third = (row.timestamp for row in kafka.read(kafka.output))
+    assert (first, second) == (1, 1_700_000_000_123)
+    assert third >= before_ms
 
 
 def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafka: KafkaWorld) -> None:

@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import ACLOperation, ResourceType
+from kafka.admin import ACLOperation, ConfigResource, ConfigResourceType, ResourceType
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from demo.kafka.broker import Broker
@@ -53,9 +54,10 @@ def transaction(kafka: KafkaWorld) -> Iterator[Any]:
     producer.close()
 
 
-def result(kafka: KafkaWorld, offset: int, partition: int = 0) -> bytes:
+def result(kafka: KafkaWorld, offset: int, partition: int = 0, **attributes: str) -> bytes:
     """As much of a result as says what it answers."""
-    return orjson.dumps({"data": {"input": {"topic": kafka.input, "partition": partition, "offset": offset}}})
+    answered = {"topic": kafka.input, "partition": partition, "offset": offset}
+    return orjson.dumps({"data": {"input": answered}, **attributes})
 
 
 def plant(kafka: KafkaWorld, *offsets: int, times_ms: dict[int, int] | None = None) -> None:
@@ -193,6 +195,25 @@ def test_outcomes_that_retention_removed_are_not_missing_and_those_after_them_ar
     plant(kafka, 8)
     assert verified(kafka, Bounds(from_offsets={0: 2}, to_offsets={0: 8})).result is Result.UNPROVEN
     assert damage(verified(kafka, Bounds(from_offsets={0: 4}))) == {"out_of_order": (8,)}
+
+
+def test_results_with_the_time_of_their_event_count_by_the_time_of_their_assignment(kafka: KafkaWorld) -> None:
+    resource = ConfigResource(ConfigResourceType.TOPIC, kafka.output, {"retention.ms": "-1"})
+    kafka.admin.alter_configs([resource])
+    ten_inputs(kafka)
+    year_ago_ms = int((time.time() - 365 * 86_400) * 1000)
+    for offset in (0, 1, 2, 3, 4, 5, 6, 7, 9):
+        # Assigned two hours apart, about events of a year ago.
+        assigned = datetime.now(UTC) - timedelta(hours=20 - 2 * offset)
+        value = result(kafka, offset, time=assigned.isoformat())
+        kafka._producer.send(kafka.output, value, partition=0, timestamp_ms=year_ago_ms + offset)
+    kafka._producer.flush(timeout=PATIENCE_S)
+    an_hour_ago = Bounds(since_ms=int((time.time() - 3600) * 1000))
+    assert damage(verified(kafka, an_hour_ago, worker_result_time="event")) == {"missing": (8,)}
+    kafka.admin.delete_records({TopicPartition(kafka.output, 0): 3})
+    (report, _) = verified(kafka, worker_result_time="event").partitions
+    # The first one that is left is within the minute for which clocks may differ.
+    assert (report.not_checkable, report.examples["missing"]) == (3, (8,))
 
 
 def test_bounds_leave_out_what_lies_outside(kafka: KafkaWorld) -> None:

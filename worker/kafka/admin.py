@@ -29,6 +29,7 @@ _TOPIC_SETTINGS: Final = (
     "cleanup.policy",
     "max.message.bytes",
     "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
     "message.timestamp.type",
     "min.insync.replicas",
     "retention.bytes",

@@ -17,7 +17,7 @@ from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT
 from worker.stream.records import Outcome, Records
 from worker.stream.rejected_records import rejected_record
-from worker.stream.results import ResultEncoder
+from worker.stream.results import RecordTime, ResultEncoder
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Scoring:
     event_max_bytes: int
     rejected_max_bytes: int
     """The largest record that the rejected topic accepts, including headers."""
+    result_time: RecordTime = "processing"
 
     def process(self, records: Records, now: datetime) -> Outcome:
         """Exactly one message per record, results and rejected each in input order; never raises for any bytes.
@@ -99,7 +100,12 @@ class Scoring:
     def _encoder(self) -> ResultEncoder:
         segmentation = self.model.segmentation
         return ResultEncoder(
-            self.source, self.cluster_id, self.model.manifest.id, segmentation.digest, segmentation.names
+            self.source,
+            self.cluster_id,
+            self.model.manifest.id,
+            segmentation.digest,
+            segmentation.names,
+            self.result_time,
         )
 
 

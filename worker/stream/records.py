@@ -94,12 +94,14 @@ class Records(Sequence[Record]):
 
 
 class Message(NamedTuple):
-    """One record to be sent; its time is the time of sending."""
+    """One record to be sent."""
 
     key: bytes | None
     value: bytes | None
     """None for a rejected tombstone, which is forwarded as it was; never None together with the key."""
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
+    """The record's time, milliseconds since 1970, at least 1; None for the time of sending."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha1
-from typing import Final
+from itertools import repeat
+from typing import Final, Literal
 
 import numpy as np
 import orjson
@@ -15,6 +16,9 @@ from models.segmentation import Assignments
 from schemas.event_columns import Events
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE
 from worker.stream.records import Message, Records, trace_context
+
+RecordTime = Literal["processing", "event"]
+"""Which time a result's record has: that of sending it, or that of its event."""
 
 # More digits than are meaningful after scaling, and fewer than those that depend on the size of a batch.
 _DECIMALS: Final = 6
@@ -28,8 +32,15 @@ class ResultEncoder:
     """Encodes the results of one model as `user.segment.assigned.v1` events."""
 
     def __init__(
-        self, source: str, cluster_id: str, model_version: str, model_digest: str, names: Mapping[int, str]
+        self,
+        source: str,
+        cluster_id: str,
+        model_version: str,
+        model_digest: str,
+        names: Mapping[int, str],
+        record_time: RecordTime,
     ) -> None:
+        self._record_time = record_time
         self._id_prefix = ASSIGNMENT_NAMESPACE.bytes + cluster_id.encode() + b"/"
         self._begin = b'{"specversion":"1.0","type":%b,"source":%b,"id":"' % (_json(ASSIGNED_TYPE), _json(source))
         self._segments = {
@@ -86,6 +97,7 @@ class ResultEncoder:
                     map(str.encode, events.subjects),
                     map(template.__mod__, columns),
                     [(*_HEADERS, *trace_context(each)) if each else _HEADERS for each in headers],
+                    repeat(None, len(at)) if self._record_time == "processing" else _stamps(events.times, now),
                     strict=True,
                 ),
             )
@@ -121,6 +133,12 @@ def _time(time: datetime) -> bytes:
 
 def _times(times: Sequence[datetime]) -> list[bytes]:
     return orjson.dumps(times, option=orjson.OPT_UTC_Z)[1:-1].split(b",")
+
+
+def _stamps(times: Sequence[datetime], now: datetime) -> list[int]:
+    """Record times that brokers take, in milliseconds: not in the future, which they refuse, nor before 1970."""
+    latest = now.timestamp()
+    return [max(1, int(min(time.timestamp(), latest) * 1000)) for time in times]
 
 
 def _floats(column: Floats) -> list[bytes]:

@@ -153,6 +153,20 @@ def test_a_current_topic_is_judged_like_the_output_topic() -> None:
     assert line.startswith(f"topic {CURRENT}: has 3 partitions, topic {INPUT} has 4")
 
 
+def test_a_topic_that_refuses_old_records_does_not_take_results_with_the_time_of_their_event() -> None:
+    by_event = Settings(worker_result_time="event")
+    a_day = with_config(OUTPUT, message_timestamp_before_max_ms="86400000")
+    weight, line = only(a_day, by_event)
+    assert weight is Weight.PROBLEM
+    assert "message.timestamp.before.max.ms is 86400000" in line
+    assert findings(a_day) == []
+    assert findings(with_config(REJECTED, message_timestamp_before_max_ms="86400000"), by_event) == []
+    assert findings(with_config(OUTPUT, message_timestamp_before_max_ms=str(2**63 - 1)), by_event) == []
+    replaced = with_config(OUTPUT, message_timestamp_type="LogAppendTime")
+    assert only(replaced, by_event)[0] is Weight.ADVICE
+    assert findings(replaced) == []
+
+
 def test_more_replicas_in_sync_than_there_are_is_advice() -> None:
     weight, line = only(with_config(OUTPUT, min_insync_replicas="4"))
     assert weight is Weight.ADVICE

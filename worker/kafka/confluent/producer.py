@@ -75,8 +75,9 @@ class ConfluentProducer:
         produce = self._producer.produce
         with translated():
             for topic, several in messages.items():
-                for key, value, headers in several:
-                    produce(topic, value, key, headers=list(headers)) if headers else produce(topic, value, key)
+                for key, value, headers, timestamp_ms in several:
+                    # It takes 0 for the time of sending.
+                    produce(topic, value, key, headers=list(headers), timestamp=timestamp_ms or 0)
 
     def flush(self, timeout_s: float) -> None:
         """Return once every message of this transaction has arrived; raise when one has not, or has been refused."""

@@ -69,7 +69,10 @@ class KafkaPythonProducer:
         """Send the messages of each topic, in order."""
         send = self._producer.send
         for topic, several in messages.items():
-            self._futures += [send(topic, m.value, m.key, list(m.headers) if m.headers else None) for m in several]
+            self._futures += [
+                send(topic, m.value, m.key, list(m.headers) if m.headers else None, timestamp_ms=m.timestamp_ms)
+                for m in several
+            ]
 
     def flush(self, timeout_s: float) -> None:
         """Return once every message of this transaction has arrived; raise when one has not, or has been refused."""

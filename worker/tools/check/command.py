@@ -37,6 +37,7 @@ _CLUSTER_SETTINGS: Final = frozenset(
         *(name for name in Settings.model_fields if name.startswith("kafka_")),
         *("worker_group_id", "worker_instance_id"),
         *("worker_input_topic", "worker_output_topic", "worker_rejected_topic", "worker_current_topic"),
+        "worker_result_time",
         *("worker_session_timeout_ms", "worker_transaction_timeout_ms", "worker_event_max_bytes"),
     }
 )

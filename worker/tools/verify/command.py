@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from schemas.misspelt_settings import misspelt_settings
@@ -20,7 +21,7 @@ from worker.tools.bounds import Bounds, require_partitions
 from worker.tools.progress import ReadingProgress
 from worker.tools.verify import output
 from worker.tools.verify.audit import Audit, Result, Scope, Verification
-from worker.tools.verify.references import answered_by_rejected, answered_by_result
+from worker.tools.verify.references import answered_by_rejected, answered_by_result, assigned_ms
 
 _CONNECT_S: Final = 5.0
 # Brokers take records of up to this much in the future (message.timestamp.after.max.ms), so an input may be younger by
@@ -60,9 +61,13 @@ def audit(settings: Settings, bounds: Bounds, report: Callable[[str], None]) -> 
             for topic in (settings.worker_output_topic, settings.worker_rejected_topic)
             for at, log in reader.logs(topic, topics[topic].partitions).items()
         }
+        if _has_event_times(settings):
+            outcome_logs |= _logs_by_assignment(reader, settings.worker_output_topic, outcome_logs)
+            # Its retention counts from other times than those of the assignments.
+            topics = {**topics, settings.worker_output_topic: replace(topics[settings.worker_output_topic], configs={})}
         scope = _scope(reader, topics, committed, outcome_logs, bounds, settings)
         reading = {(scope.input_topic, number): span for number, span in scope.spans.items()}
-        reading |= _outcome_spans(reader, topics, outcome_logs, bounds)
+        reading |= _outcome_spans(reader, topics, outcome_logs, bounds, settings)
         found = Audit(scope)
         _read(reader, reading, found, settings, report)
         # Once more: an outcome that was visible by now has its offset committed by now, or never.
@@ -136,6 +141,17 @@ def input_spans(
             )
         spans[number] = bounds.within(number, range(log.start, max(log.start, end)), since, until)
     return spans
+
+
+def _logs_by_assignment(reader: TopicReader, topic: str, logs: Mapping[Partition, Log]) -> Mapping[Partition, Log]:
+    """The topic's logs that have lost records, each with the time at which its first result was assigned."""
+    found = {}
+    for at, log in logs.items():
+        if at[0] == topic and log.start > 0:
+            spans = reader.read({at: range(log.start, log.end)})
+            first = next((rows[0] for _, _, rows in spans if rows), None)
+            found[at] = replace(log, first_time_ms=None if first is None else assigned_ms(first))
+    return found
 
 
 def _compacted(topic: TopicFacts) -> bool:
@@ -216,15 +232,28 @@ def _outcomes_since_ms(bounds: Bounds) -> int | None:
 
 
 def _outcome_spans(
-    reader: TopicReader, topics: Mapping[str, TopicFacts], logs: Mapping[Partition, Log], bounds: Bounds
+    reader: TopicReader,
+    topics: Mapping[str, TopicFacts],
+    logs: Mapping[Partition, Log],
+    bounds: Bounds,
+    settings: Settings,
 ) -> Mapping[Partition, range]:
     first_ms = _outcomes_since_ms(bounds)
+    whole = {at: range(log.start, log.end) for at, log in logs.items()}
     if first_ms is None:
-        return {at: range(log.start, log.end) for at, log in logs.items()}
-    starts = {topic: reader.offsets_at(topic, topics[topic].partitions, first_ms) for topic, _ in logs}
-    return {
-        (topic, number): range(starts[topic].get(number, log.end), log.end) for (topic, number), log in logs.items()
+        return whole
+    # The time of its event does not say when a result was sent.
+    by_time = {topic for topic, _ in logs} - ({settings.worker_output_topic} if _has_event_times(settings) else set())
+    starts = {topic: reader.offsets_at(topic, topics[topic].partitions, first_ms) for topic in by_time}
+    return whole | {
+        (topic, number): range(starts[topic].get(number, span.stop), span.stop)
+        for (topic, number), span in whole.items()
+        if topic in by_time
     }
+
+
+def _has_event_times(settings: Settings) -> bool:
+    return settings.worker_result_time == "event"
 
 
 def _read(
@@ -239,7 +268,9 @@ def _read(
         topic, number = at
         if topic == settings.worker_input_topic:
             found.add_inputs(number, [record.offset for record in records])
+        elif topic == settings.worker_output_topic:
+            times_ms = [assigned_ms(r) if _has_event_times(settings) else r.timestamp_ms for r in records]
+            found.add_outcomes(topic, number, [*zip(map(answered_by_result, records), times_ms, strict=True)])
         else:
-            answered = answered_by_result if topic == settings.worker_output_topic else answered_by_rejected
-            found.add_outcomes(topic, number, [(answered(record), record.timestamp_ms) for record in records])
+            found.add_outcomes(topic, number, [(answered_by_rejected(r), r.timestamp_ms) for r in records])
         progress.reached(at, position)

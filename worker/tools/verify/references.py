@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import orjson
@@ -32,6 +33,14 @@ def answered_by_result(record: Record) -> RecordReference | None:
     if not isinstance(topic, str) or type(partition) is not int or type(offset) is not int:
         return None
     return _reference(topic, partition, offset)
+
+
+def assigned_ms(record: Record) -> int:
+    """When a result was assigned, in milliseconds since 1970; the record's time where the value does not say it."""
+    try:
+        return int(datetime.fromisoformat(orjson.loads(record.value or b"")["time"]).timestamp() * 1000)
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return record.timestamp_ms
 
 
 def answered_by_rejected(record: Record) -> RecordReference | None:

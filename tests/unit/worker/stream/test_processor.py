@@ -1,4 +1,5 @@
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -71,6 +72,27 @@ def test_a_time_with_another_zone_stays_the_same_moment() -> None:
     assert message.value is not None
     result = SegmentAssigned.model_validate_json(message.value)
     assert result.data.input.time == datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected_ms"),
+    [
+        ("2026-11-22T12:00:00.123Z", 1_795_348_800_123),
+        ("2026-11-22T17:30:00.123999+05:30", 1_795_348_800_123),
+        ("1969-12-31T23:59:59Z", 1),
+        ("0001-01-01T00:00:00Z", 1),
+        ("2026-11-24T15:30:01Z", 1_795_534_200_250),
+        ("9999-12-31T23:59:59Z", 1_795_534_200_250),
+    ],
+    ids=["its own", "another zone", "before 1970", "the first", "in the future", "the last"],
+)
+def test_a_results_record_can_have_the_time_of_its_event_as_far_as_brokers_take_it(time: str, expected_ms: int) -> None:
+    records = Records.of([record(event_bytes(time=time))])
+    with_event_time = replace(SCORING, result_time="event").process(records, NOW)
+    assert [message.timestamp_ms for message in with_event_time.results] == [expected_ms]
+    at_sending = SCORING.process(records, NOW)
+    assert [message.timestamp_ms for message in at_sending.results] == [None]
+    assert at_sending.results[0].value == with_event_time.results[0].value
 
 
 def test_results_are_keyed_by_the_user_whatever_the_key_of_the_input() -> None:
