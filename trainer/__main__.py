@@ -320,7 +320,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         "--as-of",
         "--accept-no-structure",
     )
-    add("--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen by silhouette, 2 to --max-k)")
+    add("--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen, 2 to --max-k)")
     for flag, least, default, what in (
         ("--max-k", 2, 10, "the largest number of segments to try"),
         ("--min-segment-users", 1, 20, "the fewest users that a published segment may have"),

@@ -20,7 +20,7 @@ from trainer.history.history import History, read_history, refuse_bad_rows
 from trainer.publishing.tables import write_segmented_users, write_segmented_users_as_parquet
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import version_of
+from trainer.text.summary import left_out, version_of
 
 PARQUET = ".parquet"
 
@@ -108,8 +108,6 @@ def print_assigned(assigned: Assigned) -> None:
         ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in assigned.sizes.items())),
         ("outliers", f"{assigned.outliers:,}"),
         ("unknown values", ", ".join(unknown) or "none"),
+        *left_out(assigned.too_little_known),
     ]
-    if assigned.too_little_known:
-        users = counted(assigned.too_little_known, "user")
-        facts.append(("left out", f"{users}: more than half of their fields have no value"))
     print_facts(facts, to_copy=[("version", version_of(assigned.stored)), ("file", str(assigned.output))])

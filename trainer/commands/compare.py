@@ -19,7 +19,7 @@ from trainer.history.history import read_history, refuse_bad_rows
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
 from trainer.text.console import print_facts, print_json, print_table
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import marked
+from trainer.text.summary import left_out, marked
 from trainer.text.wording import became, count, percent, reassigned, title_of
 
 
@@ -33,6 +33,8 @@ class Comparison:
     after_version: str
     accepted: frozenset[str]
     """Versions of the store that were promoted without structure."""
+    too_little_known: int
+    """Users left out because more than half of their fields have no value."""
 
 
 def compare(
@@ -50,7 +52,7 @@ def compare(
     raises.
     """
     before, after = map(store.load, versions)
-    found = _scored(path, profile_class, before, after, watcher, today)
+    found, too_little_known = _scored(path, profile_class, before, after, watcher, today)
     accepted = store.accepted_without_structure()
     earlier = Earlier(before.manifest.id, before.manifest.id in accepted, before.segmentation.names)
     return Comparison(
@@ -59,6 +61,7 @@ def compare(
         after=after.segmentation,
         after_version=after.manifest.id,
         accepted=accepted,
+        too_little_known=too_little_known,
     )
 
 
@@ -69,7 +72,7 @@ def _scored(
     after: StoredModel,
     watcher: Watcher,
     today: date | None,
-) -> Overlap:
+) -> tuple[Overlap, int]:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
     with read_history(path, profile_class, reading(watcher, path), today) as history:
@@ -83,7 +86,7 @@ def _scored(
                 done += len(chunk.users)
                 watcher.at("comparing", done, history.rows)
 
-        return overlap(before.segmentation, after.segmentation, chunks())
+        return overlap(before.segmentation, after.segmentation, chunks()), history.too_little_known
 
 
 # --- for people ------------------------------------------------------------------------------------------------------
@@ -105,6 +108,7 @@ def print_comparison(comparison: Comparison) -> None:
         [
             *((f"after  {title_of(fate.segment, fate.name)}", _became(fate, found)) for fate in after),
             *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
+            *left_out(comparison.too_little_known),
         ],
         to_copy=[
             ("before", marked(found.reassigned.against, comparison.accepted)),
@@ -129,6 +133,7 @@ def print_comparison_as_json(comparison: Comparison) -> None:
         "fates_after": [asdict(fate) for fate in after],
         "fates_before": [asdict(fate) for fate in gone],
         "reassigned": found.reassigned.model_dump(mode="json", exclude={"against"}),
+        "too_little_known": comparison.too_little_known,
     }
     print_json(document)
 

@@ -9,6 +9,7 @@ from itertools import combinations, product
 from schemas.roles import Kind
 from trainer.explaining.effects import Middle, prominent, strength
 from trainer.explaining.phrases import (
+    LONGEST_PHRASE,
     MIDDLE,
     MORE,
     TOGETHER,
@@ -20,6 +21,7 @@ from trainer.explaining.phrases import (
     signs_of,
 )
 from trainer.findings import Effect
+from trainer.text.wording import shortened
 
 LONGEST_NAME = 45
 
@@ -31,6 +33,13 @@ class _Part:
     text: str
     fields: frozenset[str]
     strength: float
+    is_label: bool = False
+    """Whether it is a label of the data, which keeps its spelling."""
+
+    @property
+    def first(self) -> str:
+        """The part at the start of a name."""
+        return self.text if self.is_label else self.text[:1].upper() + self.text[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +84,11 @@ def names(
         if number not in given_names
     }
     called = dict(given_names)
-    taken = {_key([name]) for name in (*given_names.values(), *map(plain_name, effects))}
+    taken = {_key(name) for name in (*given_names.values(), *map(plain_name, effects))}
     for number in sorted(parts, key=lambda number: -round(parts[number].strongest, 6)):
-        texts = next((texts for texts in _candidates(parts[number]) if _key(texts) not in taken), None)
-        if texts is None:
-            called[number] = plain_name(number)
-        else:
-            taken.add(_key(texts))
-            called[number] = _joined(texts)
+        name = next((name for name in _candidates(parts[number]) if _key(name) not in taken), plain_name(number))
+        taken.add(_key(name))
+        called[number] = name
     return {number: called[number] for number in effects}
 
 
@@ -91,9 +97,9 @@ def plain_name(number: int) -> str:
     return f"Segment {number}"
 
 
-def _key(texts: Sequence[str]) -> frozenset[str]:
+def _key(name: str) -> frozenset[str]:
     # The same words in another order are the same name.
-    return frozenset(word for text in texts for word in text.casefold().split(", "))
+    return frozenset(name.casefold().split(", "))
 
 
 def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Sequence[Middle]) -> _Parts:
@@ -111,14 +117,15 @@ def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Se
         if text and effect in outstanding and not (effect.level is None and effect.field in covered):
             is_fewer = effect.level is not None and direction(effect) is not MORE and effect.kind is not Kind.BOOLEAN
             kind = fewer if is_fewer else more_or_less
-            kind.append(_Part(text, frozenset({effect.field}), strength(effect)))
+            is_label = effect.level is not None and text == shortened(effect.level, LONGEST_PHRASE)
+            kind.append(_Part(text, frozenset({effect.field}), strength(effect), is_label))
     middle = [_Part(level_phrase(each, MIDDLE), frozenset({each.field}), each.strength) for each in middles]
     return _Parts(
         *(tuple(sorted(kind, key=lambda part: -round(part.strength, 6))) for kind in (more_or_less, middle, fewer))
     )
 
 
-def _candidates(parts: _Parts) -> Iterator[tuple[str, ...]]:
+def _candidates(parts: _Parts) -> Iterator[str]:
     """Possible names, best first: from two fields, two levels of one field, three parts, one; then with other kinds."""
     best, middle = parts.more_or_less, parts.middle
     everything = (*best, *middle, *parts.fewer)
@@ -133,15 +140,10 @@ def _candidates(parts: _Parts) -> Iterator[tuple[str, ...]]:
         *filter(_of_different_fields, combinations(everything, 2)),
         *combinations(everything, 1),
     ):
-        texts = tuple(part.text for part in chosen)
-        if len(_joined(texts)) <= LONGEST_NAME:
-            yield texts
+        name = ", ".join([chosen[0].first, *(part.text for part in chosen[1:])])
+        if len(name) <= LONGEST_NAME:
+            yield name
 
 
 def _of_different_fields(parts: Sequence[_Part]) -> bool:
     return not parts[0].fields & parts[1].fields
-
-
-def _joined(texts: Sequence[str]) -> str:
-    text = ", ".join(texts)
-    return text[:1].upper() + text[1:]

@@ -279,7 +279,7 @@ def _newest_date(path: Path, profile_class: type[BaseModel], on_progress: OnProg
         formats = {at: field.date_format for field, at in columns if field.kind is Kind.DAYS_SINCE}
         for rows in source.rows:
             for at, date_format in formats.items() if rows.numbers else ():
-                cells = [cell for cell in rows.columns[at] if cell not in missing]
+                cells = [cell for cell in rows.columns[at] if not (isinstance(cell, str) and cell.strip() in missing)]
                 dates = (each for each in dates_in(cells, date_format) if isinstance(each, date))
                 newest = max((newest, *dates))
     return newest

@@ -10,7 +10,7 @@ from models.promotion_history import AliasEntry
 from models.store import ModelStore, StoredModel
 from schemas.counting import counted
 from trainer.findings import Card, Fate, Findings, Judgement, Lineage, Origin
-from trainer.text.wording import between, mean_of, reassigned, tiers
+from trainer.text.wording import between, mean_of, percent, reassigned, tiers
 
 ACCEPTED = "accepted without structure"
 """The mark of every version that was promoted although no segments were found in its data."""
@@ -36,6 +36,9 @@ def facts_of(manifest: Manifest, findings: Findings, accepted: frozenset[str] = 
         ("columns kept", ", ".join(each.field for each in columns if each.left_out_because is None)),
         ("columns left out", reasons_in_words(left_out) or "none"),
     ]
+    missing = [f"{each.field} {percent(each.missing_share)}" for each in columns if each.missing_share]
+    if missing:
+        facts.append(("missing values", ", ".join(missing)))
     if manifest.given_names:
         facts.append(("named by hand", by_number(manifest.given_names)))
     if findings.lineage is not None:
@@ -99,6 +102,13 @@ def version_of(stored: StoredModel) -> str:
     """The id of a version that has been read, with the same note."""
     version = stored.manifest.id
     return marked(version, frozenset({version} if stored.accepted_no_structure else ()))
+
+
+def left_out(too_little_known: int) -> list[tuple[str, str]]:
+    """How many users of a history have no segment, if any."""
+    if not too_little_known:
+        return []
+    return [("left out", f"{counted(too_little_known, 'user')}: more than half of their fields have no value")]
 
 
 def reasons_in_words(left_out: Mapping[str, str]) -> str:

@@ -135,7 +135,9 @@ def _columns(text: str) -> int:
 def sentence(text: str) -> str:
     """A plain text with a capital at its start and a full stop at its end."""
     text = plain(text)
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+    if text.partition(" ")[0].islower():  # not an iPhone
+        text = text[:1].upper() + text[1:]
+    return text + ("" if text.endswith((".", "!", "?")) or not text else ".")
 
 
 def title_of(segment: int, name: str) -> str:

@@ -120,7 +120,9 @@ def test_a_row_without_a_date_or_with_one_after_the_day_is_bad(tmp_path: Path, o
 def test_a_declared_missing_date_does_not_set_the_day(tmp_path: Path) -> None:
     annotations = {"history_format": ClassVar[CsvFormat]}
     of = type("Gaps", (Buyer,), {"__annotations__": annotations, "history_format": CsvFormat(missing=("9999-12-31",))})
-    with read_history(as_csv(tmp_path / "b.csv", "2026-03-01", "9999-12-31"), of, lambda *_: None) as history:
+    with read_history(
+        as_csv(tmp_path / "b.csv", "2026-03-01", "9999-12-31", " 9999-12-31 "), of, lambda *_: None
+    ) as history:
         assert history.today == date(2026, 3, 1)
 
 

@@ -1,5 +1,7 @@
 """A column with holes: what is missing says nothing, and the verdict stays what it was."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -25,6 +27,7 @@ OPTIONS = FitOptions(
     k=None, groups=None, columns=ColumnRule.ALL, seed=7, max_k=6, min_segment_users=20, not_named=frozenset()
 )
 COLUMNS = 6
+Run = Callable[..., tuple[int, str, str]]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -162,6 +165,25 @@ def test_means_and_scales_are_of_the_observed_values(tmp_path: Path) -> None:
         assert column.scale == pytest.approx(observed.std())
         (side,) = [each for each in found.segmentation.encoder.columns if each.name == "side"]
         assert sum(side.means) == pytest.approx(1.0)
+
+
+def test_the_console_says_how_much_is_missing_and_who_is_left_out(tmp_path: Path, run: Run) -> None:
+    numbers, sides, _ = three_groups(300)
+    path = written(tmp_path / "groups.csv", numbers, sides, 0.3)
+    store = ("--models", str(tmp_path / "store"))
+    of = ("--profile", f"{__file__}:WithHoles")
+    status, fit_output, errors = run("fit", path, *of, "--k", "3", *store)
+    assert (status, errors.count("Traceback")) == (0, 0)
+    (version,) = json.loads(run("list", "--json", *store)[1])
+    for output in (fit_output, run("show", version["id"], *store)[1]):
+        (line,) = [line for line in output.splitlines() if line.startswith("missing values")]
+        assert line.count("%") == COLUMNS + 1
+    _, compared, _ = run("compare", version["id"], version["id"], path, *of, *store)
+    _, assigned, _ = run("assign", path, *of, *store, "--version", version["id"], "-o", tmp_path / "out.csv")
+    document = json.loads(run("compare", version["id"], version["id"], path, *of, *store, "--json")[1])
+    for output in (compared, assigned):
+        (line,) = [line for line in output.splitlines() if line.startswith("left out")]
+        assert line.split()[2] == str(document["too_little_known"]) == str(300 - document["reassigned"]["compared"])
 
 
 @pytest.mark.skipif(not INPUTS.exists(), reason="needs ../shared")

@@ -58,6 +58,12 @@ def test_demographic_fields_give_no_name_unless_asked_for() -> None:
     assert name(more("age", 0.9)) == "Segment 3"
 
 
+def test_a_label_keeps_its_spelling_at_the_start_of_a_name() -> None:
+    assert name(having("top_interests", "iPhone", 0.6), more("click_through_rate", 0.2)) == "iPhone, high click-through"
+    assert name(having("top_interests", "iPhone", -0.6)) == "Less iPhone"
+    assert name(having("gender", "iPhone"), not_named=frozenset()) == "Gender: iPhone"
+
+
 def test_a_segment_without_an_effect_has_a_number_only() -> None:
     assert name() == plain_name(3) == "Segment 3"
 
@@ -130,7 +136,7 @@ def test_fields_of_another_profile_class_are_called_by_header_and_label() -> Non
 
 def test_labels_are_cut_and_cleared_of_what_cannot_be_read() -> None:
     long = having("device_usage", "a very long label of a device that nobody would print", 0.9)
-    assert name(long, more("conversion_rate")) == "A very long label of a device…"
+    assert name(long, more("conversion_rate")) == "a very long label of a device…"
     assert name(having("device_usage", "Tab\x00\u202elet\n one")) == "Tablet one"
     assert name(having("device_usage", "\u202e\x07")) == "Segment 3"
     # Markup is a text like any other: whoever prints it escapes it.

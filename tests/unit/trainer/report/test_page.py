@@ -188,6 +188,8 @@ def test_the_curves_are_also_a_table_with_small_counts_suppressed(pages: dict[st
 def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) -> None:
     assert "The segments are a proxy for Income Level." in pages["clear"].words
     assert "The segments predict no demographic field more than weakly." in pages["none"].words
+    strong = replace(none(), proxies=clear().proxies)
+    assert "If you use this version anyway, its segments are a proxy for Income Level." in page_of(strong).words
     assert "These data have no demographic fields." in page_of(replace(none(), proxies=())).words
 
 
