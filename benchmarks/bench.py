@@ -206,7 +206,7 @@ def site() -> Iterator[Site]:
     """A broker and a fitted model."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
-        broker = stack.enter_context(running_broker())
+        broker = stack.enter_context(running_broker(java_options=()))
         print("fitting a model …", flush=True)
         subject = fitted(scratch, worker_environment(broker.bootstrap_servers, scratch))
         yield Site(

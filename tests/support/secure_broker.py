@@ -91,6 +91,8 @@ def secure_broker(folder: Path, users: Mapping[str, str]) -> Iterator[SecureBrok
             "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         ),
         "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
+        # There a session lives as long as its token.
+        "listener.name.oauth.oauthbearer.connections.max.reauth.ms": "3600000",
         # Kafka's own validator of tokens that are not signed: times and subject are checked.
         "listener.name.oauth.oauthbearer.sasl.jaas.config": (
             "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
