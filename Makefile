@@ -44,8 +44,9 @@ test: check docs  ## check and docs, then all tests that need no container engin
 .PHONY: fuzz
 fuzz: EVENTS := 1000000
 fuzz: SEED := 1
-fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's processing; set EVENTS= and SEED=
-	$(PYTHON) -m tests.fuzz --events $(EVENTS) --seed $(SEED)
+fuzz: SUBJECT := whole
+fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's processing; set EVENTS=, SEED=, SUBJECT=optional
+	$(PYTHON) -m tests.fuzz --subject $(SUBJECT) --events $(EVENTS) --seed $(SEED)
 
 .PHONY: test-container
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from tests.fuzz.fuzz import BATCH, Figures, run
-from tests.fuzz.properties import Violated, scoring
-from tests.support.mutants import mutant
+from tests.fuzz.properties import Violated
+from tests.fuzz.subjects import SUBJECTS
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000, help="how many to try (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other events (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first event; repeats a part of a run")
+    parser.add_argument("--subject", choices=[*SUBJECTS], default="whole", help="of which class (default: %(default)s)")
     given = parser.parse_args()
     if given.events < 1 or given.first < 0:
         parser.error("--events must be 1 or more, --first 0 or more")
@@ -34,9 +35,11 @@ def main() -> int:
     print(f"seed {given.seed}, events {given.first:,} to {given.first + given.events - 1:,}")
     peak_before = _peak_mib()
     try:
-        figures = run(scoring(), given.seed, range(given.first, given.first + given.events), on_progress)
+        subject = SUBJECTS[given.subject]
+        numbers = range(given.first, given.first + given.events)
+        figures = run(subject.scoring(), given.seed, numbers, on_progress, subject.mutant)
     except Violated as violated:
-        _report(violated, given.seed)
+        _report(violated, given.subject, given.seed)
         return 1
     _print(figures, time.monotonic() - began_s, peak_before)
     return 0
@@ -47,17 +50,18 @@ def _peak_mib() -> float:
     return peak / (1 if sys.platform != "darwin" else 1024) / 1024
 
 
-def _report(violated: Violated, seed: int) -> None:
-    record = mutant(seed, violated.number)
+def _report(violated: Violated, subject: str, seed: int) -> None:
+    record = SUBJECTS[subject].mutant(seed, violated.number)
     folder = Path("build") / "fuzz"
     folder.mkdir(parents=True, exist_ok=True)
-    saved = folder / f"{seed}-{violated.number}.bin"
+    saved = folder / f"{subject}-{seed}-{violated.number}.bin"
     saved.write_bytes(record.value or b"")
     print(
         f"VIOLATED by event {violated.number}: {violated}\n"
         f"its value ({len(record.value or b'')} bytes; null: {record.value is None}) is in {saved}, its key is "
         f"{record.key!r}, it has {len(record.headers)} headers\n"
-        f"repeat: python -m tests.fuzz --seed {seed} --first {violated.number // BATCH * BATCH} --events {BATCH}",
+        f"repeat: python -m tests.fuzz --subject {subject} --seed {seed} "
+        f"--first {violated.number // BATCH * BATCH} --events {BATCH}",
         file=sys.stderr,
     )
 

@@ -52,7 +52,13 @@ class Figures:
         return self.worst_us / self.median_us
 
 
-def run(by: Scoring, seed: int, numbers: range, on_progress: Callable[[int], None] = lambda _: None) -> Figures:
+def run(
+    by: Scoring,
+    seed: int,
+    numbers: range,
+    on_progress: Callable[[int], None] = lambda _: None,
+    mutant: Callable[[int, int], Record] = mutant,
+) -> Figures:
     """Process the mutants of these numbers; raises Violated for the first that breaks a promise.
 
     `on_progress` is called after each batch with the number of events tried.

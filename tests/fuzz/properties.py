@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import jsonschema
 import orjson
+from pydantic import BaseModel
 
 from models.manifest import Manifest
+from models.segmentation import Segmentation
 from models.store import StoredModel
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
@@ -40,15 +42,15 @@ class Violated(AssertionError):
         """The record's number, which is also its offset."""
 
 
-def scoring() -> Scoring:
+def scoring(
+    profile_class: type[BaseModel] = UserProfile,
+    model: Segmentation = segmentation(left_out=frozenset({"language"})),  # noqa: B008  # a value
+) -> Scoring:
     """A worker's scoring, with a model made by hand."""
-    model = StoredModel(
-        Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={}),
-        segmentation(left_out=frozenset({"language"})),
-    )
+    manifest = Manifest(**dict(fit()), format=1, id="20261124T120000Z-00000000", next_number=4, files={})
     return Scoring(
-        model=model,
-        profile_class=UserProfile,
+        model=StoredModel(manifest, model),
+        profile_class=profile_class,
         cluster_id="cluster-1",
         source="/segment-worker/fuzz",
         event_max_bytes=EVENT_MAX_BYTES,

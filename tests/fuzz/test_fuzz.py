@@ -12,6 +12,7 @@ import pytest
 from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
 from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed, scoring
+from tests.fuzz.subjects import SUBJECTS, Subject
 from tests.support.mutants import mutant, own_class_mutant
 from tests.support.nasty_classes import NASTY, Nasty
 from tests.support.nasty_classes import scoring as of_own_class
@@ -34,6 +35,16 @@ def test_for_any_bytes_each_record_has_one_outcome_at_a_bounded_cost_without_a_m
         "invalid_profile",
     }
     assert 1 < figures.ratio <= MAX_RATIO
+
+
+def test_where_values_may_be_missing_events_in_columns_and_one_by_one_have_the_same_outcome() -> None:
+    optional = SUBJECTS["optional"]
+    by = optional.scoring()
+    assert by._reader.one_by_one_because is None
+    figures = run(by, seed=1, numbers=range(1_000), mutant=optional.mutant)
+    assert figures.assigned > 100
+    assert figures.reasons["too_little_known"] > 5
+    assert figures.reasons["invalid_profile"] > 100
 
 
 @pytest.mark.parametrize("nasty", NASTY.values(), ids=NASTY)
@@ -200,9 +211,9 @@ def test_the_command_saves_the_event_that_breaks_a_promise_and_prints_how_to_rep
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["fuzz", "--events", "300", "--seed", "1"])
-    monkeypatch.setattr(command, "scoring", lambda: Broken(of_another_user))
+    monkeypatch.setattr(command, "SUBJECTS", {"whole": Subject(lambda: Broken(of_another_user), mutant)})
     assert command.main() == 1
     printed = capsys.readouterr().err
     number = int(re.findall(r"VIOLATED by event (\d+): ", printed)[0])
-    assert f"repeat: python -m tests.fuzz --seed 1 --first {number // 50 * 50} --events 50\n" in printed
-    assert (tmp_path / f"build/fuzz/1-{number}.bin").read_bytes() == mutant(1, number).value
+    assert f"repeat: python -m tests.fuzz --subject whole --seed 1 --first {number // 50 * 50} --events 50\n" in printed
+    assert (tmp_path / f"build/fuzz/whole-1-{number}.bin").read_bytes() == mutant(1, number).value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -66,7 +66,29 @@ _EVENT_BYTES: Final = 890_000
 def mutant(seed: int, number: int) -> Record:
     """The record with this number: an event, more or less corrupted."""
     draw = random.Random(f"{seed}/{number}")
-    value = _good(draw)
+    return _mutant(number, draw, _good(draw))
+
+
+class Pool(NamedTuple):
+    """Values of a further field, as JSON."""
+
+    valid: Sequence[bytes]
+    others: Sequence[bytes]
+
+
+def optional_mutant(seed: int, number: int, further: Mapping[str, Pool]) -> Record:
+    """The same with further fields, and with any field of the profile missing or null."""
+    draw = random.Random(f"optional/{seed}/{number}")
+    data = orjson.loads(_good(draw))["data"]
+    least = draw.choice((0.0, 0.1, 0.1, 0.6))
+    texts = {name: orjson.dumps(value) for name, value in data.items()}
+    texts |= {name: draw.choice(pool.valid if draw.random() < 0.9 else pool.others) for name, pool in further.items()}
+    kept = {name: b"null" if draw.random() < least else text for name, text in texts.items() if draw.random() >= least}
+    fields = b",".join(b'"%b":%b' % (name.encode(), text) for name, text in kept.items())
+    return _mutant(number, draw, event_bytes(data="@@").replace(b'"@@"', b"{%b}" % fields))
+
+
+def _mutant(number: int, draw: random.Random, value: bytes) -> Record:
     for _ in range(draw.choice((0, 1, 1, 1, 2, 3))):
         value = draw.choice(_MUTATIONS)(draw, value)
     whole: bytes | None = value
