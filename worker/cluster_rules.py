@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, TopicFacts
+from worker.client_options import is_segment_worker
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.lost_offsets import LostOffset
 from worker.settings import Settings
 
@@ -207,7 +208,7 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
     elif isinstance(group, Absent) or "READ" not in group.operations:
         remedy = "grant READ on the group, or check WORKER_GROUP_ID"
         yield Finding(Weight.PROBLEM, where, "READ is not allowed", remedy)
-    elif foreign := foreign_members(group):
+    elif foreign := foreign_members(group, settings.client_id):
         yield Finding(Weight.PROBLEM, where, *_foreign(foreign))
     elif settings.worker_instance_id is not None and settings.worker_instance_id in _instance_ids(group):
         what = f"a member with the instance id {settings.worker_instance_id} is in it now"
@@ -217,17 +218,17 @@ def _group(group: GroupFacts | Absent | None, settings: Settings) -> Iterator[Fi
         yield Finding(Weight.FINE, where, "READ allowed")
 
 
-def foreign_members(group: GroupFacts) -> tuple[str, ...]:
+def foreign_members(group: GroupFacts, own_client_id: str) -> tuple[str, ...]:
     """Client id and host of each member that is not a segment worker, in alphabetical order.
 
     The client id decides, because brokers show it for every member, in both group protocols and during a rebalance, and
-    because it is the same in every version of the worker. Subscriptions could carry a marker, but brokers show them for
-    stable classic groups only.
+    because every version of the worker begins it in the same way, unless KAFKA_CLIENT_CONFIG sets another one.
+    Subscriptions could carry a marker, but brokers show them for stable classic groups only.
     """
     if isinstance(group.members, Absent):
         # So it is not a worker, because workers read only the input topic.
         return ("client id and host are hidden, because it reads a topic that this worker may not DESCRIBE",)
-    others = (each for each in group.members if each.client_id != CLIENT_ID)
+    others = (each for each in group.members if not is_segment_worker(each.client_id, own_client_id))
     return tuple(sorted(f"client id {each.client_id} on host {each.host}" for each in others))
 
 

@@ -78,7 +78,7 @@ class GroupWatch:
         self._failing = False
         if not isinstance(group, GroupFacts):
             return False  # its coordinator is moving
-        self._report(foreign_members(group))
+        self._report(foreign_members(group, self._settings.client_id))
         return True
 
     def _report(self, foreign: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.limits import MAX_SEQUENCE
 from models.store_path import StorePath
+from worker.client_options import CLIENT_ID, SAFE_NAMES, Value, client_options, sasl_extensions
 
 ENV_FILE = ".env"
 # Rejected records repeat the original headers and add their own; this much more than the event itself must fit.
@@ -56,6 +58,11 @@ def _token_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or set("?#") & set(value):
         raise ValueError("not a URL")
+    return value
+
+
+def _extensions(value: str) -> str:
+    sasl_extensions(value)
     return value
 
 
@@ -110,6 +117,11 @@ class Settings(BaseSettings):
         "'stream-segmentation[fast]'. Workers of one group may use different ones. Commands other than run use "
         "kafka-python.",
     )
+    kafka_client_config: Annotated[str | None, Allowed("name=value, several separated by commas")] = Field(
+        None,
+        description=f"More options of the Kafka client, by the names that Kafka gives them: {', '.join(SAFE_NAMES)}. "
+        "Workers recognize each other by client.id: begin it with segment-worker-, or give all of a group the same.",
+    )
     worker_broker_wait_s: Annotated[float, Flag("--broker-wait-s")] = Field(
         60, ge=0, le=86_400, description="How long to wait for brokers at the start."
     )
@@ -139,6 +151,14 @@ class Settings(BaseSettings):
     kafka_sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for OAUTHBEARER.")
     kafka_sasl_oauth_scope: str | None = Field(
         None, description="Scope for OAUTHBEARER, if the token endpoint requires one."
+    )
+    kafka_sasl_oauth_extensions: Annotated[
+        Annotated[str, AfterValidator(_extensions)] | None,
+        Allowed("name=value, several separated by commas; names have letters only, and are not auth"),
+    ] = Field(
+        None,
+        description="SASL extensions for OAUTHBEARER, if the brokers require some. An example is "
+        "logicalCluster=lkc-1,identityPoolId=pool-1.",
     )
 
     models_dir: Annotated[StorePath, Flag("--models"), Allowed("the path of a local directory, not a URL")] = Field(
@@ -283,6 +303,21 @@ class Settings(BaseSettings):
     def bootstrap_servers(self) -> list[str]:
         """The brokers, one string host:port each."""
         return [server.strip() for server in self.kafka_bootstrap_servers.split(",")]
+
+    @property
+    def client_options(self) -> Mapping[str, Value]:
+        """The options of KAFKA_CLIENT_CONFIG by their names."""
+        return client_options(self.kafka_client_config or "")
+
+    @property
+    def client_id(self) -> str:
+        """The client id of every Kafka client."""
+        return str(self.client_options.get("client.id", CLIENT_ID))
+
+    @property
+    def sasl_extensions(self) -> Mapping[str, str]:
+        """The extensions of KAFKA_SASL_OAUTH_EXTENSIONS."""
+        return {} if self.kafka_sasl_oauth_extensions is None else sasl_extensions(self.kafka_sasl_oauth_extensions)
 
     @property
     def rejected_max_bytes(self) -> int:

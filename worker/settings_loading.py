@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from worker.client_options import client_option_problems
 from worker.errors import SettingsError
 from worker.settings import GROUPS, Allowed, Flag, Settings
 
@@ -105,7 +106,7 @@ def _origin(name: str, flags: Mapping[str, str]) -> str:
 
 def _shown(name: str, given: object) -> str:
     # A secret easily lands in the wrong variable, and people write user and password into an address.
-    if name.startswith(("kafka_sasl", "kafka_ssl_password")) or "@" in str(given):
+    if name.startswith(("kafka_sasl", "kafka_ssl_password", "kafka_client_config")) or "@" in str(given):
         return "another value (hidden: it may be a secret)"
     return repr(str(given)[:80])
 
@@ -149,6 +150,8 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
             f"{', '.join(name.upper() for name in names[: len(settings.topics)])}: two of them name the same topic "
             f"({', '.join(settings.topics)}); give different topics",
         )
+    for problem in client_option_problems(settings.kafka_client_config or ""):
+        yield _Conflict(("kafka_client_config",), f"KAFKA_CLIENT_CONFIG: {problem}")
     if settings.worker_max_poll_interval_ms < settings.worker_session_timeout_ms:
         yield _Conflict(
             ("worker_max_poll_interval_ms", "worker_session_timeout_ms"),
@@ -189,10 +192,11 @@ def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
     protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
     password = ("kafka_sasl_username", "kafka_sasl_password")
     token = ("kafka_sasl_oauth_token_url", "kafka_sasl_oauth_client_id", "kafka_sasl_oauth_client_secret")
+    may_be_given = ("kafka_sasl_oauth_scope", "kafka_sasl_oauth_extensions")
     both = ("kafka_security_protocol", "kafka_sasl_mechanism")
     if protocol in {"PLAINTEXT", "SSL"}:
         instead = "SASL_SSL" if protocol == "SSL" else "SASL_SSL or SASL_PLAINTEXT"
-        for name in _given(settings, "kafka_sasl_mechanism", *password, *token, "kafka_sasl_oauth_scope"):
+        for name in _given(settings, "kafka_sasl_mechanism", *password, *token, *may_be_given):
             yield _Conflict(
                 ("kafka_security_protocol", name),
                 f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not authenticate; "
@@ -206,9 +210,7 @@ def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
             f"give {_allowed('kafka_sasl_mechanism')}",
         )
         return
-    needed, foreign = (
-        (token, password) if mechanism == "OAUTHBEARER" else (password, (*token, "kafka_sasl_oauth_scope"))
-    )
+    needed, foreign = (token, password) if mechanism == "OAUTHBEARER" else (password, (*token, *may_be_given))
     for name in needed:
         if getattr(settings, name) is None:
             yield _Conflict(

@@ -22,6 +22,8 @@ from demo.kafka.broker import Broker
 from demo.kafka.client import NewRecord
 from tests.support.acls import LOGIN, USER, allow
 from tests.support.brokers import Programs, TestBroker, wait_until
+from tests.support.events import event_bytes
+from tests.support.kafka_world import both_clients
 from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import WorkerSite, worker_site
 from worker.kafka.admin import Cluster
@@ -137,6 +139,24 @@ def test_another_program_in_the_group_is_named_by_check_and_stops_a_start(site: 
     assert started.returncode == 2
     (line,) = [line for line in started.stderr.splitlines() if line.startswith("segment-worker: ")]
     assert named in line
+
+
+@both_clients
+def test_workers_with_a_client_id_of_their_own_work_together(client: str, site: WorkerSite) -> None:
+    site.create_topics()
+    site.publish_model()
+    own = {
+        "KAFKA_CLIENT": client,
+        "KAFKA_CLIENT_CONFIG": "client.id=billing,client.rack=eu-1a,connections.max.idle.ms=180000,"
+        "metadata.max.age.ms=30000,reconnect.backoff.ms=20,receive.buffer.bytes=65536,send.buffer.bytes=65536",
+    }
+    worker = site.start_ready(**own)
+    assert problems(checked(site, 0, **own)) == {}
+    assert "client id billing on host" in problems(checked(site, 2))[f"group {site.name}"]
+    site.send([NewRecord(b"key", event_bytes())])
+    site.wait_for_outcomes(1)
+    assert worker.stop() == 0
+    assert '"foreign_members"' not in worker.log
 
 
 def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site: WorkerSite) -> None:

@@ -7,7 +7,7 @@ import threading
 from kafka.partitioner.default import murmur2
 
 from tests.support.brokers import TestBroker
-from tests.support.kafka_world import KafkaWorld
+from tests.support.kafka_world import KafkaWorld, both_clients
 from tests.support.transport_contract import until
 from worker.kafka.clients import producer_client
 from worker.kafka.config import connection_arguments
@@ -18,11 +18,12 @@ from worker.stream.records import Membership, Message
 PARTITIONS = 12
 
 
-def test_ten_thousand_keys_are_sent_to_the_same_partition_by_both_clients(broker: TestBroker) -> None:
+@both_clients
+def test_ten_thousand_keys_are_sent_to_the_same_partition_by_both_clients(client: str, broker: TestBroker) -> None:
     unusual = [b"", b"\0", b"\xff" * 7, "ÿ".encode(), *(b"k" * length for length in range(1, 7))]
     keys = [b"user-%d" % n for n in range(9_990)] + unusual
     with (
-        KafkaWorld(broker.bootstrap_servers, PARTITIONS, client="confluent") as kafka,
+        KafkaWorld(broker.bootstrap_servers, PARTITIONS, client=client) as kafka,
         Deadline(threading.Event()) as deadline,
     ):
         settings = kafka.settings()

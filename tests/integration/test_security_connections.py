@@ -143,7 +143,9 @@ def test_the_worker_and_its_tools_work_over(
 def test_tokens_are_renewed_before_they_end_and_nothing_is_interrupted(
     client: str, site: WorkerSite, world: World
 ) -> None:
-    connection = world.connection("OAUTH") | {"KAFKA_CLIENT": client}
+    # The broker checks the extensions, too.
+    extensions = {"KAFKA_SASL_OAUTH_EXTENSIONS": "logicalCluster=lkc-1,identityPoolId=pool 1"}
+    connection = world.connection("OAUTH") | {"KAFKA_CLIENT": client} | extensions
     # kafka-python logs in anew on its connection within the last 15 % of a session. When a busy machine does not
     # schedule it for as long, the broker disconnects it: it then has to do without at a longer lifetime.
     assert any(logins_are_renewed(site, world, lifetime_s, connection) for lifetime_s in (6.0, 40.0))

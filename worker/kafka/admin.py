@@ -93,7 +93,6 @@ class Cluster:
                     _Admin,
                     **arguments,
                     bootstrap_timeout_ms=max(int(wait_s * 1000), 1),
-                    reconnect_backoff_max_ms=500,
                     request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 )
             except kafka_errors.KafkaError as error:

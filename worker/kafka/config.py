@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pydantic import SecretStr
 
+from worker.client_options import Value
 from worker.errors import SettingsError
-from worker.kafka.facts import CLIENT_ID
+from worker.kafka import tuning
 from worker.kafka.oauth import ClientCredentials, TokenProvider
 from worker.settings import Settings
+
+_OPTION_NAMES: Final = {
+    "client.dns.lookup": "client_dns_lookup",
+    "connections.max.idle.ms": "connections_max_idle_ms",
+    "metadata.max.age.ms": "metadata_max_age_ms",
+    "reconnect.backoff.ms": "reconnect_backoff_ms",
+    "reconnect.backoff.max.ms": "reconnect_backoff_max_ms",
+}
+_BUFFERS: Final = {"receive.buffer.bytes": socket.SO_RCVBUF, "send.buffer.bytes": socket.SO_SNDBUF}
+# Those that kafka-python sets by default.
+_SOCKET_OPTIONS: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
 def connection_arguments(settings: Settings) -> dict[str, Any]:
@@ -21,14 +35,24 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
     """
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": CLIENT_ID,
+        "client_id": settings.client_id,
         "security_protocol": settings.kafka_security_protocol,
+        "metadata_max_age_ms": tuning.METADATA_MAX_AGE_MS,
+        "reconnect_backoff_max_ms": tuning.RECONNECT_BACKOFF_MAX_MS,
+        **_options(settings.client_options),
     }
     if settings.kafka_security_protocol in {"SSL", "SASL_SSL"}:
         arguments["ssl_context"] = ssl_context(settings)
     if settings.kafka_security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}:
         arguments |= _sasl_arguments(settings)
     return arguments
+
+
+def _options(options: Mapping[str, Value]) -> dict[str, Any]:
+    found: dict[str, Any] = {own: options[name] for name, own in _OPTION_NAMES.items() if name in options}
+    # kafka-python takes settings for these, and does not use them.
+    buffers = [(socket.SOL_SOCKET, own, options[name]) for name, own in _BUFFERS.items() if name in options]
+    return found | ({"socket_options": [*_SOCKET_OPTIONS, *buffers]} if buffers else {})
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext:
@@ -78,7 +102,8 @@ def _sasl_arguments(settings: Settings) -> dict[str, Any]:
             client_secret=_text(settings.kafka_sasl_oauth_client_secret),
             scope=settings.kafka_sasl_oauth_scope,
         )
-        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": TokenProvider(credentials)}
+        tokens = TokenProvider(credentials, extensions=settings.sasl_extensions)
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": tokens}
     return {
         "sasl_mechanism": settings.kafka_sasl_mechanism,
         "sasl_plain_username": _text(settings.kafka_sasl_username),

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
-
-CLIENT_ID: Final = "segment-worker"
-"""The client id of every Kafka client of this program; workers recognize each other in the group by it."""
 
 
 class Absent(StrEnum):

@@ -8,7 +8,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
@@ -58,9 +58,15 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     token the error of `fetch` is raised. An endpoint that issued a token before is unavailable, whatever it answers.
     """
 
-    def __init__(self, fetch: Callable[[], Token], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], Token],
+        clock: Callable[[], float] = time.monotonic,
+        extensions: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self._fetch = fetch
+        self._extensions = dict(extensions or {})
         self._clock = clock
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -70,6 +76,10 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     def token(self) -> str:
         """The token to log in with now."""
         return self.token_and_lifetime()[0]
+
+    def extensions(self) -> dict[str, str]:
+        """The SASL extensions that are sent with each token (RFC 7628, 3.1)."""
+        return self._extensions
 
     def token_and_lifetime(self) -> tuple[str, float]:
         """The token to log in with now, and for how many seconds it is valid."""

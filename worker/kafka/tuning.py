@@ -7,7 +7,7 @@ from typing import Final
 # What a consumer holds ahead is bounded by these, whatever the backlog; a larger record still comes through, alone.
 FETCH_BYTES: Final = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES: Final = 1024 * 1024
-METADATA_MAX_AGE_MS = 60_000
+METADATA_MAX_AGE_MS: Final = 60_000
 RECONNECT_BACKOFF_MAX_MS: Final = 1_000
 # A member learns from its heartbeat that the group rebalances, and all others wait for it.
 HEARTBEAT_MS: Final = 1_000

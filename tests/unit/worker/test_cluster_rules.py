@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from worker.client_options import CLIENT_ID
 from worker.cluster_rules import Finding, Weight, judge_cluster, problems
-from worker.kafka.facts import CLIENT_ID, Absent, ClusterFacts, GroupFacts, Member, TopicFacts
+from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, Member, TopicFacts
 from worker.settings import Settings
 from worker.tools.check.output import as_json, as_text
 
@@ -255,6 +256,15 @@ def test_a_group_whose_members_may_not_be_seen_has_a_foreign_one() -> None:
 
 def test_a_group_of_other_workers_can_be_joined() -> None:
     assert findings(with_members(worker(), worker("one"))) == []
+
+
+def test_workers_with_a_client_id_of_their_own_recognize_each_other() -> None:
+    own = Settings(kafka_client_config="client.id=billing")
+    billing, pod = Member("billing", "10.0.0.1", None), Member(f"{CLIENT_ID}-pod-1", "10.0.0.2", None)
+    assert findings(with_members(billing, worker(), pod), own) == []
+    assert findings(with_members(worker(), pod)) == []
+    assert "client id billing" in only(with_members(billing))[1]
+    assert "client id segment-workers" in only(with_members(Member("segment-workers", "10.0.0.3", None)), own)[1]
 
 
 def test_an_instance_id_in_use_is_advice() -> None:

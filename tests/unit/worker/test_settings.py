@@ -6,9 +6,18 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.misspelt_settings import Misspelt, misspelt_settings
+from worker.client_options import SAFE_NAMES
 from worker.errors import SettingsError
 from worker.settings import Settings
 from worker.settings_loading import load_settings, read_settings, setting_rows
+
+OAUTH = {
+    "kafka_security_protocol": "SASL_SSL",
+    "kafka_sasl_mechanism": "OAUTHBEARER",
+    "kafka_sasl_oauth_token_url": "https://idp/token",
+    "kafka_sasl_oauth_client_id": "me",
+    "kafka_sasl_oauth_client_secret": "secret",
+}
 
 
 def problems(flags: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -106,6 +115,44 @@ def test_several_brokers_may_be_named() -> None:
 def test_all_wrong_settings_are_named_at_once_conflicts_included() -> None:
     found = problems({"worker_http_port": "x", "worker_start_at": "x", "worker_output_topic": "user-activity"})
     assert [line.split(" ")[0] for line in found] == ["WORKER_START_AT", "WORKER_HTTP_PORT", "WORKER_INPUT_TOPIC,"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("client.id=a, sasl.password=hunter2", ["sasl.password", *SAFE_NAMES]),
+        ("isolation.level=read_uncommitted,enable.idempotence=false", ["isolation.level", *SAFE_NAMES]),
+        ("client_id=a", ["client_id", *SAFE_NAMES]),
+        ("client.rack=a,client.rack=b", ["client.rack"]),
+        ("hunter2", ["item 1", "name=value"]),
+        ("client.id=two words", ["client.id", "1 to 200 letters"]),
+        ("client.dns.lookup=hunter2", ["client.dns.lookup", "use_all_dns_ips"]),
+        ("connections.max.idle.ms=60000", ["connections.max.idle.ms", "120000"]),
+        ("metadata.max.age.ms=-1", ["metadata.max.age.ms", "1000"]),
+        (f"send.buffer.bytes={'9' * 5_000}", ["send.buffer.bytes", "1024"]),
+    ],
+)
+def test_an_option_that_may_not_be_passed_on_is_named_with_those_that_may(given: str, named: list[str]) -> None:
+    found = problems({"kafka_client_config": given})
+    assert found[0].startswith("KAFKA_CLIENT_CONFIG: ")
+    assert all(word in found[0] for word in named)
+    assert "hunter2" not in "".join(found)
+
+
+@pytest.mark.parametrize("given", ["a", "auth=x", "a-b=c", "a=", "a=b,,=c", "a=\x01", "a=ü"])
+def test_an_extension_that_rfc_7628_does_not_allow_is_refused_and_not_repeated(given: str) -> None:
+    (line,) = problems(OAUTH | {"kafka_sasl_oauth_extensions": given})
+    assert line.startswith("KAFKA_SASL_OAUTH_EXTENSIONS (")
+    assert "(hidden: it may be a secret)" in line
+
+
+def test_extensions_are_for_oauthbearer_only() -> None:
+    assert load_settings(OAUTH | {"kafka_sasl_oauth_extensions": "a=b c, d=e=f"}).sasl_extensions == {
+        "a": "b c",
+        "d": "e=f",
+    }
+    (line,) = problems({"kafka_sasl_oauth_extensions": "a=b"})
+    assert line.startswith("KAFKA_SASL_OAUTH_EXTENSIONS is given, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT")
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:

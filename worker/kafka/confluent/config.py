@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from worker.kafka import tuning
-from worker.kafka.facts import CLIENT_ID
 from worker.kafka.oauth import TokenProvider
 from worker.settings import Settings
 
+# librdkafka's names for options, where they are not Kafka's.
+_OPTION_NAMES: Final = {
+    "metadata.max.age.ms": "topic.metadata.refresh.interval.ms",
+    "receive.buffer.bytes": "socket.receive.buffer.bytes",
+    "send.buffer.bytes": "socket.send.buffer.bytes",
+}
 # Idle connections that brokers close are not worth a line.
 _QUIET = {"log.connection.close": False}
 
@@ -26,7 +31,7 @@ def connection_settings(
     """
     found: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.bootstrap_servers),
-        "client.id": CLIENT_ID,
+        "client.id": settings.client_id,
         "security.protocol": settings.kafka_security_protocol,
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": tuning.METADATA_MAX_AGE_MS,
@@ -34,6 +39,7 @@ def connection_settings(
         "logger": logging.getLogger(log),
         "error_cb": on_error,
         **_QUIET,
+        **{_OPTION_NAMES.get(name, name): value for name, value in settings.client_options.items()},
     }
     if settings.kafka_security_protocol in {"SSL", "SASL_SSL"}:
         found |= _tls_settings(settings)
@@ -62,9 +68,10 @@ def _sasl_settings(settings: Settings, connection: Mapping[str, Any]) -> dict[st
     if settings.kafka_sasl_mechanism == "OAUTHBEARER":
         tokens: TokenProvider = connection["sasl_oauth_token_provider"]
 
-        def token(_: str) -> tuple[str, float]:
+        def token(_: str) -> tuple[str, float, str, dict[str, str]]:
             value, lifetime_s = tokens.token_and_lifetime()
-            return value, time.time() + lifetime_s
+            # The principal's name is for librdkafka's log; the broker goes by the token.
+            return value, time.time() + lifetime_s, "", tokens.extensions()
 
         return {**mechanism, "oauth_cb": token}
     return {

@@ -44,8 +44,7 @@ class KafkaPythonConsumer:
             fetch_max_bytes=tuning.FETCH_BYTES,
             max_partition_fetch_bytes=tuning.PARTITION_FETCH_BYTES,
             bootstrap_timeout_ms=CONNECT_MS,
-            metadata_max_age_ms=tuning.METADATA_MAX_AGE_MS,
-            reconnect_backoff_max_ms=tuning.RECONNECT_BACKOFF_MAX_MS,
+            client_rack=settings.client_options.get("client.rack", ""),
             metrics_enabled=False,
         )
         # What shows nowhere else, in these three.

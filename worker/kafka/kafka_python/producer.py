@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from kafka.partitioner.default import DefaultPartitioner, murmur2
 from kafka.serializer import Serializer
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
@@ -19,6 +21,32 @@ from worker.settings import Settings
 from worker.stream.records import Membership, Message
 
 CLOSE_S = 1.0
+
+
+@lru_cache(8_192)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFF_FFFF
+
+
+class KeyPartitioner(DefaultPartitioner):  # type: ignore[misc]  # kafka-python ships no types
+    """The same partitions as kafka-python's own: it hashes a key in pure Python, and lists all partitions each time.
+
+    A key that is sent to a second topic is not hashed again.
+    """
+
+    def partition(
+        self,
+        topic: str,
+        key: object,
+        serialized_key: bytes | None,
+        value: object,
+        serialized_value: object,
+        cluster: Any,
+    ) -> int:
+        """The partition of a record."""
+        if serialized_key is None:
+            return int(super().partition(topic, key, serialized_key, value, serialized_value, cluster))
+        return _hash(serialized_key) % len(cluster.partitions_for_topic(topic))
 
 
 class KafkaPythonProducer:
@@ -41,6 +69,7 @@ class KafkaPythonProducer:
             KafkaProducer,
             **connection,
             key_serializer=key_serializer,
+            partitioner=KeyPartitioner(),
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
             bootstrap_timeout_ms=CONNECT_MS,
@@ -52,7 +81,6 @@ class KafkaPythonProducer:
             compression_type=None if settings.worker_compression == "none" else settings.worker_compression,
             max_block_ms=timeout_ms,
             max_request_size=max(tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES),
-            reconnect_backoff_max_ms=tuning.RECONNECT_BACKOFF_MAX_MS,
             metrics_enabled=False,
         )
 

@@ -1,15 +1,19 @@
 """The arguments that every Kafka client gets: built from the settings, each combination as it must be."""
 
 import shutil
+import socket
 import ssl
 import subprocess
 from pathlib import Path
 
+import confluent_kafka
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
+from worker.client_options import SAFE_NAMES
 from worker.errors import SettingsError
 from worker.kafka.config import connection_arguments, ssl_context
+from worker.kafka.confluent.config import connection_settings
 from worker.kafka.oauth import TokenProvider
 from worker.settings import Settings
 
@@ -39,7 +43,52 @@ def test_plaintext_needs_the_brokers_only() -> None:
         "bootstrap_servers": ["a:1", "b:2"],
         "client_id": "segment-worker",
         "security_protocol": "PLAINTEXT",
+        "metadata_max_age_ms": 60_000,
+        "reconnect_backoff_max_ms": 1_000,
     }
+
+
+OPTIONS = {
+    "client.id": "billing",
+    "client.rack": "eu-1a",
+    "client.dns.lookup": "resolve_canonical_bootstrap_servers_only",
+    "connections.max.idle.ms": "180000",
+    "metadata.max.age.ms": "30000",
+    "reconnect.backoff.ms": "20",
+    "reconnect.backoff.max.ms": "2000",
+    "receive.buffer.bytes": "65536",
+    "send.buffer.bytes": "131072",
+}
+
+
+def test_the_users_options_reach_each_client_under_the_name_that_it_has_for_them() -> None:
+    assert tuple(OPTIONS) == SAFE_NAMES
+    given = settings(kafka_client_config=", ".join(f"{name}={value}" for name, value in OPTIONS.items()))
+    arguments = connection_arguments(given)
+    for client in (KafkaConsumer, KafkaProducer, KafkaAdminClient):
+        assert arguments.keys() <= client.DEFAULT_CONFIG.keys()
+    del arguments["bootstrap_servers"], arguments["security_protocol"]
+    assert arguments == {
+        "client_id": "billing",
+        "client_dns_lookup": "resolve_canonical_bootstrap_servers_only",
+        "connections_max_idle_ms": 180_000,
+        "metadata_max_age_ms": 30_000,
+        "reconnect_backoff_ms": 20,
+        "reconnect_backoff_max_ms": 2_000,
+        "socket_options": [
+            *KafkaConsumer.DEFAULT_CONFIG["socket_options"],
+            (socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536),
+            (socket.SOL_SOCKET, socket.SO_SNDBUF, 131_072),
+        ],
+    }
+    assert set(OPTIONS.values()) <= {str(value) for value in connection_settings(given, {}, "kafka", print).values()}
+
+
+@pytest.mark.parametrize("option", OPTIONS.items())
+def test_librdkafka_knows_each_option_of_the_user(option: tuple[str, str]) -> None:
+    shared = connection_settings(settings(kafka_client_config="=".join(option)), {}, "kafka", print)
+    confluent_kafka.Producer(shared)
+    confluent_kafka.Consumer(shared | {"group.id": "g"})
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])

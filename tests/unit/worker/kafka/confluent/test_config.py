@@ -53,9 +53,10 @@ def test_scram_has_user_and_password() -> None:
 
 def test_a_token_comes_with_the_time_at_which_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_000.0)
-    connection = {"sasl_oauth_token_provider": TokenProvider(lambda: Token("token", 60.0))}
+    tokens = TokenProvider(lambda: Token("token", 60.0), extensions={"logicalCluster": "lkc-1"})
+    connection = {"sasl_oauth_token_provider": tokens}
     found = given(connection, kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="OAUTHBEARER")
-    assert found["oauth_cb"]("") == ("token", 1_060.0)
+    assert found["oauth_cb"]("") == ("token", 1_060.0, "", {"logicalCluster": "lkc-1"})
 
 
 def test_librdkafka_knows_every_setting() -> None:
