@@ -166,7 +166,7 @@ def expected(topics: Topics, topic: str, scoring: Scoring) -> Expected:
         for message, verdict in zip(messages, outcome.verdicts, strict=True):
             found = outcomes[_number(message.partition())]
             assert message.offset() == len(found), "the input topic has gaps"
-            made = _assigned(orjson.loads(next(results).value or b"")) if verdict is None else verdict
+            made = verdict if isinstance(verdict, RejectReason) else _assigned(orjson.loads(next(results).value or b""))
             found.append(distinct.setdefault(made, made))
     return outcomes
 

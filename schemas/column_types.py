@@ -58,22 +58,26 @@ class ColumnType(NamedTuple):
     msgspec: Any
     fits: Callable[[Any], bool] | None = None
     """What else holds for a value of this type, if something does."""
+    at: tuple[str, ...] = ()
+    """Where events have it in the profile."""
 
 
 def column_types(profile_class: type[BaseModel]) -> Mapping[str, ColumnType]:
     """The type of each field's values, by field name; raises OnlyByClass."""
     types = {}
-    for name, field in _fields(profile_class).items():
+    fields, config = _fields(profile_class)
+    for name, field in fields.items():
         try:
             _require_known("it", field, _FIELD_KEYS)
-            types[name] = _type(field["schema"])
+            types[name] = _type(field["schema"])._replace(at=_place(name, field, config))
             msgspec.json.Decoder(types[name].msgspec)
         except (OnlyByClass, TypeError, ValueError) as error:  # the others by msgspec, as of bounds beyond 64 bits
             raise OnlyByClass(f"{name}: {error}") from error
     return types
 
 
-def _fields(profile_class: type[BaseModel]) -> Mapping[str, Mapping[str, Any]]:
+def _fields(profile_class: type[BaseModel]) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Any]]:
+    """The fields, and the configuration."""
     model: Mapping[str, Any] = profile_class.__pydantic_core_schema__
     if model["type"] != "model":
         raise OnlyByClass(f"the class is a {model['type']}")
@@ -94,17 +98,27 @@ def _fields(profile_class: type[BaseModel]) -> Mapping[str, Mapping[str, Any]]:
     _require_known("model_config", config, _CONFIG_KEYS)
     if config.get("extra_fields_behavior", "ignore") != "ignore":
         raise OnlyByClass("extra fields are not ignored")
-    aliases = [name for name, field in fields["fields"].items() if "validation_alias" in field]
-    if aliases and not (config.get("validate_by_name") and config.get("validate_by_alias") is False):
-        raise OnlyByClass(f"{aliases[0]} has an alias in events")
     if profile_class.__getattribute__ is not BaseModel.__getattribute__:
         raise OnlyByClass("the class has a __getattribute__ of its own")
     # Not a default, which pydantic takes out of the class, but a property or the like.
     for name in fields["fields"]:
         if any(name in vars(each) for each in profile_class.__mro__):
             raise OnlyByClass(f"{name} is an attribute of the class, too")
-    found: Mapping[str, Mapping[str, Any]] = fields["fields"]
-    return found
+    return fields["fields"], config
+
+
+def _place(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[str, ...]:
+    alias = field.get("validation_alias")
+    by_name = config.get("validate_by_name") or config.get("populate_by_name")
+    if alias is None or config.get("validate_by_alias") is False:
+        return (name,)
+    path = (alias,) if isinstance(alias, str) else tuple(alias)
+    # An AliasPath is a list of one path, AliasChoices one of several; a number in a path is an index in an array.
+    if len(path) == 1 and isinstance(path[0], list):
+        path = tuple(path[0])
+    if by_name or not all(isinstance(level, str) for level in path):
+        raise OnlyByClass("events may have it in several places, or in an array")
+    return path
 
 
 def _require_known(where: str, schema: Mapping[str, Any], known: frozenset[str]) -> None:
@@ -206,8 +220,9 @@ def _list(schema: Mapping[str, Any]) -> ColumnType:
         raise OnlyByClass("the items are neither strings nor literals")
     if schema["type"] in {"set", "frozenset"} and schema.get("min_length", 0) > 1:
         raise OnlyByClass("a set counts its items only once")
-    item, fits = _type(items)
-    lists = Annotated[list[item], _length(schema)]  # type: ignore[valid-type]  # known at run time only
+    of = _type(items)
+    fits = of.fits
+    lists = Annotated[list[of.msgspec], _length(schema)]  # type: ignore[name-defined]  # known at run time only
     return ColumnType(lists, None if fits is None else lambda values: all(map(fits, values)))
 
 

@@ -1,20 +1,18 @@
 """Reads many events at once into columns: a few steps for all of them instead of many for each.
 
-What an event has to be is defined once, by `parse_event`. An event that is decoded here, where never more than that is
+What an event has to be is defined once, by `parse_record`. An event that is decoded here, where never more than that is
 accepted, is not parsed again; all others are.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import chain, compress
 from math import isfinite
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -22,29 +20,20 @@ from pydantic import BaseModel
 
 from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
-from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
-from schemas.parsing import MAX_VALUES, parse_event
+from schemas.formats.cloudevents import CLOUDEVENTS
+from schemas.formats.input_format import IGNORED, InputFormat, Layout, parse_record
+from schemas.formats.leaves import REQUIRED, Leaf, ObjectReader
+from schemas.formats.parts import Part
+from schemas.formats.pointers import Pointer
+from schemas.formats.records import InputRecords
+from schemas.formats.times import Wrong
+from schemas.parsing import MAX_VALUES
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
 
-_ATTRIBUTES: Final = attrgetter("id", "subject", "time", "data")
-# Others that many events have.
-_IGNORED: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
 # All that a decoder raises: grammar, types and bounds; UTF-8; nesting.
 _REFUSED: Final = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
-# A part of what RFC 3339 allows: all other times are left to the exact way. -00:00 is one, and digits of a microsecond.
-_TIME: Final = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
-    r"(?:Z|(?:\+(?:[01][0-9]|2[0-3])|-(?!00:00)(?:[01][0-9]|2[0-3])):[0-5][0-9])"
-)
-_ONE_TIME: Final = re.compile(_TIME)
-_TIMES: Final = re.compile(rf"(?:{_TIME}\n)*")
-
-_ANY_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Wrong = Collection[int]
-"""Positions in a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,51 +49,78 @@ class Events:
     """Field name -> plain float or int (also for a date), bool, str, or collection of str; None for a missing value."""
 
 
-class EventReader:
-    """Reads the events of one profile class."""
+class Read(NamedTuple):
+    """What records are: each is in exactly one of these."""
 
-    def __init__(self, profile_class: type[BaseModel], max_bytes: int) -> None:
+    events: Events
+    rejections: Mapping[int, Rejection]
+    """By row."""
+    ignored: Collection[int] = ()
+    """Rows that are not events for this worker."""
+
+
+class EventReader:
+    """Reads the events of one profile class out of records of one format."""
+
+    def __init__(self, profile_class: type[BaseModel], max_bytes: int, input_format: InputFormat = CLOUDEVENTS) -> None:
         """Raises ProfileClassError for a class that cannot be a profile."""
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
-        self._event_class: type[UserEvent[Any]] = UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
+        self._format = input_format
+        self._event_class = input_format.event_class(profile_class)
         self._max_bytes = max_bytes
-        self._decoders: _Decoders | None = None
+        self._decoders: tuple[_Decoder, ...] = ()
         self.one_by_one_because: str | None = None
         """Why events are parsed one by one; None where they are read in columns."""
         try:
-            self._decoders = _Decoders(profile_class, min(max_bytes, MAX_VALUES))
+            # Longer values may hold too many, which are counted before they are read.
+            most = min(max_bytes, MAX_VALUES)
+            self._decoders = tuple(_Decoder(profile_class, each, input_format, most) for each in input_format.layouts)
         except OnlyByClass as error:
             self.one_by_one_because = str(error)
 
-    def read(self, values: Sequence[bytes | None]) -> tuple[Events, Mapping[int, Rejection]]:
-        """The accepted events, and for each other value, by its position, why it is rejected.
-
-        Never raises for any bytes.
-        """
-        events, rejections = self._accepted(values)
+    def read(self, records: InputRecords) -> Read:
+        """The accepted events, why others are rejected, and which records are ignored. Never raises for any bytes."""
+        events, rejections, ignored = self._accepted(records)
         too_little = know_too_little([*events.profile.values()], self._fields)
-        for at in too_little:
-            rejections[events.rows[at]] = Rejection(
-                RejectReason.TOO_LITTLE_KNOWN, f"data: more than half of its {len(self._fields)} fields have no value"
-            )
-        return _without_rows(events, too_little), rejections
+        if too_little:
+            place = self._format.place(("data",))
+            rule = f"more than half of its {len(self._fields)} fields have no value"
+            for at in too_little:
+                rejections[events.rows[at]] = Rejection(RejectReason.TOO_LITTLE_KNOWN, f"{place}: {rule}")
+        return Read(_without_rows(events, too_little), rejections, ignored)
 
-    def _accepted(self, values: Sequence[bytes | None]) -> tuple[Events, dict[int, Rejection]]:
-        decoded = self._decoders.decoded(values) if self._decoders else None
-        if decoded is not None and len(decoded.rows) == len(values):
-            return decoded, {}
-        known = frozenset(decoded.rows) if decoded else frozenset()
-        parsed, rejections = self._parsed(values, [row for row in range(len(values)) if row not in known])
-        return (_merged(decoded, parsed) if decoded else parsed), rejections
+    def _accepted(self, records: InputRecords) -> tuple[Events, dict[int, Rejection], Collection[int]]:
+        rows: Sequence[int] = range(len(records))
+        ignored: list[int] = []
+        matches = self._format.where.headers_match
+        if self._format.where.headers:
+            ignored = [row for row in rows if not matches(records.headers[row])]
+            rows = _others(rows, ignored)
+        found: list[Events] = []
+        for decoder in self._decoders:
+            decoded, others = decoder.decoded(records, rows)
+            ignored += others
+            if decoded is not None:
+                found.append(decoded)
+                others = [*others, *decoded.rows]
+            rows = _others(rows, others)
+            if not rows:
+                break
+        parsed, rejections, others = self._parsed(records, rows)
+        ignored += others
+        return _merged([*found, parsed]), rejections, ignored
 
-    def _parsed(self, values: Sequence[bytes | None], rows: Sequence[int]) -> tuple[Events, dict[int, Rejection]]:
-        events: list[tuple[int, UserEvent[Any]]] = []
+    def _parsed(self, records: InputRecords, rows: Sequence[int]) -> tuple[Events, dict[int, Rejection], Sequence[int]]:
+        events: list[tuple[int, Any]] = []
         rejections: dict[int, Rejection] = {}
+        ignored: list[int] = []
         for row in rows:
-            parsed = parse_event(values[row], self._event_class, self._max_bytes)
+            parsed = parse_record(self._format, self._event_class, records, row, self._max_bytes)
             if isinstance(parsed, Rejection):
                 rejections[row] = parsed
+            elif parsed is IGNORED:
+                ignored.append(row)
             else:
                 events.append((row, parsed))
         profile = _plain_columns([event.data for _, event in events], self._fields)
@@ -114,47 +130,52 @@ class EventReader:
             for row, event in events:
                 plain = plain_values(event.data, self._fields, event.time)
                 if isinstance(plain, BadValue):
-                    rejections[row] = Rejection(RejectReason.INVALID_PROFILE, f"data.{plain.field}: {plain.rule}")
+                    place = self._format.place(("data", plain.field))
+                    rejections[row] = Rejection(RejectReason.INVALID_PROFILE, f"{place}: {plain.rule}")
                     continue
                 accepted.append((row, event))
                 for name, value in plain.items():
                     profile[name].append(value)
             events = accepted
-        return (
-            Events(
-                [row for row, _ in events],
-                [event.id for _, event in events],
-                [event.subject for _, event in events],
-                [event.time for _, event in events],
-                profile,
-            ),
-            rejections,
+        read = Events(
+            [row for row, _ in events],
+            [event.id for _, event in events],
+            [event.subject for _, event in events],
+            [event.time for _, event in events],
+            profile,
         )
+        return read, rejections, ignored
 
 
-class _Decoders:
-    """Decodes events as msgspec can, which is a part of what `parse_event` accepts."""
+class _Decoder:
+    """Decodes events of one layout as msgspec can, which is a part of what the exact way accepts."""
 
-    def __init__(self, profile_class: type[BaseModel], max_bytes: int) -> None:
+    def __init__(
+        self, profile_class: type[BaseModel], layout: Layout, input_format: InputFormat, max_bytes: int
+    ) -> None:
         """Raises OnlyByClass."""
-        types = column_types(profile_class)
-        self._names = tuple(types)
-        # Longer ones may hold too many values, which parse_event counts before it reads them.
         self._max_bytes = max_bytes
+        self._ignores = input_format.ignores
+        self._parts = layout.parts
         fields = profile_fields(profile_class)
         defaults = profile_class.model_fields
         may_be_absent = {field.name for field in fields if field.optional and defaults[field.name].default is None}
-        profile = [(name, each.msgspec, *([None] if name in may_be_absent else [])) for name, each in types.items()]
-        self._closed, self._open = (_decoder(profile, closed) for closed in (True, False))
-        self._values_of = attrgetter(*types) if len(types) > 1 else lambda profile: (getattr(profile, *types),)
-        self._fits = [(index, each.fits) for index, each in enumerate(types.values()) if each.fits]
+        profile = {
+            name: Leaf((*layout.data, *each.at), each.msgspec, None if name in may_be_absent else REQUIRED, each.fits)
+            for name, each in column_types(profile_class).items()
+        }
+        self._at = {name: leaf.at for name, leaf in profile.items()}
+        parts = [Leaf(part.places[0], part.type.msgspec) for part in layout.parts.values() if part.places]
+        self._objects = ObjectReader([*parts, *profile.values()], layout.required, layout.expected, layout.known)
         self._dates = tuple(field.name for field in fields if field.has_dates)
 
-    def decoded(self, values: Sequence[bytes | None]) -> Events | None:
-        """The events that it accepts; None if there are none."""
-        rows, events = [], []
-        decode = closed = self._closed
-        for row, value in enumerate(values):
+    def decoded(self, records: InputRecords, candidates: Sequence[int]) -> tuple[Events | None, Sequence[int]]:
+        """The events among these rows that it accepts, None if there are none; and rows that are ignored."""
+        rows, events, ignored = [], [], []
+        closed: Callable[[bytes], Any] = self._objects.closed
+        decode, values = closed, records.values
+        for row in candidates:
+            value = values[row]
             if value and len(value) <= self._max_bytes:
                 try:
                     event = decode(value)
@@ -167,17 +188,24 @@ class _Decoders:
                         continue
                     # Its neighbours may well have more, too.
                     decode = self._with_more
+                if event is IGNORED:
+                    ignored.append(row)
+                    continue
                 events.append(event)
                 rows.append(row)
-        if not events:
-            return None
-        ids, subjects, times, profiles = zip(*map(_ATTRIBUTES, events), strict=True)
-        fields: list[Sequence[Any]] = [*zip(*map(self._values_of, profiles), strict=True)]
-        moments, not_read = _moments(times)
-        wrong = {*not_read}
-        for index, fits in self._fits:
-            wrong.update(at for at, value in enumerate(fields[index]) if not fits(value))
-        found = Events(rows, ids, subjects, moments, dict(zip(self._names, fields, strict=True)))
+        return self._events(records, rows, events) if events else None, ignored
+
+    def _events(self, records: InputRecords, rows: Sequence[int], decoded: Sequence[Any]) -> Events | None:
+        columns = self._objects.columns(decoded)
+        wrong: set[int] = set()
+        for place, fits in self._objects.fits:
+            wrong.update(at for at, value in enumerate(columns[place]) if not fits(value))
+        parts = {}
+        for name, part in self._parts.items():
+            parts[name], not_read = part.type.column(_given(part, columns, records, rows))
+            wrong.update(not_read)
+        profile = {name: columns[at] for name, at in self._at.items()}
+        found = Events(rows, parts["id"], parts["subject"], parts["time"], profile)
         found = _without_rows(found, wrong)
         if self._dates:
             found = self._with_days(found)
@@ -196,47 +224,27 @@ class _Decoders:
         return _without_rows(replace(events, profile=profile), late)
 
     def _with_more(self, value: bytes) -> Any:
-        """The event, with attributes or fields that are not named here."""
+        """The event, with names that are not known here, or IGNORED."""
         # msgspec skips them, and what it skips it does not check for UTF-8 and for numbers that no float can hold.
-        orjson.loads(value)
-        return self._open(value)
+        document = orjson.loads(value)
+        return IGNORED if self._ignores(document) else self._objects.open(value)
 
 
-def _decoder(profile: Iterable[tuple[Any, ...]], closed: bool) -> Callable[[bytes], Any]:  # noqa: FBT001  # a fact, not a mode
-    def object_of(name: str, fields: Iterable[tuple[Any, ...]]) -> type[msgspec.Struct]:
-        # Nothing in it can refer back to it, so that garbage collection need not look at it.
-        return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=closed, gc=False)
-
-    identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=IDENTIFIER_MAX)]
-    attributes = {
-        "specversion": Literal["1.0"],
-        "type": Literal[OBSERVED_TYPE],
-        **dict.fromkeys(("source", "id", "subject"), identifier),
-        "time": str,
-        "data": object_of("Profile", profile),
-    }
-    ignored = ((name, str | None, None) for name in _IGNORED)
-    return msgspec.json.Decoder(object_of("Event", chain(attributes.items(), ignored))).decode
+def _given(
+    part: Part, columns: Mapping[Pointer, Sequence[Any]], records: InputRecords, rows: Sequence[int]
+) -> Sequence[Any]:
+    if part.of_record is None:
+        return columns[part.places[0]]
+    return [part.of_record(records, row) for row in rows]
 
 
-def _moments(times: Sequence[str]) -> tuple[Sequence[datetime], Wrong]:
-    """The times, and the positions of those that only parse_event can judge, where any time stands for them."""
-    text = "\n".join([*times, ""])
-    # As many line ends as times: none of them has one in it.
-    if text.count("\n") == len(times) and _TIMES.fullmatch(text):
-        with suppress(ValueError):
-            return [*map(datetime.fromisoformat, times)], ()
-    moments, wrong = [], []
-    for at, time in enumerate(times):
-        try:
-            if _ONE_TIME.fullmatch(time):
-                moments.append(datetime.fromisoformat(time))
-                continue
-        except ValueError:
-            pass
-        moments.append(_ANY_TIME)
-        wrong.append(at)
-    return moments, wrong
+def _others(rows: Sequence[int], some: Collection[int]) -> Sequence[int]:
+    if not some:
+        return rows
+    if len(some) == len(rows):
+        return ()
+    out = frozenset(some)
+    return [row for row in rows if row not in out]
 
 
 def _without(wrong: Collection[int], *columns: Sequence[Any]) -> Iterator[Sequence[Any]]:
@@ -298,20 +306,22 @@ def _without_rows(events: Events, wrong: Wrong) -> Events:
     return Events(rows, ids, subjects, times, dict(zip(events.profile, profile, strict=True)))
 
 
-def _merged(one: Events, other: Events) -> Events:
-    if not other.rows:
-        return one
-    rows = [*one.rows, *other.rows]
+def _merged(parts: Sequence[Events]) -> Events:
+    """All of these events, which are of different rows."""
+    some = [part for part in parts if part.rows]
+    if len(some) <= 1:
+        return some[0] if some else parts[-1]
+    rows = [*chain.from_iterable(part.rows for part in some)]
     order = sorted(range(len(rows)), key=rows.__getitem__)
 
-    def merged(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
-        both = [*first, *second]
-        return [both[at] for at in order]
+    def merged(columns: Iterable[Sequence[Any]]) -> list[Any]:
+        together = [*chain.from_iterable(columns)]
+        return [together[at] for at in order]
 
     return Events(
-        merged(one.rows, other.rows),
-        merged(one.ids, other.ids),
-        merged(one.subjects, other.subjects),
-        merged(one.times, other.times),
-        {name: merged(column, other.profile[name]) for name, column in one.profile.items()},
+        merged(part.rows for part in some),
+        merged(part.ids for part in some),
+        merged(part.subjects for part in some),
+        merged(part.times for part in some),
+        {name: merged(part.profile[name] for part in some) for name in some[0].profile},
     )

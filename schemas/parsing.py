@@ -1,16 +1,17 @@
-"""Parses the bytes of a record into an event, or into the first reason to reject it."""
+"""Reads the JSON of a record and validates the event in it, or says the first reason to reject it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, TypeVar, get_args
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar, get_args
 
 import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from schemas.events import OBSERVED_TYPE, UserEvent
+from schemas.events import OBSERVED_TYPE
 from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT, class_failed
 
@@ -20,13 +21,12 @@ DETAIL_MAX_BYTES: Final = 1000
 _BEFORE_VALUES: Final = b",[{"
 MAX_VALUES: Final = 10_000
 
-Profile = TypeVar("Profile", bound=BaseModel)
+Event = TypeVar("Event", bound=BaseModel)
+_Place = Callable[[Sequence[str | int]], str]
 
 
-def parse_event(
-    value: bytes | None, event_class: type[UserEvent[Profile]], max_bytes: int
-) -> UserEvent[Profile] | Rejection:
-    """The event in a record's value, or the first reason to reject it; never raises for any bytes."""
+def load_json(value: bytes | None, max_bytes: int) -> Any | Rejection:
+    """The document in a record's value, or the first reason to reject it before anything in it is looked at."""
     if not value:
         return Rejection(RejectReason.EMPTY, "the record has no value" if value is None else "the value has no bytes")
     if len(value) > max_bytes:
@@ -38,57 +38,63 @@ def parse_event(
     try:
         # Not pydantic's own reader: it accepts NaN, Infinity and 1e999, and each error costs as much as reading the
         # whole document, once per missing field.
-        document = orjson.loads(value)
+        return orjson.loads(value)
     except orjson.JSONDecodeError as error:
         return Rejection(RejectReason.NOT_JSON, str(error))
+
+
+def validate(attributes: Any, event_class: type[Event], place: _Place) -> Event | Rejection:
+    """The event that has these attributes, or the first reason to reject it; never raises for any of them.
+
+    `place` names a place in the event; the profile is `data`.
+    """
     try:
         try:
-            return event_class.model_validate(document)
+            return event_class.model_validate(attributes)
         except ValidationError as error:
-            return _classify(error.errors(include_url=False, include_context=False))
+            return _classify(error.errors(include_url=False, include_context=False), place)
     except NOT_CAUSED_BY_EVENT:
         raise
     except BaseException as error:  # noqa: BLE001  # validators may raise anything, sys.exit and Rust's panics included
-        return Rejection(RejectReason.INVALID_PROFILE, f"data: {class_failed(error)}")
+        return Rejection(RejectReason.INVALID_PROFILE, f"{place(('data',))}: {class_failed(error)}")
 
 
-def _classify(problems: Sequence[ErrorDetails]) -> Rejection:
+def _classify(problems: Sequence[ErrorDetails], place: _Place) -> Rejection:
     envelope = [problem for problem in problems if problem["loc"][:1] != ("data",) and not _names_another_type(problem)]
     if envelope:
-        return Rejection(RejectReason.INVALID_ENVELOPE, _describe(envelope))
+        return Rejection(RejectReason.INVALID_ENVELOPE, _describe(envelope, place))
     if any(map(_names_another_type, problems)):
         return Rejection(RejectReason.UNKNOWN_TYPE, f"type: only {OBSERVED_TYPE} is supported")
-    return Rejection(RejectReason.INVALID_PROFILE, _describe(problems))
+    return Rejection(RejectReason.INVALID_PROFILE, _describe(problems, place))
 
 
 def _names_another_type(problem: ErrorDetails) -> bool:
     return problem["loc"] == ("type",) and isinstance(problem["input"], str) and problem["input"] != ""
 
 
-def _describe(problems: Sequence[ErrorDetails]) -> str:
-    text = "; ".join(f"{_place(problem)}: {_rule(problem)}" for problem in problems)
+def _describe(problems: Sequence[ErrorDetails], place: _Place) -> str:
+    text = "; ".join(f"{place(problem['loc'])}: {_rule(problem)}" for problem in problems)
     encoded = text.encode()
     if len(encoded) <= DETAIL_MAX_BYTES:
         return text
     return encoded[: DETAIL_MAX_BYTES - 4].decode(errors="ignore") + " …"
 
 
-def _place(problem: ErrorDetails) -> str:
-    return ".".join(str(part) for part in problem["loc"]) or "the event"
-
-
 def _rule(problem: ErrorDetails) -> str:
     if problem["loc"] == ("time",) and problem["type"] == "string_pattern_mismatch":
         return "must be an RFC 3339 date and time with a time zone"
     if problem["loc"] == ("time",) and problem["type"].startswith("datetime_"):
-        return "must be a valid date and time (year 1 to 9999, no leap second, zone within ±23:59)"
+        if _LEAP_SECOND.search(str(problem["input"])):
+            return "is a leap second, and times have seconds from 00 to 59; send second 59, or the next one"
+        return "must be a valid date and time (year 1 to 9999, zone within ±23:59)"
     if problem["type"] in _IN_JSON:
         return f"input should be {_IN_JSON[problem['type']]}"
-    if problem["type"] not in _WITHOUT_VALUES:
+    if problem["type"] not in _WITHOUT_VALUES and problem["loc"][:1] == ("data",):
         return "breaks a rule of the profile class"
     return problem["msg"][:1].lower() + problem["msg"][1:]
 
 
+_LEAP_SECOND: Final = re.compile(r":60(?:\.|[Zz]|[+-])")
 # Where pydantic would name Python's types.
 _IN_JSON: Final = {
     "model_type": "an object",

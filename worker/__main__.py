@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 # The settings that each tool uses besides those of the connection. Flags for other settings would only mislead.
 _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
+_INPUT = (
+    *("worker_input_format", "worker_input_user", "worker_input_time", "worker_input_time_format"),
+    *("worker_input_id", "worker_input_data", "worker_input_numeric_ids", "worker_input_where"),
+)
 _USED = {
-    "verify": ("worker_group_id", *_TOPICS, "worker_start_at", "worker_result_time"),
+    "verify": ("worker_group_id", *_TOPICS, "worker_start_at", "worker_result_time", *_INPUT, "worker_event_max_bytes"),
     "replay": (
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
         *("worker_transaction_timeout_ms", "worker_event_max_bytes"),

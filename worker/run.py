@@ -16,6 +16,7 @@ from schemas.misspelt_settings import misspelt_settings
 from worker.cluster_rules import Weight, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.group_watch import GroupWatch
+from worker.input_settings import input_format
 from worker.kafka import patches
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.clients import client_version
@@ -161,6 +162,7 @@ def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring
         event_max_bytes=settings.worker_event_max_bytes,
         rejected_max_bytes=settings.rejected_max_bytes,
         result_time=settings.worker_result_time,
+        input_format=input_format(settings),
     )
     if scoring.one_by_one_because is not None:
         _log.info("events_validated_one_by_one", because=scoring.one_by_one_because)

@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.limits import MAX_SEQUENCE
 from models.store_path import StorePath
+from schemas.formats.pointers import LEVELS_MOST, pointer
+from schemas.formats.times import TimeFormat
+from schemas.formats.where import where
 from worker.client_options import CLIENT_ID, SAFE_NAMES, Value, client_options, sasl_extensions
 
 ENV_FILE = ".env"
@@ -26,6 +29,7 @@ GROUPS = {
     "models_dir": "model",
     "worker_group_id": "consumer group",
     "worker_input_topic": "topics",
+    "worker_input_format": "input format",
     "worker_event_max_bytes": "batches and transactions",
     "worker_reject_limit_ratio": "reject limit",
     "worker_http_host": "health and logs",
@@ -43,6 +47,14 @@ class Flag:
 class Allowed:
     """What a setting takes, in words, if its type does not say it."""
 
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Settings that are valid on their own and cannot work together."""
+
+    fields: tuple[str, ...]
     text: str
 
 
@@ -75,6 +87,22 @@ def _pattern(expression: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _place(*parts_of_record: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in parts_of_record:
+            pointer(value)
+        return value
+
+    return AfterValidator(check)
+
+
+def _conditions(value: str) -> str:
+    where(value)
+    return value
+
+
+_TIME_FORMATS = "one of " + ", ".join(TimeFormat)
+_POINTER = f"a JSON Pointer such as /user/id, of at most {LEVELS_MOST} levels"
 Topic = Annotated[
     str, _pattern(r"[A-Za-z0-9._-]{1,249}"), Allowed("1 to 249 letters, digits, dots, underscores and hyphens")
 ]
@@ -232,6 +260,47 @@ class Settings(BaseSettings):
         description="Record time of results. event: the time of the event, for readers with windows; retention then "
         "counts from that time, so results of old events are deleted early. A time in the future is replaced by that "
         "of processing.",
+    )
+
+    worker_input_format: Annotated[Literal["cloudevents", "json", "segment", "debezium"], Flag("--input-format")] = (
+        Field(
+            "cloudevents",
+            description="Format of the input topic. json is any JSON object, described by the settings below; segment "
+            "and debezium are such descriptions: identify and track calls with traits, and the rows of change events.",
+        )
+    )
+    worker_input_user: Annotated[
+        Annotated[str, _place("$key")] | None, Flag("--input-user"), Allowed(f"{_POINTER}; or $key")
+    ] = Field(None, description="Where the user id is. The result's key is the user id, whatever the record's key is.")
+    worker_input_time: Annotated[
+        Annotated[str, _place("$timestamp")] | None, Flag("--input-time"), Allowed(f"{_POINTER}; or $timestamp")
+    ] = Field(None, description="Where the time is. Without it, json takes the record's timestamp.")
+    worker_input_time_format: Annotated[TimeFormat | None, Flag("--input-time-format"), Allowed(_TIME_FORMATS)] = Field(
+        None,
+        description="How the time is written, if WORKER_INPUT_TIME is a pointer. s, ms and us are numbers of seconds, "
+        "milliseconds and microseconds since 1970.",
+    )
+    worker_input_id: Annotated[
+        Annotated[str, _place("$key", "$offset")] | None, Flag("--input-id"), Allowed(f"{_POINTER}; or $key, $offset")
+    ] = Field(
+        None,
+        description="Where the event's id is. Without it, json takes $offset, which is <topic>/<partition>/<offset>.",
+    )
+    worker_input_data: Annotated[Annotated[str, _place()] | None, Flag("--input-data"), Allowed(_POINTER)] = Field(
+        None, description="Where the profile is. Without it, json takes the whole object."
+    )
+    worker_input_numeric_ids: bool = Field(
+        default=False,
+        description="Whether user and event ids may be integers. They have at most 64 bits, and are exact.",
+    )
+    worker_input_where: Annotated[
+        Annotated[str, AfterValidator(_conditions)] | None,
+        Flag("--input-where"),
+        Allowed("conditions such as /event=profile_updated or header:kind=user, joined by &&"),
+    ] = Field(
+        None,
+        description="Which records are events. Records that do not meet all of these conditions are ignored: they have "
+        "no result, are not rejected, and are only counted.",
     )
 
     worker_event_max_bytes: Annotated[int, Flag("--event-max-bytes")] = Field(

@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 
 from worker.client_options import client_option_problems
 from worker.errors import SettingsError
-from worker.settings import GROUPS, Allowed, Flag, Settings
+from worker.input_settings import input_conflicts
+from worker.settings import GROUPS, Allowed, Conflict, Flag, Settings
 
 LIVENESS_MARGIN_S = 10
 
@@ -134,50 +135,43 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
 
 
-@dataclass(frozen=True, slots=True)
-class _Conflict:
-    """Settings that are valid on their own and cannot work together."""
-
-    fields: tuple[str, ...]
-    text: str
-
-
-def _conflicts(settings: Settings) -> Iterator[_Conflict]:
+def _conflicts(settings: Settings) -> Iterator[Conflict]:
     if len(set(settings.topics)) < len(settings.topics):
         names = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic", "worker_current_topic")
-        yield _Conflict(
+        yield Conflict(
             names,
             f"{', '.join(name.upper() for name in names[: len(settings.topics)])}: two of them name the same topic "
             f"({', '.join(settings.topics)}); give different topics",
         )
     for problem in client_option_problems(settings.kafka_client_config or ""):
-        yield _Conflict(("kafka_client_config",), f"KAFKA_CLIENT_CONFIG: {problem}")
+        yield Conflict(("kafka_client_config",), f"KAFKA_CLIENT_CONFIG: {problem}")
     if settings.worker_max_poll_interval_ms < settings.worker_session_timeout_ms:
-        yield _Conflict(
+        yield Conflict(
             ("worker_max_poll_interval_ms", "worker_session_timeout_ms"),
             f"WORKER_MAX_POLL_INTERVAL_MS ({settings.worker_max_poll_interval_ms}) is below WORKER_SESSION_TIMEOUT_MS "
             f"({settings.worker_session_timeout_ms}); raise the first or lower the second",
         )
     if settings.worker_batch_max_bytes < settings.worker_event_max_bytes:
-        yield _Conflict(
+        yield Conflict(
             ("worker_batch_max_bytes", "worker_event_max_bytes"),
             f"WORKER_BATCH_MAX_BYTES ({settings.worker_batch_max_bytes}) is below WORKER_EVENT_MAX_BYTES "
             f"({settings.worker_event_max_bytes}), and a batch must take the largest event; "
             "raise the first or lower the second",
         )
+    yield from input_conflicts(settings)
     yield from _liveness_conflicts(settings)
     yield from _sasl_conflicts(settings)
     yield from _ssl_conflicts(settings)
 
 
-def _liveness_conflicts(settings: Settings) -> Iterator[_Conflict]:
+def _liveness_conflicts(settings: Settings) -> Iterator[Conflict]:
     # A rebalance waits for a stuck member for its poll interval, and a commit for as long as its transaction may take:
     # neither is a reason for a restart.
     window_s = settings.worker_liveness_window_s
     for name in ("worker_max_poll_interval_ms", "worker_transaction_timeout_ms"):
         least_s = getattr(settings, name) / 1000 + LIVENESS_MARGIN_S
         if window_s <= least_s:
-            yield _Conflict(
+            yield Conflict(
                 ("worker_liveness_window_s", name),
                 f"WORKER_LIVENESS_WINDOW_S ({window_s:g}) must be greater than {name.upper()} plus "
                 f"{LIVENESS_MARGIN_S} s ({least_s:g}); raise the first or lower the second",
@@ -188,7 +182,7 @@ def _given(settings: Settings, *names: str) -> list[str]:
     return [name for name in names if getattr(settings, name) is not None]
 
 
-def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
+def _sasl_conflicts(settings: Settings) -> Iterator[Conflict]:
     protocol, mechanism = settings.kafka_security_protocol, settings.kafka_sasl_mechanism
     password = ("kafka_sasl_username", "kafka_sasl_password")
     token = ("kafka_sasl_oauth_token_url", "kafka_sasl_oauth_client_id", "kafka_sasl_oauth_client_secret")
@@ -197,14 +191,14 @@ def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
     if protocol in {"PLAINTEXT", "SSL"}:
         instead = "SASL_SSL" if protocol == "SSL" else "SASL_SSL or SASL_PLAINTEXT"
         for name in _given(settings, "kafka_sasl_mechanism", *password, *token, *may_be_given):
-            yield _Conflict(
+            yield Conflict(
                 ("kafka_security_protocol", name),
                 f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not authenticate; "
                 f"set that to {instead}, or remove {name.upper()}",
             )
         return
     if mechanism is None:
-        yield _Conflict(
+        yield Conflict(
             both,
             f"KAFKA_SASL_MECHANISM is missing, and KAFKA_SECURITY_PROTOCOL={protocol} needs it; "
             f"give {_allowed('kafka_sasl_mechanism')}",
@@ -213,22 +207,22 @@ def _sasl_conflicts(settings: Settings) -> Iterator[_Conflict]:
     needed, foreign = (token, password) if mechanism == "OAUTHBEARER" else (password, (*token, *may_be_given))
     for name in needed:
         if getattr(settings, name) is None:
-            yield _Conflict(
+            yield Conflict(
                 (*both, name), f"{name.upper()} is missing, and KAFKA_SASL_MECHANISM={mechanism} needs it; give it"
             )
     for name in _given(settings, *foreign):
-        yield _Conflict(
+        yield Conflict(
             (*both, name), f"{name.upper()} is given, but KAFKA_SASL_MECHANISM={mechanism} does not use it; remove it"
         )
 
 
-def _ssl_conflicts(settings: Settings) -> Iterator[_Conflict]:
+def _ssl_conflicts(settings: Settings) -> Iterator[Conflict]:
     protocol = settings.kafka_security_protocol
     given = _given(settings, "kafka_ssl_cafile", "kafka_ssl_certfile", "kafka_ssl_keyfile", "kafka_ssl_password")
     if protocol not in {"SSL", "SASL_SSL"}:
         instead = "SSL" if protocol == "PLAINTEXT" else "SASL_SSL"
         for name in given:
-            yield _Conflict(
+            yield Conflict(
                 ("kafka_security_protocol", name),
                 f"{name.upper()} is given, but KAFKA_SECURITY_PROTOCOL={protocol} does not encrypt; "
                 f"set that to {instead}, or remove {name.upper()}",
@@ -237,10 +231,10 @@ def _ssl_conflicts(settings: Settings) -> Iterator[_Conflict]:
     for name in given:
         path = getattr(settings, name)
         if isinstance(path, Path) and not path.is_file():
-            yield _Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
+            yield Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
     if settings.kafka_ssl_certfile is None:
         for name in _given(settings, "kafka_ssl_keyfile", "kafka_ssl_password"):
-            yield _Conflict(
+            yield Conflict(
                 ("kafka_ssl_certfile", name),
                 f"{name.upper()} is given without KAFKA_SSL_CERTFILE; give the certificate that the key belongs to",
             )

@@ -23,7 +23,8 @@ from models.encoding import BooleanColumn, NumberColumn, OrderedColumn, SeveralO
 from models.segmentation import Segmentation
 from schemas import UserProfile
 from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE, UserEvent
-from schemas.parsing import parse_event
+from schemas.formats.cloudevents import CLOUDEVENTS
+from schemas.parsing import load_json, validate
 from schemas.rejected import RejectedHeader, Rejection
 
 INPUT = os.environ.get("WORKER_INPUT_TOPIC", "")
@@ -37,6 +38,11 @@ _EVENT_MAX_BYTES = 900_000
 _RESULT_HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
 Event = UserEvent[UserProfile]
+
+
+def _parsed(value: bytes | None) -> Event | Rejection:
+    document = load_json(value, _EVENT_MAX_BYTES)
+    return document if isinstance(document, Rejection) else validate(document, Event, CLOUDEVENTS.place)
 
 
 Headers = list[tuple[str, Any]]
@@ -95,7 +101,7 @@ class Job:
 
     def one(self, record: Incoming) -> Outgoing:
         """The result of one event, or its dead letter."""
-        event = parse_event(record.value, Event, _EVENT_MAX_BYTES)
+        event = _parsed(record.value)
         if isinstance(event, Rejection):
             return self._rejected(record, event)
         return self._result(record, event, *self.nearest.assign(event.data))
@@ -105,7 +111,7 @@ class Job:
         outgoing = []
         accepted: list[tuple[Incoming, Event]] = []
         for record in records:
-            event = parse_event(record.value, Event, _EVENT_MAX_BYTES)
+            event = _parsed(record.value)
             if isinstance(event, Rejection):
                 outgoing.append(self._rejected(record, event))
             else:

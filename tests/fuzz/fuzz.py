@@ -15,7 +15,7 @@ from typing import Final
 from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed
 from tests.support.mutants import mutant
 from worker.stream.processor import Scoring
-from worker.stream.records import Outcome, Record
+from worker.stream.records import Outcome, Record, Verdict
 
 BATCH: Final = 50
 MAX_RATIO: Final = 100
@@ -79,7 +79,7 @@ def run(
             alone, costs_us[place] = _measured(by, [record], typical_us)
             if (*alone.results, *alone.rejected) != (messages[record.offset],):
                 raise Violated(record.offset, "alone it has another outcome than in a batch")
-            assigned[place] = alone.verdicts[0] is None
+            assigned[place] = alone.verdicts[0] is Verdict.ASSIGNED
             reasons.update(alone.reasons)
         check_agreement(exact, records, together)
         if start == 0:

@@ -25,7 +25,7 @@ from schemas.rejected import RejectReason
 from tests.support.fitted import fit, segmentation
 from tests.support.mutants import CANARY
 from worker.stream.processor import Scoring
-from worker.stream.records import HEADERS_MOST, Message, Outcome, Record, Records
+from worker.stream.records import HEADERS_MOST, Message, Outcome, Record, Records, Verdict
 
 NOW: Final = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 EVENT_MAX_BYTES: Final = 900_000
@@ -69,7 +69,7 @@ def processed(by: Scoring, records: Sequence[Record]) -> Outcome:
 def one_by_one(by: Scoring) -> Scoring:
     """The same scoring, where no event is checked in columns: each is parsed as its class says."""
     other = Scoring(**{each.name: getattr(by, each.name) for each in fields(Scoring)})
-    other._reader._decoders = None
+    other._reader._decoders = ()
     return other
 
 
@@ -95,12 +95,13 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
     number = records[0].offset
     if len(outcome.verdicts) != len(records):
         raise Violated(number, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
-    accepted = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is None]
-    refused = [record for record, verdict in zip(records, outcome.verdicts, strict=True) if verdict is not None]
+    judged = [*zip(records, outcome.verdicts, strict=True)]
+    accepted = [record for record, verdict in judged if verdict is Verdict.ASSIGNED]
+    refused = [record for record, verdict in judged if isinstance(verdict, RejectReason)]
     if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(refused):
         raise Violated(number, f"{len(outcome.results)} results for {len(accepted)} accepted records")
     # One by one in input order: a message out of order fails on its offset.
-    reasons = [verdict for verdict in outcome.verdicts if verdict is not None]
+    reasons = [verdict for verdict in outcome.verdicts if isinstance(verdict, RejectReason)]
     try:
         for record, message in zip(accepted, outcome.results, strict=True):
             number = record.offset

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,15 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from schemas.formats.input_format import ignored_rows
+from schemas.rejected import RejectReason
 from tests.fuzz import __main__ as command
 from tests.fuzz.fuzz import MAX_RATIO, run
-from tests.fuzz.properties import Violated, check, check_agreement, one_by_one, processed, scoring
+from tests.fuzz.properties import EVENT_MAX_BYTES, Violated, check, check_agreement, one_by_one, processed, scoring
 from tests.fuzz.subjects import SUBJECTS, Subject
+from tests.support.format_mutants import FORMATS, format_mutant
 from tests.support.mutants import mutant, own_class_mutant
 from tests.support.nasty_classes import NASTY, Nasty
 from tests.support.nasty_classes import scoring as of_own_class
 from worker.stream.processor import Scoring
-from worker.stream.records import Message, Outcome, Record, Records
+from worker.stream.records import Message, Outcome, Record, Records, Verdict
 
 SOME = range(300)
 
@@ -217,3 +221,26 @@ def test_the_command_saves_the_event_that_breaks_a_promise_and_prints_how_to_rep
     number = int(re.findall(r"VIOLATED by event (\d+): ", printed)[0])
     assert f"repeat: python -m tests.fuzz --subject whole --seed 1 --first {number // 50 * 50} --events 50\n" in printed
     assert (tmp_path / f"build/fuzz/whole-1-{number}.bin").read_bytes() == mutant(1, number).value
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_in_any_format_each_record_has_the_outcome_that_it_has_alone_and_in_the_exact_way(name: str) -> None:
+    of = FORMATS[name]
+    by = replace(scoring(), input_format=of.format)
+    assert by.one_by_one_because is None
+    exact = one_by_one(by)
+    seen: Counter[Verdict | RejectReason] = Counter()
+    for start in range(0, 1_000, 50):
+        records = [format_mutant(of, 1, number) for number in range(start, start + 50)]
+        outcome = processed(by, records)
+        check_agreement(exact, records, outcome)
+        assert len(outcome.results) + len(outcome.rejected) + outcome.ignored == len(records)
+        for record, verdict in zip(records, outcome.verdicts, strict=True):
+            alone = processed(by, [record])
+            assert alone.verdicts == (verdict,)
+            assert (*alone.results, *alone.rejected) != () or verdict is Verdict.IGNORED
+        rows = ignored_rows(of.format, Records.of(records), EVENT_MAX_BYTES)
+        assert [verdict is Verdict.IGNORED for verdict in outcome.verdicts] == [row in rows for row in range(50)]
+        seen.update(outcome.verdicts)
+    assert seen[Verdict.ASSIGNED] > 40
+    assert (seen[Verdict.IGNORED] > 10) == (name != "record")

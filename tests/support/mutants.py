@@ -16,7 +16,7 @@ CANARY: Final = "c4n4ry"
 TOPIC: Final = "user-activity"
 
 _FIELDS: Final = (*ENVELOPE, "data", *PROFILE)
-_NUMBERS: Final = (
+NUMBERS: Final = (
     *b"-0 -0.0 0e0 1e-400 5e-324 2.2250738585072014e-308 1e308 1.7976931348623157e308 1.8e308 1e999 -1e999".split(),
     *b"1E+2 1e+ 01 .5 5. +5 --1 0x10 1_000 Infinity -Infinity NaN nan null true false 24 5640.0 5640.5 0.1e1".split(),
     *b"9007199254740993 9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616".split(),
@@ -181,7 +181,7 @@ def _around(draw: random.Random, value: bytes) -> bytes:
 def _replace(draw: random.Random, value: bytes) -> bytes:
     name = draw.choice(_FIELDS)
     pools: tuple[Callable[[], bytes], ...] = (
-        lambda: draw.choice(_NUMBERS),
+        lambda: draw.choice(NUMBERS),
         lambda: b'"' + draw.choice(_TEXTS) * draw.choice((1, 1, 3)) + CANARY.encode() + b'"',
         lambda: b'"' + draw.choice(_TIMES) + b'"',
         lambda: draw.choice(_VALUES),
@@ -197,7 +197,7 @@ def _time(draw: random.Random, value: bytes) -> bytes:
 
 def _number(draw: random.Random, value: bytes) -> bytes:
     numbers = [name for name, given in PROFILE.items() if isinstance(given, int | float)]
-    return _with_value(value, draw.choice(numbers), draw.choice(_NUMBERS))
+    return _with_value(value, draw.choice(numbers), draw.choice(NUMBERS))
 
 
 def _with_value(value: bytes, name: str, raw: bytes) -> bytes:
@@ -212,7 +212,7 @@ def _with_value(value: bytes, name: str, raw: bytes) -> bytes:
 def _again(draw: random.Random, value: bytes) -> bytes:
     """The same name twice, with another value before or after."""
     name = draw.choice(_FIELDS).encode()
-    other = b'"%s":%s' % (name, draw.choice((*_VALUES, *_NUMBERS)))
+    other = b'"%s":%s' % (name, draw.choice((*_VALUES, *NUMBERS)))
     if draw.random() < 0.5:
         return value.replace(b'"%s":' % name, other + b',"%s":' % name, 1)
     return value.replace(b"}", b"," + other + b"}", 1) if draw.random() < 0.5 else value[:-1] + b"," + other + b"}"
@@ -220,7 +220,7 @@ def _again(draw: random.Random, value: bytes) -> bytes:
 
 def _unknown(draw: random.Random, value: bytes) -> bytes:
     name = draw.choice((CANARY, "", "extra", "Age", "__class__", "model_config", "é", "a" * 300))
-    return value.replace(b"{", b'{"%s":%s,' % (name.encode(), draw.choice((*_VALUES, *_NUMBERS))), draw.choice((1, 2)))
+    return value.replace(b"{", b'{"%s":%s,' % (name.encode(), draw.choice((*_VALUES, *NUMBERS))), draw.choice((1, 2)))
 
 
 def _rename(draw: random.Random, value: bytes) -> bytes:
@@ -263,7 +263,7 @@ def _text(draw: random.Random) -> bytes:
 
 
 def _list(draw: random.Random) -> bytes:
-    unit = draw.choice((*_VALUES, *_NUMBERS, b"[" * 900 + b"]" * 900))
+    unit = draw.choice((*_VALUES, *NUMBERS, b"[" * 900 + b"]" * 900))
     most = _EVENT_BYTES // (len(unit) + 1)
     count = draw.choice((most, min(most, 9_000 // (1 + unit.count(b"[")))))
     return _in_field(draw, b"[" + b",".join([unit] * count) + b"]")
@@ -307,7 +307,7 @@ _HUGE: Final = (_text, _text, _list, _list, _names, _digits, _missing, _wrong, _
 def own_class_mutant(seed: int, number: int) -> Record:
     """An event of a class with a number `x`, a `label` and `tags`, most of them invalid."""
     draw = random.Random(f"own/{seed}/{number}")
-    pool = (*_NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*_NUMBERS, *_TEXTS)))
+    pool = (*NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*NUMBERS, *_TEXTS)))
     x = draw.choice((b"1.5", draw.choice(pool)))
     label = draw.choice((b'"a"', draw.choice(pool)))
     tags = draw.choice((b'["a","b"]', b"[%s]" % draw.choice(pool), draw.choice(pool)))

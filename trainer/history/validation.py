@@ -106,9 +106,9 @@ class Check:
         if not self._column_types or not all(users):
             return False
         try:
-            for (type_, fits), column in zip(self._column_types, columns, strict=True):
-                msgspec.convert(column, list[type_])  # type: ignore[valid-type]  # known at run time only
-                if fits is not None and not all(map(fits, column)):
+            for of, column in zip(self._column_types, columns, strict=True):
+                msgspec.convert(column, list[of.msgspec])  # type: ignore[name-defined]  # known at run time only
+                if of.fits is not None and not all(map(of.fits, column)):
                     return False
         except msgspec.ValidationError:
             return False

@@ -71,8 +71,8 @@ class KafkaTransport:
 
     def begin(self, batch: Batch, outcome: Outcome) -> None:
         """Begin to make all of the outcome visible and the batch's offsets committed, or nothing of either."""
-        if len(outcome.results) + len(outcome.rejected) != len(batch.records):
-            raise ValueError("an outcome must hold exactly one message for each record")
+        if len(outcome.results) + len(outcome.rejected) + outcome.ignored != len(batch.records):
+            raise ValueError("an outcome must hold exactly one message for each record that is not ignored")
         if self._in_flight is not None:
             raise ValueError("the commit before this one is not finished")
         if self._reader.membership() != batch.membership:

@@ -47,6 +47,11 @@ class Metrics:
         self._rejected = Counter(
             "segment_worker_rejected_total", "Rejected events, by reason.", ["reason"], registry=registry
         )
+        self._ignored = Counter(
+            "segment_worker_ignored_total",
+            "Input records that are not events for this worker, by its input format and WORKER_INPUT_WHERE.",
+            registry=registry,
+        )
         self._assignments = Counter(
             "segment_worker_assignments_total", "Assigned events, by segment number.", ["segment"], registry=registry
         )
@@ -208,6 +213,7 @@ class Metrics:
         """Count a batch; only after its commit, or an aborted batch counts twice."""
         self._events.labels("assigned").inc(len(outcome.results))
         self._events.labels("rejected").inc(len(outcome.rejected))
+        self._ignored.inc(outcome.ignored)
         for reason, count in outcome.reasons.items():
             self._rejected.labels(reason).inc(count)
         for segment, count in outcome.segments.items():

@@ -27,6 +27,7 @@ class _Since:
     batches: int = 0
     assigned: int = 0
     rejected: int = 0
+    ignored: int = 0
 
 
 class LoopObserver:
@@ -63,6 +64,7 @@ class LoopObserver:
                 "events_committed",
                 assigned=since.assigned,
                 rejected=since.rejected,
+                ignored=since.ignored,
                 batches=since.batches,
                 events_per_second=round((since.assigned + since.rejected) / max(seconds, 0.001), 1),
             )
@@ -75,11 +77,13 @@ class LoopObserver:
         self._since.batches += 1
         self._since.assigned += len(outcome.results)
         self._since.rejected += len(outcome.rejected)
+        self._since.ignored += outcome.ignored
         _log.debug(
             "batch_committed",
             events=len(batch.records),
             assigned=len(outcome.results),
             rejected=len(outcome.rejected),
+            ignored=outcome.ignored,
             process_ms=round(timings.process_s * 1000, 1),
             commit_ms=round(timings.commit_s * 1000, 1),
         )

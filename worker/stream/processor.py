@@ -13,9 +13,11 @@ from pydantic import BaseModel
 
 from models.store import StoredModel
 from schemas.event_columns import EventReader
+from schemas.formats.cloudevents import CLOUDEVENTS
+from schemas.formats.input_format import InputFormat
 from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT
-from worker.stream.records import Outcome, Records
+from worker.stream.records import Outcome, Records, Verdict
 from worker.stream.rejected_records import rejected_record
 from worker.stream.results import RecordTime, ResultEncoder
 
@@ -34,9 +36,10 @@ class Scoring:
     rejected_max_bytes: int
     """The largest record that the rejected topic accepts, including headers."""
     result_time: RecordTime = "processing"
+    input_format: InputFormat = CLOUDEVENTS
 
     def process(self, records: Records, now: datetime) -> Outcome:
-        """Exactly one message per record, results and rejected each in input order; never raises for any bytes.
+        """One message per record, unless it is ignored; results and rejected each in input order. Never raises.
 
         If the model or this program fails on a batch, its records are processed one by one, and those that fail
         are rejected as `internal_error`, with the exceptions in the outcome. `now` is the time of the assignments,
@@ -60,17 +63,19 @@ class Scoring:
             )
 
     def _scored(self, records: Records, now: datetime) -> Outcome:
-        events, rejections = self._reader.read(records.values)
+        events, rejections, ignored = self._reader.read(records)
         rejected = tuple(
             rejected_record(records[row], rejection, now, self.source, self.rejected_max_bytes)
             for row, rejection in sorted(rejections.items())
         )
         reasons = Counter(rejection.reason for rejection in rejections.values())
-        verdicts: list[RejectReason | None] = [None] * len(records)
+        verdicts: list[Verdict | RejectReason] = [Verdict.ASSIGNED] * len(records)
         for row, rejection in rejections.items():
             verdicts[row] = rejection.reason
+        for row in ignored:
+            verdicts[row] = Verdict.IGNORED
         if not events.rows:
-            return Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts))
+            return Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts), ignored=len(ignored))
         # An overflow is noticed below; a warning on stderr would not be in the log.
         with np.errstate(over="ignore", invalid="ignore"):
             assigned = self.model.segmentation.assign(events.profile)
@@ -85,6 +90,7 @@ class Scoring:
             {name: len(rows) for name, rows in assigned.missing.items()},
             int(assigned.outlier.sum()),
             tuple(verdicts),
+            ignored=len(ignored),
         )
 
     @property
@@ -94,7 +100,7 @@ class Scoring:
 
     @cached_property
     def _reader(self) -> EventReader:
-        return EventReader(self.profile_class, self.event_max_bytes)
+        return EventReader(self.profile_class, self.event_max_bytes, self.input_format)
 
     @cached_property
     def _encoder(self) -> ResultEncoder:
@@ -121,4 +127,5 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         outliers=sum(each.outliers for each in outcomes),
         verdicts=tuple(verdict for each in outcomes for verdict in each.verdicts),
         errors=tuple(error for each in outcomes for error in each.errors),
+        ignored=sum(each.ignored for each in outcomes),
     )

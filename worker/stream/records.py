@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, NamedTuple, overload
 
 from schemas.rejected import RejectReason
@@ -125,13 +126,22 @@ class Batch:
     """As it was before the first record was read; a commit under another membership is refused."""
 
 
-Verdicts = tuple[RejectReason | None, ...]
-"""For each record in turn, why it was rejected; None if it was not."""
+class Verdict(StrEnum):
+    """What becomes of a record that is not rejected."""
+
+    ASSIGNED = "assigned"
+    """It has a result."""
+    IGNORED = "ignored"
+    """It is not an event for this worker: nothing is sent, and its offset is committed."""
+
+
+Verdicts = tuple[Verdict | RejectReason, ...]
+"""What becomes of each record in turn, or why it is rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one batch: exactly one message for each of its records, and the counts for the metrics."""
+    """The outcome of one batch: one message for each record that is not ignored, and the counts for the metrics."""
 
     results: tuple[Message, ...] = ()
     rejected: tuple[Message, ...] = ()
@@ -148,3 +158,4 @@ class Outcome:
     """The verdict on each record of the batch, in order."""
     errors: tuple[Exception, ...] = ()
     """What was raised on the records that were rejected as `internal_error`, in their order."""
+    ignored: int = 0

@@ -12,7 +12,7 @@ import structlog
 from schemas.rejected import RejectReason
 from worker.errors import ExitStatus, StopProcessError
 from worker.settings import Settings
-from worker.stream.records import Outcome, Verdicts
+from worker.stream.records import Outcome, Verdict, Verdicts
 
 # A share of fewer events than this means nothing.
 RATIO_COUNTS_FROM: Final = 100
@@ -58,16 +58,17 @@ def reject_limit(settings: Settings) -> RejectLimit:
 def reached(limit: RejectLimit, before: Verdicts, verdicts: Verdicts) -> Breach | None:
     """The limit that these events reach after those before them, if they do.
 
-    Both in the order in which the worker read the events; the last `remembers` of `before` suffice. The share counts
+    Both in the order in which the worker read the events, without ignored records, which are no part of any share; the
+    last `remembers` of `before` suffice. The share counts
     from 100 events on, or a whole window of fewer.
     """
     line = (*before, *verdicts)
-    in_window = sum(verdict is not None for verdict in before[-limit.window :])
-    in_a_row = next((n for n, verdict in enumerate(reversed(before)) if verdict is None), len(before))
+    in_window = sum(map(_is_rejected, before[-limit.window :]))
+    in_a_row = next((n for n, verdict in enumerate(reversed(before)) if not _is_rejected(verdict)), len(before))
     for index in range(len(before), len(line)):
-        if index >= limit.window and line[index - limit.window] is not None:
+        if index >= limit.window and _is_rejected(line[index - limit.window]):
             in_window -= 1
-        if line[index] is None:
+        if not _is_rejected(line[index]):
             in_a_row = 0
             continue
         in_window += 1
@@ -84,8 +85,19 @@ def reached(limit: RejectLimit, before: Verdicts, verdicts: Verdicts) -> Breach 
     return None
 
 
+def _is_rejected(verdict: Verdict | RejectReason) -> bool:
+    return isinstance(verdict, RejectReason)
+
+
+def _events(outcome: Outcome) -> Verdicts:
+    """The verdicts on records that are events."""
+    if not outcome.ignored:
+        return outcome.verdicts
+    return tuple(verdict for verdict in outcome.verdicts if verdict is not Verdict.IGNORED)
+
+
 def _breach(name: str, limit: float, counted: Verdicts) -> Breach:
-    reasons = Counter(verdict for verdict in counted if verdict is not None)
+    reasons = Counter(verdict for verdict in counted if isinstance(verdict, RejectReason))
     return Breach(f"WORKER_REJECT_LIMIT_{name}", limit, len(counted), reasons)
 
 
@@ -117,7 +129,7 @@ class RejectGuard:
         """Raise StopProcessError if this outcome reaches the limit and must not be sent."""
         if not self._limit.remembers or not outcome.rejected:
             return
-        breach = reached(self._limit, self._before, outcome.verdicts)
+        breach = reached(self._limit, self._before, _events(outcome))
         if breach is None:
             return
         self._at_limit()
@@ -128,7 +140,7 @@ class RejectGuard:
     def committed(self, outcome: Outcome) -> None:
         """Remember a batch that was committed."""
         if self._limit.remembers:
-            self._before = (*self._before, *outcome.verdicts)[-self._limit.remembers :]
+            self._before = (*self._before, *_events(outcome))[-self._limit.remembers :]
 
 
 def _message(breach: Breach) -> str:

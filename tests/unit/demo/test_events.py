@@ -11,8 +11,8 @@ from demo.events import BAD_KINDS, Emitted, emitted
 from demo.population import Population, Structure
 from schemas import UserProfile
 from schemas.events import UserEvent
-from schemas.parsing import parse_event
 from schemas.rejected import Rejection, RejectReason
+from tests.support.reading import parse_event
 from worker.settings import Settings
 
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_999, UTC)
@@ -28,7 +28,8 @@ def events(number: int | None, bad_share: float = 0.0, population: Population | 
 
 
 def parsed(event: Emitted) -> UserEvent[UserProfile] | Rejection:
-    return parse_event(event.record.value, UserEvent[UserProfile], EVENT_MAX_BYTES)
+    found: UserEvent[UserProfile] | Rejection = parse_event(event.record.value, UserProfile, EVENT_MAX_BYTES)
+    return found
 
 
 def test_a_good_event_is_accepted_and_keyed_by_its_user() -> None:

@@ -12,12 +12,13 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 import schemas.event_columns
 from schemas import UserProfile
 from schemas.event_columns import EventReader
-from schemas.events import UserEvent
-from schemas.parsing import parse_event
+from schemas.formats.input_format import parse_record
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import boolean, category, days_since, number, ordered, several_of
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from tests.support.mutants import own_class_mutant
+from tests.support.reading import parse_event, read_events
+from worker.stream.records import Records
 
 MAX_BYTES = 900_000
 GOOD = {"x": 1.5, "label": "a", "tags": ["a", "b"]}
@@ -119,11 +120,11 @@ def test_columns_hold_what_is_accepted_one_by_one_and_the_rest_is_rejected_for_t
     reader = EventReader(of, MAX_BYTES)
     assert reader.one_by_one_because is None
     exact = EventReader(of, MAX_BYTES)
-    exact._decoders = None
+    exact._decoders = ()
     for start in range(0, len(values), 40):
         batch = values[start : start + 40]
-        events, rejections = reader.read(batch)
-        expected, expected_rejections = exact.read(batch)
+        events, rejections = read_events(reader, batch)
+        expected, expected_rejections = read_events(exact, batch)
         assert rejections == expected_rejections
         assert [*events.rows] == [*expected.rows]
         assert ([*events.ids], [*events.subjects]) == ([*expected.ids], [*expected.subjects])
@@ -144,27 +145,27 @@ def comparable(profile: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[An
 def test_an_event_that_passes_is_not_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
 
-    def noted(value: bytes | None, of: type[UserEvent[Any]], max_bytes: int) -> UserEvent[Any] | Rejection:
-        parsed.append(value)
-        return parse_event(value, of, max_bytes)
+    def noted(of: Any, event_class: Any, records: Records, row: int, max_bytes: int) -> Any:
+        parsed.append(records.values[row])
+        return parse_record(of, event_class, records, row, max_bytes)
 
-    monkeypatch.setattr(schemas.event_columns, "parse_event", noted)
+    monkeypatch.setattr(schemas.event_columns, "parse_record", noted)
     bad = event_bytes({"age": None})
-    events, rejections = EventReader(UserProfile, MAX_BYTES).read([event_bytes(), bad, event_bytes(id="b")])
+    events, rejections = read_events(EventReader(UserProfile, MAX_BYTES), [event_bytes(), bad, event_bytes(id="b")])
     assert (parsed, [*events.rows], [*rejections]) == ([bad], [0, 2], [1])
 
 
 def test_an_event_without_an_optional_value_is_not_parsed_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schemas.event_columns, "parse_event", None)
+    monkeypatch.setattr(schemas.event_columns, "parse_record", None)
     events = [event_bytes(data={"label": "b", "tags": []}), event_bytes(data={"x": None, "label": "a", "tags": ["a"]})]
-    found, _ = EventReader(WithHoles, MAX_BYTES).read(events)
+    found, _ = read_events(EventReader(WithHoles, MAX_BYTES), events)
     assert found.profile == {"x": (None, None), "label": ("b", "a"), "tags": ([], ["a"])}
 
 
 def test_empty_text_is_missing_and_no_label() -> None:
-    found, rejections = EventReader(WithHoles, MAX_BYTES).read([event_bytes(data={"x": 1.5, "label": ""})])
+    found, rejections = read_events(EventReader(WithHoles, MAX_BYTES), [event_bytes(data={"x": 1.5, "label": ""})])
     assert ([*found.profile["label"]], rejections) == ([None], {})
-    _, rejections = EventReader(Plain, MAX_BYTES).read([event_bytes(data={**GOOD, "label": ""})])
+    _, rejections = read_events(EventReader(Plain, MAX_BYTES), [event_bytes(data={**GOOD, "label": ""})])
     assert rejections[0].reason is RejectReason.INVALID_PROFILE
     assert "data.label" in rejections[0].detail
 
@@ -177,7 +178,7 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
         event_bytes(data={}, id="four"),
         event_bytes(data={"x": 1, "label": ""}, id="five"),
     ]
-    found, rejections = EventReader(NothingNeeded, MAX_BYTES).read(events)
+    found, rejections = read_events(EventReader(NothingNeeded, MAX_BYTES), events)
     assert ([*found.ids], [*found.rows]) == (["one", "three"], [0, 2])
     assert {row: each.reason for row, each in rejections.items()} == dict.fromkeys(
         (1, 3, 4), RejectReason.TOO_LITTLE_KNOWN
@@ -229,8 +230,8 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
 def test_what_hides_among_good_events_has_the_outcome_that_it_has_alone(value: bytes) -> None:
     reader = EventReader(UserProfile, MAX_BYTES)
     others = [event_bytes(id=str(number)) for number in range(5)]
-    alone = parse_event(value, UserEvent[UserProfile], MAX_BYTES)
-    events, rejections = reader.read([*others[:3], value, *others[3:]])
+    alone = parse_event(value, UserProfile, MAX_BYTES)
+    events, rejections = read_events(reader, [*others[:3], value, *others[3:]])
     if isinstance(alone, Rejection):
         assert rejections == {3: alone}
         assert [*events.ids] == ["0", "1", "2", "3", "4"]
@@ -250,7 +251,7 @@ def test_times_that_columns_read_are_the_same_moments() -> None:
         "٢026-11-22T12:00:00Z",
     ]
     given = [*times, *bad, ENVELOPE["time"]]
-    events, rejections = EventReader(UserProfile, MAX_BYTES).read([event_bytes(time=time) for time in given])
+    events, rejections = read_events(EventReader(UserProfile, MAX_BYTES), [event_bytes(time=time) for time in given])
     assert [*rejections] == [*range(len(times), len(times) + len(bad))]
     assert [each.isoformat() for each in events.times] == [
         "2026-11-22T12:00:00.100000+00:00",
@@ -263,14 +264,15 @@ def test_times_that_columns_read_are_the_same_moments() -> None:
 
 def test_labels_that_a_class_folds_are_one_label_however_they_are_written() -> None:
     spellings = ["de", "DE", " de ", "De\u2003", "STRASSE", "stra\u00dfe", "\u0130x"]
-    events, rejections = EventReader(Folded, MAX_BYTES).read([event_bytes(data={"label": each}) for each in spellings])
+    values = [event_bytes(data={"label": each}) for each in spellings]
+    events, rejections = read_events(EventReader(Folded, MAX_BYTES), values)
     assert not rejections
     assert [*events.profile["label"]] == [each.strip().lower() for each in spellings]
 
 
 def test_capitals_that_this_version_of_python_does_not_know_are_left_to_the_class() -> None:
     labels = ["A", "\u019b", "\u0264"]
-    events, _ = EventReader(Shouted, MAX_BYTES).read([event_bytes(data={"label": label}) for label in labels])
+    events, _ = read_events(EventReader(Shouted, MAX_BYTES), [event_bytes(data={"label": label}) for label in labels])
     assert [*events.profile["label"]] == [Shouted(label=label).label for label in labels]
 
 
@@ -292,7 +294,7 @@ def test_a_class_that_msgspec_cannot_express_is_asked_about_each_event(
 ) -> None:
     reader = EventReader(of, MAX_BYTES)
     assert reader.one_by_one_because
-    events, _ = reader.read([event_bytes(data=data)])
+    events, _ = read_events(reader, [event_bytes(data=data)])
     assert len(events.rows) == (of is OfAnEnum)
 
 
@@ -344,7 +346,7 @@ class After(Plain):
 def test_a_class_that_does_more_than_bounds_is_asked_about_each_event(of: type[BaseModel]) -> None:
     reader = EventReader(of, MAX_BYTES)
     assert reader.one_by_one_because
-    events, rejections = reader.read([event_bytes(data={**GOOD, "x": -1.5, "y": -1.5}), event_bytes(data={})])
+    events, rejections = read_events(reader, [event_bytes(data={**GOOD, "x": -1.5, "y": -1.5}), event_bytes(data={})])
     one = of.model_validate({**GOOD, "x": -1.5, "y": -1.5}) if of is not Closed else None
     assert [*rejections] == ([1] if one else [0, 1])
     assert [*events.profile["x"]] == ([vars(one).get("x") if of is not Changing else 2.0] if one else [])

@@ -25,6 +25,7 @@ from schemas.roles import Kind, ProfileField, Role, boolean, days_since, number,
 from tests.support.events import event_bytes
 from tests.support.fitted import fit
 from tests.support.histories import read, table
+from tests.support.reading import read_events
 from tests.support.samples import as_given, sample_of
 from trainer.errors import HistoryError
 from trainer.explaining.effects import effects
@@ -106,9 +107,9 @@ def test_an_event_has_them_as_json_has_them_though_the_class_does_not_say_strict
     reader = EventReader(Member, 900_000)
     assert reader.one_by_one_because is None
     if one_by_one:
-        reader._decoders = None
+        reader._decoders = ()
     given = [event_bytes(data={"spend": 1, "newsletter": each}) for each in (True, value, False)]
-    events, rejections = reader.read(given)
+    events, rejections = read_events(reader, given)
     assert [*events.profile["newsletter"]] == [True, False]
     assert {row: rejection.reason for row, rejection in rejections.items()} == {1: RejectReason.INVALID_PROFILE}
     assert "data.newsletter" in rejections[1].detail

@@ -22,6 +22,7 @@ from schemas.roles import Kind, days_since, number, profile_fields
 from tests.support.effect_values import elsewhere
 from tests.support.events import event_bytes
 from tests.support.histories import table
+from tests.support.reading import read_events
 from trainer.errors import HistoryError
 from trainer.explaining.phrases import phrase
 from trainer.fitting.assignment import assign_users
@@ -133,8 +134,8 @@ def accepted(of: type[BaseModel], *given: bytes, one_by_one: bool) -> tuple[list
     reader = EventReader(of, 900_000)
     assert reader.one_by_one_because is None
     if one_by_one:
-        reader._decoders = None
-    events, rejections = reader.read(given)
+        reader._decoders = ()
+    events, rejections = read_events(reader, given)
     assert {each.reason for each in rejections.values()} <= {RejectReason.INVALID_PROFILE}
     return [*events.profile["last_order"]], {row: each.detail for row, each in rejections.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -55,6 +55,9 @@ class PartitionReport:
     to_offset: int
     """The first offset that was not checked."""
     inputs: int
+    """Without those that are ignored."""
+    ignored: int
+    """Input records that are not events, by the format and the conditions that are set now; they need no outcome."""
     outcomes: int
     not_checkable: int
     """Input records without an outcome that may have had one, or needed none: retention, or the group started later."""
@@ -107,7 +110,7 @@ class Verification:
         """What all of it means."""
         if self.unparseable or any(each.damaged for each in self.partitions):
             return Result.DAMAGED
-        if not any(each.inputs for each in self.partitions):
+        if not any(each.inputs + each.ignored for each in self.partitions):
             return Result.NOTHING
         partly = [each for each in self.partitions if each.not_checkable]
         if self.scope.gone_asked_for or any(
@@ -130,11 +133,13 @@ class Audit:
         self._out_of_order: dict[int, int] = defaultdict(int)
         self._out_of_order_at: dict[int, tuple[int, ...]] = defaultdict(tuple)
         self._checkable_from: dict[int, int] = {}
+        self._ignored: dict[int, int] = defaultdict(int)
         self._of_other_topics = self._unparseable = 0
 
-    def add_inputs(self, partition: int, offsets: Sequence[int]) -> None:
-        """A reader received input records at these offsets."""
-        self._ledger.add_inputs(partition, np.array(offsets, np.int64))
+    def add_inputs(self, partition: int, offsets: Sequence[int], ignored: Collection[int] = ()) -> None:
+        """A reader received input records at these offsets; those in some rows are ignored by the worker."""
+        self._ignored[partition] += len(ignored)
+        self._ledger.add_inputs(partition, np.delete(np.array(offsets, np.int64), [*ignored]))
 
     def add_outcomes(self, topic: str, partition: int, answers: Sequence[tuple[RecordReference | None, int]]) -> None:
         """A reader received outcomes from a partition of an outcome topic: the input that each names, and its time."""
@@ -194,6 +199,7 @@ class Audit:
             from_offset=span.start,
             to_offset=span.stop,
             inputs=tally.inputs,
+            ignored=self._ignored[number],
             outcomes=self._outcomes[number],
             not_checkable=tally.unanswered,
             missing=tally.missing.count,

@@ -42,6 +42,11 @@ def _remarks(found: Verification) -> Iterator[str]:
         yield f"unparseable: {counted(found.unparseable, 'outcome')} without {named}"
     if found.of_other_topics:
         yield f"not checked: {counted(found.of_other_topics, 'outcome')} of other input topics"
+    if ignored := sum(each.ignored for each in found.partitions):
+        yield (
+            f"ignored: {counted(ignored, 'input record')}, by WORKER_INPUT_FORMAT and WORKER_INPUT_WHERE as they are "
+            "now; if they were changed, verify what came after that with --since"
+        )
     if waiting := sum(each.waiting for each in found.partitions):
         yield f"up to {waiting} more records wait after the committed offsets"
 

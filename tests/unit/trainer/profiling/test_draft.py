@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from schemas.csv_format import CsvFormat, history_format
 from schemas.event_columns import EventReader
 from schemas.events import UserEvent
-from schemas.parsing import parse_event
 from schemas.rejected import RejectReason
 from schemas.roles import load_profile_class, profile_fields
 from tests.support.histories import read, table
+from tests.support.reading import parse_event, read_events
 from trainer.commands.init import init
 from trainer.errors import HistoryError
 from trainer.profiling.columns import Kept, LeftOut
@@ -272,7 +272,7 @@ def test_a_field_with_missing_values_is_optional_and_only_that_one(path: Path) -
     assert EventReader(profile_class, 900_000).one_by_one_because is None
     event = example_event(done.draft)
     for data in (event["data"], {name: event["data"][name] for name in ("likes", "visits")}):
-        events, rejections = EventReader(profile_class, 900_000).read([orjson.dumps({**event, "data": data})])
+        events, rejections = read_events(EventReader(profile_class, 900_000), [orjson.dumps({**event, "data": data})])
         assert {one.reason for one in rejections.values()} <= {RejectReason.TOO_LITTLE_KNOWN}
         assert len(events.rows) + len(rejections) == 1
 
@@ -392,7 +392,7 @@ def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: st
     assert history.bad_rows.count == 0
     assert table(history)["last_order_date"].tolist() == [(max(moments) - each).days for each in moments]
     event = orjson.dumps(example_event(done.draft))
-    assert isinstance(parse_event(event, UserEvent[profile_class], 900_000), UserEvent)  # type: ignore[valid-type]
+    assert isinstance(parse_event(event, profile_class), UserEvent)
 
 
 @pytest.mark.parametrize(
@@ -596,7 +596,7 @@ def test_the_example_event_is_an_event_of_the_class(path: Path, tmp_path: Path) 
     done = init(as_csv(path, columns, ";"), tmp_path / "profile.py", "")
     profile_class = load_profile_class(f"{done.output}:Customer")
     assert history_format(profile_class) == CsvFormat(delimiter=";", decimal=",")
-    event = parse_event(orjson.dumps(example_event(done.draft)), UserEvent[profile_class], 10_000)  # type: ignore[valid-type]
+    event = parse_event(orjson.dumps(example_event(done.draft)), profile_class, 10_000)
     assert isinstance(event, UserEvent)
     profile: Any = event.data
     assert profile.likes == ("b", "a")

@@ -63,6 +63,7 @@ def test_a_committed_batch_adds_each_of_its_counts() -> None:
         reasons={RejectReason.EMPTY: 2},
         unknown_values={"device_usage": 1},
         outliers=1,
+        ignored=3,
     )
     for _ in range(2):
         metrics.batch_committed(batch(7), outcome, process_s=0.004, commit_s=0.02)
@@ -70,6 +71,7 @@ def test_a_committed_batch_adds_each_of_its_counts() -> None:
     assert values[("segment_worker_events_total", (("outcome", "assigned"),))] == 10
     assert values[("segment_worker_events_total", (("outcome", "rejected"),))] == 4
     assert values[("segment_worker_rejected_total", (("reason", "empty"),))] == 4
+    assert values[("segment_worker_ignored_total", ())] == 6
     assert values[("segment_worker_assignments_total", (("segment", "0"),))] == 6
     assert values[("segment_worker_assignments_total", (("segment", "4"),))] == 4
     assert values[("segment_worker_unknown_values_total", (("field", "device_usage"),))] == 2

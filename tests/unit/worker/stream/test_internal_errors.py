@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 from schemas.rejected import RejectReason
 from worker.errors import ExitStatus, StopProcessError
 from worker.stream.internal_errors import InternalErrorGuard
-from worker.stream.records import Message, Outcome
+from worker.stream.records import Message, Outcome, Verdict
 
 SECRET = "user-1042"
 
@@ -18,7 +18,7 @@ def raised() -> Exception:
 REJECTED = Message(b"k", b"v")
 FAILED = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.INTERNAL_ERROR,), errors=(raised(),))
 BAD_DATA = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.EMPTY,))
-SCORED = Outcome(results=(REJECTED,), verdicts=(None,))
+SCORED = Outcome(results=(REJECTED,), verdicts=(Verdict.ASSIGNED,))
 PARTLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),))
 
 

@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned
+from schemas.formats.cloudevents import CloudEvents
+from schemas.formats.where import where
 from schemas.rejected import RejectReason
 from tests.support.events import PROFILE, event_bytes
 from tests.support.scoring import MODEL, SCORING, record
-from worker.stream.records import Message, Outcome, Record, Records
+from worker.stream.records import Message, Outcome, Record, Records, Verdict
 
+ASSIGNED = Verdict.ASSIGNED
 NOW = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 
 
@@ -54,9 +57,20 @@ def test_an_event_becomes_an_assignment_that_says_what_it_answers() -> None:
 
 def test_verdicts_tell_of_each_record_in_turn_why_it_was_rejected() -> None:
     given_records = [record(event_bytes()), record(b"{"), record(None), record(event_bytes())]
-    verdicts = (None, RejectReason.NOT_JSON, RejectReason.EMPTY, None)
+    verdicts = (ASSIGNED, RejectReason.NOT_JSON, RejectReason.EMPTY, ASSIGNED)
     assert process(*given_records).verdicts == verdicts
     assert process(*given_records[1:3]).verdicts == verdicts[1:3]
+
+
+def test_an_ignored_record_has_no_message_and_is_counted() -> None:
+    by = replace(SCORING, input_format=CloudEvents(where("/type=user.profile.observed.v1")))
+    values = [event_bytes(), event_bytes(type="user.erased.v1"), b"{", event_bytes(type="x"), event_bytes()]
+    outcome = by.process(Records.of([record(value, offset) for offset, value in enumerate(values)]), NOW)
+    assert (len(outcome.results), len(outcome.rejected), outcome.ignored) == (2, 1, 2)
+    ignored = Verdict.IGNORED
+    assert outcome.verdicts == (ASSIGNED, ignored, RejectReason.NOT_JSON, ignored, ASSIGNED)
+    only = by.process(Records.of([record(values[1])]), NOW)
+    assert only == Outcome(verdicts=(ignored,), ignored=1)
 
 
 @given(st.integers(0, 2**63 - 1))

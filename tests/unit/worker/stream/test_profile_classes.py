@@ -11,7 +11,9 @@ from schemas.events import SegmentAssigned
 from schemas.rejected import RejectReason
 from tests.support.events import event_bytes
 from tests.support.nasty_classes import CANARY, GOOD, NASTY, NOW, Nasty, profile_class, scoring
-from worker.stream.records import Outcome, Record, Records
+from worker.stream.records import Outcome, Record, Records, Verdict
+
+ASSIGNED = Verdict.ASSIGNED
 
 
 def record(data: Mapping[str, Any], offset: int = 0) -> Record:
@@ -43,7 +45,7 @@ def test_a_bad_value_rejects_its_own_event_only_and_changes_no_byte_of_another()
     assert outcome.results == of.process(Records.of(good), NOW).results
     assert [headers["rejected.offset"] for headers in headers_of(outcome)] == ["1", "3"]
     bad_one = RejectReason.INVALID_PROFILE
-    assert outcome.verdicts == (None, bad_one, None, bad_one, None)
+    assert outcome.verdicts == (ASSIGNED, bad_one, ASSIGNED, bad_one, ASSIGNED)
     assert (outcome.reasons, outcome.unknown_values) == ({bad_one: 2}, {"label": 1})
 
 
@@ -55,7 +57,7 @@ def test_missing_values_are_named_and_counted_and_a_user_of_whom_little_is_known
     assert [each.missing_values for each in results] == [(), ("x",), ("label",), ()]
     assert [each.out_of_range for each in results] == [(), (), (), ("x",)]
     assert results[3].outlier
-    assert outcome.verdicts == (None, None, None, None, RejectReason.TOO_LITTLE_KNOWN)
+    assert outcome.verdicts == (ASSIGNED, ASSIGNED, ASSIGNED, ASSIGNED, RejectReason.TOO_LITTLE_KNOWN)
     assert outcome.missing_values == {"x": 1, "label": 1}
 
 
@@ -97,7 +99,7 @@ def test_where_the_model_fails_the_events_that_it_fails_on_are_rejected_and_the_
     outcome = of.process(Records.of(records), NOW)
     assert outcome.results == (*alone[0], *alone[3], *alone[5])
     internal, invalid = RejectReason.INTERNAL_ERROR, RejectReason.INVALID_PROFILE
-    assert outcome.verdicts == (None, internal, invalid, None, internal, None)
+    assert outcome.verdicts == (ASSIGNED, internal, invalid, ASSIGNED, internal, ASSIGNED)
     assert outcome.reasons == {internal: 2, invalid: 1}
     assert sum(outcome.segments.values()) == 3
     assert [type(error) for error in outcome.errors] == [KeyError, KeyError]

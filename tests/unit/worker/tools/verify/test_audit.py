@@ -53,6 +53,25 @@ def test_each_input_once_over_both_topics_is_clean() -> None:
     assert json.loads(as_json(verification))["ok"] is True
 
 
+def test_an_ignored_input_needs_no_outcome_and_may_have_none() -> None:
+    audit = Audit(scope())
+    audit.add_inputs(0, [10, 11, 12, 13], ignored=[1, 3])
+    audit.add_outcomes(OUTPUT, 0, answers(10, 12))
+    verification, report = found(audit)
+    assert (verification.result, report.inputs, report.ignored, report.missing) == (Result.CLEAN, 2, 2, 0)
+    assert "\nignored: 2 input records" in as_text(verification)
+    assert json.loads(as_json(verification))["partitions"][0]["ignored"] == 2
+    audit.add_outcomes(REJECTED, 0, answers(13))
+    verification, report = found(audit)
+    assert (verification.result, report.examples["orphans"]) == (Result.DAMAGED, (13,))
+
+
+def test_a_topic_of_ignored_records_only_is_clean() -> None:
+    audit = Audit(scope())
+    audit.add_inputs(0, [10, 11], ignored=[0, 1])
+    assert found(audit)[0].result is Result.CLEAN
+
+
 def test_an_outcome_in_both_topics_is_duplicates() -> None:
     audit = with_inputs(10, 11)
     audit.add_outcomes(OUTPUT, 0, answers(10, 11))

@@ -1,0 +1,133 @@
+"""The parts of an event, user, time and id: what each may be, for a class and for columns alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+from pydantic import BeforeValidator, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from schemas.events import IDENTIFIER_MAX, Identifier, Timestamp
+from schemas.formats.pointers import Pointer
+from schemas.formats.records import InputRecords
+from schemas.formats.times import UNITS, TimeFormat, Wrong, moment, moments_in_text, moments_since_1970
+
+Column = Callable[[Sequence[Any]], tuple[Sequence[Any], Wrong]]
+"""Turns what was read into values, and names the positions of those that are left to the exact way."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartType:
+    """What the values of a part are."""
+
+    exact: Any
+    """The type for a pydantic class, which says what is valid."""
+    msgspec: Any
+    """The type in JSON."""
+    column: Column
+    """It never takes a value that the class refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where a part is: in the record itself, or else in the first of these places with a value that is not null."""
+
+    type: PartType
+    places: tuple[Pointer, ...] = ()
+    of_record: Callable[[InputRecords, int], Any] | None = None
+
+
+def _as_it_is(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
+    return values, ()
+
+
+_TEXT: Final = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_MAX)]
+IDENTIFIER: Final = PartType(Identifier, _TEXT, _as_it_is)
+
+
+def _text_or_integer(value: Any) -> Any:
+    # Larger integers reach this as the nearest float.
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, float):
+        raise PydanticCustomError("user_id", "input should be a string, or an integer of at most 64 bits")
+    return value
+
+
+def _texts(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
+    wrong = [at for at, value in enumerate(values) if type(value) is int and not -(2**63) <= value < 2**64]
+    return [str(value) for value in values], wrong
+
+
+IDENTIFIER_OR_INTEGER: Final = PartType(Annotated[Identifier, BeforeValidator(_text_or_integer)], _TEXT | int, _texts)
+
+
+def _key_text(key: bytes | None) -> str:
+    if key is None:
+        raise PydanticCustomError("no_key", "the record has no key")
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise PydanticCustomError("key_not_utf_8", "the record's key is not UTF-8") from error
+
+
+def _key_texts(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
+    texts, wrong = [], []
+    for at, key in enumerate(keys):
+        text = "" if key is None else key.decode(errors="replace")
+        texts.append(text)
+        if not 0 < len(text) <= IDENTIFIER_MAX or "\ufffd" in text:
+            wrong.append(at)
+    return texts, wrong
+
+
+KEY: Final = PartType(Annotated[Identifier, BeforeValidator(_key_text)], None, _key_texts)
+RFC_3339: Final = PartType(Timestamp, str, moments_in_text)
+
+
+def _since_1970(unit: TimeFormat) -> PartType:
+    def exact(value: Any) -> datetime:
+        if type(value) not in {int, float}:
+            raise PydanticCustomError("time_number", f"input should be a number of {UNITS[unit]} since 1970")
+        try:
+            return moment(value, unit)
+        except OverflowError as error:
+            text = f"must be in the years 1 to 9999, as {UNITS[unit]} since 1970"
+            raise PydanticCustomError("time_range", text) from error
+
+    return PartType(Annotated[datetime, PlainValidator(exact)], int | float, moments_since_1970(unit))
+
+
+TIME_TYPES: Final = {TimeFormat.RFC3339: RFC_3339, **{unit: _since_1970(unit) for unit in UNITS}}
+
+
+def _record_time(timestamp_ms: int) -> datetime:
+    if timestamp_ms < 0:
+        raise PydanticCustomError("no_record_time", "the record has no timestamp")
+    try:
+        return moment(timestamp_ms, TimeFormat.MILLISECONDS)
+    except OverflowError as error:
+        raise PydanticCustomError("record_time", "the record's timestamp is after the year 9999") from error
+
+
+def _record_times(timestamps_ms: Sequence[int]) -> tuple[Sequence[datetime], Wrong]:
+    moments, wrong = moments_since_1970(TimeFormat.MILLISECONDS)(timestamps_ms)
+    return moments, {*wrong, *(at for at, timestamp_ms in enumerate(timestamps_ms) if timestamp_ms < 0)}
+
+
+_RECORD_TIME: Final = PartType(Annotated[datetime, PlainValidator(_record_time)], None, _record_times)
+
+
+def _reference(records: InputRecords, row: int) -> str:
+    return f"{records.topic}/{records.partitions[row]}/{records.offsets[row]}"
+
+
+OF_RECORD: Final = {
+    "$key": Part(KEY, of_record=lambda records, row: records.keys[row]),
+    "$timestamp": Part(_RECORD_TIME, of_record=lambda records, row: records.timestamps_ms[row]),
+    "$offset": Part(IDENTIFIER, of_record=_reference),
+}

@@ -1,0 +1,95 @@
+"""Which records of a topic are events for this worker: all others are ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from schemas.formats.pointers import ABSENT, Pointer, find, pointer
+
+_AND: Final = "&&"
+_HEADER: Final = "header:"
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One of these values is in one of these places: the first of them where anything is."""
+
+    places: tuple[Pointer, ...]
+    expected: tuple[Scalar, ...]
+
+    def holds(self, document: Any) -> bool:
+        """Whether it holds for a document."""
+        for at in self.places:
+            value = find(document, at)
+            if value is not ABSENT:
+                return self.accepts(value)
+        return False
+
+    def accepts(self, value: Any) -> bool:
+        """Whether this is one of the values; 1 is 1.0, and neither "1" nor true."""
+        # In Python, True == 1.
+        return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Conditions that must all hold, or a record is ignored."""
+
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """Name and content; the last header of a name counts."""
+    values: tuple[Condition, ...] = ()
+
+    def headers_match(self, headers: Sequence[tuple[str, bytes | None]]) -> bool:
+        """Whether a record's headers meet the conditions on headers."""
+        if not self.headers:
+            return True
+        found = dict(headers)
+        return all(found.get(name) == content for name, content in self.headers)
+
+    def matches(self, document: Any) -> bool:
+        """Whether the JSON in a record's value meets the conditions on it."""
+        return all(condition.holds(document) for condition in self.values)
+
+
+def where(text: str) -> Where:
+    """The conditions that a text has: `/event=profile_updated && header:kind=user`; raises ValueError.
+
+    A value is a JSON scalar, or else the text itself.
+    """
+    headers: dict[str, bytes] = {}
+    values: dict[Pointer, Condition] = {}
+    for part in text.split(_AND):
+        place, equals, expected = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise ValueError(f"{part.strip()!r} has no =")
+        if place.startswith(_HEADER) and place != _HEADER:
+            _require_new(place, name := place.removeprefix(_HEADER), headers)
+            headers[name] = expected.encode()
+        elif place.startswith("/"):
+            _require_new(place, at := pointer(place), values)
+            values[at] = Condition((at,), (_scalar(expected),))
+        else:
+            raise ValueError(f"{place!r} is neither a JSON Pointer nor a header")
+    return Where(tuple(headers.items()), tuple(values.values()))
+
+
+def _require_new(place: str, name: Any, known: Any) -> None:
+    if name in known:
+        raise ValueError(f"{place} is given twice")
+
+
+def _scalar(text: str) -> Scalar:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    if isinstance(value, dict | list):
+        raise ValueError(f"{text!r} is not a JSON scalar")  # noqa: TRY004  # as all that is wrong with a setting
+    scalar: Scalar = value
+    return scalar

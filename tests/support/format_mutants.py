@@ -1,0 +1,109 @@
+"""Corrupted records of each mapped format, made of the mutants of events: the same seed and number give the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from schemas.formats.input_format import InputFormat
+from schemas.formats.mapped import PRESETS, Given, mapped
+from schemas.formats.times import TimeFormat
+from schemas.formats.where import where
+from tests.support.events import ENVELOPE
+from tests.support.mutants import NUMBERS, mutant
+from worker.stream.records import Record
+
+_TIME: Final = b'"%s"' % ENVELOPE["time"].encode()
+
+
+class Mutated(NamedTuple):
+    """A format, and how an event's bytes become those of a record of it."""
+
+    format: InputFormat
+    written: Callable[[random.Random, bytes], bytes]
+
+
+def format_mutant(of: Mutated, seed: int, number: int) -> Record:
+    """The record with this number."""
+    draw = random.Random(f"format/{seed}/{number}")
+    record = mutant(seed, number)
+    # The condition on headers holds for most.
+    headers = (*record.headers, ("kind", draw.choice((b"user", b"user", b"user", b"", None))))[
+        : draw.choice((1, 1, 99))
+    ]
+    return record._replace(value=record.value and of.written(draw, record.value), headers=headers)
+
+
+def _flat(value: bytes) -> bytes:
+    """An event with the fields of its profile among its attributes."""
+    return value.replace(b'"data":{', b"", 1)[:-1] if b'"data":{' in value else value
+
+
+def _of_numbers(draw: random.Random, value: bytes) -> bytes:
+    time = draw.choice(NUMBERS) if draw.random() < 0.1 else draw.choice((b"1764000000123", b"-62135596800001"))
+    user = draw.choice(NUMBERS) if draw.random() < 0.1 else draw.choice((b"7", b"9007199254740993"))
+    return value.replace(_TIME, time).replace(b'"subject":', b'"subject":%s,"was":' % user)
+
+
+def _segment(draw: random.Random, value: bytes) -> bytes:
+    names = ((b"subject", b"userId"), (b"id", b"messageId"), (b"time", b"timestamp"))
+    for name, other in names:
+        value = value.replace(b'"%s":' % name, b'"%s":' % other)
+    value = value.replace(
+        b'"type":"user.profile.observed.v1"', b'"type":"%s"' % draw.choice((b"identify", b"track", b"page"))
+    )
+    if draw.random() < 0.5:
+        return value.replace(b'"data":', b'"traits":')
+    both = draw.choice((b"", b"", b'"traits":null,', b'"traits":{},', b'"traits":[0],'))
+    return value.replace(b'"data":', both + b'"context":{"traits":') + b"}"
+
+
+def _debezium(draw: random.Random, value: bytes) -> bytes:
+    op = draw.choice((b'"c"', b'"u"', b'"r"', b'"d"', b'"x"', b"null", b"1"))
+    source = draw.choice((b'{"ts_ms":1764000000123}', b'{"ts_ms":1764000000123,"db":"a"}', b"{}", b"null"))
+    row = draw.choice((_flat(value), _flat(value), _flat(value), b"null"))
+    change = b'{"op":%s,"source":%s,"before":null,"after":%s}' % (op, source, row)
+    wrapped = (b"%s", b'{"payload":%s}', b'{"schema":{},"payload":%s}', b'{"payload":null,%s', b'{"payload":{},%s')
+    one = draw.choice(wrapped)
+    return one % (change if one.endswith(b"}") or one == b"%s" else change[1:])
+
+
+FORMATS: Final[Mapping[str, Mutated]] = {
+    "flat": Mutated(
+        mapped(
+            PRESETS["json"],
+            Given(
+                user="/subject",
+                time="/time",
+                id="/id",
+                time_format=TimeFormat.RFC3339,
+                where=where("/type=user.profile.observed.v1 && header:kind=user"),
+            ),
+            numeric_ids=False,
+        ),
+        lambda _, value: _flat(value),
+    ),
+    "numbers": Mutated(
+        mapped(
+            PRESETS["json"],
+            Given(
+                user="/subject",
+                time="/time",
+                data="/data",
+                time_format=TimeFormat.MILLISECONDS,
+                where=where('/specversion="1.0" && /source=/apps/web'),
+            ),
+            numeric_ids=True,
+        ),
+        _of_numbers,
+    ),
+    "record": Mutated(
+        mapped(PRESETS["json"], Given(user="$key", data="/data"), numeric_ids=False), lambda _, value: value
+    ),
+    "segment": Mutated(mapped(PRESETS["segment"], Given(), numeric_ids=False), _segment),
+    "debezium": Mutated(
+        mapped(PRESETS["debezium"], Given(user="/subject", where=where("/source=/apps/web")), numeric_ids=False),
+        _debezium,
+    ),
+}

@@ -1,0 +1,66 @@
+from typing import Any
+
+import pytest
+
+from schemas.formats.where import where
+
+
+@pytest.mark.parametrize(
+    ("text", "document", "matches"),
+    [
+        ("/event=profile_updated", {"event": "profile_updated"}, True),
+        ("/event=profile_updated", {"event": "other"}, False),
+        ("/event=profile_updated", {"event": ["profile_updated"]}, False),
+        ("/event=Order Completed", {"event": "Order Completed"}, True),
+        ("/event=", {"event": ""}, True),
+        ("/a=x=y", {"a": "x=y"}, True),
+        ("/v=2", {"v": 2}, True),
+        ("/v=2", {"v": 2.0}, True),
+        ("/v=2", {"v": "2"}, False),
+        ('/v="2"', {"v": "2"}, True),
+        ("/v=1", {"v": True}, False),
+        ("/v=true", {"v": 1}, False),
+        ("/v=true", {"v": True}, True),
+        ("/v=0.5", {"v": 0.5}, True),
+        ("/v=null", {"v": None}, True),
+        ("/v=null", {}, False),
+        ("/v=NaN", {"v": "NaN"}, True),
+        ("/a/1/b=x", {"a": [0, {"b": "x"}]}, True),
+        ("/a=1&&/b=2", {"a": 1, "b": 2}, True),
+        (" /a = 1 && /b = 2 ", {"a": 1, "b": 3}, False),
+        ('/a="x \\u0026\\u0026 y"', {"a": "x && y"}, True),
+        ("/a=1", [1], False),
+        ("/a=1", "a", False),
+        ("/a=1", None, False),
+    ],
+)
+def test_a_condition_on_a_value_holds_for_the_same_json_scalar_only(text: str, document: Any, matches: bool) -> None:
+    assert where(text).matches(document) == matches
+
+
+@pytest.mark.parametrize(
+    ("headers", "matches"),
+    [
+        ([("kind", b"user")], True),
+        ([("kind", b"other"), ("kind", b"user")], True),
+        ([("kind", b"user"), ("kind", b"other")], False),
+        ([("kind", None)], False),
+        ([], False),
+        ([("Kind", b"user")], False),
+    ],
+)
+def test_the_last_header_of_a_name_counts(headers: list[tuple[str, bytes | None]], matches: bool) -> None:
+    assert where("header:kind=user").headers_match(headers) == matches
+
+
+def test_without_a_condition_on_headers_none_is_needed() -> None:
+    assert where("/a=1").headers_match([])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "event=x", "/event", "/a=[1]", "/a={}", "header:=x", "/a=1 && ", "/a=1 && /a=2", "header:a=1&&header:a=1"],
+)
+def test_what_is_not_a_condition_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        where(text)

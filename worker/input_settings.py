@@ -1,0 +1,109 @@
+"""The format of the input topic, as the settings say it, and what in them cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Final
+
+from schemas.formats.cloudevents import CloudEvents
+from schemas.formats.input_format import InputFormat
+from schemas.formats.mapped import PRESETS, Given, mapped
+from schemas.formats.pointers import Pointer, as_text, pointer
+from schemas.formats.where import Where, where
+from worker.settings import Conflict, Settings
+
+_FORMAT: Final = "worker_input_format"
+_USER, _TIME, _ID, _DATA = (f"worker_input_{part}" for part in ("user", "time", "id", "data"))
+_TIME_FORMAT: Final = "worker_input_time_format"
+_NUMERIC_IDS: Final = "worker_input_numeric_ids"
+_WHERE: Final = "worker_input_where"
+
+
+def input_format(settings: Settings) -> InputFormat:
+    """How records are read, and which are ignored."""
+    if settings.worker_input_format == "cloudevents":
+        return CloudEvents(_where(settings))
+    given = Given(
+        user=settings.worker_input_user,
+        time=settings.worker_input_time,
+        id=settings.worker_input_id,
+        data=settings.worker_input_data,
+        time_format=settings.worker_input_time_format,
+        where=_where(settings),
+    )
+    return mapped(PRESETS[settings.worker_input_format], given, numeric_ids=settings.worker_input_numeric_ids)
+
+
+def _where(settings: Settings) -> Where:
+    return Where() if settings.worker_input_where is None else where(settings.worker_input_where)
+
+
+def input_conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Settings that the format does not use, or lacks, and pointers that exclude each other."""
+    chosen = settings.worker_input_format
+    for name in (_USER, _TIME, _TIME_FORMAT, _ID, _DATA, _NUMERIC_IDS):
+        unused = chosen == "cloudevents" or (chosen == "debezium" and name == _DATA)
+        if unused and getattr(settings, name):
+            why = "has its own places" if chosen == "cloudevents" else "takes the whole row"
+            yield Conflict(
+                (_FORMAT, name),
+                f"{name.upper()} is given, but WORKER_INPUT_FORMAT={chosen} {why}; remove it, or set "
+                "WORKER_INPUT_FORMAT=json",
+            )
+    if chosen == "cloudevents":
+        return
+    if settings.worker_input_user is None and not PRESETS[chosen].user:
+        yield Conflict(
+            (_FORMAT, _USER),
+            f"WORKER_INPUT_USER is missing, and WORKER_INPUT_FORMAT={chosen} needs it; give a JSON Pointer such as "
+            "/user_id, or $key",
+        )
+    yield from _time_conflicts(settings)
+    places = dict(_pointers(settings))
+    user = places.get(_USER) or (settings.worker_input_user is None and PRESETS[chosen].user)
+    identifier = places.get(_ID) or (settings.worker_input_id is None and PRESETS[chosen].id[0].startswith("/"))
+    if settings.worker_input_numeric_ids and not (user or identifier):
+        yield Conflict(
+            (_NUMERIC_IDS, _USER, _ID),
+            "WORKER_INPUT_NUMERIC_IDS is given, but neither WORKER_INPUT_USER nor WORKER_INPUT_ID is a JSON Pointer; "
+            "remove it",
+        )
+    yield from _excluding(settings)
+
+
+def _time_conflicts(settings: Settings) -> Iterator[Conflict]:
+    time, written = settings.worker_input_time, settings.worker_input_time_format
+    is_pointer = time is not None and time.startswith("/")
+    if is_pointer and written is None:
+        yield Conflict(
+            (_TIME, _TIME_FORMAT),
+            f"WORKER_INPUT_TIME_FORMAT is missing, and WORKER_INPUT_TIME={time} needs it; give rfc3339 for text, or s, "
+            "ms or us for a number since 1970",
+        )
+    if written is not None and not is_pointer:
+        yield Conflict(
+            (_TIME, _TIME_FORMAT),
+            "WORKER_INPUT_TIME_FORMAT is given, but WORKER_INPUT_TIME is not a JSON Pointer; give one, or remove "
+            "WORKER_INPUT_TIME_FORMAT",
+        )
+
+
+def _pointers(settings: Settings) -> Iterator[tuple[str, Pointer]]:
+    for name in (_USER, _TIME, _ID, _DATA):
+        text = getattr(settings, name)
+        if text is not None and text.startswith("/"):
+            yield name, pointer(text)
+
+
+def _excluding(settings: Settings) -> Iterator[Conflict]:
+    """Of two places, one is in the other, which is text or a number; or the same place is a time and something else."""
+    places = [*_pointers(settings), *((_WHERE, each.places[0]) for each in _where(settings).values)]
+    for (outer, start), (inner, at) in permutations(places, 2):
+        within = at[: len(start)] == start and outer != _DATA
+        if within and (at != start or _DATA in {outer, inner} or (outer == _TIME and inner != _WHERE)):
+            yield Conflict(
+                (outer, inner),
+                f"{outer.upper()} and {inner.upper()} exclude each other: {as_text(start)} cannot be both; give each "
+                "its own place",
+            )
