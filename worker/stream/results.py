@@ -1,7 +1,8 @@
-"""Encodes results: the bytes that orjson would give for the whole event, at a third of its time."""
+"""Encodes results: the bytes that orjson would give for the whole event, in a part of its time."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha1
@@ -24,8 +25,10 @@ RecordTime = Literal["processing", "event"]
 _DECIMALS: Final = 6
 # Without it a receiver assumes binary mode and looks for the attributes in headers.
 _HEADERS: Final = (("content-type", CONTENT_TYPE.encode()),)
+# What JSON escapes in a string.
+_ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
-_NOTHING_NOTED: Final = b'"unknown_values":[],"missing_values":[],"out_of_range":[]'
+_NOTHING_NOTED: Final = '"unknown_values":[],"missing_values":[],"out_of_range":[]'
 
 
 class ResultEncoder:
@@ -41,16 +44,14 @@ class ResultEncoder:
         record_time: RecordTime,
     ) -> None:
         self._record_time = record_time
-        self._id_prefix = ASSIGNMENT_NAMESPACE.bytes + cluster_id.encode() + b"/"
-        self._begin = b'{"specversion":"1.0","type":%b,"source":%b,"id":"' % (_json(ASSIGNED_TYPE), _json(source))
-        self._segments = {
-            number: b'"segment":%d,"segment_name":%b' % (number, _json(name)) for number, name in names.items()
-        }
+        self._ids = sha1(ASSIGNMENT_NAMESPACE.bytes + cluster_id.encode() + b"/", usedforsecurity=False)
+        self._begin = f'{{"specversion":"1.0","type":{_json(ASSIGNED_TYPE)},"source":{_json(source)},"id":"'
+        self._segments = {number: f'"segment":{number},"segment_name":{_json(name)}' for number, name in names.items()}
         self._model = _json({"version": model_version, "digest": model_digest})
 
     def encode(self, records: Records, events: Events, assigned: Assignments, now: datetime) -> tuple[Message, ...]:
         """One message per event, in order; `now` is the time of the assignments, with a time zone."""
-        at, dumps, id_prefix = events.rows, orjson.dumps, self._id_prefix
+        at = events.rows
         partitions, offsets, headers = records.partitions, records.offsets, records.headers
         if len(at) < len(records):
             partitions, offsets, headers = (
@@ -58,44 +59,41 @@ class ResultEncoder:
                 [offsets[row] for row in at],
                 [headers[row] for row in at],
             )
-        # Bytes between the columns: the same in each result of the batch.
-        topic = _json(records.topic)
-        until_subject = b'","subject":'
-        until_segment = b',"time":%b,"data":{' % _time(now)
-        until_input = b',"model":%b,"input":{"id":' % self._model
-        template = (
-            self._begin.replace(b"%", b"%%")
-            + b"%b"
-            + until_subject
-            + b"%b"
-            + until_segment.replace(b"%", b"%%")
-            + b'%b,"distance":%b,"margin":%b,"outlier":%b,%b'
-            + until_input.replace(b"%", b"%%")
-            + b'%b,"topic":'
-            + topic.replace(b"%", b"%%")
-            + b',"partition":%d,"offset":%d,"time":%b}}}'
-        )
-        names = [b"%s/%d/%d" % (records.topic.encode(), *each) for each in zip(partitions, offsets, strict=True)]
+        # The same in each result of the batch.
+        begin = self._begin
+        then_time = f',"time":{_times([now])[0]},"data":{{'
+        then_input = f',"model":{self._model},"input":{{"id":'
+        then_topic = f',"topic":{_json(records.topic)},"partition":'
+
         columns = zip(
-            [_uuid(sha1(id_prefix + name, usedforsecurity=False).hexdigest()) for name in names],
-            map(dumps, events.subjects),
+            self._digits(records.topic, partitions, offsets),
+            _strings(events.subjects),
             map(self._segments.__getitem__, assigned.segment.tolist()),
             _floats(assigned.distance),
             _floats(assigned.margin),
-            [b"true" if outlier else b"false" for outlier in assigned.outlier.tolist()],
+            ["true" if outlier else "false" for outlier in assigned.outlier.tolist()],
             _notes(assigned),
-            map(dumps, events.ids),
+            _strings(events.ids),
             partitions,
             offsets,
             _times(events.times),
             strict=True,
         )
+        values = [
+            # The id as uuid.UUID of version 5 writes 40 hexadecimal digits of SHA-1.
+            (
+                f"{begin}{sha[:8]}-{sha[8:12]}-5{sha[13:16]}-{_VARIANT[sha[16]]}{sha[17:20]}-{sha[20:32]}"
+                f'","subject":{subject}{then_time}{segment},"distance":{distance},"margin":{margin},"outlier":{outlier},'
+                f'{notes}{then_input}{event_id}{then_topic}{partition},"offset":{offset},"time":{time}}}}}}}'
+            ).encode()
+            for sha, subject, segment, distance, margin, outlier, notes, event_id, partition, offset, time in columns
+        ]
         return tuple(
             map(
                 Message._make,
                 zip(
                     map(str.encode, events.subjects),
-                    map(template.__mod__, columns),
+                    values,
                     [(*_HEADERS, *trace_context(each)) if each else _HEADERS for each in headers],
                     repeat(None, len(at)) if self._record_time == "processing" else _stamps(events.times, now),
                     strict=True,
@@ -103,15 +101,26 @@ class ResultEncoder:
             )
         )
 
+    def _digits(self, topic: str, partitions: Sequence[int], offsets: Sequence[int]) -> list[str]:
+        """The SHA-1 of each record's name, hexadecimal."""
+        ids = self._ids.copy()
+        ids.update(f"{topic}/".encode())
+        digits = []
+        for partition, offset in zip(partitions, offsets, strict=True):
+            one = ids.copy()
+            one.update(b"%d/%d" % (partition, offset))
+            digits.append(one.hexdigest())
+        return digits
 
-def _notes(assigned: Assignments) -> list[bytes]:
+
+def _notes(assigned: Assignments) -> list[str]:
     """For each row, its fields with a value that is unknown, missing, or out of range."""
     notes = [_NOTHING_NOTED] * len(assigned.segment)
     if assigned.unknown or assigned.missing or assigned.out_of_range:
         missing, far = _by_row(assigned.missing), _by_row(assigned.out_of_range)
         for row in {*assigned.unknown, *missing, *far}:
             lists = assigned.unknown.get(row, ()), missing.get(row, ()), far.get(row, ())
-            notes[row] = b'"unknown_values":%b,"missing_values":%b,"out_of_range":%b' % (*map(orjson.dumps, lists),)
+            notes[row] = '"unknown_values":{},"missing_values":{},"out_of_range":{}'.format(*map(_json, lists))
     return notes
 
 
@@ -123,16 +132,18 @@ def _by_row(rows_of: Mapping[str, Rows]) -> Mapping[int, list[str]]:
     return fields
 
 
-def _json(value: object) -> bytes:
-    return orjson.dumps(value)
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
-def _time(time: datetime) -> bytes:
-    return orjson.dumps(time, option=orjson.OPT_UTC_Z)
+def _strings(texts: Sequence[str]) -> list[str]:
+    if _ESCAPED.search("".join(texts)) is None:
+        return [f'"{text}"' for text in texts]
+    return [*map(_json, texts)]
 
 
-def _times(times: Sequence[datetime]) -> list[bytes]:
-    return orjson.dumps(times, option=orjson.OPT_UTC_Z)[1:-1].split(b",")
+def _times(times: Sequence[datetime]) -> list[str]:
+    return orjson.dumps(times, option=orjson.OPT_UTC_Z).decode()[1:-1].split(",")
 
 
 def _stamps(times: Sequence[datetime], now: datetime) -> list[int]:
@@ -141,11 +152,5 @@ def _stamps(times: Sequence[datetime], now: datetime) -> list[int]:
     return [max(1, int(min(time.timestamp(), latest) * 1000)) for time in times]
 
 
-def _floats(column: Floats) -> list[bytes]:
-    return orjson.dumps(np.round(column, _DECIMALS).tolist())[1:-1].split(b",")
-
-
-def _uuid(digits: str) -> bytes:
-    """As uuid.UUID of version 5 writes 40 hexadecimal digits of SHA-1."""
-    variant = _VARIANT[digits[16]]
-    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}".encode()
+def _floats(column: Floats) -> list[str]:
+    return _json(np.round(column, _DECIMALS).tolist())[1:-1].split(",")
