@@ -75,7 +75,7 @@ class EventReader:
         try:
             # Longer values may hold too many, which are counted before they are read.
             most = min(max_bytes, MAX_VALUES)
-            self._decoders = tuple(_Decoder(profile_class, each, input_format, most) for each in input_format.layouts)
+            self._decoders = tuple(_Decoder(profile_class, each, most) for each in input_format.layouts)
         except OnlyByClass as error:
             self.one_by_one_because = str(error)
 
@@ -98,15 +98,12 @@ class EventReader:
             ignored = [row for row in rows if not matches(records.headers[row])]
             rows = _others(rows, ignored)
         found: list[Events] = []
-        for decoder in self._decoders:
-            decoded, others = decoder.decoded(records, rows)
+        for decoder, may_read in zip(self._decoders, self._format.rows(records, rows), strict=False):
+            decoded, others = decoder.decoded(records, _others(may_read, _rows(found, ignored)))
             ignored += others
             if decoded is not None:
                 found.append(decoded)
-                others = [*others, *decoded.rows]
-            rows = _others(rows, others)
-            if not rows:
-                break
+        rows = _others(rows, _rows(found, ignored))
         parsed, rejections, others = self._parsed(records, rows)
         ignored += others
         return _merged([*found, parsed]), rejections, ignored
@@ -150,12 +147,10 @@ class EventReader:
 class _Decoder:
     """Decodes events of one layout as msgspec can, which is a part of what the exact way accepts."""
 
-    def __init__(
-        self, profile_class: type[BaseModel], layout: Layout, input_format: InputFormat, max_bytes: int
-    ) -> None:
+    def __init__(self, profile_class: type[BaseModel], layout: Layout, max_bytes: int) -> None:
         """Raises OnlyByClass."""
         self._max_bytes = max_bytes
-        self._ignores = input_format.ignores
+        self._ignores = layout.ignores
         self._parts = layout.parts
         fields = profile_fields(profile_class)
         defaults = profile_class.model_fields
@@ -238,11 +233,13 @@ def _given(
     return [part.of_record(records, row) for row in rows]
 
 
+def _rows(found: Sequence[Events], ignored: Sequence[int]) -> Sequence[int]:
+    return [*ignored, *chain.from_iterable(each.rows for each in found)]
+
+
 def _others(rows: Sequence[int], some: Collection[int]) -> Sequence[int]:
-    if not some:
+    if not some or not rows:
         return rows
-    if len(some) == len(rows):
-        return ()
     out = frozenset(some)
     return [row for row in rows if row not in out]
 

@@ -52,6 +52,12 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
                 "WORKER_INPUT_FORMAT=json",
             )
     if chosen == "cloudevents":
+        if any(each.places[0] == ("data",) for each in _where(settings).values):
+            yield Conflict(
+                (_FORMAT, _WHERE),
+                "WORKER_INPUT_WHERE: with WORKER_INPUT_FORMAT=cloudevents, /data is the profile, which is never one of "
+                "these values; give an attribute such as /type, or a field such as /data/country",
+            )
         return
     if settings.worker_input_user is None and not PRESETS[chosen].user:
         yield Conflict(

@@ -1,29 +1,79 @@
-"""CloudEvents 1.0 in structured JSON mode."""
+"""CloudEvents 1.0 as its Kafka protocol binding says: structured mode in JSON, and binary mode with JSON data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from schemas.events import OBSERVED_TYPE, UserEvent
-from schemas.formats.input_format import Layout
+from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
+from schemas.formats.input_format import IGNORED, Ignored, Layout
 from schemas.formats.leaves import Expected, Leaf
-from schemas.formats.parts import IDENTIFIER, RFC_3339, Part
-from schemas.formats.records import InputRecords
-from schemas.formats.where import Where
+from schemas.formats.parts import HEADER_TEXT, HEADER_TIME, IDENTIFIER, RFC_3339, Part
+from schemas.formats.records import HEADERS_MOST, Headers, InputRecords
+from schemas.formats.where import Condition, Where
+from schemas.rejected import Rejection, RejectReason
 
-# Others that many events have.
+_DATA: Final = "data"
+_SPEC_VERSION: Final = "1.0"
+_CONTENT_TYPE: Final = "content-type"
+# Header names of attributes in binary mode.
+_PREFIX: Final = "ce_"
+# What a content type of structured mode begins with, and of the mode with several events in a record.
+_STRUCTURED: Final = b"application/cloudevents"
+_BATCHED: Final = b"application/cloudevents-batch"
+_JSON: Final = b"application/cloudevents+json"
+# Other attributes that many events have.
 _KNOWN: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
+
+Attributes = Mapping[str, Any]
+
+
+def _attributes(headers: Headers) -> Attributes | Rejection | None:
+    """The attributes of binary mode; why another mode is rejected; None in structured mode."""
+    found = dict(headers[:HEADERS_MOST])
+    content_type = (found.get(_CONTENT_TYPE) or b"").lower()
+    if content_type.startswith(_STRUCTURED):
+        return None if content_type.partition(b";")[0].rstrip() == _JSON else _wrong_mode(content_type)
+    attributes = {
+        name.removeprefix(_PREFIX): _text(content)
+        for name, content in found.items()
+        if name.startswith(_PREFIX) and content is not None
+    }
+    # Without any of them, a producer that sets no content type sends events in structured mode.
+    return attributes or None
+
+
+def _wrong_mode(content_type: bytes) -> Rejection:
+    rule = (
+        "batched mode is not supported; send one event per record"
+        if content_type.startswith(_BATCHED)
+        else f"in structured mode only {_JSON.decode()} is supported"
+    )
+    return Rejection(RejectReason.INVALID_ENVELOPE, f"{_CONTENT_TYPE}: {rule}")
+
+
+def _text(content: bytes) -> str | bytes:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
+def _of_header(name: str) -> Callable[[InputRecords, int], bytes | None]:
+    def content(records: InputRecords, row: int) -> bytes | None:
+        return dict(records.headers[row][:HEADERS_MOST]).get(_PREFIX + name)
+
+    return content
 
 
 @dataclass(frozen=True, slots=True)
 class CloudEvents:
     """Profiles as `user.profile.observed.v1` events."""
 
-    where: Where = Where()  # noqa: RUF009  # frozen
+    where: Where = field(default_factory=Where)
 
     @property
     def ignores_tombstones(self) -> bool:
@@ -32,40 +82,89 @@ class CloudEvents:
 
     @property
     def layouts(self) -> Sequence[Layout]:
-        """The one of structured mode."""
-        return [
-            Layout(
-                parts={
-                    "subject": Part(IDENTIFIER, (("subject",),)),
-                    "time": Part(RFC_3339, (("time",),)),
-                    "id": Part(IDENTIFIER, (("id",),)),
-                },
-                data=("data",),
-                required=(
-                    Leaf(("specversion",), Literal["1.0"]),
-                    Leaf(("type",), Literal[OBSERVED_TYPE]),
-                    Leaf(("source",), IDENTIFIER.msgspec),
-                ),
-                known=tuple(Leaf((name,), str | None, None) for name in _KNOWN),
-                expected=tuple(Expected(each.places[0], each.expected, each.accepts) for each in self.where.values),
-            )
-        ]
+        """Structured mode and binary mode."""
+        structured = Layout(
+            parts={
+                "subject": Part(IDENTIFIER, (("subject",),)),
+                "time": Part(RFC_3339, (("time",),)),
+                "id": Part(IDENTIFIER, (("id",),)),
+            },
+            data=(_DATA,),
+            required=(
+                Leaf(("specversion",), Literal[_SPEC_VERSION]),
+                Leaf(("type",), Literal[OBSERVED_TYPE]),
+                Leaf(("source",), IDENTIFIER.msgspec),
+            ),
+            known=tuple(Leaf((name,), str | None, None) for name in _KNOWN),
+            expected=tuple(Expected(each.places[0], each.expected, each.accepts) for each in self.where.values),
+            ignores=lambda document: not self.where.matches(document),
+        )
+        binary = Layout(
+            parts={
+                "subject": Part(HEADER_TEXT, of_record=_of_header("subject")),
+                "time": Part(HEADER_TIME, of_record=_of_header("time")),
+                "id": Part(HEADER_TEXT, of_record=_of_header("id")),
+            },
+            data=(),
+            expected=tuple(
+                Expected(each.places[0][1:], each.expected, each.accepts) for each in self._conditions(on_data=True)
+            ),
+            ignores=lambda document: not _all_hold(self._conditions(on_data=True), {_DATA: document}),
+        )
+        return structured, binary
+
+    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Those in structured mode, and those in binary mode with the attributes of an event."""
+        if not any(records.headers):
+            return rows, ()
+        structured, binary = [], []
+        before: Headers | None = None
+        attributes: Attributes | Rejection | None = None
+        for row in rows:
+            headers = records.headers[row]
+            # Neighbours often have the same.
+            if headers != before:
+                before, attributes = headers, _attributes(headers)
+            if attributes is None:
+                structured.append(row)
+            elif not isinstance(attributes, Rejection) and self._may_be_event(attributes):
+                binary.append(row)
+        return structured, binary
 
     def event_class(self, profile_class: type[BaseModel]) -> type[BaseModel]:
         """The class of events."""
         return UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time only
 
-    def ignores(self, document: Any) -> bool:
-        """Whether it is another event, by the conditions."""
-        return not self.where.matches(document)
-
-    def attributes(self, document: Any, _records: InputRecords, _row: int) -> Any:
-        """The event itself."""
-        return document
+    def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
+        """The event itself, in binary mode made of the headers and the value."""
+        if headers := records.headers[row]:
+            attributes = _attributes(headers)
+            if isinstance(attributes, Rejection):
+                return attributes
+            if attributes is not None:
+                document = {**attributes, _DATA: document}
+        return document if self.where.matches(document) else IGNORED
 
     def place(self, location: Sequence[str | int]) -> str:
         """The names, with dots between them."""
         return ".".join(map(str, location)) or "the event"
+
+    def _conditions(self, *, on_data: bool) -> Iterable[Condition]:
+        return (each for each in self.where.values if (each.places[0][0] == _DATA) == on_data)
+
+    def _may_be_event(self, attributes: Attributes) -> bool:
+        source = attributes.get("source")
+        return (
+            attributes.get("specversion") == _SPEC_VERSION
+            and attributes.get("type") == OBSERVED_TYPE
+            and isinstance(source, str)
+            and 0 < len(source) <= IDENTIFIER_MAX
+            and _all_hold(self._conditions(on_data=False), attributes)
+        )
+
+
+def _all_hold(conditions: Iterable[Condition], document: Any) -> bool:
+    return all(condition.holds(document) for condition in conditions)
 
 
 CLOUDEVENTS: Final = CloudEvents()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -40,6 +40,8 @@ class Layout:
     known: tuple[Leaf, ...] = ()
     """What many values have besides."""
     expected: tuple[Expected, ...] = ()
+    ignores: Callable[[Any], bool] = lambda _: False
+    """Whether a record with this JSON in its value is ignored."""
 
 
 class InputFormat(Protocol):
@@ -67,12 +69,12 @@ class InputFormat(Protocol):
         """The class of events, with `subject`, `time`, `id` and `data`."""
         ...
 
-    def ignores(self, document: Any) -> bool:
-        """Whether the JSON in a record's value is not an event for this worker."""
+    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Those of these rows that each layout may read."""
         ...
 
-    def attributes(self, document: Any, records: InputRecords, row: int) -> Any:
-        """What the event class validates."""
+    def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
+        """What the event class validates, of a record with this JSON in its value, or what becomes of it instead."""
         ...
 
     def place(self, location: Sequence[str | int]) -> str:
@@ -88,15 +90,15 @@ def can_ignore(of: InputFormat) -> bool:
 def attributes_of(of: InputFormat, records: InputRecords, row: int, max_bytes: int) -> Any | Rejection | Ignored:
     """What the event class validates, or what the record is before that is asked. The order of all outcomes:
 
-    ignored by its headers, or as a tombstone; rejected as empty, too_large, not_json; ignored by its value; then the
-    reasons of `validate`. What is not JSON is rejected, because no condition on its value can be judged.
+    ignored by a condition on headers, or as a tombstone; rejected as empty, too_large, not_json; ignored by a condition
+    on the value; then the reasons of `validate`. What is not JSON is rejected: no condition on its value can be judged.
     """
     if not of.where.headers_match(records.headers[row]) or (of.ignores_tombstones and records.values[row] is None):
         return IGNORED
     document = load_json(records.values[row], max_bytes)
     if isinstance(document, Rejection):
         return document
-    return IGNORED if of.ignores(document) else of.attributes(document, records, row)
+    return of.attributes(document, records, row)
 
 
 def parse_record(

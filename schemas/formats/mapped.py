@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from schemas.formats.input_format import Layout
+from schemas.formats.input_format import IGNORED, Ignored, Layout
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part
 from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import Condition, Where
+from schemas.rejected import Rejection
 
 _DATA: Final = "data"
 
@@ -44,15 +45,21 @@ class Mapped:
         fields: dict[str, Any] = {name: (part.type.exact, ...) for name, part in self.parts.items()}
         return create_model("Event", __config__=ConfigDict(frozen=True), **fields, data=(profile_class, ...))
 
-    def ignores(self, document: Any) -> bool:
+    def rows(self, _records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
+        """All of them: a value says in which layout it is."""
+        return [rows] * len(self.layouts)
+
+    def _ignores(self, document: Any) -> bool:
         """Whether a condition does not hold, or a part is not there without which it is not an event."""
         return not self.where.matches(document) or any(
             places and find_first(document, places) is ABSENT
             for places in (self.data if name == _DATA else self.parts[name].places for name in self.needed)
         )
 
-    def attributes(self, document: Any, records: InputRecords, row: int) -> Any:
+    def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
         """The parts and the profile, as far as they are there."""
+        if self._ignores(document):
+            return IGNORED
         found = {
             name: find_first(document, part.places) if part.of_record is None else part.of_record(records, row)
             for name, part in self.parts.items()
@@ -82,6 +89,7 @@ class Mapped:
             data=one_of(self.data),
             required=tuple(Leaf((name,), None, None) for name in sorted(before)),
             expected=tuple(Expected(one_of(each.places), each.expected, each.accepts) for each in self.where.values),
+            ignores=self._ignores,
         )
 
 

@@ -75,7 +75,7 @@ def _key_text(key: bytes | None) -> str:
         raise PydanticCustomError("key_not_utf_8", "the record's key is not UTF-8") from error
 
 
-def _key_texts(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
+def _utf_8(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
     texts, wrong = [], []
     for at, key in enumerate(keys):
         text = "" if key is None else key.decode(errors="replace")
@@ -85,8 +85,18 @@ def _key_texts(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
     return texts, wrong
 
 
-KEY: Final = PartType(Annotated[Identifier, BeforeValidator(_key_text)], None, _key_texts)
+KEY: Final = PartType(Annotated[Identifier, BeforeValidator(_key_text)], None, _utf_8)
 RFC_3339: Final = PartType(Timestamp, str, moments_in_text)
+
+
+def _header_times(contents: Sequence[bytes | None]) -> tuple[Sequence[datetime], Wrong]:
+    texts, wrong = _utf_8(contents)
+    moments, not_read = moments_in_text(texts)
+    return moments, {*wrong, *not_read}
+
+
+HEADER_TEXT: Final = PartType(Identifier, None, _utf_8)
+HEADER_TIME: Final = PartType(Timestamp, None, _header_times)
 
 
 def _since_1970(unit: TimeFormat) -> PartType:

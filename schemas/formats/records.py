@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+HEADERS_MOST: Final = 1_000
+"""If a record has more headers, only so many of them are read: 1 MB can hold half a million."""
 
 
 class InputRecords(Protocol):
@@ -40,7 +45,7 @@ class InputRecords(Protocol):
         ...
 
     @property
-    def headers(self) -> Sequence[Sequence[tuple[str, bytes | None]]]:
+    def headers(self) -> Sequence[Headers]:
         """The headers of each, in the order they were sent."""
         ...
 

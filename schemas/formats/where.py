@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from schemas.formats.pointers import ABSENT, Pointer, find, pointer
+from schemas.formats.records import HEADERS_MOST, Headers
 
 _AND: Final = "&&"
 _HEADER: Final = "header:"
@@ -45,11 +45,11 @@ class Where:
     """Name and content; the last header of a name counts."""
     values: tuple[Condition, ...] = ()
 
-    def headers_match(self, headers: Sequence[tuple[str, bytes | None]]) -> bool:
+    def headers_match(self, headers: Headers) -> bool:
         """Whether a record's headers meet the conditions on headers."""
         if not self.headers:
             return True
-        found = dict(headers)
+        found = dict(headers[:HEADERS_MOST])
         return all(found.get(name) == content for name, content in self.headers)
 
     def matches(self, document: Any) -> bool:

@@ -20,12 +20,13 @@ from models.store import StoredModel
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
 from schemas.events import SegmentAssigned
+from schemas.formats.records import HEADERS_MOST
 from schemas.parsing import DETAIL_MAX_BYTES
 from schemas.rejected import RejectReason
 from tests.support.fitted import fit, segmentation
 from tests.support.mutants import CANARY
 from worker.stream.processor import Scoring
-from worker.stream.records import HEADERS_MOST, Message, Outcome, Record, Records, Verdict
+from worker.stream.records import Message, Outcome, Record, Records, Verdict
 
 NOW: Final = datetime(2026, 11, 24, 15, 30, 0, 250_000, UTC)
 EVENT_MAX_BYTES: Final = 900_000

@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
 from schemas.formats.mapped import PRESETS, Given, mapped
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
 from tests.support.events import ENVELOPE
-from tests.support.mutants import NUMBERS, mutant
-from worker.stream.records import Record
+from tests.support.mutants import NUMBERS, TEXTS, TIMES, mutant
+from worker.stream.records import Headers, Record
 
 _TIME: Final = b'"%s"' % ENVELOPE["time"].encode()
 
@@ -22,6 +23,7 @@ class Mutated(NamedTuple):
 
     format: InputFormat
     written: Callable[[random.Random, bytes], bytes]
+    headers: Callable[[random.Random], Headers] = lambda _: ()
 
 
 def format_mutant(of: Mutated, seed: int, number: int) -> Record:
@@ -29,9 +31,8 @@ def format_mutant(of: Mutated, seed: int, number: int) -> Record:
     draw = random.Random(f"format/{seed}/{number}")
     record = mutant(seed, number)
     # The condition on headers holds for most.
-    headers = (*record.headers, ("kind", draw.choice((b"user", b"user", b"user", b"", None))))[
-        : draw.choice((1, 1, 99))
-    ]
+    kind = ("kind", draw.choice((b"user", b"user", b"user", b"", None)))
+    headers = (*of.headers(draw), *record.headers, kind)[: draw.choice((1, 99))]
     return record._replace(value=record.value and of.written(draw, record.value), headers=headers)
 
 
@@ -69,7 +70,35 @@ def _debezium(draw: random.Random, value: bytes) -> bytes:
     return one % (change if one.endswith(b"}") or one == b"%s" else change[1:])
 
 
+_BINARY: Final = (
+    *(("ce_" + name, str(content).encode()) for name, content in ENVELOPE.items()),
+    ("content-type", b"application/json"),
+)
+_MODES: Final = (
+    b"application/cloudevents+json",
+    b"application/cloudevents-batch+json",
+    b"application/cloudevents",
+    None,
+)
+
+
+def _binary_headers(draw: random.Random) -> Headers:
+    headers: list[tuple[str, bytes | None]] = [*_BINARY]
+    if draw.random() < 0.5:
+        at = draw.randrange(len(headers))
+        other = (headers[at][0], draw.choice((*TEXTS, *TIMES, *_MODES)))
+        headers[at : at + 1] = draw.choice(([], [other], [headers[at], other]))
+    return tuple(headers) if draw.random() < 0.9 else ()
+
+
+def _binary(draw: random.Random, value: bytes) -> bytes:
+    return value.partition(b'"data":')[2][:-1] if draw.random() < 0.95 else value
+
+
 FORMATS: Final[Mapping[str, Mutated]] = {
+    "binary": Mutated(
+        CloudEvents(where("/type=user.profile.observed.v1 && /data/language=Hindi")), _binary, _binary_headers
+    ),
     "flat": Mutated(
         mapped(
             PRESETS["json"],

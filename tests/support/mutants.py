@@ -29,7 +29,7 @@ NUMBERS: Final = (
     b"1e-" + b"9" * 400,
     b"0" * 50,
 )
-_TEXTS: Final = (
+TEXTS: Final = (
     *rb"\ud800 \udc00 \ud800\ud800 \udc00\ud800 \ud83d\ude00 \u0000 \u000a \uFFFF \u12 \x41 \u00e9 \/ \b\f\n".split(),
     b"",
     b"\x00",
@@ -47,7 +47,7 @@ _TEXTS: Final = (
     b"x" * 1025,
     "😀".encode() * 1024,
 )
-_TIMES: Final = (
+TIMES: Final = (
     *b"2026-11-22T12:00:00Z 0000-01-01T00:00:00Z 0001-01-01T00:00:00+23:59 9999-12-31T23:59:59-23:59".split(),
     *b"9999-12-31T23:59:59.999999999Z 2016-12-31T23:59:60Z 2026-02-29T00:00:00Z 2024-02-29T00:00:00Z".split(),
     *b"2026-11-22T24:00:00Z 2026-11-22T12:00:00+24:00 2026-11-22T12:00:00+14:00 2026-11-22T12:00:00-00:00".split(),
@@ -182,8 +182,8 @@ def _replace(draw: random.Random, value: bytes) -> bytes:
     name = draw.choice(_FIELDS)
     pools: tuple[Callable[[], bytes], ...] = (
         lambda: draw.choice(NUMBERS),
-        lambda: b'"' + draw.choice(_TEXTS) * draw.choice((1, 1, 3)) + CANARY.encode() + b'"',
-        lambda: b'"' + draw.choice(_TIMES) + b'"',
+        lambda: b'"' + draw.choice(TEXTS) * draw.choice((1, 1, 3)) + CANARY.encode() + b'"',
+        lambda: b'"' + draw.choice(TIMES) + b'"',
         lambda: draw.choice(_VALUES),
         lambda: b"[" * (depth := draw.choice((10, 200, 255, 1023, 1025))) + b"]" * depth,
         lambda: b"[" + b",".join([draw.choice(_VALUES)] * draw.choice((3, 999, 1000, 1001))) + b"]",
@@ -192,7 +192,7 @@ def _replace(draw: random.Random, value: bytes) -> bytes:
 
 
 def _time(draw: random.Random, value: bytes) -> bytes:
-    return _with_value(value, "time", b'"' + draw.choice(_TIMES) + b'"')
+    return _with_value(value, "time", b'"' + draw.choice(TIMES) + b'"')
 
 
 def _number(draw: random.Random, value: bytes) -> bytes:
@@ -258,7 +258,7 @@ def _in_field(draw: random.Random, raw: bytes) -> bytes:
 
 
 def _text(draw: random.Random) -> bytes:
-    unit = draw.choice((*_TEXTS, b"x", b",", b'\\"', b"\\\\", b"[", rb"\n", rb"\u00e9", "é".encode())) or b"x"
+    unit = draw.choice((*TEXTS, b"x", b",", b'\\"', b"\\\\", b"[", rb"\n", rb"\u00e9", "é".encode())) or b"x"
     return _in_field(draw, b'"' + unit * (_EVENT_BYTES // len(unit)) + b'"')
 
 
@@ -307,7 +307,7 @@ _HUGE: Final = (_text, _text, _list, _list, _names, _digits, _missing, _wrong, _
 def own_class_mutant(seed: int, number: int) -> Record:
     """An event of a class with a number `x`, a `label` and `tags`, most of them invalid."""
     draw = random.Random(f"own/{seed}/{number}")
-    pool = (*NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*NUMBERS, *_TEXTS)))
+    pool = (*NUMBERS, *_VALUES, *(b'"%s"' % each for each in (*NUMBERS, *TEXTS)))
     x = draw.choice((b"1.5", draw.choice(pool)))
     label = draw.choice((b'"a"', draw.choice(pool)))
     tags = draw.choice((b'["a","b"]', b"[%s]" % draw.choice(pool), draw.choice(pool)))

@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, overload
 
+from schemas.formats.records import HEADERS_MOST
 from schemas.rejected import RejectReason
 
 Headers = tuple[tuple[str, bytes | None], ...]
-
-HEADERS_MOST = 1_000
-"""If a record has more headers, all but its trace context are dropped: 1 MB can hold half a million, and both this
-program and kafka-python pay for each of them."""
-
 
 TRACE_CONTEXT: Final = ("traceparent", "tracestate")
 """Headers of W3C Trace Context: a result and a rejected record belong to the trace of their input."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
+from schemas.formats.records import HEADERS_MOST
 from schemas.rejected import RejectedHeader, Rejection
-from worker.stream.records import HEADERS_MOST, Message, Record, trace_context
+from worker.stream.records import Message, Record, trace_context
 
 # Overhead of a record, without its key, value and headers, and of a header, without name and value; rounded up.
 _RECORD_OVERHEAD_BYTES = 128

@@ -43,6 +43,7 @@ def test_all_presets_work_with_the_fewest_settings() -> None:
         ({"worker_input_user": "/user"}, {"worker_input_format", "worker_input_user"}),
         ({"worker_input_time_format": "ms"}, {"worker_input_format", "worker_input_time_format"}),
         ({"worker_input_numeric_ids": "true"}, {"worker_input_format", "worker_input_numeric_ids"}),
+        ({"worker_input_where": "/data=x"}, {"worker_input_format", "worker_input_where"}),
         ({"worker_input_format": "json"}, {"worker_input_format", "worker_input_user"}),
         ({"worker_input_format": "debezium"}, {"worker_input_format", "worker_input_user"}),
         (

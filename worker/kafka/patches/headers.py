@@ -12,8 +12,8 @@ from typing import Any, Final
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
+from schemas.formats.records import HEADERS_MOST
 from worker.kafka.patches.replacement import Replacement
-from worker.stream.records import HEADERS_MOST
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of each byte that is not UTF-8
 # The headers of a smaller batch fit into memory, however many they are: no need to look at each record twice.

@@ -4,8 +4,8 @@ import pytest
 from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
+from schemas.formats.records import HEADERS_MOST
 from worker.kafka.patches.headers import _READ
-from worker.stream.records import HEADERS_MOST
 
 
 class Latin1(str):
