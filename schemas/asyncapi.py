@@ -7,7 +7,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from schemas.events import ASSIGNED_TYPE, CONTENT_TYPE, OBSERVED_TYPE, SegmentAssigned, UserEvent
+from schemas.events import (
+    ASSIGNED_TYPE,
+    CONTENT_TYPE,
+    OBSERVED_TYPE,
+    SEGMENT_ERASED_TYPE,
+    USER_ERASED_TYPE,
+    SegmentAssigned,
+    SegmentErased,
+    UserErased,
+    UserEvent,
+)
 from schemas.rejected import RejectedHeader, RejectReason
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -24,9 +34,21 @@ def asyncapi_document(
     """The AsyncAPI 3.0 document, ready for JSON: what the worker reads and what it publishes, topic by topic."""
     event_class = UserEvent[profile_class]  # type: ignore[valid-type]  # the class is known at run time only
     names, definitions = models_json_schema(
-        [(event_class, "validation"), (SegmentAssigned, "serialization")], by_alias=False, ref_template=_SCHEMAS
+        [
+            (event_class, "validation"),
+            (UserErased, "validation"),
+            (SegmentAssigned, "serialization"),
+            (SegmentErased, "serialization"),
+        ],
+        by_alias=False,
+        ref_template=_SCHEMAS,
     )
     user_id = {"type": "string", "description": "The user's id."}
+    result_headers = {
+        "type": "object",
+        "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE}, **_TRACE_CONTEXT},
+        "required": ["content-type"],
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -38,16 +60,16 @@ def asyncapi_document(
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {
-            "input": _channel(input_topic, "User profiles as upstream applications observed them.", "observed"),
-            "output": _channel(output_topic, "One assignment for each accepted event.", "assigned"),
+            "input": _channel(
+                input_topic, "User profiles as upstream applications observed them, and erasures.", "observed", "erased"
+            ),
+            "output": _channel(
+                output_topic, "One assignment for each accepted event, or its erasure.", "assigned", "segmentErased"
+            ),
             "rejected": _channel(
                 rejected_topic, "Dead letters: invalid events, byte for byte, with the reason.", "rejected"
             ),
-            **(
-                {"current": _channel(current_topic, "The last assignment of each user; compacted.", "assigned")}
-                if current_topic
-                else {}
-            ),
+            **({"current": _channel(current_topic, _CURRENT, "assigned", "tombstone")} if current_topic else {}),
         },
         "operations": {
             "readEvents": _operation("receive", "input", "Read, validate and assign events."),
@@ -71,18 +93,32 @@ def asyncapi_document(
                     "payload": names[(event_class, "validation")],
                     "bindings": {"kafka": {"key": user_id}},
                 },
+                "erased": {
+                    "name": USER_ERASED_TYPE,
+                    "title": "A user must be forgotten",
+                    "summary": "In a compacted topic, a record with a key and without a value says the same.",
+                    "contentType": CONTENT_TYPE,
+                    "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
+                    "payload": names[(UserErased, "validation")],
+                    "bindings": {"kafka": {"key": user_id}},
+                },
                 "assigned": {
                     "name": ASSIGNED_TYPE,
                     "title": "A user was assigned to a segment",
                     "contentType": CONTENT_TYPE,
-                    "headers": {
-                        "type": "object",
-                        "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE}, **_TRACE_CONTEXT},
-                        "required": ["content-type"],
-                    },
+                    "headers": result_headers,
                     "payload": names[(SegmentAssigned, "serialization")],
                     "bindings": {"kafka": {"key": user_id}},
                 },
+                "segmentErased": {
+                    "name": SEGMENT_ERASED_TYPE,
+                    "title": "A user has no segment any more",
+                    "contentType": CONTENT_TYPE,
+                    "headers": result_headers,
+                    "payload": names[(SegmentErased, "serialization")],
+                    "bindings": {"kafka": {"key": user_id}},
+                },
+                **({"tombstone": _tombstone(user_id)} if current_topic else {}),
                 "rejected": {
                     "name": "user.event.rejected",
                     "title": "An event was rejected",
@@ -97,11 +133,23 @@ def asyncapi_document(
     }
 
 
-def _channel(topic: str, description: str, message: str) -> dict[str, Any]:
+_CURRENT = "The last assignment of each user, or a tombstone once the user is erased; compacted."
+
+
+def _tombstone(user_id: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "tombstone",
+        "title": "A user was erased",
+        "payload": {"type": "null"},
+        "bindings": {"kafka": {"key": user_id}},
+    }
+
+
+def _channel(topic: str, description: str, *messages: str) -> dict[str, Any]:
     return {
         "address": topic,
         "description": description,
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "messages": {message: {"$ref": f"#/components/messages/{message}"} for message in messages},
     }
 
 

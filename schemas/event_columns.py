@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
+from schemas.events import Erasure
 from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import IGNORED, InputFormat, Layout, parse_record
 from schemas.formats.leaves import REQUIRED, Leaf, ObjectReader
@@ -57,6 +58,8 @@ class Read(NamedTuple):
     """By row."""
     ignored: Collection[int] = ()
     """Rows that are not events for this worker."""
+    erasures: Mapping[int, Erasure] = {}
+    """By row."""
 
 
 class EventReader:
@@ -81,16 +84,18 @@ class EventReader:
 
     def read(self, records: InputRecords) -> Read:
         """The accepted events, why others are rejected, and which records are ignored. Never raises for any bytes."""
-        events, rejections, ignored = self._accepted(records)
+        events, rejections, ignored, erasures = self._accepted(records)
         too_little = know_too_little([*events.profile.values()], self._fields)
         if too_little:
             place = self._format.place(("data",))
             rule = f"more than half of its {len(self._fields)} fields have no value"
             for at in too_little:
                 rejections[events.rows[at]] = Rejection(RejectReason.TOO_LITTLE_KNOWN, f"{place}: {rule}")
-        return Read(_without_rows(events, too_little), rejections, ignored)
+        return Read(_without_rows(events, too_little), rejections, ignored, erasures)
 
-    def _accepted(self, records: InputRecords) -> tuple[Events, dict[int, Rejection], Collection[int]]:
+    def _accepted(
+        self, records: InputRecords
+    ) -> tuple[Events, dict[int, Rejection], Collection[int], Mapping[int, Erasure]]:
         rows: Sequence[int] = range(len(records))
         ignored: list[int] = []
         matches = self._format.where.headers_match
@@ -104,20 +109,25 @@ class EventReader:
             if decoded is not None:
                 found.append(decoded)
         rows = _others(rows, _rows(found, ignored))
-        parsed, rejections, others = self._parsed(records, rows)
+        parsed, rejections, others, erasures = self._parsed(records, rows)
         ignored += others
-        return _merged([*found, parsed]), rejections, ignored
+        return _merged([*found, parsed]), rejections, ignored, erasures
 
-    def _parsed(self, records: InputRecords, rows: Sequence[int]) -> tuple[Events, dict[int, Rejection], Sequence[int]]:
+    def _parsed(
+        self, records: InputRecords, rows: Sequence[int]
+    ) -> tuple[Events, dict[int, Rejection], Sequence[int], Mapping[int, Erasure]]:
         events: list[tuple[int, Any]] = []
         rejections: dict[int, Rejection] = {}
         ignored: list[int] = []
+        erasures: dict[int, Erasure] = {}
         for row in rows:
             parsed = parse_record(self._format, self._event_class, records, row, self._max_bytes)
             if isinstance(parsed, Rejection):
                 rejections[row] = parsed
             elif parsed is IGNORED:
                 ignored.append(row)
+            elif isinstance(parsed, Erasure):
+                erasures[row] = parsed
             else:
                 events.append((row, parsed))
         profile = _plain_columns([event.data for _, event in events], self._fields)
@@ -141,7 +151,7 @@ class EventReader:
             [event.time for _, event in events],
             profile,
         )
-        return read, rejections, ignored
+        return read, rejections, ignored, erasures
 
 
 class _Decoder:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 OBSERVED_TYPE = "user.profile.observed.v1"
+USER_ERASED_TYPE = "user.erased.v1"
 ASSIGNED_TYPE = "user.segment.assigned.v1"
+SEGMENT_ERASED_TYPE = "user.segment.erased.v1"
 CONTENT_TYPE = "application/cloudevents+json"
 
 # The namespace of assignment ids; it never changes, or readers could not deduplicate by id.
@@ -56,6 +58,27 @@ class UserEvent(BaseModel, Generic[Profile]):
     subject: Identifier = Field(description="The user's id, and the record's key.")
     time: Timestamp = Field(description="When the profile was observed, with a time zone.")
     data: Profile
+
+
+class UserErased(BaseModel):
+    """A user who must be forgotten, as an upstream application says; other attributes, data included, are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"]
+    type: Literal["user.erased.v1"]
+    source: Identifier
+    id: Identifier
+    subject: Identifier = Field(description="The user's id, and the record's key.")
+    time: Timestamp = Field(description="When the user was erased, with a time zone.")
+
+
+class Erasure(NamedTuple):
+    """That a user is to be forgotten, however a record says it."""
+
+    id: str
+    subject: str
+    time: datetime
 
 
 class ModelReference(BaseModel):
@@ -113,3 +136,25 @@ class SegmentAssigned(BaseModel):
     subject: Identifier = Field(description="The user's id, and the record's key.")
     time: Timestamp = Field(description="When the segment was assigned.")
     data: Assignment
+
+
+class ErasedSegment(BaseModel):
+    """What a user's erasure answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: InputReference
+
+
+class SegmentErased(BaseModel):
+    """A user has no segment any more: published for exactly one erasure, in its place among the user's assignments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    specversion: Literal["1.0"]
+    type: Literal["user.segment.erased.v1"]
+    source: str
+    id: uuid.UUID = Field(description="UUIDv5 of <cluster id>/<topic>/<partition>/<offset> of the input record.")
+    subject: Identifier = Field(description="The user's id, and the record's key.")
+    time: Timestamp = Field(description="When the segment was erased.")
+    data: ErasedSegment

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from schemas.events import OBSERVED_TYPE
+from schemas.events import OBSERVED_TYPE, USER_ERASED_TYPE
 from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT, class_failed
 
@@ -64,7 +64,7 @@ def _classify(problems: Sequence[ErrorDetails], place: _Place) -> Rejection:
     if envelope:
         return Rejection(RejectReason.INVALID_ENVELOPE, _describe(envelope, place))
     if any(map(_names_another_type, problems)):
-        return Rejection(RejectReason.UNKNOWN_TYPE, f"type: only {OBSERVED_TYPE} is supported")
+        return Rejection(RejectReason.UNKNOWN_TYPE, f"type: only {OBSERVED_TYPE} and {USER_ERASED_TYPE} are supported")
     return Rejection(RejectReason.INVALID_PROFILE, _describe(problems, place))
 
 

@@ -149,6 +149,11 @@ def _record_times(where: str, topic: TopicFacts, settings: Settings) -> Iterator
         yield Finding(Weight.PROBLEM, where, what, "remove that limit, or set WORKER_RESULT_TIME=processing")
 
 
+def is_compacted(topic: TopicFacts | Absent) -> bool:
+    """Whether brokers keep only the last record of each key; False where this worker may not read its configuration."""
+    return isinstance(topic, TopicFacts) and "compact" in topic.configs.get("cleanup.policy", "")
+
+
 def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
     policy = topic.configs.get("cleanup.policy", "")
     if where == f"topic {settings.worker_current_topic}":

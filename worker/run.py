@@ -13,7 +13,7 @@ from urllib.parse import quote
 import structlog
 
 from schemas.misspelt_settings import misspelt_settings
-from worker.cluster_rules import Weight, judge_cluster
+from worker.cluster_rules import Weight, is_compacted, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.group_watch import GroupWatch
 from worker.input_settings import input_format
@@ -110,7 +110,7 @@ def _work(
         transport = open_transport(settings, connection, deadline, stop, metrics.batch_dropped)
         if transport is None:
             return ExitStatus.DONE
-        promotions = PromotionWatch(settings, model, _scoring(settings, model, facts.cluster_id), metrics)
+        promotions = PromotionWatch(settings, model, _scoring(settings, model, facts), metrics)
         group = GroupWatch(settings, connection, lambda: transport.membership, metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         internal_errors = InternalErrorGuard()
@@ -153,16 +153,20 @@ def _work(
     return ExitStatus.DONE
 
 
-def _scoring(settings: Settings, model: ServedModel, cluster_id: str) -> Scoring:
+def _scoring(settings: Settings, model: ServedModel, facts: ClusterFacts) -> Scoring:
+    reads_as = input_format(settings)
+    if is_compacted(facts.topics[settings.worker_input_topic]):
+        reads_as = reads_as.of_compacted_topic()
+        _log.info("input_is_compacted", topic=settings.worker_input_topic, tombstones=reads_as.tombstones.value)
     scoring = Scoring(
         model=model.stored,
         profile_class=model.profile_class,
-        cluster_id=cluster_id,
+        cluster_id=facts.cluster_id,
         source=f"/segment-worker/{quote(settings.worker_group_id, safe='')}",
         event_max_bytes=settings.worker_event_max_bytes,
         rejected_max_bytes=settings.rejected_max_bytes,
         result_time=settings.worker_result_time,
-        input_format=input_format(settings),
+        input_format=reads_as,
     )
     if scoring.one_by_one_because is not None:
         _log.info("events_validated_one_by_one", because=scoring.one_by_one_because)

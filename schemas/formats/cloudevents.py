@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
-from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, UserEvent
-from schemas.formats.input_format import IGNORED, Ignored, Layout
+from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, USER_ERASED_TYPE, UserEvent
+from schemas.formats.input_format import IGNORED, Ignored, Layout, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import HEADER_TEXT, HEADER_TIME, IDENTIFIER, RFC_3339, Part
 from schemas.formats.records import HEADERS_MOST, Headers, InputRecords
@@ -74,11 +74,11 @@ class CloudEvents:
     """Profiles as `user.profile.observed.v1` events."""
 
     where: Where = field(default_factory=Where)
+    tombstones: Tombstones = Tombstones.REJECTED
 
-    @property
-    def ignores_tombstones(self) -> bool:
-        """They are rejected as empty."""
-        return False
+    def of_compacted_topic(self) -> CloudEvents:
+        """The same where tombstones erase: the key of an event is its user."""
+        return replace(self, tombstones=Tombstones.ERASURES)
 
     @property
     def layouts(self) -> Sequence[Layout]:
@@ -144,6 +144,10 @@ class CloudEvents:
             if attributes is not None:
                 document = {**attributes, _DATA: document}
         return document if self.where.matches(document) else IGNORED
+
+    def is_erasure(self, attributes: Any) -> bool:
+        """Whether its type says so."""
+        return isinstance(attributes, dict) and attributes.get("type") == USER_ERASED_TYPE
 
     def place(self, location: Sequence[str | int]) -> str:
         """The names, with dots between them."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
+from schemas.events import Erasure, UserErased
 from schemas.formats.leaves import Expected, Leaf
-from schemas.formats.parts import Part
+from schemas.formats.parts import OF_RECORD, Part
 from schemas.formats.pointers import Pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.where import Where
@@ -25,6 +26,16 @@ class Ignored(Enum):
 
 
 IGNORED: Final = Ignored.IGNORED
+
+
+class Tombstones(Enum):
+    """What records are that have no value."""
+
+    REJECTED = "rejected"
+    """Empty."""
+    IGNORED = "ignored"
+    ERASURES = "erasures"
+    """Each erases the user that its key names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,12 @@ class InputFormat(Protocol):
         ...
 
     @property
-    def ignores_tombstones(self) -> bool:
-        """Whether a record without a value is ignored, not rejected."""
+    def tombstones(self) -> Tombstones:
+        """What a record without a value is."""
+        ...
+
+    def of_compacted_topic(self) -> InputFormat:
+        """The same for a compacted topic, where a tombstone erases a user if keys are users."""
         ...
 
     @property
@@ -77,6 +92,10 @@ class InputFormat(Protocol):
         """What the event class validates, of a record with this JSON in its value, or what becomes of it instead."""
         ...
 
+    def is_erasure(self, attributes: Any) -> bool:
+        """Whether these are the attributes of a UserErased event."""
+        ...
+
     def place(self, location: Sequence[str | int]) -> str:
         """How a detail names the place of an attribute, or of a value within."""
         ...
@@ -84,17 +103,24 @@ class InputFormat(Protocol):
 
 def can_ignore(of: InputFormat) -> bool:
     """Whether any record may be ignored."""
-    return bool(of.ignores_tombstones or of.where.headers or of.where.values)
+    return of.tombstones is Tombstones.IGNORED or bool(of.where.headers or of.where.values)
 
 
-def attributes_of(of: InputFormat, records: InputRecords, row: int, max_bytes: int) -> Any | Rejection | Ignored:
+def attributes_of(
+    of: InputFormat, records: InputRecords, row: int, max_bytes: int
+) -> Any | Erasure | Rejection | Ignored:
     """What the event class validates, or what the record is before that is asked. The order of all outcomes:
 
-    ignored by a condition on headers, or as a tombstone; rejected as empty, too_large, not_json; ignored by a condition
-    on the value; then the reasons of `validate`. What is not JSON is rejected: no condition on its value can be judged.
+    ignored by a condition on headers; an erasure without data; ignored, or an erasure, as a tombstone; rejected as
+    empty, too_large, not_json; ignored by a condition on the value; then the reasons of `validate`. What is not JSON is
+    rejected: no condition on its value can be judged.
     """
-    if not of.where.headers_match(records.headers[row]) or (of.ignores_tombstones and records.values[row] is None):
+    if not of.where.headers_match(records.headers[row]):
         return IGNORED
+    if not records.values[row] and of.is_erasure(without_data := of.attributes(None, records, row)):
+        return without_data
+    if records.values[row] is None and of.tombstones is not Tombstones.REJECTED:
+        return IGNORED if of.tombstones is Tombstones.IGNORED else _erasure_by_key(records, row)
     document = load_json(records.values[row], max_bytes)
     if isinstance(document, Rejection):
         return document
@@ -103,12 +129,37 @@ def attributes_of(of: InputFormat, records: InputRecords, row: int, max_bytes: i
 
 def parse_record(
     of: InputFormat, event_class: type[BaseModel], records: InputRecords, row: int, max_bytes: int
-) -> Any | Rejection | Ignored:
+) -> Any | Erasure | Rejection | Ignored:
     """The event in a record, of this class, or what becomes of it instead; never raises for any bytes."""
     attributes = attributes_of(of, records, row, max_bytes)
-    if isinstance(attributes, Rejection | Ignored):
+    if isinstance(attributes, Erasure | Rejection | Ignored):
         return attributes
-    return validate(attributes, event_class, of.place)
+    return (
+        _erasure(attributes, UserErased, of.place)
+        if of.is_erasure(attributes)
+        else validate(attributes, event_class, of.place)
+    )
+
+
+_IN_RECORD: Final = {"subject": "$key", "time": "$timestamp", "id": "$offset"}
+_TYPES: Final[dict[str, Any]] = {name: (OF_RECORD[part].type.exact, ...) for name, part in _IN_RECORD.items()}
+_TOMBSTONE: Final = create_model("_Tombstone", **_TYPES)
+
+
+def _erasure_by_key(records: InputRecords, row: int) -> Erasure | Rejection:
+    attributes = {
+        "subject": records.keys[row],
+        "time": records.timestamps_ms[row],
+        "id": f"{records.topic}/{records.partitions[row]}/{records.offsets[row]}",
+    }
+    return _erasure(attributes, _TOMBSTONE, lambda location: _IN_RECORD[str(location[0])])
+
+
+def _erasure(
+    attributes: Any, erasure_class: type[Any], place: Callable[[Sequence[str | int]], str]
+) -> Erasure | Rejection:
+    found = validate(attributes, erasure_class, place)
+    return found if isinstance(found, Rejection) else Erasure(found.id, found.subject, found.time)
 
 
 def ignored_rows(of: InputFormat, records: InputRecords, max_bytes: int) -> Collection[int]:

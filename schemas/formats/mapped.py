@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from schemas.formats.input_format import IGNORED, Ignored, Layout
+from schemas.formats.input_format import IGNORED, Ignored, Layout, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part
 from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, pointer
@@ -33,7 +33,12 @@ class Mapped:
     """How a detail names each part and the profile."""
     needed: frozenset[str] = frozenset()
     """Parts without which a record is ignored."""
-    ignores_tombstones: bool = False
+    tombstones: Tombstones = Tombstones.REJECTED
+
+    def of_compacted_topic(self) -> Mapped:
+        """The same where tombstones erase, if keys are users; otherwise nothing says whom they erase."""
+        erases = self.tombstones is Tombstones.REJECTED and self.parts["subject"] is OF_RECORD["$key"]
+        return replace(self, tombstones=Tombstones.ERASURES) if erases else self
 
     @property
     def layouts(self) -> Sequence[Layout]:
@@ -66,6 +71,10 @@ class Mapped:
         }
         found[_DATA] = find_first(document, self.data)
         return {name: value for name, value in found.items() if value is not ABSENT}
+
+    def is_erasure(self, _attributes: Any) -> bool:
+        """Never: only a tombstone can be."""
+        return False
 
     def place(self, location: Sequence[str | int]) -> str:
         """The pointer, or the part of the record."""
@@ -107,7 +116,7 @@ class Preset:
     """Where the pointers that a user gives begin."""
     conditions: tuple[Condition, ...] = ()
     needed: frozenset[str] = frozenset()
-    ignores_tombstones: bool = False
+    tombstones: Tombstones = Tombstones.REJECTED
 
 
 PRESETS: Final = {
@@ -129,7 +138,7 @@ PRESETS: Final = {
         data=("/payload/after", "/after"),
         start=("/payload/after", "/after"),
         conditions=(Condition((("payload", "op"), ("op",)), ("c", "u", "r")),),
-        ignores_tombstones=True,
+        tombstones=Tombstones.IGNORED,
     ),
 }
 
@@ -170,7 +179,7 @@ def mapped(preset: Preset, given: Given, *, numeric_ids: bool) -> Mapped:
         where=Where(given.where.headers, (*preset.conditions, *own)),
         names={"subject": user[0], "time": time_at[0], "id": id_at[0], _DATA: data[0]},
         needed=preset.needed,
-        ignores_tombstones=preset.ignores_tombstones,
+        tombstones=preset.tombstones,
     )
 
 

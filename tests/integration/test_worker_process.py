@@ -21,7 +21,7 @@ from demo.kafka.client import NewRecord
 from models.encoding import Encoder, NumberColumn
 from models.manifest import MANIFEST_FORMAT
 from models.segmentation import Segmentation
-from schemas.events import ASSIGNED_TYPE, CONTENT_TYPE, SegmentAssigned
+from schemas.events import ASSIGNED_TYPE, CONTENT_TYPE, SEGMENT_ERASED_TYPE, SegmentAssigned
 from tests.support.brokers import STOP_S, Programs, TestBroker, wait_until
 from tests.support.events import event_bytes
 from tests.support.fitted import segmentation
@@ -121,6 +121,34 @@ def test_every_bad_event_is_rejected_with_its_reason_and_the_worker_goes_on(
     assert worker.stop() == 0
     assert worker.log.count('"event":"internal_error","error":"ArithmeticError"') == 1
     assert not re.search(r"user-9|key-\d|Traceback", worker.log), "a log holds no payload, key or user"
+
+
+def test_an_erased_user_has_no_row_in_the_current_topic_and_an_event_among_the_results(
+    broker: TestBroker, programs: Programs, tmp_path: Path
+) -> None:
+    site = bare_site(broker, programs, tmp_path)
+    site.create_topics(partitions=1, input={"cleanup.policy": "compact"})
+    with broker.cluster() as cluster:
+        cluster.create_topic(site.current, 1, {"cleanup.policy": "compact"})
+    site.publish_model()
+    worker = site.start_ready(WORKER_CURRENT_TOPIC=site.current)
+    erasure = event_bytes(subject="a", type="user.erased.v1", without="data")
+    site.send([NewRecord(user, event_bytes(subject=user.decode())) for user in (b"a", b"b", b"c")])
+    site.send([NewRecord(b"a", erasure), NewRecord(b"b", None)])
+    results = site.wait_for_outcomes(5)
+
+    read = [from_kafka_event(KafkaMessage(dict(r.headers), r.key, r.value or b"")) for r in results]
+    assert [(event.get_subject(), event.get_type()) for event in read] == [
+        *((user, ASSIGNED_TYPE) for user in "abc"),
+        *((user, SEGMENT_ERASED_TYPE) for user in "ab"),
+    ]
+    table = {record.key: record.value for record in site.read(site.current)}
+    assert table == {b"a": None, b"b": None, b"c": results[2].value}
+    assert 'segment_worker_events_total{outcome="erased"} 2.0' in site.get("/metrics")[1].decode()
+    assert worker.stop() == 0
+    assert worker.log.count('"event":"input_is_compacted"') == 1
+    verified = site.run("verify", WORKER_CURRENT_TOPIC=site.current)
+    assert verified.returncode == 0, verified.stdout
 
 
 def test_results_keep_the_order_of_each_partition_and_restart_continues_at_the_committed_offset(

@@ -84,7 +84,7 @@ class KafkaTransport:
             self._settings.worker_rejected_topic: outcome.rejected,
         }
         if self._settings.worker_current_topic is not None:
-            messages[self._settings.worker_current_topic] = outcome.results
+            messages[self._settings.worker_current_topic] = outcome.current
         committing = self._thread.submit(self._commit, batch, messages)
         self._in_flight = _InFlight(batch, committing, self._polled_at_s, time.monotonic())
 

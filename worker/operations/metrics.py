@@ -40,7 +40,7 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._events = Counter(
             "segment_worker_events_total",
-            "Input records with a committed outcome: assigned or rejected.",
+            "Input records with a committed outcome: assigned, erased or rejected.",
             ["outcome"],
             registry=registry,
         )
@@ -171,7 +171,7 @@ class Metrics:
         self._live = Gauge("segment_worker_live", "1 while /livez answers 200, else 0.", registry=registry)
         self._ready = Gauge("segment_worker_ready", "1 while /readyz answers 200, else 0.", registry=registry)
         # Present from the start, so that rate() sees the first increase.
-        for outcome in ("assigned", "rejected"):
+        for outcome in ("assigned", "erased", "rejected"):
             self._events.labels(outcome)
         for reason in RejectReason:
             self._rejected.labels(reason)
@@ -211,7 +211,8 @@ class Metrics:
 
     def batch_committed(self, batch: Batch, outcome: Outcome, process_s: float, commit_s: float) -> None:
         """Count a batch; only after its commit, or an aborted batch counts twice."""
-        self._events.labels("assigned").inc(len(outcome.results))
+        self._events.labels("assigned").inc(outcome.assigned)
+        self._events.labels("erased").inc(len(outcome.erasures))
         self._events.labels("rejected").inc(len(outcome.rejected))
         self._ignored.inc(outcome.ignored)
         for reason, count in outcome.reasons.items():

@@ -26,6 +26,7 @@ class _Since:
 
     batches: int = 0
     assigned: int = 0
+    erased: int = 0
     rejected: int = 0
     ignored: int = 0
 
@@ -63,10 +64,11 @@ class LoopObserver:
             _log.info(
                 "events_committed",
                 assigned=since.assigned,
+                erased=since.erased,
                 rejected=since.rejected,
                 ignored=since.ignored,
                 batches=since.batches,
-                events_per_second=round((since.assigned + since.rejected) / max(seconds, 0.001), 1),
+                events_per_second=round((since.assigned + since.erased + since.rejected) / max(seconds, 0.001), 1),
             )
         self._since, self._summed_up_at_s = _Since(), now_s
 
@@ -75,13 +77,15 @@ class LoopObserver:
         self._metrics.batch_committed(batch, outcome, timings.process_s, timings.commit_s)
         self._also_committed(outcome)
         self._since.batches += 1
-        self._since.assigned += len(outcome.results)
+        self._since.assigned += outcome.assigned
+        self._since.erased += len(outcome.erasures)
         self._since.rejected += len(outcome.rejected)
         self._since.ignored += outcome.ignored
         _log.debug(
             "batch_committed",
             events=len(batch.records),
-            assigned=len(outcome.results),
+            assigned=outcome.assigned,
+            erased=len(outcome.erasures),
             rejected=len(outcome.rejected),
             ignored=outcome.ignored,
             process_ms=round(timings.process_s * 1000, 1),

@@ -40,7 +40,7 @@ class InternalErrorGuard:
 
     def committed(self, outcome: Outcome) -> None:
         """Count a committed batch."""
-        if outcome.results:
+        if outcome.assigned:
             self._failed_batches = 0
         elif _failed(outcome):
             self._failed_batches += 1
@@ -56,4 +56,4 @@ class InternalErrorGuard:
 
 def _failed(outcome: Outcome) -> bool:
     """Whether it failed on events and scored none; invalid events do not count."""
-    return bool(outcome.errors) and not outcome.results
+    return bool(outcome.errors) and not outcome.assigned

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from pydantic import BaseModel
@@ -17,7 +18,7 @@ from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import InputFormat
 from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT
-from worker.stream.records import Outcome, Records, Verdict
+from worker.stream.records import Message, Outcome, Records, Verdict
 from worker.stream.rejected_records import rejected_record
 from worker.stream.results import RecordTime, ResultEncoder
 
@@ -41,6 +42,8 @@ class Scoring:
     def process(self, records: Records, now: datetime) -> Outcome:
         """One message per record, unless it is ignored; results and rejected each in input order. Never raises.
 
+        An erasure is a result, too: after it, a reader of the results knows that the user has no segment any more.
+
         If the model or this program fails on a batch, its records are processed one by one, and those that fail
         are rejected as `internal_error`, with the exceptions in the outcome. `now` is the time of the assignments,
         with a time zone.
@@ -63,7 +66,7 @@ class Scoring:
             )
 
     def _scored(self, records: Records, now: datetime) -> Outcome:
-        events, rejections, ignored = self._reader.read(records)
+        events, rejections, ignored, erasures = self._reader.read(records)
         rejected = tuple(
             rejected_record(records[row], rejection, now, self.source, self.rejected_max_bytes)
             for row, rejection in sorted(rejections.items())
@@ -74,24 +77,26 @@ class Scoring:
             verdicts[row] = rejection.reason
         for row in ignored:
             verdicts[row] = Verdict.IGNORED
+        erased = {row: self._encoder.erased(records[row], erasure, now) for row, erasure in erasures.items()}
+        for row in erased:
+            verdicts[row] = Verdict.ERASED
+        outcome = Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts), ignored=len(ignored))
         if not events.rows:
-            return Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts), ignored=len(ignored))
+            return _with_erasures(outcome, events.rows, erased)
         # An overflow is noticed below; a warning on stderr would not be in the log.
         with np.errstate(over="ignore", invalid="ignore"):
             assigned = self.model.segmentation.assign(events.profile)
         if not np.isfinite(assigned.distance).all():
             raise ArithmeticError("a distance is not finite")
-        return Outcome(
-            self._encoder.encode(records, events, assigned, now),
-            rejected,
-            Counter(assigned.segment.tolist()),
-            reasons,
-            Counter(name for names in assigned.unknown.values() for name in names),
-            {name: len(rows) for name, rows in assigned.missing.items()},
-            int(assigned.outlier.sum()),
-            tuple(verdicts),
-            ignored=len(ignored),
+        outcome = replace(
+            outcome,
+            results=self._encoder.encode(records, events, assigned, now),
+            segments=Counter(assigned.segment.tolist()),
+            unknown_values=Counter(name for names in assigned.unknown.values() for name in names),
+            missing_values={name: len(rows) for name, rows in assigned.missing.items()},
+            outliers=int(assigned.outlier.sum()),
         )
+        return _with_erasures(outcome, events.rows, erased)
 
     @property
     def one_by_one_because(self) -> str | None:
@@ -115,8 +120,19 @@ class Scoring:
         )
 
 
+def _with_erasures(outcome: Outcome, rows: Sequence[int], erased: Mapping[int, Message]) -> Outcome:
+    """The outcome with erasures in their places among the results, which are of these rows."""
+    if not erased:
+        return outcome
+    by_row = {**dict(zip(rows, outcome.results, strict=True)), **erased}
+    in_order = sorted(by_row)
+    erasures = tuple(at for at, row in enumerate(in_order) if row in erased)
+    return replace(outcome, results=tuple(by_row[row] for row in in_order), erasures=erasures)
+
+
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """The outcome of several batches as that of one."""
+    starts = [0, *accumulate(len(each.results) for each in outcomes)]
     return Outcome(
         results=tuple(message for each in outcomes for message in each.results),
         rejected=tuple(message for each in outcomes for message in each.rejected),
@@ -128,4 +144,5 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         verdicts=tuple(verdict for each in outcomes for verdict in each.verdicts),
         errors=tuple(error for each in outcomes for error in each.errors),
         ignored=sum(each.ignored for each in outcomes),
+        erasures=tuple(start + at for start, each in zip(starts[:-1], outcomes, strict=True) for at in each.erasures),
     )

@@ -127,6 +127,8 @@ class Verdict(StrEnum):
 
     ASSIGNED = "assigned"
     """It has a result."""
+    ERASED = "erased"
+    """Its user is to be forgotten: it has a result that says so, and a tombstone in the current topic."""
     IGNORED = "ignored"
     """It is not an event for this worker: nothing is sent, and its offset is committed."""
 
@@ -155,3 +157,20 @@ class Outcome:
     errors: tuple[Exception, ...] = ()
     """What was raised on the records that were rejected as `internal_error`, in their order."""
     ignored: int = 0
+    erasures: tuple[int, ...] = ()
+    """Which of the results say that a user was erased."""
+
+    @property
+    def assigned(self) -> int:
+        """How many results are assignments."""
+        return len(self.results) - len(self.erasures)
+
+    @property
+    def current(self) -> tuple[Message, ...]:
+        """The results for the current topic: an erasure has no value there, so that compaction removes the user."""
+        if not self.erasures:
+            return self.results
+        messages = list(self.results)
+        for at in self.erasures:
+            messages[at] = messages[at]._replace(value=None, headers=())
+        return tuple(messages)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha1
-from itertools import repeat
 from typing import Final, Literal
+from uuid import uuid5
 
 import numpy as np
 import orjson
@@ -15,8 +15,8 @@ import orjson
 from models.encoding import Floats, Rows
 from models.segmentation import Assignments
 from schemas.event_columns import Events
-from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE
-from worker.stream.records import Message, Records, trace_context
+from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE, SEGMENT_ERASED_TYPE, Erasure
+from worker.stream.records import Message, Record, Records, trace_context
 
 RecordTime = Literal["processing", "event"]
 """Which time a result's record has: that of sending it, or that of its event."""
@@ -32,7 +32,7 @@ _NOTHING_NOTED: Final = '"unknown_values":[],"missing_values":[],"out_of_range":
 
 
 class ResultEncoder:
-    """Encodes the results of one model as `user.segment.assigned.v1` events."""
+    """Encodes the results of one model as `user.segment.assigned.v1` events, and erasures beside them."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class ResultEncoder:
         self._ids = sha1(ASSIGNMENT_NAMESPACE.bytes + cluster_id.encode() + b"/", usedforsecurity=False)
         self._begin = f'{{"specversion":"1.0","type":{_json(ASSIGNED_TYPE)},"source":{_json(source)},"id":"'
         self._segments = {number: f'"segment":{number},"segment_name":{_json(name)}' for number, name in names.items()}
+        self._cluster_id, self._source = cluster_id, source
         self._model = _json({"version": model_version, "digest": model_digest})
 
     def encode(self, records: Records, events: Events, assigned: Assignments, now: datetime) -> tuple[Message, ...]:
@@ -95,7 +96,7 @@ class ResultEncoder:
                     map(str.encode, events.subjects),
                     values,
                     [(*_HEADERS, *trace_context(each)) if each else _HEADERS for each in headers],
-                    repeat(None, len(at)) if self._record_time == "processing" else _stamps(events.times, now),
+                    self._record_times(events.times, now),
                     strict=True,
                 ),
             )
@@ -111,6 +112,32 @@ class ResultEncoder:
             one.update(b"%d/%d" % (partition, offset))
             digits.append(one.hexdigest())
         return digits
+
+    def erased(self, record: Record, erasure: Erasure, now: datetime) -> Message:
+        """The `user.segment.erased.v1` event that answers an erasure."""
+        name = f"{self._cluster_id}/{record.topic}/{record.partition}/{record.offset}"
+        given = {
+            "id": erasure.id,
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "time": erasure.time,
+        }
+        value = {
+            "specversion": "1.0",
+            "type": SEGMENT_ERASED_TYPE,
+            "source": self._source,
+            "id": str(uuid5(ASSIGNMENT_NAMESPACE, name)),
+            "subject": erasure.subject,
+            "time": now,
+            "data": {"input": given},
+        }
+        (timestamp_ms,) = self._record_times([erasure.time], now)
+        headers = (*_HEADERS, *trace_context(record.headers))
+        return Message(erasure.subject.encode(), orjson.dumps(value, option=orjson.OPT_UTC_Z), headers, timestamp_ms)
+
+    def _record_times(self, times: Sequence[datetime], now: datetime) -> Sequence[int | None]:
+        return [None] * len(times) if self._record_time == "processing" else _stamps(times, now)
 
 
 def _notes(assigned: Assignments) -> list[str]:

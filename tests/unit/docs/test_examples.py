@@ -39,7 +39,7 @@ def sample_model(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/events.md"])
 def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_model: StoredModel) -> None:
-    event, result = blocks(page, "json")
+    event, result, *_ = blocks(page, "json")
     expected: dict[str, Any] = json.loads(result)
     read_from = expected["data"]["input"]
     record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
@@ -55,6 +55,16 @@ def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_mo
         {name: expected["data"].pop(name) for name in ("distance", "margin")}, abs=2e-6
     )
     assert got == expected
+
+
+def test_the_erasure_in_the_example_has_the_result_beside_it(sample_model: StoredModel) -> None:
+    *_, event, result = blocks("docs/events.md", "json")
+    expected: dict[str, Any] = json.loads(result)
+    read_from = expected["data"]["input"]
+    record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
+    scoring = Scoring(sample_model, UserProfile, COMPOSE_CLUSTER_ID, expected["source"], 900_000, 1_000_000)
+    (message,) = scoring.process(Records.of([record]), datetime.fromisoformat(expected["time"])).results
+    assert json.loads(message.value or b"") == expected
 
 
 def test_the_profile_classes_in_the_documentation_load(tmp_path: Path) -> None:

@@ -33,12 +33,13 @@ def test_results_have_the_content_type_of_cloudevents_and_the_trace_context_of_t
     ].keys()
 
 
-def test_a_current_topic_has_the_same_message_as_the_output_topic() -> None:
+def test_a_current_topic_has_the_assignments_of_the_output_topic_and_tombstones() -> None:
     document = asyncapi_document(UserProfile, "in", "out", "bad", "0.1.0", "now")
     jsonschema.Draft7Validator(PUBLISHED).validate(json.loads(json.dumps(document)))
     channels = document["channels"]
     assert channels["current"]["address"] == "now"
-    assert channels["current"]["messages"] == channels["output"]["messages"]
+    assert channels["current"]["messages"]["assigned"] == channels["output"]["messages"]["assigned"]
+    assert document["components"]["messages"]["tombstone"]["payload"] == {"type": "null"}
     assert "current" not in DOCUMENT["channels"]
 
 

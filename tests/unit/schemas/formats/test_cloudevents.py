@@ -46,7 +46,7 @@ def read(*records: Record, of: CloudEvents = CloudEvents()) -> Read:  # noqa: B0
 
 def test_both_modes_give_the_same_event() -> None:
     structured = record(event_bytes(), headers=(("content-type", b"application/cloudevents+json; charset=UTF-8"),))
-    events, rejections, _ = read(structured, binary(), record(event_bytes()), binary(mode=()))
+    events, rejections, *_ = read(structured, binary(), record(event_bytes()), binary(mode=()))
     assert not rejections
     assert [*events.ids] == ["6f9c"] * 4
     assert [*events.subjects] == ["user-1042"] * 4

@@ -57,7 +57,7 @@ def rejected(of: InputFormat, one: Record) -> tuple[RejectReason, str]:
 
 
 def test_what_is_not_given_is_taken_from_the_record() -> None:
-    events, rejections, ignored = read(json_format(), json_record({"user": "u", **GOOD}, offset=7))
+    events, rejections, ignored, _ = read(json_format(), json_record({"user": "u", **GOOD}, offset=7))
     assert (rejections, [*ignored]) == ({}, [])
     assert ([*events.subjects], [*events.ids]) == (["u"], ["user-activity/3/7"])
     assert events.times == [datetime(2025, 11, 24, 16, 0, tzinfo=UTC)]

@@ -19,6 +19,7 @@ REJECTED = Message(b"k", b"v")
 FAILED = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.INTERNAL_ERROR,), errors=(raised(),))
 BAD_DATA = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.EMPTY,))
 SCORED = Outcome(results=(REJECTED,), verdicts=(Verdict.ASSIGNED,))
+ERASED_ONLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),), erasures=(0,))
 PARTLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),))
 
 
@@ -45,7 +46,9 @@ def committed(*outcomes: Outcome) -> InternalErrorGuard:
     return guard
 
 
-@pytest.mark.parametrize("before", [(FAILED, FAILED), (SCORED, FAILED, BAD_DATA, FAILED), (PARTLY, FAILED, FAILED)])
+@pytest.mark.parametrize(
+    "before", [(FAILED, FAILED), (SCORED, FAILED, BAD_DATA, FAILED), (PARTLY, FAILED, FAILED), (FAILED, ERASED_ONLY)]
+)
 def test_the_third_batch_in_a_row_on_which_everything_fails_stops_the_worker(before: tuple[Outcome, ...]) -> None:
     guard = committed(*before)
     with pytest.raises(StopProcessError) as caught:

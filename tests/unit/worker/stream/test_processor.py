@@ -5,10 +5,11 @@ from hashlib import sha256
 
 import orjson
 import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned
+from schemas.events import ASSIGNMENT_NAMESPACE, SegmentAssigned, SegmentErased
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.where import where
 from schemas.rejected import RejectReason
@@ -293,3 +294,55 @@ def test_integers_of_more_than_64_bits_are_numbers_and_text_stays_what_it_was() 
 def test_the_time_at_the_ends_of_the_calendar_is_repeated_as_it_was(time: str, moment: str) -> None:
     (message,) = process(record(event_bytes(time=time))).results
     assert orjson.loads(message.value or b"")["data"]["input"]["time"] == moment
+
+
+ERASURE = event_bytes(without="data", type="user.erased.v1", id="forget")
+
+
+def test_an_erasure_is_a_result_in_its_place_and_a_tombstone_in_the_current_topic() -> None:
+    given_records = [record(event_bytes(id=str(n)), n) for n in range(2)]
+    given_records[1:1] = [record(ERASURE, 9, headers=(("traceparent", b"00-1"),)), record(b"{", 10)]
+    outcome = process(*given_records)
+    assert outcome.verdicts == (ASSIGNED, Verdict.ERASED, RejectReason.NOT_JSON, ASSIGNED)
+    assert (outcome.assigned, outcome.erasures, len(outcome.rejected)) == (2, (1,), 1)
+    first, erased, last = outcome.results
+    assert (erased.key, erased.headers[1:]) == (b"user-1042", (("traceparent", b"00-1"),))
+    event = SegmentErased.model_validate_json(erased.value or b"")
+    assert (event.subject, event.source, event.time) == ("user-1042", "segment-worker-a", NOW)
+    assert event.id == uuid.uuid5(ASSIGNMENT_NAMESPACE, "cluster-1/user-activity/3/9")
+    assert event.data.input.model_dump() == {
+        "id": "forget",
+        "topic": "user-activity",
+        "partition": 3,
+        "offset": 9,
+        "time": datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC),
+    }
+    assert outcome.current == (first, Message(b"user-1042", None), last)
+    # Alone it needs no model.
+    alone = process(given_records[1])
+    assert (alone.results, alone.erasures, alone.segments) == ((erased,), (0,), {})
+
+
+def test_where_the_model_fails_erasures_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(type(MODEL.segmentation), "assign", fail)
+    outcome = process(record(ERASURE, 0), record(event_bytes(), 1), record(ERASURE, 2), record(ERASURE, 3))
+    assert outcome.verdicts == (Verdict.ERASED, RejectReason.INTERNAL_ERROR, Verdict.ERASED, Verdict.ERASED)
+    assert (len(outcome.results), outcome.erasures, outcome.assigned) == (3, (0, 1, 2), 0)
+
+
+def test_an_erasure_can_have_the_record_time_of_its_event() -> None:
+    (message,) = replace(SCORING, result_time="event").process(Records.of([record(ERASURE)]), NOW).results
+    assert message.timestamp_ms == 1_795_348_800_123
+
+
+def test_results_and_erasures_are_read_by_the_sdk_of_cloudevents() -> None:
+    outcome = process(record(event_bytes(), 0), record(ERASURE, 1))
+    found = [from_kafka_event(KafkaMessage(dict(m.headers), m.key, m.value or b"")) for m in outcome.results]
+    assert [(event.get_type(), event.get_subject()) for event in found] == [
+        ("user.segment.assigned.v1", "user-1042"),
+        ("user.segment.erased.v1", "user-1042"),
+    ]
+    assert found[1].get_data() == orjson.loads(outcome.results[1].value or b"")["data"]
