@@ -105,7 +105,10 @@ class CategoryColumn:
 
 @dataclass(frozen=True, slots=True)
 class SeveralOfColumn:
-    """A list of labels (multi-label), one indicator column per known item; unknown items are ignored."""
+    """A list of labels (multi-label), one indicator column per known item; unknown items are ignored.
+
+    A missing list is encoded as the means of these columns.
+    """
 
     name: str
     levels: tuple[str, ...]
@@ -171,8 +174,11 @@ class _Plan:
     spans: Floats
     single: tuple[_Labels, ...]
     several: tuple[_Labels, ...]
-    without_label: Mapping[str, tuple[slice, Floats, Floats]]
-    """Category -> its matrix rows, and their values, of shape (levels, 1), for a missing and for an unknown label."""
+    without_label: Mapping[str, tuple[slice, Floats, Floats | None]]
+    """Category -> its matrix rows, and their values, of shape (levels, 1), for a missing and for an unknown label.
+
+    Of a list, those of the known items stay.
+    """
     single_left_out: tuple[tuple[str, frozenset[str]], ...]
     several_left_out: tuple[tuple[str, frozenset[str]], ...]
     row_of_cell: npt.NDArray[np.intp]
@@ -280,16 +286,19 @@ class Encoder:
             cells = _packed("q", rows, [_cells(labels, columns[labels.name], with_unknown) for labels in plan.single])
             matrix[plan.row_of_cell[cells], np.arange(rows)] = plan.value_of_cell[cells]
         for labels in plan.several:
-            lists = columns[labels.name]
-            items = _cells(labels, [*chain.from_iterable(lists)], with_unknown)
+            lists, all_items = _items(columns[labels.name])
+            if lists is not columns[labels.name]:
+                with_unknown.append(labels.name)
+            items = _cells(labels, all_items, with_unknown)
             (counts,) = _packed("q", rows, [[*map(len, lists)]])
             (item_cells,) = _packed("q", len(items), [items])
             matrix[plan.row_of_cell[item_cells], np.repeat(np.arange(rows), counts)] = 1.0
         # Columns left out of the distance are only checked for unknown values.
         with_unknown += [name for name, known in plan.single_left_out if not known.issuperset(columns[name])]
-        with_unknown += [
-            name for name, known in plan.several_left_out if not known.issuperset(chain.from_iterable(columns[name]))
-        ]
+        for name, known in plan.several_left_out:
+            lists, all_items = _items(columns[name])
+            if lists is not columns[name] or not known.issuperset(all_items):
+                with_unknown.append(name)
         return with_unknown
 
     def _without_label(
@@ -309,7 +318,8 @@ class Encoder:
             if name in self._plan.without_label:
                 block, of_missing, of_unknown = self._plan.without_label[name]
                 matrix[block, no_value] = of_missing
-                matrix[block, not_seen] = of_unknown
+                if of_unknown is not None:
+                    matrix[block, not_seen] = of_unknown
         return unknown
 
     @cached_property
@@ -324,7 +334,7 @@ class Encoder:
 
         single: list[_Labels] = []
         several: list[_Labels] = []
-        without_label: dict[str, tuple[slice, Floats, Floats]] = {}
+        without_label: dict[str, tuple[slice, Floats, Floats | None]] = {}
         start = 0
         for column in self.kept:
             if isinstance(column, OrderedColumn):
@@ -334,10 +344,12 @@ class Encoder:
                 cells = {level: cell(start + i, 1.0) for i, level in enumerate(column.levels)}
                 labels = _Labels(column.name, cells, cell(self.width, 1.0))
                 (single if isinstance(column, CategoryColumn) else several).append(labels)
-            if isinstance(column, CategoryColumn):
+            if isinstance(column, CategoryColumn | SeveralOfColumn):
+                of_unknown = None
+                if isinstance(column, CategoryColumn):
+                    of_unknown = np.array(self.unknown_of(column))[:, None]
                 block = slice(start, start + column.width)
-                of_missing, of_unknown = np.array(column.means), np.array(self.unknown_of(column))
-                without_label[column.name] = block, of_missing[:, None], of_unknown[:, None]
+                without_label[column.name] = block, np.array(column.means)[:, None], of_unknown
             start += column.width
         numbers = [column for column in self.kept if isinstance(column, NumberColumn | BooleanColumn)]
         left_out = [column for column in self.columns if column.weight <= 0]
@@ -392,9 +404,20 @@ def _not_known(
     """The rows without a value, and those with a value that training had not seen."""
     known = frozenset(column.levels)
     if isinstance(column, SeveralOfColumn):
-        return [], [row for row, items in enumerate(values) if not known.issuperset(items)]
+        return _missing_in(values), [row for row, items in enumerate(_items(values)[0]) if not known.issuperset(items)]
     not_seen = [row for row, label in enumerate(values) if label is not None and label not in known]
     return _missing_in(values), not_seen
+
+
+def _items(lists: Sequence[Any]) -> tuple[Sequence[Any], Sequence[str]]:
+    """The lists, or new ones where one is missing and has no item, and all of their items."""
+    try:
+        return lists, [*chain.from_iterable(lists)]
+    except TypeError:
+        if None not in lists:
+            raise
+        whole = [() if items is None else items for items in lists]
+        return whole, [*chain.from_iterable(whole)]
 
 
 def _cells(labels: _Labels, values: Sequence[str], with_unknown: list[str]) -> Sequence[int]:

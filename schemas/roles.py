@@ -192,7 +192,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
     _require_type(f"field {name!r} of {profile_class.__name__}", role.kind, declared)
     config = profile_class.model_config
     if role.kind is Kind.SEVERAL_OF:
-        _require_json_arrays(f"field {name!r} of {profile_class.__name__}", info, config)
+        _require_json_arrays(f"field {name!r} of {profile_class.__name__}", declared, config)
     if info.alias and not (config.get("validate_by_name") and config.get("validate_by_alias") is False):
         raise ProfileClassError(
             f"field {name!r} of {profile_class.__name__} has an alias (its header in a history), which events would "
@@ -214,11 +214,6 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
 def _require_type(field: str, kind: Kind, declared: _Type) -> None:
     """Raise ProfileClassError for a type that this kind cannot encode."""
     annotation = declared.plain
-    if declared.optional and kind is Kind.SEVERAL_OF:
-        raise ProfileClassError(
-            f"{field} has the role {kind}, and its type ends in | None: a user without labels has an empty list; for "
-            "events that leave the list out, add the default Field(default=[])"
-        )
     items = [item for item in get_args(annotation) if item is not Ellipsis]
     several = get_origin(annotation) in {tuple, list, set, frozenset} and bool(items) and all(map(_is_label, items))
     fits, wanted = {
@@ -242,12 +237,13 @@ def _is_label(annotation: Any) -> bool:
     )
 
 
-def _require_json_arrays(field: str, info: FieldInfo, config: ConfigDict) -> None:
+def _require_json_arrays(field: str, declared: _Type, config: ConfigDict) -> None:
     """Raise ProfileClassError for a strict tuple or set: JSON has only arrays, so every event would be invalid."""
-    strict = next((mark.strict for mark in reversed(info.metadata) if isinstance(mark, Strict)), config.get("strict"))
-    if strict and get_origin(info.annotation) is not list:
+    marks = reversed(declared.metadata)
+    strict = next((mark.strict for mark in marks if isinstance(mark, Strict)), config.get("strict"))
+    if strict and get_origin(declared.plain) is not list:
         raise ProfileClassError(
-            f"{field} is strict, so an array in an event is not accepted as {info.annotation}: use the type list[str], "
+            f"{field} is strict, so an array in an event is not accepted as {declared.plain}: use the type list[str], "
             "or Field(strict=False)"
         )
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 from models.encoding import BooleanColumn, Encoder, NumberColumn
 from models.segmentation import Segmentation
 from schemas import UserProfile
-from schemas.roles import Kind, boolean, days_since, profile_fields
+from schemas.roles import boolean, days_since, profile_fields
 from tests.fuzz.properties import scoring
 from tests.support.fitted import segmentation
 from tests.support.mutants import Pool, mutant, optional_mutant
@@ -30,13 +30,12 @@ class Subject:
 
 
 def _optional(profile_class: type[BaseModel]) -> type[BaseModel]:
-    """The class, of which any value may be missing but those of lists, with a date and a boolean as well."""
+    """The class, of which any value may be missing, with a date and a boolean as well."""
     further: dict[str, Any] = {}
     for field in profile_fields(profile_class):
-        if field.kind is not Kind.SEVERAL_OF:
-            info = profile_class.model_fields[field.name]
-            of: Any = info.annotation
-            further[field.name] = (Annotated[of | None, *info.metadata], Field(default=None, alias=info.alias))
+        info = profile_class.model_fields[field.name]
+        of: Any = info.annotation
+        further[field.name] = (Annotated[of | None, *info.metadata], Field(default=None, alias=info.alias))
     further["last_visit"] = (Annotated[date | None, days_since("behaviour")], None)
     further["subscribed"] = (Annotated[bool | None, boolean("behaviour")], None)
     return create_model("OptionalProfile", __base__=profile_class, **further)

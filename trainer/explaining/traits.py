@@ -59,7 +59,7 @@ def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
     if field.kind is Kind.CATEGORY:
         rows, labels = np.arange(len(values)), np.array(values.tolist(), dtype=object)
     else:
-        lists = [tuple(dict.fromkeys(items)) for items in values.tolist()]
+        lists = [tuple(dict.fromkeys(items or ())) for items in values.tolist()]
         rows = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
         labels = np.array([item for items in lists for item in items], dtype=object)
     return tuple(_levels(field, rows, labels, values.isna().to_numpy()))

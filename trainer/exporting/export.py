@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.encoding import Columns, Floats
+from models.encoding import Columns, Floats, SeveralOfColumn
 from models.segmentation import Segmentation
 from models.store import StoredModel
 from trainer.atomic_file import atomic_file
@@ -66,6 +66,7 @@ def export(stored: StoredModel, target: Target, path: Path) -> Exported:
     Segments must be equal, except where the margin is under 1e-6, and distances within 1e-6. Raises ExportRefused if
     they are not, OutputError when the file cannot be written, ModuleNotFoundError without the packages of the form.
     """
+    _require_whole_lists(stored)
     form = _form(target)
     columns = synthetic_rows(stored.segmentation, SEED)
     with atomic_file(path) as unfinished:
@@ -73,6 +74,15 @@ def export(stored: StoredModel, target: Target, path: Path) -> Exported:
         segment, distance = form.assigned(stored.segmentation, unfinished, columns)
         on_border = _refuse_differences(stored, target, columns, segment, distance)
     return Exported(stored, target, len(segment), on_border, path)
+
+
+def _require_whole_lists(stored: StoredModel) -> None:
+    for column in stored.segmentation.encoder.kept:
+        if isinstance(column, SeveralOfColumn) and column.name in stored.manifest.missing:
+            raise ExportRefused(
+                f"field {column.name!r} had no list for some users, which no form can express: fit with a class "
+                "in which the list is not optional (a user without one then has an empty list)"
+            )
 
 
 def _form(target: Target) -> Form:

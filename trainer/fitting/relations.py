@@ -57,6 +57,8 @@ class _Factor:
     name: str
     kind: Kind
     indicators: sparse.csr_array
+    known: Counts
+    """1 for each row that has a value, else 0."""
 
 
 def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Relation, ...]:
@@ -122,10 +124,12 @@ def likely_outcomes(found: Sequence[Relation], two_valued: Collection[str]) -> t
 
 def _factor(values: pd.Series, field: ProfileField) -> _Factor:
     if field.kind.is_numeric:
-        return _Factor(field.name, field.kind, _indicators(quantile_bins(values.to_numpy(dtype=np.float64))))
-    if field.kind is Kind.SEVERAL_OF:
-        return _Factor(field.name, field.kind, _item_indicators(values))
-    return _Factor(field.name, field.kind, _indicators(values.cat.codes.to_numpy()))
+        indicators = _indicators(quantile_bins(values.to_numpy(dtype=np.float64)))
+    elif field.kind is Kind.SEVERAL_OF:
+        indicators = _item_indicators(values)
+    else:
+        indicators = _indicators(values.cat.codes.to_numpy())
+    return _Factor(field.name, field.kind, indicators, values.notna().to_numpy().astype(np.float64))
 
 
 def quantile_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -149,7 +153,7 @@ def _indicators(codes: npt.NDArray[np.integer]) -> sparse.csr_array:
 
 
 def _item_indicators(values: pd.Series) -> sparse.csr_array:
-    distinct = values.map(lambda items: tuple(dict.fromkeys(items)))
+    distinct = values.map(lambda items: tuple(dict.fromkeys(items or ())))
     codes, _ = pd.factorize(np.array([item for items in distinct for item in items], dtype=object))
     ends = np.concatenate([[0], np.cumsum(distinct.map(len).to_numpy(dtype=np.intp))])
     return _rows_of_indicators(codes, ends)
@@ -173,8 +177,8 @@ def _tables(first: _Factor, second: _Factor) -> Iterator[Counts]:
     if first.kind is not Kind.SEVERAL_OF and second.kind is not Kind.SEVERAL_OF:
         yield together
         return
-    rows = first.indicators.shape[0]
-    first_totals, second_totals = (factor.indicators.sum(axis=0) for factor in (first, second))
+    rows = first.known @ second.known
+    first_totals, second_totals = first.indicators.T @ second.known, second.indicators.T @ first.known
     if second.kind is not Kind.SEVERAL_OF:
         yield from (np.stack([having, second_totals - having]) for having in together)
     elif first.kind is not Kind.SEVERAL_OF:

@@ -45,6 +45,8 @@ class ItemCodes:
 
     ends: Codes
     codes: Codes
+    missing: npt.NDArray[np.bool_]
+    """Which rows have no list; they have no codes, either."""
 
     @property
     def rows(self) -> npt.NDArray[np.intp]:
@@ -56,7 +58,7 @@ class ItemCodes:
 class CheckedCopy:
     """Users in the order of the file; numbers as they were, but clipped to ±1e100, labels as codes, true as 1.
 
-    A missing number is NaN, a missing label has the code −1.
+    A missing number is NaN, a missing label has the code −1, a missing list is null.
     """
 
     file: BinaryIO
@@ -102,7 +104,8 @@ class CheckedCopy:
         """Every chunk of a column with several labels per row."""
         for batch in self._batches(_FIELD + name):
             lists = batch.column(0)
-            yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy())
+            missing = lists.is_null().to_numpy(zero_copy_only=False)
+            yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy(), missing)
 
     def without(self, row_numbers: RowNumbers) -> CheckedCopy:
         """A new copy without the rows of these numbers, given in ascending order."""
@@ -201,10 +204,11 @@ class CopyWriter:
         codes = self._codes[field.name]
         if field.kind is Kind.SEVERAL_OF:
             # The order of a set differs between processes.
-            lists = [sorted(items) if isinstance(items, set | frozenset) else items for items in values]
+            lists = [sorted(items) if isinstance(items, set | frozenset) else items or () for items in values]
             ends = np.cumsum([0, *map(len, lists)], dtype=np.int32)
             items = codes.of(chain.from_iterable(lists), int(ends[-1]))
-            array = pa.ListArray.from_arrays(pa.array(ends), pa.array(items))
+            missing = pa.array([items is None for items in values])
+            array = pa.ListArray.from_arrays(pa.array(ends), pa.array(items), mask=missing)
         else:
             array = pa.array(codes.of(values, len(values)))
         if len(codes) > MOST_LABELS:

@@ -226,9 +226,9 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
     elif field.kind is Kind.SEVERAL_OF:
         read = partial(items_of, separator=field.separator)
     missing = frozenset(written.missing)
-    if field.optional:
-        missing |= {""}
-    elif field.kind is Kind.SEVERAL_OF:  # nothing between two separators is no item, not a missing list
+    if field.kind is not Kind.SEVERAL_OF:
+        missing |= {""} if field.optional else set()
+    elif not field.optional:  # nothing between two separators is no item, not a missing list
         missing -= {""}
     return partial(_with_missing, read, missing) if missing else read
 

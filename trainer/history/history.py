@@ -134,7 +134,7 @@ class History:
             case kind if kind.is_numeric:
                 yield from (np.isnan(numbers) for numbers in self.copy.numbers(name))
             case Kind.SEVERAL_OF:
-                yield from (np.zeros(rows, dtype=np.bool_) for rows in self.copy.chunk_rows)
+                yield from (items.missing for items in self.copy.items(name))
             case _:
                 yield from (codes == MISSING for codes in self.copy.codes(name))
 
@@ -186,8 +186,10 @@ class History:
             return
         for items, at in zip(self.copy.items(field.name), rows, strict=True):
             flat = labels[items.codes].tolist()
-            starts, ends = items.ends[:-1][at].tolist(), items.ends[1:][at].tolist()
-            yield [tuple(flat[start:end]) for start, end in zip(starts, ends, strict=True)]
+            starts, ends, missing = (each[at].tolist() for each in (items.ends[:-1], items.ends[1:], items.missing))
+            yield [
+                None if gone else tuple(flat[start:end]) for start, end, gone in zip(starts, ends, missing, strict=True)
+            ]
 
     def _drawn_column(self, field: ProfileField, drawn: Drawn) -> pd.Series:
         if field.kind.is_numeric:

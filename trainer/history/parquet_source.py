@@ -113,7 +113,8 @@ def _read(path: Path, field: ProfileField, schema: Any, today: date) -> Read:
     if kind is Kind.DAYS_SINCE:
         return days_of(field, today)
     if kind is Kind.SEVERAL_OF:
-        return partial(_items, separator=field.separator) if _is_text(found) else _lists
+        read = partial(_items, separator=field.separator) if _is_text(found) else list
+        return read if field.optional else lambda cells: [cell or [] for cell in read(cells)]
     return list
 
 
@@ -157,8 +158,5 @@ def _floats(cells: Sequence[Any]) -> list[Any]:
 
 
 def _items(cells: Sequence[str | None], separator: str) -> list[Any]:
-    return items_of([cell or "" for cell in cells], separator)
-
-
-def _lists(cells: Sequence[list[str] | None]) -> list[Any]:
-    return [cell or [] for cell in cells]
+    lists = items_of([cell or "" for cell in cells], separator)
+    return [None if cell is None else items for cell, items in zip(cells, lists, strict=True)]

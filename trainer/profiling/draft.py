@@ -91,9 +91,9 @@ def draft_of(path: Path, table: Table) -> Draft:
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
         examples = () if role is None else one.examples
-        is_list = isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF
-        missing_share = 0 if is_list else one.missing / table.rows
-        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, _refused(one, role)))
+        missing_share = _missing(one, role) / table.rows
+        refused = one.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
     columns, bad = _within_limits(drafted_columns, table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
@@ -113,12 +113,11 @@ def draft_of(path: Path, table: Table) -> Draft:
     return drafted
 
 
-def _refused(facts: Facts, role: Kept | LeftOut | None) -> int:
-    """Rows with a cell that the field cannot have: no number, or the mark of a missing list."""
-    if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:  # a cell without items is an empty list
-        empty = sum(count for cell, count in facts.column.counts.items() if not cell.strip())
-        return facts.missing - empty - facts.column.absent
-    return facts.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
+def _missing(facts: Facts, role: Kept | LeftOut | None) -> int:
+    """Rows without a value in the column; an empty cell of a list is an empty list."""
+    if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:
+        return facts.missing - sum(count for cell, count in facts.column.counts.items() if not cell.strip())
+    return facts.missing
 
 
 def _refuse_rows(path: Path, table: Table) -> None:

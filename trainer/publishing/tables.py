@@ -207,7 +207,10 @@ def _typical_labels(
         np.add.at(counts, (indices[rows], codes), 1)
     counts[-1] = counts.sum(axis=0)
     if field.optional:  # shares are of the users with a value
-        sizes = counts.sum(axis=1).tolist()
+        with_value = np.zeros(len(sizes), dtype=np.int64)
+        for indices, missing in zip(assigned.indices(), history.without_value(field.name), strict=True):
+            with_value += np.bincount(indices[~missing], minlength=len(sizes))
+        sizes = [*with_value[:-1].tolist(), int(with_value.sum())]
     for group, size in zip(counts, sizes, strict=True):
         # Labels of fewer users are never shown.
         common = [(int(group[code]), labels[code]) for code in np.flatnonzero(group >= LEAST_SHOWN).tolist()]

@@ -154,6 +154,15 @@ def test_a_missing_value_counts_at_the_mean_of_its_column_and_is_listed() -> Non
     assert found.unknown == {2: ("c", "l")}
 
 
+def test_a_missing_list_is_the_means_and_an_empty_one_has_no_item() -> None:
+    tags = SeveralOfColumn("t", ("a", "b"), (0.25, 0.5), 0.5), SeveralOfColumn("l", ("a",), (0.5,), 1.0, 0.0)
+    lists: dict[str, list[Any]] = {"t": [None, (), ["a", "z"], ("b",)], "l": [("a",), None, (), ("z",)]}
+    found = Encoder(tags).encode(lists)
+    assert found.matrix.tolist() == [[0.25, 0.5], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    assert {name: rows.tolist() for name, rows in found.missing.items()} == {"t": [0], "l": [1]}
+    assert found.unknown == {2: ("t",), 3: ("l",)}
+
+
 @pytest.mark.parametrize("log_unit", [None, 2.0])
 def test_a_number_is_out_of_range_if_it_is_beyond_the_limits_by_more_than_their_distance(
     log_unit: float | None,

@@ -1,25 +1,34 @@
 """A column with holes: what is missing says nothing, and the verdict stays what it was."""
 
+import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, Field
 from sklearn.metrics import adjusted_rand_score
 
 from models.encoding import Floats
 from models.manifest import Verdict
-from schemas.roles import category, number
+from schemas.csv_format import CsvFormat
+from schemas.event_columns import EventReader
+from schemas.roles import category, number, several_of
+from tests.support.events import event_bytes
+from tests.support.reading import read_events
 from trainer.fitting.columns import ColumnRule
 from trainer.fitting.golden import golden_rows
 from trainer.fitting.sample import JUDGED_ROWS
 from trainer.history.history import History, read_history
 from trainer.lineage.succession import NOTHING_BEFORE
 from trainer.pipeline import FitOptions, Fitted, fit
+from trainer.publishing.tables import write_segment_profiles
 from trainer.text.progress import Silence
 
 INPUTS = Path(__file__).parents[4] / "shared" / "inputs"
@@ -165,6 +174,52 @@ def test_means_and_scales_are_of_the_observed_values(tmp_path: Path) -> None:
         assert column.scale == pytest.approx(observed.std())
         (side,) = [each for each in found.segmentation.encoder.columns if each.name == "side"]
         assert sum(side.means) == pytest.approx(1.0)
+
+
+class WithTags(BaseModel):
+    history_id_column: ClassVar[str] = "user"
+    history_format: ClassVar[CsvFormat] = CsvFormat(missing=("NA",))
+    spend: Annotated[Number, number("play")]
+    tags: Annotated[list[str] | None, several_of("play")] = None
+
+
+TAGS: list[list[str] | None] = [["a", "b"], None, [], ["b"]] * 60
+
+
+def test_a_missing_list_is_not_an_empty_one_in_a_csv_in_parquet_or_in_an_event(tmp_path: Path) -> None:
+    cells = ["NA" if tags is None else ",".join(tags) for tags in TAGS]
+    lines = [f'u{i},{i % 7},"{cell}"' for i, cell in enumerate(cells)]
+    (tmp_path / "users.csv").write_text("\n".join(["user,spend,tags", *lines]), encoding="utf-8")
+    columns = {"user": [f"u{i}" for i in range(len(TAGS))], "spend": [i % 7 for i in range(len(TAGS))]}
+    pq.write_table(pa.table(columns | {"tags": pa.array(TAGS)}), tmp_path / "lists.parquet")
+    texts = pa.array([None if tags is None else ",".join(tags) for tags in TAGS])
+    pq.write_table(pa.table(columns | {"tags": texts}), tmp_path / "texts.parquet")
+    wanted = [None if tags is None else tuple(tags) for tags in TAGS]
+    for path in tmp_path.iterdir():
+        with read_history(path, WithTags, lambda *_: None) as history:
+            assert [items for chunk in history.chunks() for items in chunk.columns["tags"]] == wanted
+            assert history.sample(JUDGED_ROWS, 0)["tags"].isna().mean() == 0.25
+            assert history.label_counts("tags") == {"a": 60, "b": 120}
+    events, rejections = read_events(
+        EventReader(WithTags, 10_000),
+        [
+            event_bytes(data={"spend": i % 7} if tags is None else {"spend": i % 7, "tags": tags})
+            for i, tags in enumerate(TAGS)
+        ],
+    )
+    assert not rejections
+    assert [None if tags is None else tuple(tags) for tags in events.profile["tags"]] == wanted
+    with read_history(tmp_path / "users.csv", WithTags, lambda *_: None) as history:
+        found = fit(history, replace(OPTIONS, k=2), NOTHING_BEFORE, Silence())
+        (column,) = [each for each in found.segmentation.encoder.columns if each.name == "tags"]
+        assert column.means == pytest.approx((1 / 3, 2 / 3)), "of the users who have a list"
+        assert [each.missing_share for each in found.columns.learned] == [0.0, 0.25]
+        assert found.segmentation.assign({"spend": [3.0], "tags": [None]}).missing.keys() == {"tags"}
+        write_segment_profiles(tmp_path / "profiles.csv", history, found.segmentation.names, found.assigned, 0)
+        golden_rows(history.sample(JUDGED_ROWS, 7), found.segmentation, 7).check(found.segmentation)
+    with (tmp_path / "profiles.csv").open(encoding="utf-8", newline="") as file:
+        *_, everybody = csv.DictReader(file)
+    assert everybody["tags: most common"] == "b 67%; a 33%"
 
 
 def test_the_console_says_how_much_is_missing_and_who_is_left_out(tmp_path: Path, run: Run) -> None:

@@ -240,6 +240,13 @@ def test_rows_on_a_border_may_fall_on_either_side_and_are_counted(
 
 
 @BOTH
+def test_a_model_of_users_without_a_list_is_refused(target: Target, stored: StoredModel, tmp_path: Path) -> None:
+    manifest = stored.manifest.model_copy(update={"missing": {"top_interests": 0.1}})
+    with pytest.raises(ExportRefused, match="top_interests"):
+        export(replace(stored, manifest=manifest), target, tmp_path / "file")
+
+
+@BOTH
 def test_a_file_that_cannot_be_written_is_reported(target: Target, stored: StoredModel, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         export(stored, target, tmp_path / "missing" / "file")

@@ -70,6 +70,18 @@ def test_two_lists_of_items_are_related_by_items_that_come_together(generator: n
     assert kept(s1=pd.Series(first), s2=pd.Series(second)) == {"s1", "s2"}
 
 
+def test_who_has_no_list_is_not_a_relation(generator: np.random.Generator) -> None:
+    level = generator.integers(0, 2, ROWS)
+    lists = [tuple(item for item in "abc" if generator.random() < 0.4) for _ in range(ROWS)]
+    lacking = (level == 1) & (generator.random(ROWS) < 0.6)
+    missing = pd.Series([None if gone else items for items, gone in zip(lists, lacking, strict=True)])
+    empty = pd.Series([() if gone else items for items, gone in zip(lists, lacking, strict=True)])
+    other = pd.Series([(*("x" for _ in range(mark)), "y") for mark in level])
+    assert kept(s1=empty, l1=labels(level)) == {"s1", "l1"}
+    assert kept(s1=missing, l1=labels(level)) == kept(l1=labels(level), s1=missing) == frozenset()
+    assert kept(s1=missing, s2=other) == frozenset()
+
+
 def test_an_item_named_twice_counts_once_and_empty_lists_are_related_to_nothing(
     generator: np.random.Generator,
 ) -> None:

@@ -506,6 +506,19 @@ def test_the_first_200_of_a_thousand_columns_are_fields(path: Path, tmp_path: Pa
     assert len(profile_fields(load_profile_class(f"{done.output}:Customer"))) == MOST_FIELDS
 
 
+def test_a_list_is_optional_where_one_is_marked_as_missing_and_an_empty_cell_is_an_empty_list(
+    path: Path, tmp_path: Path
+) -> None:
+    tags = ["NA" if i % 12 == 7 else ", ".join(TAGS[i % 5]) for i in NUMBERED]
+    as_csv(path, {"user": [f"u{i}" for i in NUMBERED], "spend": SPEND, "tags": tags, "city": CITIES * 40})
+    done = init(path, tmp_path / "profile.py", "")
+    assert done.draft.bad_rows == 0
+    profile_class = load_profile_class(f"{done.output}:Customer")
+    assert [field.name for field in profile_fields(profile_class) if field.optional] == ["tags"]
+    history = read(path, profile_class)
+    assert table(history)["tags"].tolist() == [None if i % 12 == 7 else TAGS[i % 5] for i in NUMBERED]
+
+
 # --- Parquet ---------------------------------------------------------------------------------------------------------
 
 
@@ -515,7 +528,7 @@ def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
         "user_id": pa.array([*NUMBERED]),
         "spend": pa.array([None if i == 3 else value for i, value in enumerate(SPEND)]),
         "digits": pa.array([str(i % 4) for i in NUMBERED]),
-        "likes": pa.array([list(TAGS[i % 5]) for i in NUMBERED]),
+        "likes": pa.array([None if i == 5 else list(TAGS[i % 5]) for i in NUMBERED]),
         "signup": pa.array([i * 86_400 for i in NUMBERED], pa.timestamp("s")),
         "active": pa.array([i % 2 == 0 for i in NUMBERED]),
     }
@@ -531,7 +544,7 @@ def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
     }
     history = read(data, load_profile_class(f"{done.output}:Customer"))
     assert (history.bad_rows.count, math.isnan(table(history)["spend"][3])) == (0, True)
-    assert table(history)["likes"].tolist()[:3] == [("a", "b"), ("b",), ("a", "c")]
+    assert table(history)["likes"].tolist()[1:6] == [("b",), ("a", "c"), (), ("c", "b"), None]
 
 
 def test_an_apostrophe_alone_in_a_cell_quotes_nothing(path: Path) -> None:
