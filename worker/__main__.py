@@ -24,6 +24,10 @@ _INPUT = (
     *("worker_input_id", "worker_input_data", "worker_input_numeric_ids", "worker_input_where"),
 )
 _USED = {
+    "try": (
+        *("models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"),
+        *("worker_group_id", "worker_input_topic", *_INPUT, "worker_event_max_bytes"),
+    ),
     "verify": ("worker_group_id", *_TOPICS, "worker_start_at", "worker_result_time", *_INPUT, "worker_event_max_bytes"),
     "replay": (
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
@@ -109,6 +113,10 @@ def _run_tool(flags: dict[str, str], arguments: argparse.Namespace) -> int:
             from worker.tools.verify.command import run as verify
 
             return verify(flags, bounds_of(arguments), _report, as_json=arguments.json)
+        case "try":
+            from worker.tools.trial.command import run as trial
+
+            return trial(flags, arguments.file, arguments.count, _report)
         case "replay":
             from worker.lifecycle import StopSignals
 
@@ -163,6 +171,16 @@ def build_parser(
         commands, "check", "report every problem that would keep `run` from starting, and what to do about it"
     )
     check.add_argument("--json", action="store_true", help="print JSON for machines")
+    trial = _command(commands, "try", "print what would become of some records: their segment, or why they have none")
+    trial.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a file with one record in each line, or - for standard input (default: the newest of the input topic)",
+    )
+    trial.add_argument(
+        "--count", type=_number, default=20, metavar="N", help="how many records to try at most (default: 20)"
+    )
     verify = _command(commands, "verify", "prove that each committed input record has exactly one outcome")
     verify.add_argument("--json", action="store_true", help="print JSON for machines")
     add_bounds(verify, "input record")

@@ -164,7 +164,7 @@ def test_a_committed_offset_that_the_log_does_not_hold_is_named_as_run_does(site
     site.publish_model()
     with connected(KafkaProducer, bootstrap_servers=site.bootstrap_servers) as producer:
         for partition in (0, 0, 0, 1):
-            producer.send(site.input, b"{", partition=partition).get(timeout=PATIENCE_S)
+            producer.send(site.input, event_bytes(), partition=partition).get(timeout=PATIENCE_S)
     consumer: Any = connected(KafkaConsumer, bootstrap_servers=site.bootstrap_servers, group_id=site.name)
     first, second = (TopicPartition(site.input, number) for number in (0, 1))
     # As the start of the one log and the end of the other: a worker can resume from either.

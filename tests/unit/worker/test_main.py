@@ -59,7 +59,7 @@ def test_help_shows_no_value_of_the_environment(
 ) -> None:
     for row in setting_rows():
         monkeypatch.setenv(row.variable, "hunter2")
-    for command in ("run", "check", "verify", "replay", "asyncapi"):
+    for command in ("run", "check", "try", "verify", "replay", "asyncapi"):
         assert "hunter2" not in shown_help(command, capsys)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from models.errors import ModelError
 from models.version_folder import Signature
 from schemas.errors import ProfileClassError
 from schemas.misspelt_settings import misspelt_settings
+from schemas.roles import load_profile_class
 from worker.cluster_rules import Finding, Weight, judge_cluster, judge_offsets, problems
 from worker.errors import ExitStatus, PortUnusable, SettingsError, UnsupportedClientError, WorkerError
 from worker.kafka import patches
@@ -22,9 +23,12 @@ from worker.operations.probes import RunningWorker, require_free_port, running_w
 from worker.served_model import load_model, signature_warnings
 from worker.settings import Settings
 from worker.settings_loading import read_settings
+from worker.stream.records import Record, Records
 from worker.stream.reject_limit import limit_warnings
 from worker.tools.check.output import as_json as json_of
 from worker.tools.check.output import as_text
+from worker.tools.trial.judgement import conclusion, event_reader, remedies, tried
+from worker.tools.trial.sample import newest
 
 _WAIT_S: Final = 5.0
 _MODEL_SETTINGS: Final = frozenset(
@@ -38,6 +42,7 @@ _CLUSTER_SETTINGS: Final = frozenset(
         *("worker_group_id", "worker_instance_id"),
         *("worker_input_topic", "worker_output_topic", "worker_rejected_topic", "worker_current_topic"),
         "worker_result_time",
+        *(name for name in Settings.model_fields if name.startswith("worker_input_")),
         *("worker_session_timeout_ms", "worker_transaction_timeout_ms", "worker_event_max_bytes"),
     }
 )
@@ -145,8 +150,31 @@ def _offsets(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
     try:
         with TopicReader(settings, connection_arguments(settings), settings.worker_group_id) as reader:
             lost = tuple(reader.lost_offsets(settings.worker_input_topic, topic.partitions))
+            records = newest(reader, settings.worker_input_topic, topic.partitions, topic.partitions)
     except WorkerError as error:
         what = f"could not check whether workers can resume from its committed offsets: {error}"
         yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
         return
     yield from judge_offsets(lost, settings)
+    yield from _events(topic, records, settings)
+
+
+def _events(topic: TopicFacts, records: Sequence[Record], settings: Settings) -> Iterator[Finding]:
+    """What would become of the newest record of each partition."""
+    where = f"topic {settings.worker_input_topic}"
+    try:
+        reader = event_reader(settings, load_profile_class(settings.profile_class), topic)
+    except ProfileClassError:
+        # That is a finding already.
+        return
+    columns = Records.of(records)
+    found = tried(columns, reader, None)
+    if not found:
+        yield Finding(Weight.FINE, where, "no record yet that could be tried as an event")
+        return
+    what = f"of the newest in each partition, {conclusion(found)}"
+    remedy = next(iter(remedies(found, columns, settings)), "")
+    if remedy:
+        yield Finding(Weight.ADVICE, where, what, f"{remedy}; `segment-worker try` shows each record")
+    else:
+        yield Finding(Weight.FINE, where, what)

@@ -1,0 +1,94 @@
+"""What `try` says of records, and what to do where none of them is an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from schemas import UserProfile
+from schemas.rejected import RejectReason
+from tests.support.events import ENVELOPE, PROFILE, event_bytes
+from tests.support.scoring import MODEL, record
+from worker.settings import Settings
+from worker.settings_loading import load_settings
+from worker.stream.records import Records, Verdict
+from worker.tools.trial.judgement import Tried, conclusion, event_reader, remedies, tried
+
+JSON = {"worker_input_format": "json", "worker_input_user": "/user"}
+
+
+def try_out(values: list[Any], flags: dict[str, str] | None = None) -> tuple[tuple[Tried, ...], Records, Settings]:
+    settings = load_settings(flags or {})
+    given = [each if isinstance(each, bytes) else orjson.dumps(each) for each in values]
+    records = Records.of([record(value, offset) for offset, value in enumerate(given)])
+    return tried(records, event_reader(settings, UserProfile), MODEL.segmentation), records, settings
+
+
+def test_each_record_is_named_with_its_segment_or_the_reason_in_order() -> None:
+    flags = {**JSON, "worker_input_where": "/event=x"}
+    values = [{"event": "y"}, {"event": "x", "user": "u", **PROFILE}, b"{", {"event": "x", **PROFILE}]
+    found, *_ = try_out(values, flags)
+    assert [each.verdict for each in found] == [
+        Verdict.IGNORED,
+        Verdict.ASSIGNED,
+        RejectReason.NOT_JSON,
+        RejectReason.INVALID_ENVELOPE,
+    ]
+    number = MODEL.segmentation.assign({name: [value] for name, value in PROFILE.items()}).segment[0]
+    assert found[1].text.startswith(f"segment {number} (Segment {number}), user u, time 2025-11-24T16:00:00Z, id ")
+    assert found[3].text == "/user: field required"
+    assert (
+        conclusion(found) == "4 records: 1 assigned, 0 erased, 1 ignored, 2 rejected (1 not_json, 1 invalid_envelope)"
+    )
+
+
+def test_an_erasure_is_an_event_too() -> None:
+    erased = {**ENVELOPE, "type": "user.erased.v1"}
+    found, records, settings = try_out([erased])
+    assert found == (Tried(Verdict.ERASED, "user user-1042, time 2026-11-22T12:00:00.123000Z, id 6f9c"),)
+    assert [*remedies(found, records, settings)] == []
+
+
+def test_where_one_record_is_an_event_there_is_nothing_to_do() -> None:
+    assert [*remedies(*try_out([event_bytes(), b"{"]))] == []
+    assert [*remedies(*try_out([]))] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "named"),
+    [
+        ([{"user": "u"}], {}, ["WORKER_INPUT_FORMAT=cloudevents", "WORKER_INPUT_FORMAT=json"]),
+        ([b"\x00avro"], JSON, ["WORKER_INPUT_TOPIC", "WORKER_INPUT_FORMAT"]),
+        ([{"id": 5}], JSON, ["WORKER_INPUT_USER", "WORKER_INPUT_NUMERIC_IDS"]),
+        ([{"user": "u", "traits": PROFILE}], JSON, ["PROFILE_CLASS", "WORKER_INPUT_DATA"]),
+        ([event_bytes(data={})], {}, ["PROFILE_CLASS"]),
+        ([{"event": "y"}] * 9, {**JSON, "worker_input_where": "/event=x"}, ["WORKER_INPUT_WHERE=/event=x"]),
+        ([{"event": "y"}] * 9 + [{"event": "x"}], {**JSON, "worker_input_where": "/event=x"}, ["WORKER_INPUT_USER"]),
+        ([{"type": "page"}], {"worker_input_format": "segment"}, ["WORKER_INPUT_FORMAT=segment"]),
+    ],
+)
+def test_where_none_is_an_event_the_settings_to_correct_are_named(
+    values: list[Any], flags: dict[str, str], named: list[str]
+) -> None:
+    first, *_ = remedies(*try_out(values, flags))
+    assert all(name in first for name in named), first
+
+
+def test_what_the_records_have_is_named_as_pointers_and_never_its_values() -> None:
+    value = {"a/b": {"c": {"d": {"e": "secret"}}, "f": ["secret"]}, "\x1b[2J": 1, "x" * 100: 2}
+    *_, places = remedies(*try_out([value], JSON))
+    assert "/a~1b/c/d, /a~1b/f, /\\x1b[2J, /xxx" in places
+    assert "secret" not in places
+    assert "x" * 90 not in places
+    *_, places = remedies(*try_out([{str(number): 0 for number in range(25)}], JSON))
+    assert places.endswith(" and 5 more")
+    assert len([*remedies(*try_out([b"{", b"[]"], JSON))]) == 1
+
+
+def test_a_terminal_gets_no_control_characters_of_a_record() -> None:
+    found, *_ = try_out([{"user": "\x1b[31m" + "u" * 1000, **PROFILE}], JSON)
+    assert found[0].verdict is Verdict.ASSIGNED
+    assert "\x1b" not in found[0].text
+    assert len(found[0].text) < 250

@@ -1,0 +1,143 @@
+"""What would become of records, one by one, and what to do where none of them is an event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from models.segmentation import Segmentation
+from schemas.counting import counted
+from schemas.event_columns import EventReader
+from schemas.formats.pointers import as_text
+from schemas.rejected import RejectReason
+from worker.cluster_rules import is_compacted
+from worker.input_settings import input_format
+from worker.kafka.facts import Absent, TopicFacts
+from worker.settings import Settings
+from worker.stream.records import Records, Verdict
+
+_PLACES_SHOWN: Final = 20
+_LEVELS_SHOWN: Final = 3
+_CHARACTERS_SHOWN: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What would become of one record."""
+
+    verdict: Verdict | RejectReason
+    text: str
+    """The event and its segment, the erased user, or the field and the rule; empty for an ignored record."""
+
+
+def event_reader(
+    settings: Settings, profile_class: type[BaseModel], topic: TopicFacts | Absent = Absent.MISSING
+) -> EventReader:
+    """Reads events of this topic, or of a file, as a worker with these settings does."""
+    reads_as = input_format(settings)
+    if is_compacted(topic):
+        reads_as = reads_as.of_compacted_topic()
+    return EventReader(profile_class, settings.worker_event_max_bytes, reads_as)
+
+
+def uses_key_or_headers(settings: Settings) -> bool:
+    """Whether more than a record's value matters."""
+    parts = (settings.worker_input_user, settings.worker_input_id)
+    return "$key" in parts or bool(input_format(settings).where.headers)
+
+
+def tried(records: Records, reader: EventReader, segmentation: Segmentation | None) -> tuple[Tried, ...]:
+    """What would become of each record, in order; segments are named where there is a segmentation."""
+    events, rejections, ignored, erasures = reader.read(records)
+    found = {row: Tried(rejection.reason, rejection.detail) for row, rejection in rejections.items()}
+    found |= {row: Tried(Verdict.IGNORED, "") for row in ignored}
+    found |= {row: Tried(Verdict.ERASED, _who(*erasure)) for row, erasure in erasures.items()}
+    segments: Sequence[str] = [""] * len(events.rows)
+    if segmentation is not None and events.rows:
+        numbers = segmentation.assign(events.profile).segment.tolist()
+        segments = [f"segment {number} ({segmentation.names[number]}), " for number in numbers]
+    for at, row in enumerate(events.rows):
+        found[row] = Tried(Verdict.ASSIGNED, segments[at] + _who(events.ids[at], events.subjects[at], events.times[at]))
+    return tuple(found[row] for row in range(len(records)))
+
+
+def is_event(one: Tried) -> bool:
+    """Whether the record has a result."""
+    return one.verdict in {Verdict.ASSIGNED, Verdict.ERASED}
+
+
+def _who(event_id: str, user: str, time: datetime) -> str:
+    return f"user {_shown(user)}, time {time.isoformat().replace('+00:00', 'Z')}, id {_shown(event_id)}"
+
+
+def _shown(text: str) -> str:
+    """What a terminal may be sent of text that anybody wrote."""
+    short = text if len(text) <= _CHARACTERS_SHOWN else f"{text[:_CHARACTERS_SHOWN]}…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)
+
+
+def conclusion(found: Sequence[Tried]) -> str:
+    """How many there are of each."""
+    verdicts = Counter(each.verdict for each in found)
+    reasons = Counter({verdict: count for verdict, count in verdicts.items() if isinstance(verdict, RejectReason)})
+    parts = [f"{verdicts[verdict]} {verdict}" for verdict in Verdict]
+    parts.append(f"{reasons.total()} rejected")
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    return f"{counted(len(found), 'record')}: {', '.join(parts)}" + (f" ({why})" if why else "")
+
+
+def remedies(found: Sequence[Tried], records: Records, settings: Settings) -> Iterator[str]:
+    """What to do if none of these records is an event; nothing if one is."""
+    if not found or any(map(is_event, found)):
+        return
+    # Conditions may well leave out most of a topic; of the rest, the most common reason.
+    reasons = Counter(each.verdict for each in found if each.verdict is not Verdict.IGNORED)
+    yield _remedy(reasons.most_common(1)[0][0] if reasons else Verdict.IGNORED, settings)
+    if places := [*dict.fromkeys(place for value in records.values for place in _places(value))]:
+        more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+        yield f"these records have: {', '.join(map(_shown, places[:_PLACES_SHOWN]))}{more}"
+
+
+def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
+    chosen = f"WORKER_INPUT_FORMAT={settings.worker_input_format}"
+    where = f"WORKER_INPUT_WHERE={settings.worker_input_where}"
+    match most:
+        case Verdict.IGNORED:
+            conditions = f"{where} and {chosen}" if settings.worker_input_where is not None else chosen
+            return f"no record meets the conditions of {conditions}; correct them"
+        case RejectReason.NOT_JSON | RejectReason.EMPTY | RejectReason.TOO_LARGE:
+            return f"no record has a value that {chosen} can read; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+        case RejectReason.INVALID_ENVELOPE | RejectReason.UNKNOWN_TYPE:
+            if settings.worker_input_format == "cloudevents":
+                return f"no record is an event as {chosen} expects it; for other JSON set WORKER_INPUT_FORMAT=json"
+            return (
+                "no record has user, time and id where WORKER_INPUT_USER, WORKER_INPUT_TIME and WORKER_INPUT_ID say; "
+                "correct them, and set WORKER_INPUT_NUMERIC_IDS=true where ids are integers"
+            )
+        case _:
+            return f"no record has a profile as PROFILE_CLASS={settings.profile_class} expects it; correct " + (
+                "the class" if settings.worker_input_format == "cloudevents" else "WORKER_INPUT_DATA, or the class"
+            )
+
+
+def _places(value: bytes | None) -> Iterator[str]:
+    """Pointers to the values in a JSON object, three levels deep: names only, never what is there."""
+    try:
+        document = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return
+    yield from _pointers(document, ())
+
+
+def _pointers(value: Any, at: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, dict) and value and len(at) < _LEVELS_SHOWN:
+        for name, inner in value.items():
+            yield from _pointers(inner, (*at, name))
+    elif at:
+        yield as_text(at)
