@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import GroupIdNotFoundError, IncompatibleBrokerVersion, TopicAuthorizationFailedError, for_code
+from kafka.errors import (
+    GroupIdNotFoundError,
+    IncompatibleBrokerVersion,
+    TopicAuthorizationFailedError,
+    UnsupportedVersionError,
+    for_code,
+)
 from kafka.protocol.admin import DescribeGroupsRequest
 
 from worker.kafka.facts import Absent, GroupFacts, Member
@@ -31,8 +37,8 @@ class GroupAdmin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python ships 
     def _consumer_group_members(self, group_id: str) -> tuple[Member, ...] | Absent:
         try:
             described = self._manager.run(self._describe_consumer_group, group_id)
-        except (GroupIdNotFoundError, IncompatibleBrokerVersion):
-            # No such group, or brokers before 3.7, which have neither the request nor the protocol.
+        except (GroupIdNotFoundError, IncompatibleBrokerVersion, UnsupportedVersionError):
+            # No such group; or brokers before 3.7 do not have the request, and those before 4.0 not the protocol.
             return ()
         except TopicAuthorizationFailedError:
             return Absent.HIDDEN
