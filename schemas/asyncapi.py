@@ -18,6 +18,10 @@ from schemas.events import (
     UserErased,
     UserEvent,
 )
+from schemas.formats.cloudevents import CLOUDEVENTS
+from schemas.formats.input_format import InputFormat
+from schemas.formats.json_schema import value_schema
+from schemas.formats.mapped import Mapped
 from schemas.rejected import RejectedHeader, RejectReason
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -30,13 +34,15 @@ def asyncapi_document(
     rejected_topic: str,
     version: str,
     current_topic: str | None = None,
+    input_format: InputFormat = CLOUDEVENTS,
 ) -> dict[str, Any]:
     """The AsyncAPI 3.0 document, ready for JSON: what the worker reads and what it publishes, topic by topic."""
-    event_class = UserEvent[profile_class]  # type: ignore[valid-type]  # the class is known at run time only
+    mapped = input_format if isinstance(input_format, Mapped) else None
+    input_class = profile_class if mapped else UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time
+    input_classes: list[type[BaseModel]] = [input_class] if mapped else [input_class, UserErased]
     names, definitions = models_json_schema(
         [
-            (event_class, "validation"),
-            (UserErased, "validation"),
+            *((each, "validation") for each in input_classes),
             (SegmentAssigned, "serialization"),
             (SegmentErased, "serialization"),
         ],
@@ -61,7 +67,9 @@ def asyncapi_document(
         "defaultContentType": CONTENT_TYPE,
         "channels": {
             "input": _channel(
-                input_topic, "User profiles as upstream applications observed them, and erasures.", "observed", "erased"
+                input_topic,
+                "User profiles as upstream applications observed them, and erasures.",
+                *(("observed",) if mapped else ("observed", "erased")),
             ),
             "output": _channel(
                 output_topic, "One assignment for each accepted event, or its erasure.", "assigned", "segmentErased"
@@ -85,23 +93,30 @@ def asyncapi_document(
         },
         "components": {
             "messages": {
-                "observed": {
-                    "name": OBSERVED_TYPE,
-                    "title": "A user's profile was observed",
-                    "contentType": CONTENT_TYPE,
-                    "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
-                    "payload": names[(event_class, "validation")],
-                    "bindings": {"kafka": {"key": user_id}},
-                },
-                "erased": {
-                    "name": USER_ERASED_TYPE,
-                    "title": "A user must be forgotten",
-                    "summary": "In a compacted topic, a record with a key and without a value says the same.",
-                    "contentType": CONTENT_TYPE,
-                    "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
-                    "payload": names[(UserErased, "validation")],
-                    "bindings": {"kafka": {"key": user_id}},
-                },
+                **(
+                    {"observed": _mapped(mapped, names[(input_class, "validation")])}
+                    if mapped
+                    else {
+                        "observed": {
+                            "name": OBSERVED_TYPE,
+                            "title": "A user's profile was observed",
+                            "summary": _MODES,
+                            "contentType": CONTENT_TYPE,
+                            "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
+                            "payload": names[(input_class, "validation")],
+                            "bindings": {"kafka": {"key": user_id}},
+                        },
+                        "erased": {
+                            "name": USER_ERASED_TYPE,
+                            "title": "A user must be forgotten",
+                            "summary": "In a compacted topic, a record with a key and without a value says the same.",
+                            "contentType": CONTENT_TYPE,
+                            "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
+                            "payload": names[(UserErased, "validation")],
+                            "bindings": {"kafka": {"key": user_id}},
+                        },
+                    }
+                ),
                 "assigned": {
                     "name": ASSIGNED_TYPE,
                     "title": "A user was assigned to a segment",
@@ -133,6 +148,23 @@ def asyncapi_document(
     }
 
 
+_MODES = "Here in structured mode; binary mode has the attributes in headers (ce_…), and the data in the value."
+
+
+def _mapped(of: Mapped, profile: dict[str, Any]) -> dict[str, Any]:
+    places = ", ".join(f"{meaning} {of.names[part] or 'the whole object'}" for part, meaning in _PARTS.items())
+    conditions = {name: {"type": "string", "const": content.decode()} for name, content in of.where.headers}
+    return {
+        "name": "profile",
+        "title": "A user's profile was observed",
+        "summary": f"The topic's own format. The worker reads: {places}. Records that do not match are ignored.",
+        "contentType": "application/json",
+        "headers": {"type": "object", "properties": {**_TRACE_CONTEXT, **conditions}, "required": [*conditions]},
+        "payload": value_schema(of, profile),
+    }
+
+
+_PARTS = {"subject": "user", "time": "time", "id": "event id", "data": "profile"}
 _CURRENT = "The last assignment of each user, or a tombstone once the user is erased; compacted."
 
 

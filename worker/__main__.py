@@ -33,7 +33,7 @@ _USED = {
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
         *("worker_transaction_timeout_ms", "worker_event_max_bytes"),
     ),
-    "asyncapi": ("profile_class", *_TOPICS, "worker_current_topic"),
+    "asyncapi": ("profile_class", *_INPUT, *_TOPICS, "worker_current_topic"),
 }
 
 # For an input topic that `run` creates: 2, 3 or 6 workers can share it evenly.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -30,6 +30,8 @@ class PartType:
     """The type in JSON."""
     column: Column
     """It never takes a value that the class refuses."""
+    json_schema: Mapping[str, Any] = field(default_factory=dict)
+    """Of a value in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def _as_it_is(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
 
 
 _TEXT: Final = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_MAX)]
-IDENTIFIER: Final = PartType(Identifier, _TEXT, _as_it_is)
+_TEXT_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": IDENTIFIER_MAX}
+IDENTIFIER: Final = PartType(Identifier, _TEXT, _as_it_is, _TEXT_SCHEMA)
 
 
 def _text_or_integer(value: Any) -> Any:
@@ -63,7 +66,12 @@ def _texts(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
     return [str(value) for value in values], wrong
 
 
-IDENTIFIER_OR_INTEGER: Final = PartType(Annotated[Identifier, BeforeValidator(_text_or_integer)], _TEXT | int, _texts)
+IDENTIFIER_OR_INTEGER: Final = PartType(
+    Annotated[Identifier, BeforeValidator(_text_or_integer)],
+    _TEXT | int,
+    _texts,
+    {**_TEXT_SCHEMA, "type": ["string", "integer"]},
+)
 
 
 def _key_text(key: bytes | None) -> str:
@@ -86,7 +94,7 @@ def _utf_8(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
 
 
 KEY: Final = PartType(Annotated[Identifier, BeforeValidator(_key_text)], None, _utf_8)
-RFC_3339: Final = PartType(Timestamp, str, moments_in_text)
+RFC_3339: Final = PartType(Timestamp, str, moments_in_text, {"type": "string", "format": "date-time"})
 
 
 def _header_times(contents: Sequence[bytes | None]) -> tuple[Sequence[datetime], Wrong]:
@@ -109,7 +117,8 @@ def _since_1970(unit: TimeFormat) -> PartType:
             text = f"must be in the years 1 to 9999, as {UNITS[unit]} since 1970"
             raise PydanticCustomError("time_range", text) from error
 
-    return PartType(Annotated[datetime, PlainValidator(exact)], int | float, moments_since_1970(unit))
+    schema = {"type": "number", "description": f"{UNITS[unit].capitalize()} since 1970."}
+    return PartType(Annotated[datetime, PlainValidator(exact)], int | float, moments_since_1970(unit), schema)
 
 
 TIME_TYPES: Final = {TimeFormat.RFC3339: RFC_3339, **{unit: _since_1970(unit) for unit in UNITS}}

@@ -11,6 +11,7 @@ from schemas.asyncapi import asyncapi_document
 from schemas.release import release
 from schemas.roles import load_profile_class
 from worker.errors import ExitStatus
+from worker.input_settings import input_format
 from worker.settings_loading import load_settings
 
 
@@ -24,6 +25,7 @@ def run(flags: Mapping[str, str]) -> ExitStatus:
         settings.worker_rejected_topic,
         release(),
         settings.worker_current_topic,
+        input_format(settings),
     )
     sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     return ExitStatus.DONE

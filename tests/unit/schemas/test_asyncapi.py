@@ -9,6 +9,9 @@ import pytest
 
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
+from schemas.formats.mapped import PRESETS, Given, mapped
+from schemas.formats.times import TimeFormat
+from schemas.formats.where import where
 from schemas.rejected import RejectedHeader
 from tests.support.events import PROFILE, event_bytes
 
@@ -106,3 +109,67 @@ def test_every_header_of_a_rejected_record_is_described() -> None:
     assert set(headers["properties"]) == {str(header) for header in RejectedHeader}
     assert "rejected.reason" in headers["required"]
     assert "rejected.nulls" not in headers["required"]
+
+
+def document_of(preset: str, **given: Any) -> Any:
+    of = mapped(PRESETS[preset], Given(**given), numeric_ids=True)
+    document = asyncapi_document(UserProfile, "in", "out", "bad", "0.1.0", input_format=of)
+    return json.loads(json.dumps(document))
+
+
+CALL = {"type": "identify", "userId": "u", "messageId": "m", "timestamp": "2026-11-22T12:00:00Z"}
+ROW = {"id": 7, **PROFILE}
+
+
+@pytest.mark.parametrize(
+    ("preset", "given", "good", "bad"),
+    [
+        (
+            "json",
+            {
+                "user": "/user",
+                "time": "/at",
+                "time_format": TimeFormat.MILLISECONDS,
+                "where": where("/event=x && header:kind=user"),
+            },
+            [{"user": "u", "at": 5, "event": "x", **PROFILE}, {"user": 7, "at": 5, "event": "x", **PROFILE}],
+            [{"user": "u", "at": "5", "event": "x", **PROFILE}, {"user": "u", "at": 5, "event": "y", **PROFILE}, {}],
+        ),
+        (
+            "json",
+            {"user": "/users/0", "data": "/a/traits"},
+            [{"users": ["u"], "a": {"traits": PROFILE}}],
+            [{"a": {"traits": {}}}, {"a": {}}],
+        ),
+        (
+            "segment",
+            {},
+            [{**CALL, "traits": PROFILE}, {**CALL, "type": "track", "context": {"traits": PROFILE}}],
+            [CALL, {**CALL, "type": "page", "traits": PROFILE}],
+        ),
+        (
+            "debezium",
+            {"user": "/id"},
+            [
+                {"op": "c", "source": {"ts_ms": 5}, "after": ROW},
+                {"payload": {"op": "c", "source": {"ts_ms": 5}, "after": ROW}},
+            ],
+            [{"op": "d", "source": {"ts_ms": 5}, "after": None}],
+        ),
+    ],
+)
+def test_the_document_describes_the_values_that_the_format_reads(
+    preset: str, given: dict[str, Any], good: list[Any], bad: list[Any]
+) -> None:
+    document = document_of(preset, **given)
+    jsonschema.Draft7Validator(PUBLISHED).validate(document)
+    payload = document["components"]["messages"]["observed"]["payload"]
+    validator = jsonschema.Draft202012Validator({**payload, "components": document["components"]})
+    assert [validator.is_valid(value) for value in good] == [True] * len(good)
+    assert [validator.is_valid(value) for value in bad] == [False] * len(bad)
+
+
+def test_a_format_of_the_users_own_is_named_with_its_pointers() -> None:
+    message = document_of("json", user="$key", where=where("header:kind=user"))["components"]["messages"]["observed"]
+    assert "user $key, time $timestamp, event id $offset, profile the whole object" in message["summary"]
+    assert message["headers"]["properties"]["kind"] == {"type": "string", "const": "user"}

@@ -1,0 +1,42 @@
+"""The JSON Schema of the values that a mapping reads, as far as the mapping says what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.formats.input_format import Layout
+from schemas.formats.mapped import Mapped
+from schemas.formats.pointers import Pointer, is_index
+
+Schema = dict[str, Any]
+
+
+def value_schema(of: Mapped, profile: Mapping[str, Any]) -> Schema:
+    """The schema of a record's value; `profile` is that of the profile. What is in an array is left out."""
+    layouts = [_layout_schema(layout, profile) for layout in of.layouts]
+    return layouts[0] if len(layouts) == 1 else {"anyOf": layouts}
+
+
+def _layout_schema(layout: Layout, profile: Mapping[str, Any]) -> Schema:
+    schema: Schema = {"type": "object"}
+    _put(schema, layout.data, profile)
+    for part in layout.parts.values():
+        for place in part.places:
+            _put(schema, place, part.type.json_schema)
+    for each in layout.expected:
+        _put(schema, each.at, {"enum": list(each.values)})
+    return schema
+
+
+def _put(schema: Schema, at: Pointer, value: Mapping[str, Any]) -> None:
+    if any(map(is_index, at)):
+        return
+    for level in at:
+        schema.setdefault("type", "object")
+        required = schema.setdefault("required", [])
+        if level not in required:
+            required.append(level)
+        schema = schema.setdefault("properties", {}).setdefault(level, {})
+    # A place may be read as several things, and the profile may be the object in which the others are.
+    schema.setdefault("allOf", []).append(dict(value))
