@@ -89,14 +89,24 @@ def _broker(arguments: argparse.Namespace) -> int:
 def _emit(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
     from demo.emit import TURN_S, Emitter
+    from demo.formats import SETTINGS
     from demo.kafka.client import Sender
     from demo.population import Population
     from schemas.counting import counted
 
     population = Population(users=arguments.users, seed=arguments.seed)
     with Sender(arguments.bootstrap_servers, arguments.topic) as sender, interrupts.noted() as stopped:
-        emitter = Emitter(sender, population, count=arguments.count, bad_share=arguments.bad_share, rate=arguments.rate)
+        emitter = Emitter(
+            sender,
+            population,
+            count=arguments.count,
+            bad_share=arguments.bad_share,
+            rate=arguments.rate,
+            written_as=arguments.format,
+        )
         _print(f"sending {arguments.rate:,g} events per second to topic {arguments.topic}; Ctrl-C stops")
+        if settings := SETTINGS[arguments.format]:
+            _print("a worker reads them with:\n" + "\n".join(f"  {name}={value}" for name, value in settings.items()))
         report_at = time.monotonic() + _REPORT_EVERY_S
         while not emitter.done and not stopped():
             emitter.send_due()
@@ -108,6 +118,7 @@ def _emit(arguments: argparse.Namespace) -> int:
     _print(
         f"{counted(emitter.sent, 'event')} sent to {arguments.topic}: {emitter.good:,} valid, "
         f"{emitter.bad.total():,} invalid on purpose{f' ({reasons})' if reasons else ''}"
+        + (f", {emitter.ignored:,} other events" if emitter.ignored else "")
     )
     return DONE
 
@@ -181,6 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     emit.add_argument("--topic", default="user-activity", help="topic to send to (default: user-activity)")
     emit.add_argument("--rate", type=_rate, default=200.0, metavar="R", help="events per second (default: 200)")
     emit.add_argument("--count", type=_count, metavar="N", help="events to send (default: no limit)")
+    emit.add_argument(
+        "--format",
+        choices=("cloudevents", "binary", "json"),
+        default="cloudevents",
+        help="CloudEvents in structured or binary mode, or a JSON topic of an application's own (default: cloudevents)",
+    )
     _add_population(emit)
     _add_bad_share(emit)
     emit.set_defaults(run=_emit)

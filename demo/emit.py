@@ -6,9 +6,10 @@ import time
 import uuid
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, starmap
 
 from demo.events import emitted
+from demo.formats import in_format
 from demo.kafka.client import Sender
 from demo.population import Population
 from schemas.rejected import RejectReason
@@ -22,23 +23,30 @@ class Emitter:
     """Sends the due events of a population on each call, and counts those that have arrived."""
 
     def __init__(
-        self, sender: Sender, population: Population, *, count: int | None, bad_share: float, rate: float
+        self,
+        sender: Sender,
+        population: Population,
+        *,
+        count: int | None,
+        bad_share: float,
+        rate: float,
+        written_as: str = "cloudevents",
     ) -> None:
         """Send `count` events (None: no limit), `rate` per second from now on; that share is invalid on purpose."""
         self._sender = sender
         self._rate = rate
         self._count = count
-        self._events = emitted(
-            population, count, bad_share, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC)
-        )
+        events = emitted(population, count, bad_share, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC))
+        self._events = starmap(in_format(written_as), enumerate(events))
         self._begun = time.monotonic()
         self.good = 0
         self.bad = Counter[RejectReason]()
+        self.ignored = 0
 
     @property
     def sent(self) -> int:
-        """How many events have arrived, valid and invalid."""
-        return self.good + self.bad.total()
+        """How many records have arrived."""
+        return self.good + self.bad.total() + self.ignored
 
     @property
     def done(self) -> bool:
@@ -51,5 +59,6 @@ class Emitter:
         batch = tuple(islice(self._events, min(due, _MOST_AT_ONCE)))
         self._sender.send(event.record for event in batch)
         self._sender.flush()
-        self.good += sum(event.reason is None for event in batch)
+        self.good += sum(event.reason is None and not event.ignored for event in batch)
+        self.ignored += sum(event.ignored for event in batch)
         self.bad.update(event.reason for event in batch if event.reason is not None)

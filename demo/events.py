@@ -30,6 +30,8 @@ class Emitted:
 
     record: NewRecord
     reason: RejectReason | None = None
+    ignored: bool = False
+    """Whether it is another event, which a worker ignores."""
 
 
 def emitted(

@@ -11,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from demo.formats import SETTINGS
 from tests.chaos.mutants import MUTATIONS
 from tests.chaos.plan import Kind, Plan, directed_plan, random_plan
 from tests.chaos.run import Result, run
@@ -19,6 +21,19 @@ from tests.support.kafka_world import CLIENTS
 
 _SHOWN_MOST = 40
 _DIRECTED_EVENTS = 3_000
+
+
+class _How(NamedTuple):
+    """What the workers of a run are like, and what they read."""
+
+    client: str
+    written_as: str
+
+    @property
+    def flags(self) -> str:
+        """What repeats a run with them."""
+        client = "" if self.client == CLIENTS[0] else f" --client {self.client}"
+        return client + ("" if self.written_as == "cloudevents" else f" --format {self.written_as}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,19 +59,27 @@ def main(arguments: Sequence[str]) -> int:
         default=CLIENTS[0],
         help="the Kafka client of all workers but mutants (default: %(default)s)",
     )
+    parser.add_argument(
+        "--format",
+        choices=[*SETTINGS],
+        default="cloudevents",
+        help="of all events but those for mutants; json has other events in between, which are ignored "
+        "(default: %(default)s)",
+    )
     given = parser.parse_args(arguments)
+    how = _How(given.client, given.format)
     failed = [name for name in given.mutant if not _found_out(name)]
     rows: list[tuple[str, Result]] = []
     if given.directed:
         rows.append(
             (
                 "fixed",
-                _one("the fixed list of faults", "--directed", directed_plan(), 0, _DIRECTED_EVENTS, given.client),
+                _one("the fixed list of faults", "--directed", directed_plan(), 0, _DIRECTED_EVENTS, how),
             )
         )
     for seed in given.seeds:
         repeat = f"{seed} --events {given.events}"
-        rows.append((str(seed), _one(f"seed {seed}", repeat, random_plan(seed), seed, given.events, given.client)))
+        rows.append((str(seed), _one(f"seed {seed}", repeat, random_plan(seed), seed, given.events, how)))
     if rows:
         print("\n".join(_table(rows)), flush=True)
     failed += [name for name, result in rows if result.verdict.violations]
@@ -78,10 +101,10 @@ def _found_out(mutation: str) -> bool:
     return False
 
 
-def _one(name: str, repeat: str, plan: Plan, seed: int, events: int, client: str) -> Result:
+def _one(name: str, repeat: str, plan: Plan, seed: int, events: int, how: _How) -> Result:
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"{name}: {events} events, {len(plan.faults)} faults", flush=True)
-    result = run(plan, seed, events, directory, _say, client=client)
+    result = run(plan, seed, events, directory, _say, client=how.client, written_as=how.written_as)
     if not result.verdict.violations:
         shutil.rmtree(directory)
         print(f"  kept every promise, {result.length_s:.0f} s", flush=True)
@@ -94,8 +117,7 @@ def _one(name: str, repeat: str, plan: Plan, seed: int, events: int, client: str
     violations = directory / "violations.txt"
     violations.write_text("\n".join(lines) + "\n")
     print(f"  all of them: {violations}\n  logs of broker and workers: {directory}", flush=True)
-    other = "" if client == CLIENTS[0] else f" --client {client}"
-    print(f"  again: python -m tests.chaos {repeat}{other}", flush=True)
+    print(f"  again: python -m tests.chaos {repeat}{how.flags}", flush=True)
     return result
 
 
@@ -105,6 +127,7 @@ def _say(line: str) -> None:
 
 _COLUMNS: tuple[tuple[str, Callable[[Result], object]], ...] = (
     ("inputs", lambda result: result.verdict.inputs),
+    ("ignored", lambda result: result.verdict.ignored),
     ("missing", lambda result: result.verdict.missing),
     ("duplicates", lambda result: result.verdict.duplicates),
     ("out of order", lambda result: result.verdict.out_of_order),

@@ -7,7 +7,7 @@ import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, starmap
 from types import TracebackType
 from typing import Self
 
@@ -16,9 +16,11 @@ from kafka.partitioner.default import murmur2
 
 from demo.errors import ClusterError
 from demo.events import Emitted, emitted
+from demo.formats import in_format
 from demo.kafka.client import NewRecord, Sender
 from demo.population import Population
 from tests.chaos.evidence import EXPECTED_HEADER
+from tests.chaos.judgement import IGNORED
 
 _BAD_SHARE = 0.01
 _TURN_S = 0.1
@@ -30,16 +32,17 @@ _CONFIRM_S = 30
 class Feed:
     """Sends on a thread of its own; a context manager. What could not be confirmed is sent again, as upstreams do."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, *, count: int, parts: int, population: Population) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, *, count: int, parts: int, population: Population, written_as: str
+    ) -> None:
         """`count` events in equal parts, each sent evenly over a few seconds after `next_part`; bursts come on top."""
         self._at = (bootstrap_servers, topic)
         self._rate = count / parts / _PART_S
         self._parts = parts
         self._part = 0
         self._count = count
-        self._events = emitted(
-            population, None, _BAD_SHARE, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC)
-        )
+        events = emitted(population, None, _BAD_SHARE, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC))
+        self._events = starmap(in_format(written_as), enumerate(events))
         self._lock = threading.Lock()  # the generator and the sender serve the thread and bursts
         self._sender: Sender | None = None
         self._flowing = threading.Event()
@@ -124,7 +127,7 @@ class Feed:
             NewRecord(
                 each.record.key,
                 each.record.value,
-                {EXPECTED_HEADER: (each.reason or "").encode()},
+                {**(each.record.headers or {}), EXPECTED_HEADER: expected(each).encode()},
             )
             for each in handful
         ]
@@ -147,6 +150,11 @@ class Feed:
             self._sender = Sender(*self._at)
         self._sender.send(records)
         self._sender.flush(_CONFIRM_S)
+
+
+def expected(event: Emitted) -> str:
+    """What has to become of an event: the reason for which it is rejected, IGNORED, or nothing for a result."""
+    return IGNORED if event.ignored else event.reason or ""
 
 
 def _partition(key: bytes | None, partitions: int) -> int:

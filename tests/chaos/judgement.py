@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ RECOVERY_MOST_S: Final = 30.0
 LINES_MOST: Final = 10
 NOT_COME_ABOUT: Final = "fault that did not come about"
 CRASH: Final = "crash"
+IGNORED: Final = "ignored"
+_VERIFIED_IGNORED: Final = re.compile(r"^ignored: (\d+) ", re.MULTILINE)
 
 
 class Input(NamedTuple):
@@ -19,7 +22,7 @@ class Input(NamedTuple):
     partition: int
     offset: int
     expected: str
-    """Why it has to be rejected; empty when it has not."""
+    """Why it has to be rejected, or IGNORED; empty when it has a result."""
 
 
 class Answer(NamedTuple):
@@ -86,6 +89,8 @@ class Verdict:
     """What a run came to."""
 
     inputs: int
+    """Those that are events."""
+    ignored: int
     missing: int
     duplicates: int
     out_of_order: int
@@ -114,7 +119,9 @@ _DAMAGE: Final = frozenset({"missing", "duplicates", "out of order", "orphans", 
 def judge(seen: Evidence) -> Verdict:
     """Everything that was promised, looked at."""
     answers = {(answer.input_partition, answer.input_offset): answer for answer in reversed(seen.answers)}
-    missing = [one for one in seen.inputs if (one.partition, one.offset) not in answers]
+    events = [one for one in seen.inputs if one.expected != IGNORED]
+    ignored = len(seen.inputs) - len(events)
+    missing = [one for one in events if (one.partition, one.offset) not in answers]
     duplicates = list(_duplicates(seen.answers))
     late = list(_out_of_order(seen.answers))
     violations = (
@@ -127,12 +134,12 @@ def judge(seen: Evidence) -> Verdict:
         *_offsets_moved_back(seen.commits),
         *_endings(seen.endings),
         *_recovery(seen.recovery_s),
-        *_verified(seen.verify_status, seen.verify_output),
+        *_verified(seen.verify_status, seen.verify_output, ignored),
         *(Violation("connection past the proxy", line) for line in seen.bypasses),
         *(Violation(NOT_COME_ABOUT, line) for line in seen.not_come_about),
         *(Violation(CRASH, line) for line in seen.crashes),
     )
-    return Verdict(len(seen.inputs), len(missing), len(duplicates), len(late), seen.recovery_s, violations)
+    return Verdict(len(events), ignored, len(missing), len(duplicates), len(late), seen.recovery_s, violations)
 
 
 def _without_outcome(inputs: Iterable[Input], committed: dict[int, int]) -> Iterator[Violation]:
@@ -236,7 +243,10 @@ def _recovery(recovery_s: float | None) -> Iterator[Violation]:
         )
 
 
-def _verified(status: int, output: str) -> Iterator[Violation]:
+def _verified(status: int, output: str, ignored: int) -> Iterator[Violation]:
+    counted = sum(map(int, _VERIFIED_IGNORED.findall(output)))
+    if counted != ignored:
+        yield Violation("segment-worker verify", f"it counts {counted} ignored records, and there are {ignored}")
     if status != 0:
         lines = [line for line in output.splitlines() if line.strip()]
         yield Violation("segment-worker verify", f"exit status {status}: {' | '.join(lines[-LINES_MOST:])}")

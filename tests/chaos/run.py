@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.formats import SETTINGS
 from demo.kafka.broker import Broker, running_broker
 from demo.kafka.ports import LOOPBACK, free_ports
 from demo.population import Population
@@ -68,11 +69,12 @@ def run(
     tell: Tell,
     mutation: str | None = None,
     client: str = "kafka-python",
+    written_as: str = "cloudevents",
 ) -> Result:
     """Carry out a plan while this many events are sent, and judge what came of it; everything is kept in the directory.
 
-    `mutation` names the precaution that the workers lack, `client` is their Kafka client; `tell` is given a line for
-    each fault.
+    `mutation` names the precaution that the workers lack, `client` is their Kafka client, `written_as` the format of
+    the events; `tell` is given a line for each fault.
     """
     begun = time.monotonic()
     programs = Programs(directory, clean_environment())
@@ -84,7 +86,8 @@ def run(
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
-        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, client), proxy.port)
+        settings = {"KAFKA_CLIENT": client, **SETTINGS[written_as]}
+        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, settings), proxy.port)
         feed = closing.enter_context(
             Feed(
                 broker.bootstrap_servers,
@@ -92,6 +95,7 @@ def run(
                 count=events,
                 parts=len(plan.faults),
                 population=Population(USERS, seed),
+                written_as=written_as,
             )
         )
         stage = Stage(broker, proxy, crew, feed, ModelStore(site.store), site.name, site.input)
@@ -103,7 +107,9 @@ def run(
         crew.look_for_bypasses()
         endings = [*crew.end_all(STOP_S), *crew.endings]
         verified = programs.run(
-            "worker", "verify", **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers)
+            "worker",
+            "verify",
+            **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers, **SETTINGS[written_as]),
         )
         logs = {log.name: log.read_text(errors="replace") for log in sorted(directory.glob("*.log"))}
         evidence = Evidence(
@@ -138,15 +144,21 @@ def behind_a_proxy(data_dir: Path) -> Iterator[tuple[Broker, Proxy]]:
             yield broker, proxy
 
 
-def _start(site: WorkerSite, worker: Worker, transaction_timeout_ms: int, mutation: str | None, client: str) -> Program:
+def _start(
+    site: WorkerSite,
+    worker: Worker,
+    transaction_timeout_ms: int,
+    mutation: str | None,
+    settings: Mapping[str, str],
+) -> Program:
     environment = site.environment(
-        KAFKA_CLIENT=client,
         WORKER_SESSION_TIMEOUT_MS=str(int(SESSION_TIMEOUT_S * 1000)),
         WORKER_TRANSACTION_TIMEOUT_MS=str(transaction_timeout_ms),
         WORKER_COMMIT_INTERVAL_MS=str(worker.commit_interval_ms),
         WORKER_BATCH_MAX_EVENTS=str(worker.batch_max_events),
         MODEL_POLL_S=str(_MODEL_POLL_S),
         **({} if worker.instance_id is None else {"WORKER_INSTANCE_ID": worker.instance_id}),
+        **settings,
     )
     if mutation is None:
         return site.programs.start("worker", "run", **environment)

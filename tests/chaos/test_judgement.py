@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.judgement import RECOVERY_MOST_S, Answer, Commit, Ending, Evidence, Input, judge
+from tests.chaos.judgement import IGNORED, RECOVERY_MOST_S, Answer, Commit, Ending, Evidence, Input, judge
 
 INPUTS = tuple(
     Input(partition, offset, "empty" if offset == 7 else "") for partition in range(2) for offset in range(10)
@@ -54,6 +54,21 @@ def test_a_run_without_damage_is_clean() -> None:
     assert verdict.violations == ()
     assert (verdict.inputs, verdict.missing, verdict.duplicates, verdict.out_of_order) == (20, 0, 0, 0)
     assert not verdict.damaged
+
+
+def test_an_ignored_input_has_no_outcome_and_is_counted_by_verify() -> None:
+    ignored = [one._replace(expected=IGNORED) if one.offset == 3 else one for one in INPUTS]
+    without = tuple(answer for answer in ANSWERS if answer.input_offset != 3)
+    seen = replace(changed(without), inputs=ignored, verify_output="ignored: 2 input records, by …\nclean: …\n")
+    verdict = judge(seen)
+    assert (verdict.violations, verdict.inputs, verdict.ignored, verdict.missing) == ((), 18, 2, 0)
+    assert [kind for kind, _ in judge(replace(seen, verify_output="clean: …\n")).violations] == [
+        "segment-worker verify"
+    ]
+    answered = judge(replace(seen, answers=ANSWERS, answers_meanwhile=ANSWERS))
+    assert [where for kind, where in answered.violations if kind == "wrong outcome"] == [
+        f"input {partition}/3: a result, and should be ignored" for partition in (0, 1)
+    ]
 
 
 def test_an_input_without_an_outcome_is_missing() -> None:

@@ -13,7 +13,7 @@ from tests.chaos.run import Result
 
 
 def result(*violations: tuple[str, str], mutants: int = 0) -> Result:
-    verdict = Verdict(100, 0, 0, 0, 2.5, tuple(Violation(*each) for each in violations))
+    verdict = Verdict(100, 7, 0, 0, 0, 2.5, tuple(Violation(*each) for each in violations))
     return Result(verdict, Counter({Kind.KILL: 3}), 9, mutants, 12.0)
 
 
@@ -38,8 +38,8 @@ def test_runs_that_keep_every_promise_end_in_a_table_and_with_status_0(
     assert command.main(["7", "8"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"seed 7: 100000 events, {len(random_plan(7).faults)} faults"
-    assert [line.split(" | ")[:7] for line in lines[-3:-1]] == [
-        [f"| {seed}", "100", "0", "0", "0", "2.5", "0"] for seed in (7, 8)
+    assert [line.split(" | ")[:8] for line in lines[-3:-1]] == [
+        [f"| {seed}", "100", "7", "0", "0", "0", "2.5", "0"] for seed in (7, 8)
     ]
     assert lines[-1] == "every promise was kept"
 
@@ -61,6 +61,12 @@ def test_a_run_is_repeated_with_the_same_client(runs: list[Result], capsys: pyte
     runs += [result(("duplicates", "input 0/3 has 2 outcomes"))]
     assert command.main(["--client", "confluent", "7"]) == 1
     assert "again: python -m tests.chaos 7 --events 100000 --client confluent\n" in capsys.readouterr().out
+
+
+def test_a_run_is_repeated_with_the_same_format(runs: list[Result], capsys: pytest.CaptureFixture[str]) -> None:
+    runs += [result(("duplicates", "input 0/3 has 2 outcomes"))]
+    assert command.main(["--format", "json", "7"]) == 1
+    assert "again: python -m tests.chaos 7 --events 100000 --format json\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
