@@ -14,6 +14,8 @@ from models.store import ModelStore, StoredModel
 from schemas import UserProfile
 from schemas.roles import load_profile_class
 from trainer.__main__ import main
+from worker.input_settings import input_format
+from worker.settings_loading import load_settings
 from worker.stream.processor import Scoring
 from worker.stream.records import Record, Records
 
@@ -37,13 +39,25 @@ def sample_model(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
     return ModelStore(store).load_alias("production")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/events.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/events.md", "docs/input-json.md", "docs/input-segment.md", "docs/input-debezium.md"]
+)
 def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_model: StoredModel) -> None:
     event, result, *_ = blocks(page, "json")
     expected: dict[str, Any] = json.loads(result)
     read_from = expected["data"]["input"]
     record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
-    scoring = Scoring(sample_model, UserProfile, COMPOSE_CLUSTER_ID, expected["source"], 900_000, 1_000_000)
+    given = (line.split("=", 1) for line in "".join(blocks(page, "ini")).splitlines())
+    settings = load_settings({variable.lower(): value for variable, value in given})
+    scoring = Scoring(
+        sample_model,
+        UserProfile,
+        COMPOSE_CLUSTER_ID,
+        expected["source"],
+        900_000,
+        1_000_000,
+        input_format=input_format(settings),
+    )
     outcome = scoring.process(Records.of([record]), datetime.fromisoformat(expected["time"]))
     got: dict[str, Any] = json.loads(outcome.results[0].value or b"")
 
