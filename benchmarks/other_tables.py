@@ -283,6 +283,29 @@ def mixed_groups(rng: Rng) -> Users:
     return _table(rng, numbers, labels, answers, truth=truth)
 
 
+def groups_beside_labels(rng: Rng) -> Users:
+    """Three groups in four numbers, each in places of its own; the numbers differ between two sexes, too."""
+    truth = _groups(rng, 0.44, 0.36, 0.2)
+    sex = rng.integers(0, 2, USERS)
+    numbers = _apart(rng, 3, 4, 4)[truth] + 0.6 * sex[:, None] * np.array([1, 1, 1, -1])
+    place = np.where(truth > 0, truth - 1, rng.choice(3, USERS, p=[0.3, 0.3, 0.4]))
+    labels = np.column_stack([sex, place])
+    return _table(rng, numbers + rng.normal(size=(USERS, 4)), labels, truth=truth)
+
+
+def groups_beside_items(rng: Rng) -> Users:
+    """Three groups in a number and an answer, each of which likes two of three items."""
+    truth = _groups(rng, 0.34, 0.33, 0.33)
+    number = np.array([5.0, 14.0, 29.0])[truth] + 2.5 * rng.normal(size=USERS)
+    answer = np.where(rng.random(USERS) < 0.85, np.array([1, 2, 0])[truth], rng.integers(0, 3, USERS))
+    own = np.array([[0, 1], [1, 2], [0, 2]])[truth]
+    liked = [
+        rng.choice(items if loyal else 3, rng.integers(1, 3), replace=False).tolist()
+        for items, loyal in zip(own, rng.random(USERS) < 0.9, strict=True)
+    ]
+    return _table(rng, number[:, None], answers=answer[:, None], items=[liked], truth=truth)
+
+
 PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "groups in two numbers": two_columns_apart,
     "… thirty numbers": many_columns_apart,
@@ -300,6 +323,8 @@ PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "… in answers": groups_in_answers,
     "… in items": groups_in_items,
     "… in mixed columns": mixed_groups,
+    "… beside labels": groups_beside_labels,
+    "… beside items": groups_beside_items,
 }
 NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "purchases": purchases,

@@ -230,7 +230,7 @@ class Encoder:
         ).astype(np.float64)
 
     def scale(self, matrix: Floats) -> Floats:
-        """(x − mean) / scale · weight for each column of a raw matrix, so that each kept field weighs the same."""
+        """(x − mean) / scale · weight for each column of a raw matrix."""
         scaled: Floats = matrix - self.means
         scaled /= self.scales
         return scaled

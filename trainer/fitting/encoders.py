@@ -32,6 +32,9 @@ CLIPPED_TAIL = 0.001
 SKEWNESS_OF_LOGS = 1.0
 # A smaller unit or scale could take the quotient of two numbers out of the range of float64.
 SMALLEST_UNIT = 1e-100
+# Two labels of one field are far apart with nobody between them. At the weight of a number such fields cut groups that
+# are separate in numbers into cells, one for each combination of labels (Hennig and Liao 2013).
+LABEL_WEIGHT = math.sqrt(0.5)
 # More labels than this are names or free text: meaningless for segments, and too large for the memory.
 MOST_LEVELS = 200
 # A column that more users lack says more about who is asked than about who they are.
@@ -240,7 +243,11 @@ def _encoded(column: Column, numbers: Floats) -> Floats:
 def encoder(learned: Sequence[Learned], kept: frozenset[str]) -> Encoder:
     """The encoder of all columns; those that are not kept have weight 0 and only serve to detect unknown values."""
     columns = [each.column for each in learned if each.column is not None]
-    return Encoder(tuple(replace(column, weight=1.0 if column.name in kept else 0.0) for column in columns))
+    return Encoder(tuple(replace(each, weight=_weight(each) if each.name in kept else 0.0) for each in columns))
+
+
+def _weight(column: Column) -> float:
+    return LABEL_WEIGHT if isinstance(column, BooleanColumn | CategoryColumn | SeveralOfColumn) else 1.0
 
 
 def counting(whole: Encoder) -> Encoder:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.judgement import seen
-from benchmarks.other_tables import groups_in_categories, survey
+from benchmarks.other_tables import groups_beside_items, groups_in_categories, survey
 from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import load_profile_class
@@ -46,6 +46,13 @@ def test_groups_in_categories_are_segments_although_a_cloud_in_them_has_as_high_
     assert found.judgement.effect < 0.05
     assert found.rand is not None
     assert found.rand > 0.9
+
+
+def test_groups_that_are_separate_in_numbers_are_not_cut_into_cells_of_items() -> None:
+    found = seen(groups_beside_items(np.random.default_rng(0)), 0)
+    assert (found.judgement.verdict, found.judgement.k) == (Verdict.CLEAR, 3)
+    assert found.rand is not None
+    assert found.rand > 0.8
 
 
 def test_answers_of_a_survey_without_groups_are_not_segments() -> None:
