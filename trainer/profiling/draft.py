@@ -116,7 +116,8 @@ def draft_of(path: Path, table: Table) -> Draft:
 def _missing(facts: Facts, role: Kept | LeftOut | None) -> int:
     """Rows without a value in the column; an empty cell of a list is an empty list."""
     if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:
-        return facts.missing - sum(count for cell, count in facts.column.counts.items() if not cell.strip())
+        without_value = facts.column.counts.keys() - facts.cells.keys()
+        return facts.missing - sum(facts.column.counts[cell] for cell in without_value if not cell.strip())
     return facts.missing
 
 
