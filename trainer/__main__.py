@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,11 @@ from models.manifest import Verdict
 from models.promoting import PROMOTABLE
 from models.signing import keyring
 from models.store import ModelStore
-from models.store_path import local_path
-from schemas.dates import is_iso_date
 from schemas.errors import ProfileClassError
 from schemas.misspelt_settings import misspelt_settings
 from schemas.release import release
 from schemas.roles import load_profile_class
+from trainer.argument_types import at_least, day, groups, picture, share, store_path
 from trainer.errors import TrainerError
 from trainer.settings import TrainerSettings
 from trainer.text.production import PRODUCTION
@@ -320,16 +318,16 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         "--as-of",
         "--accept-no-structure",
     )
-    add("--k", type=_at_least(2), metavar="N", help="number of segments (default: chosen, 2 to --max-k)")
+    add("--k", type=at_least(2), metavar="N", help="number of segments (default: chosen, 2 to --max-k)")
     for flag, least, default, what in (
         ("--max-k", 2, 10, "the largest number of segments to try"),
         ("--min-segment-users", 1, 20, "the fewest users that a published segment may have"),
         ("--seed", 0, 0, "seed of every random draw"),
     ):
-        add(flag, type=_at_least(least), default=default, metavar="N", help=f"{what} (default: %(default)s)")
+        add(flag, type=at_least(least), default=default, metavar="N", help=f"{what} (default: %(default)s)")
     add(
         "--only",
-        type=_groups,
+        type=groups,
         metavar="GROUP,…",
         help="use only these feature groups of the profile class, such as behaviour,device (default: all)",
     )
@@ -373,7 +371,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     )
     add(
         "--max-reassigned",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="refuse if more than this share of users would change their segment, 0 to 1 (default: no limit)",
     )
@@ -387,10 +385,10 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
 
     promise = "Show which users change segment when one version replaces another."
     add = command("compare", _compare, promise, "before", "after", "data", "--profile", "--as-of", "--json")
-    add("--plot", type=_picture, metavar="FILE", help="draw it, as .svg or .png")
+    add("--plot", type=picture, metavar="FILE", help="draw it, as .svg or .png")
 
     add = command("name", _name, "Name a segment: write a new version that differs only in that name.", "version")
-    add("segment", type=_at_least(0), metavar="SEGMENT", help="the number of the segment")
+    add("segment", type=at_least(0), metavar="SEGMENT", help="the number of the segment")
     add("name", metavar="NAME", help="1 to 60 characters, not the name of another segment")
 
     promise = "Write a version in a form that other programs run, from raw fields to segment."
@@ -405,7 +403,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
 
     promise = "Remove old versions, but never the one in production or the one that rollback would restore."
     add = command("prune", _prune, promise)
-    add("--keep", type=_at_least(1), required=True, metavar="N", help="how many of the newest to keep")
+    add("--keep", type=at_least(1), required=True, metavar="N", help="how many of the newest to keep")
     return parser
 
 
@@ -417,7 +415,7 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
     """The arguments of more than one command, and of the two versions that are compared."""
     return {
         "--models": {
-            "type": _store_path,
+            "type": store_path,
             "default": settings.models_dir,
             "metavar": "DIR",
             "help": "the directory of the model store (environment: MODELS_DIR; now %(default)s)",
@@ -429,7 +427,7 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
             "(environment: PROFILE_CLASS; now %(default)s)",
         },
         "--as-of": {
-            "type": _day,
+            "type": day,
             "metavar": "YYYY-MM-DD",
             "help": "the day to which days since a date are counted (default: the newest date in the history)",
         },
@@ -448,52 +446,6 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
         "before": {"metavar": "VERSION_BEFORE", "help": "the version that is replaced"},
         "after": {"metavar": "VERSION_AFTER", "help": "the version that replaces it"},
     }
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) < 2**32:
-            raise argparse.ArgumentTypeError(f"expected an integer of at least {least}, got {text!r}")
-        return int(text)
-
-    return whole_number
-
-
-def _day(text: str) -> date:
-    if not is_iso_date(text):
-        raise argparse.ArgumentTypeError(f"expected a day such as 2026-01-31, got {text!r}")
-    return date.fromisoformat(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, such as 0.2, got {text!r}")
-    return share
-
-
-def _store_path(text: str) -> Path:
-    try:
-        return local_path(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _picture(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in {".svg", ".png"}:
-        raise argparse.ArgumentTypeError(f"expected a file name that ends in .svg or .png, got {text!r}")
-    return path
-
-
-def _groups(text: str) -> frozenset[str]:
-    groups = frozenset(filter(None, map(str.strip, text.split(","))))
-    if not groups:
-        raise argparse.ArgumentTypeError(f"expected the name of a feature group, got {text!r}")
-    return groups
 
 
 if __name__ == "__main__":

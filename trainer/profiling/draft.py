@@ -12,8 +12,9 @@ from typing import Final
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.profiling.columns import Facts, Kept, LeftOut, described, facts_of
+from trainer.profiling.columns import Kept, LeftOut, described
 from trainer.profiling.dialect import sniffed_numbers
+from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
 from trainer.profiling.table import MISSING, Column, Stored, Table
 from trainer.profiling.words import FALSE, TRUE, words_of

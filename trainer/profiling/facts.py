@@ -1,0 +1,147 @@
+"""What the cells of a column have in common."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Final
+
+from schemas.csv_format import CsvFormat
+from trainer.history.numbers import numbers_of
+from trainer.profiling.dialect import MOSTLY
+from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
+from trainer.profiling.words import AMOUNTS, CODES, FALSE, TRUE, date_forms, personal, words_of
+
+EXAMPLES: Final = 3
+_EXAMPLE_CHARACTERS: Final = 30
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The cells of a column that are not missing, and what they have in common."""
+
+    column: Column
+    cells: Mapping[str, int]
+    """Different cells that hold a value -> rows."""
+    rows: int
+    written: CsvFormat
+    numbers: Mapping[str, float] = field(init=False)
+    """The cells that are finite numbers."""
+
+    def __post_init__(self) -> None:
+        cells = [*self.cells]
+        read = numbers_of(self.written)(cells)
+        numbers = {
+            cell: value
+            for cell, value in zip(cells, read, strict=True)
+            if isinstance(value, float) and math.isfinite(value)
+        }
+        object.__setattr__(self, "numbers", numbers)
+
+    @property
+    def known(self) -> int:
+        """Rows with a value that is kept."""
+        return sum(self.cells.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all different cells were kept."""
+        return not self.column.later
+
+    @property
+    def distinct(self) -> int:
+        """How many cells differ; where not all were kept, as many as rows: they are nearly all different."""
+        return len(self.cells) if self.complete else self.rows
+
+    @property
+    def unique(self) -> bool:
+        """Whether no two of the rows have the same cell."""
+        return self.known == len(self.cells)
+
+    @cached_property
+    def numeric_rows(self) -> int:
+        """Rows with a number that is kept."""
+        return sum(self.cells[cell] for cell in self.numbers)
+
+    @cached_property
+    def are_numbers(self) -> bool:
+        """Whether nearly all of the cells are numbers."""
+        if self.column.stored not in {Stored.CELLS, Stored.NUMBERS}:
+            return False
+        return bool(self.cells) and self.numeric_rows >= MOSTLY * self.known
+
+    @cached_property
+    def are_booleans(self) -> bool:
+        """Whether the cells are true and false, however they are written."""
+        if self.column.stored is Stored.BOOLEANS:
+            return True
+        texts = {cell.strip().casefold() for cell in self.cells}
+        if self.column.stored is not Stored.CELLS or not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
+            return False
+        # 0 and 1 may also be the first two of many, or the code of a label.
+        return not self.are_numbers or not words_of(self.column.header) & (AMOUNTS | CODES)
+
+    @cached_property
+    def decimals(self) -> bool:
+        """Whether a number of the column has a fraction."""
+        return any(not value.is_integer() for value in self.numbers.values())
+
+    @cached_property
+    def counts_up(self) -> bool:
+        """Whether the column is the number of the row: 0, 1, 2, … or 1, 2, 3, …"""
+        first = [*self.numbers.values()]
+        return (
+            len(first) == len(self.cells) > 2
+            and self.unique
+            and first[0] in {0, 1}
+            and all(after - before == 1 for before, after in pairwise(first))
+        )
+
+    @cached_property
+    def code_like(self) -> bool:
+        """Whether most cells look like K-0012 or a8f3…: one word with digits."""
+        like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"[\w.:-]*\d[\w.:-]*", cell.strip()))
+        return like >= MOSTLY * self.known > 0 and not date_forms(self.column.header, self.cells)
+
+    @cached_property
+    def personal(self) -> str | None:
+        """What the column seems to hold that identifies a person."""
+        return personal(self.column.header, self.cells)
+
+    @property
+    def missing(self) -> int:
+        """Rows without a value."""
+        return self.rows - self.known - self.column.later
+
+    @property
+    def misspelt(self) -> int:
+        """Rows with a cell that is not a number in a column of numbers."""
+        return self.known - self.numeric_rows if self.are_numbers else 0
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Three values, but none of those that may identify a person."""
+        if self.personal or (self.unique and not self.are_numbers and not date_forms(self.column.header, self.cells)):
+            return ()
+        if self.are_numbers:
+            ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])
+            cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
+        else:
+            cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:EXAMPLES]
+        shown = (cell.replace(ITEM_SEPARATOR, ", ") for cell in cells)
+        return tuple(
+            cell if len(cell) <= _EXAMPLE_CHARACTERS else f"{cell[: _EXAMPLE_CHARACTERS - 1]}…" for cell in shown
+        )
+
+
+def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
+    """The facts of a column, of which the cells that the format declares as missing hold no value."""
+    if written is None:
+        return Facts(column, column.counts, table.rows, CsvFormat())
+    missing = {*written.missing, ""}
+    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
+    return Facts(column, cells, table.rows - table.uneven, written)
