@@ -28,7 +28,15 @@ _USED = {
         *("models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"),
         *("worker_group_id", "worker_input_topic", *_INPUT, "worker_event_max_bytes"),
     ),
-    "verify": ("worker_group_id", *_TOPICS, "worker_start_at", "worker_result_time", *_INPUT, "worker_event_max_bytes"),
+    "verify": (
+        "worker_group_id",
+        *_TOPICS,
+        "worker_current_topic",
+        "worker_start_at",
+        "worker_result_time",
+        *_INPUT,
+        "worker_event_max_bytes",
+    ),
     "replay": (
         *("worker_group_id", "worker_input_topic", "worker_rejected_topic"),
         *("worker_transaction_timeout_ms", "worker_event_max_bytes"),

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
-from kafka.admin import ACLOperation, ConfigResource, ConfigResourceType, ResourceType
+from kafka.admin import ACLOperation, ConfigResource, ConfigResourceType, NewTopic, ResourceType
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from demo.kafka.broker import Broker
@@ -173,6 +173,28 @@ def test_a_visible_outcome_that_the_group_has_not_committed_is_damage(kafka: Kaf
     commit(kafka, 9)
     found = verified(kafka)
     assert (found.result, found.partitions[0].uncommitted) == (Result.DAMAGED, 9)
+
+
+def test_a_record_of_the_current_topic_that_is_not_the_last_result_of_its_user_is_damage(kafka: KafkaWorld) -> None:
+    kafka.admin.create_topics([NewTopic(kafka.current, 2, 1, topic_configs={"cleanup.policy": "compact"})])
+    ten_inputs(kafka)
+    # Users x and y, in turn.
+    for topic, count in ((kafka.output, 10), (kafka.current, 9)):
+        for offset in range(count):
+            kafka._producer.send(topic, result(kafka, offset), b"xy"[offset % 2 :][:1], partition=0)
+    kafka._producer.flush(timeout=PATIENCE_S)
+    found = verified(kafka, worker_current_topic=kafka.current)
+    assert (found.result, damage_of(found)) == (Result.DAMAGED, (2, 1, ("0/7",)))
+    kafka._producer.send(kafka.current, result(kafka, 9), b"y", partition=0).get(timeout=PATIENCE_S)
+    found = verified(kafka, worker_current_topic=kafka.current)
+    assert (found.result, damage_of(found)) == (Result.CLEAN, (2, 0, ()))
+    assert verified(kafka).current is None
+
+
+def damage_of(found: Verification) -> tuple[int, int, tuple[str, ...]]:
+    """Records of the current topic, those that are stale, and where these are."""
+    assert found.current is not None
+    return found.current.rows, found.current.stale, found.current.examples
 
 
 def test_an_outcome_that_names_no_record_is_damage(kafka: KafkaWorld) -> None:

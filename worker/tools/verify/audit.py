@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from worker.tools.verify.current_table import CurrentReport
 from worker.tools.verify.ledger import EXAMPLES_MOST, Found, Ledger, Offsets
 from worker.tools.verify.references import RecordReference
 
@@ -104,11 +105,14 @@ class Verification:
     """Outcomes of records of other input topics; they are not checked."""
     unparseable: int
     """Records of the outcome topics that do not name a possible record of this input topic."""
+    current: CurrentReport | None = None
+    """Without WORKER_CURRENT_TOPIC None."""
 
     @property
     def result(self) -> Result:
         """What all of it means."""
-        if self.unparseable or any(each.damaged for each in self.partitions):
+        stale = self.current is not None and self.current.stale
+        if self.unparseable or stale or any(each.damaged for each in self.partitions):
             return Result.DAMAGED
         if not any(each.inputs + each.ignored for each in self.partitions):
             return Result.NOTHING

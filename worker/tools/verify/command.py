@@ -24,6 +24,7 @@ from worker.tools.bounds import Bounds, require_partitions
 from worker.tools.progress import ReadingProgress
 from worker.tools.verify import output
 from worker.tools.verify.audit import Audit, Result, Scope, Verification
+from worker.tools.verify.current_table import CurrentTable
 from worker.tools.verify.references import answered_by_rejected, answered_by_result, assigned_ms
 
 _CONNECT_S: Final = 5.0
@@ -72,20 +73,26 @@ def audit(settings: Settings, bounds: Bounds, report: Callable[[str], None]) -> 
         reading = {(scope.input_topic, number): span for number, span in scope.spans.items()}
         reading |= _outcome_spans(reader, topics, outcome_logs, bounds, settings)
         found = Audit(scope)
-        _read(reader, reading, found, settings, report)
+        name = settings.worker_current_topic
+        table = None if name is None else CurrentTable(name, scope.input_topic)
+        _read(reader, reading, found, table, settings, report)
         # Once more: an outcome that was visible by now has its offset committed by now, or never.
-        return found.verification(reader.committed(scope.input_topic, partitions))
+        verification = found.verification(reader.committed(scope.input_topic, partitions))
+        if name is None or table is None:
+            return verification
+        # Its ends are asked for once all results were visible: each of them is there by now, or never.
+        logs = reader.logs(name, topics[name].partitions)
+        for _, _, records in reader.read({at: range(log.start, log.end) for at, log in logs.items()}):
+            table.add_rows(records)
+        return replace(verification, current=table.report())
 
 
 def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts]:
-    """Input and outcome topics; all of them, and the group, exist and may be read.
-
-    Raises ClusterUnusable, StopProcessError.
-    """
+    """All topics; they and the group exist and may be read. Raises ClusterUnusable, StopProcessError."""
     problems: list[str] = []
     topics: dict[str, TopicFacts] = {}
     outcome_topics = (settings.worker_output_topic, settings.worker_rejected_topic)
-    for name in (settings.worker_input_topic, *outcome_topics):
+    for name in settings.topics:
         topic = facts.topics[name]
         if topic is Absent.MISSING:
             problems.append(f"topic {name}: does not exist; check the names of the topics")
@@ -263,6 +270,7 @@ def _read(
     reader: TopicReader,
     reading: Mapping[Partition, range],
     found: Audit,
+    table: CurrentTable | None,
     settings: Settings,
     report: Callable[[str], None],
 ) -> None:
@@ -276,6 +284,8 @@ def _read(
         elif topic == settings.worker_output_topic:
             times_ms = [assigned_ms(r) if _has_event_times(settings) else r.timestamp_ms for r in records]
             found.add_outcomes(topic, number, [*zip(map(answered_by_result, records), times_ms, strict=True)])
+            if table is not None:
+                table.add_results(records)
         else:
             found.add_outcomes(topic, number, [(answered_by_rejected(r), r.timestamp_ms) for r in records])
         progress.reached(at, position)

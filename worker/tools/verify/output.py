@@ -10,6 +10,7 @@ import orjson
 
 from schemas.counting import counted
 from worker.tools.verify.audit import DAMAGE, PartitionReport, Result, Scope, Verification
+from worker.tools.verify.current_table import CurrentReport
 
 _COLUMNS: Final = ("partition", "offsets", "inputs", "outcomes", *(kind.replace("_", " ") for kind in DAMAGE))
 
@@ -47,8 +48,25 @@ def _remarks(found: Verification) -> Iterator[str]:
             f"ignored: {counted(ignored, 'input record')}, by WORKER_INPUT_FORMAT and WORKER_INPUT_WHERE as they are "
             "now; if they were changed, verify what came after that with --since"
         )
+    if found.current is not None:
+        yield from _current_remarks(found.current)
     if waiting := sum(each.waiting for each in found.partitions):
         yield f"up to {waiting} more records wait after the committed offsets"
+
+
+def _current_remarks(current: CurrentReport) -> Iterator[str]:
+    if current.stale:
+        more = f" and {current.stale - len(current.examples)} more" if current.stale > len(current.examples) else ""
+        yield (
+            f"topic {current.topic}: {counted(current.stale, 'record')} is not the last result of its user: "
+            f"partition/offset {', '.join(current.examples)}{more}; workers without WORKER_CURRENT_TOPIC wrote "
+            "results, or another program writes there"
+        )
+    if current.absent:
+        yield (
+            f"topic {current.topic}: {counted(current.absent, 'user')} with results and without a record there; as it "
+            "should be if those results are older than WORKER_CURRENT_TOPIC"
+        )
 
 
 def _partition_remarks(each: PartitionReport, scope: Scope) -> Iterator[str]:
@@ -105,5 +123,6 @@ def as_json(found: Verification) -> str:
         "partitions": partitions,
         "of_other_topics": found.of_other_topics,
         "unparseable": found.unparseable,
+        "current": None if found.current is None else asdict(found.current),
     }
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
