@@ -20,7 +20,7 @@ from tests.support.transport_contract import PATIENCE_S
 from tests.support.worker_site import WorkerSite, worker_site
 from worker.errors import ClusterUnusable, StopProcessError
 from worker.kafka.client import connected
-from worker.kafka.patches.null_fields import NULL, SendsNulls
+from worker.kafka.patches.record_builder import NULL, SendsNulls
 from worker.tools.bounds import Bounds
 from worker.tools.replay.command import Replay, count, send
 from worker.tools.replay.selection import Counts, Selection

@@ -9,9 +9,9 @@ from typing import Final
 from kafka.version import __version__
 
 from worker.errors import UnsupportedClientError
-from worker.kafka.patches import decompression, headers, null_fields, sockets
+from worker.kafka.patches import decompression, headers, record_builder, sockets
 
-PATCHES: Final[tuple[ModuleType, ...]] = (decompression, headers, null_fields, sockets)
+PATCHES: Final[tuple[ModuleType, ...]] = (decompression, headers, record_builder, sockets)
 _KNOWN: Final = (3, 0, 12)
 """The first version that is known to work; later ones of 3.0 work as long as they leave the patched functions alone."""
 
@@ -28,7 +28,7 @@ def apply(event_max_bytes: int) -> None:
             replacement.require_unchanged()
     decompression.apply(event_max_bytes)
     headers.apply()
-    null_fields.apply()
+    record_builder.apply()
     sockets.apply()
 
 

@@ -14,7 +14,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts
 from worker.kafka.kafka_python.producer import KafkaPythonProducer
-from worker.kafka.patches.null_fields import SendsNulls, null_if_absent
+from worker.kafka.patches.record_builder import SendsNulls, null_if_absent
 from worker.kafka.ports import NO_GENERATION
 from worker.kafka.producer import Transactions
 from worker.kafka.topic_reader import Partition, TopicReader
