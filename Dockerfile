@@ -1,5 +1,6 @@
-# Two images: `worker`, with the base install and confluent-kafka, and `trainer`. In both, the locked packages are one
-# layer and the project is another, so that a change of code ships a few hundred kilobytes.
+# Two images: `worker`, with the base install, confluent-kafka and the client of a schema registry, and `trainer`. In
+# both, the locked packages are one layer and the project is another, so that a change of code ships a few hundred
+# kilobytes.
 
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -13,8 +14,8 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 FROM python:3.12-slim AS worker-packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/fast.txt requirements/
-RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/fast.txt
+COPY requirements/avro.txt requirements/
+RUN pip --python /opt/venv/bin/python install --require-hashes -r requirements/avro.txt
 
 FROM worker-packages AS trainer-packages
 COPY requirements/trainer.txt requirements/

@@ -110,6 +110,7 @@ lock: $(VENV)/installed-lock  ## pin the dependencies of pyproject.toml; LOCK_FL
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra trainer -c requirements/test.txt -o requirements/trainer.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml -c requirements/test.txt -o requirements/base.txt
 	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra fast -c requirements/test.txt -o requirements/fast.txt
+	$(COMPILE) $(LOCK_FLAGS) pyproject.toml --extra avro -c requirements/test.txt -o requirements/avro.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/build.in -c requirements/test.txt -o requirements/build.txt
 	$(COMPILE) $(LOCK_FLAGS) requirements/docs.in -c requirements/test.txt -o requirements/docs.txt
 	$(COMPILE) $(LOCK_FLAGS) --no-deps requirements/datasets.in -o requirements/datasets.txt

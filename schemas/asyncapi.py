@@ -22,6 +22,7 @@ from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import InputFormat
 from schemas.formats.json_schema import value_schema
 from schemas.formats.mapped import Mapped
+from schemas.parsing import load_json
 from schemas.rejected import RejectedHeader, RejectReason
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -157,8 +158,9 @@ def _mapped(of: Mapped, profile: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": "profile",
         "title": "A user's profile was observed",
-        "summary": f"The topic's own format. The worker reads: {places}. Records that do not match are ignored.",
-        "contentType": "application/json",
+        "summary": f"The topic's own format. The worker reads: {places}. Records that do not match are ignored."
+        + ("" if of.load is load_json else " Here as the object that is decoded with the writer's schema."),
+        "contentType": "application/json" if of.load is load_json else "avro/binary",
         "headers": {"type": "object", "properties": {**_TRACE_CONTEXT, **conditions}, "required": [*conditions]},
         "payload": value_schema(of, profile),
     }

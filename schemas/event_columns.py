@@ -22,13 +22,13 @@ from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
 from schemas.events import Erasure
 from schemas.formats.cloudevents import CLOUDEVENTS
-from schemas.formats.input_format import IGNORED, InputFormat, Layout, parse_record
+from schemas.formats.input_format import IGNORED, InputFormat, Layout, Load, parse_record
 from schemas.formats.leaves import REQUIRED, Leaf, ObjectReader
 from schemas.formats.parts import Part
 from schemas.formats.pointers import Pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.times import Wrong
-from schemas.parsing import MAX_VALUES
+from schemas.parsing import MAX_VALUES, load_json
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
@@ -72,13 +72,15 @@ class EventReader:
         self._format = input_format
         self._event_class = input_format.event_class(profile_class)
         self._max_bytes = max_bytes
+        self.load = input_format.load
+        """What reads a value."""
         self._decoders: tuple[_Decoder, ...] = ()
         self.one_by_one_because: str | None = None
         """Why events are parsed one by one; None where they are read in columns."""
         try:
             # Longer values may hold too many, which are counted before they are read.
             most = min(max_bytes, MAX_VALUES)
-            self._decoders = tuple(_Decoder(profile_class, each, most) for each in input_format.layouts)
+            self._decoders = tuple(_Decoder(profile_class, each, self.load, most) for each in input_format.layouts)
         except OnlyByClass as error:
             self.one_by_one_because = str(error)
 
@@ -157,9 +159,10 @@ class EventReader:
 class _Decoder:
     """Decodes events of one layout as msgspec can, which is a part of what the exact way accepts."""
 
-    def __init__(self, profile_class: type[BaseModel], layout: Layout, max_bytes: int) -> None:
+    def __init__(self, profile_class: type[BaseModel], layout: Layout, load: Load, max_bytes: int) -> None:
         """Raises OnlyByClass."""
         self._max_bytes = max_bytes
+        self._load = load
         self._ignores = layout.ignores
         self._parts = layout.parts
         fields = profile_fields(profile_class)
@@ -178,7 +181,7 @@ class _Decoder:
         """The events among these rows that it accepts, None if there are none; and rows that are ignored."""
         rows, events, ignored = [], [], []
         closed: Callable[[bytes], Any] = self._objects.closed
-        decode, values = closed, records.values
+        decode, values = closed if self._load is load_json else self._loaded, records.values
         for row in candidates:
             value = values[row]
             if value and len(value) <= self._max_bytes:
@@ -227,6 +230,13 @@ class _Decoder:
             ]
             late.update(at for at, each in enumerate(days) if each is not None and each < 0)
         return _without_rows(replace(events, profile=profile), late)
+
+    def _loaded(self, value: bytes) -> Any:
+        """The event in a value that is not JSON, or IGNORED."""
+        document = self._load(value, self._max_bytes)
+        if isinstance(document, Rejection):
+            raise msgspec.DecodeError(document.reason)
+        return IGNORED if self._ignores(document) else self._objects.of_document(document)
 
     def _with_more(self, value: bytes) -> Any:
         """The event, with names that are not known here, or IGNORED."""

@@ -25,20 +25,28 @@ Event = TypeVar("Event", bound=BaseModel)
 _Place = Callable[[Sequence[str | int]], str]
 
 
-def load_json(value: bytes | None, max_bytes: int) -> Any | Rejection:
-    """The document in a record's value, or the first reason to reject it before anything in it is looked at."""
+def sized(value: bytes | None, max_bytes: int) -> bytes | Rejection:
+    """The value, or why it is rejected before it is read."""
     if not value:
         return Rejection(RejectReason.EMPTY, "the record has no value" if value is None else "the value has no bytes")
     if len(value) > max_bytes:
         return Rejection(RejectReason.TOO_LARGE, f"{len(value):,} bytes, at most {max_bytes:,} are allowed")
+    return value
+
+
+def load_json(value: bytes | None, max_bytes: int) -> Any | Rejection:
+    """The document in a record's value, or the first reason to reject it before anything in it is looked at."""
+    json = sized(value, max_bytes)
+    if isinstance(json, Rejection):
+        return json
     # An ordinary event is too short for so many, and is not searched. Those inside strings are counted too: telling
     # them apart costs more than everything else.
-    if len(value) > MAX_VALUES and len(value) - len(value.translate(None, _BEFORE_VALUES)) > MAX_VALUES:
+    if len(json) > MAX_VALUES and len(json) - len(json.translate(None, _BEFORE_VALUES)) > MAX_VALUES:
         return Rejection(RejectReason.TOO_LARGE, f"more than {MAX_VALUES:,} commas and opening brackets")
     try:
         # Not pydantic's own reader: it accepts NaN, Infinity and 1e999, and each error costs as much as reading the
         # whole document, once per missing field.
-        return orjson.loads(value)
+        return orjson.loads(json)
     except orjson.JSONDecodeError as error:
         return Rejection(RejectReason.NOT_JSON, str(error))
 

@@ -22,6 +22,7 @@ _TOPICS = ("worker_input_topic", "worker_output_topic", "worker_rejected_topic")
 _INPUT = (
     *("worker_input_format", "worker_input_user", "worker_input_time", "worker_input_time_format"),
     *("worker_input_id", "worker_input_data", "worker_input_numeric_ids", "worker_input_where"),
+    "schema_registry_url",
 )
 _USED = {
     "try": (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import permutations
+from pathlib import Path
 from typing import Final
 
+from schemas.formats.avro import WriterSchemas
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
-from schemas.formats.mapped import PRESETS, Given, mapped
+from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, mapped
 from schemas.formats.pointers import Pointer, as_text, pointer
 from schemas.formats.where import Where, where
 from worker.settings import Conflict, Settings
@@ -18,10 +20,17 @@ _USER, _TIME, _ID, _DATA = (f"worker_input_{part}" for part in ("user", "time", 
 _TIME_FORMAT: Final = "worker_input_time_format"
 _NUMERIC_IDS: Final = "worker_input_numeric_ids"
 _WHERE: Final = "worker_input_where"
+_REGISTRY_URL, _REGISTRY_USER, _REGISTRY_PASSWORD, _REGISTRY_TOKEN = (
+    f"schema_registry_{name}" for name in ("url", "username", "password", "token")
+)
 
 
-def input_format(settings: Settings) -> InputFormat:
-    """How records are read, and which are ignored."""
+_PRESETS: Final = PRESETS | PRESETS_IN_AVRO
+_REGISTRY: Final = tuple(name for name in Settings.model_fields if name.startswith("schema_registry_"))
+
+
+def input_format(settings: Settings, schemas: WriterSchemas | None = None) -> InputFormat:
+    """How records are read, and which are ignored; those in Avro by these schemas."""
     if settings.worker_input_format == "cloudevents":
         return CloudEvents(_where(settings))
     given = Given(
@@ -32,7 +41,10 @@ def input_format(settings: Settings) -> InputFormat:
         time_format=settings.worker_input_time_format,
         where=_where(settings),
     )
-    return mapped(PRESETS[settings.worker_input_format], given, numeric_ids=settings.worker_input_numeric_ids)
+    preset, numeric_ids = _PRESETS[settings.worker_input_format], settings.worker_input_numeric_ids
+    if not settings.input_is_avro:
+        return mapped(preset, given, numeric_ids=numeric_ids)
+    return mapped(preset, given, numeric_ids=numeric_ids, load=(schemas or WriterSchemas()).load)
 
 
 def _where(settings: Settings) -> Where:
@@ -43,14 +55,15 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Settings that the format does not use, or lacks, and pointers that exclude each other."""
     chosen = settings.worker_input_format
     for name in (_USER, _TIME, _TIME_FORMAT, _ID, _DATA, _NUMERIC_IDS):
-        unused = chosen == "cloudevents" or (chosen == "debezium" and name == _DATA)
+        unused = chosen == "cloudevents" or (chosen.startswith("debezium") and name == _DATA)
         if unused and getattr(settings, name):
             why = "has its own places" if chosen == "cloudevents" else "takes the whole row"
             yield Conflict(
                 (_FORMAT, name),
                 f"{name.upper()} is given, but WORKER_INPUT_FORMAT={chosen} {why}; remove it, or set "
-                "WORKER_INPUT_FORMAT=json",
+                f"WORKER_INPUT_FORMAT={'avro' if settings.input_is_avro else 'json'}",
             )
+    yield from _registry_conflicts(settings)
     if chosen == "cloudevents":
         if any(each.places[0] == ("data",) for each in _where(settings).values):
             yield Conflict(
@@ -59,7 +72,7 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
                 "these values; give an attribute such as /type, or a field such as /data/country",
             )
         return
-    if settings.worker_input_user is None and not PRESETS[chosen].user:
+    if settings.worker_input_user is None and not _PRESETS[chosen].user:
         yield Conflict(
             (_FORMAT, _USER),
             f"WORKER_INPUT_USER is missing, and WORKER_INPUT_FORMAT={chosen} needs it; give a JSON Pointer such as "
@@ -67,8 +80,8 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
     yield from _time_conflicts(settings)
     places = dict(_pointers(settings))
-    user = places.get(_USER) or (settings.worker_input_user is None and PRESETS[chosen].user)
-    identifier = places.get(_ID) or (settings.worker_input_id is None and PRESETS[chosen].id[0].startswith("/"))
+    user = places.get(_USER) or (settings.worker_input_user is None and _PRESETS[chosen].user)
+    identifier = places.get(_ID) or (settings.worker_input_id is None and _PRESETS[chosen].id[0].startswith("/"))
     if settings.worker_input_numeric_ids and not (user or identifier):
         yield Conflict(
             (_NUMERIC_IDS, _USER, _ID),
@@ -78,10 +91,46 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _excluding(settings)
 
 
+def _registry_conflicts(settings: Settings) -> Iterator[Conflict]:
+    given = [name for name in _REGISTRY if getattr(settings, name) is not None]
+    chosen = settings.worker_input_format
+    if not settings.input_is_avro:
+        for name in given:
+            yield Conflict(
+                (_FORMAT, name),
+                f"{name.upper()} is given, but WORKER_INPUT_FORMAT={chosen} needs no registry; remove it, or set "
+                "WORKER_INPUT_FORMAT=avro",
+            )
+        return
+    if _REGISTRY_URL not in given:
+        yield Conflict(
+            (_FORMAT, _REGISTRY_URL),
+            f"SCHEMA_REGISTRY_URL is missing, and WORKER_INPUT_FORMAT={chosen} needs it; give it",
+        )
+    for name, other in (
+        (_REGISTRY_USER, _REGISTRY_PASSWORD),
+        (_REGISTRY_PASSWORD, _REGISTRY_USER),
+        ("schema_registry_ssl_keyfile", "schema_registry_ssl_certfile"),
+        ("schema_registry_ssl_password", "schema_registry_ssl_certfile"),
+    ):
+        if name in given and other not in given:
+            yield Conflict((name, other), f"{name.upper()} is given without {other.upper()}; give both")
+    if _REGISTRY_USER in given and _REGISTRY_TOKEN in given:
+        yield Conflict(
+            (_REGISTRY_USER, _REGISTRY_TOKEN),
+            f"{_REGISTRY_USER.upper()} and {_REGISTRY_TOKEN.upper()} exclude each other; remove one",
+        )
+    for name in given:
+        path = getattr(settings, name)
+        if isinstance(path, Path) and not path.is_file():
+            yield Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
+
+
 def _time_conflicts(settings: Settings) -> Iterator[Conflict]:
     time, written = settings.worker_input_time, settings.worker_input_time_format
     is_pointer = time is not None and time.startswith("/")
-    if is_pointer and written is None:
+    # A schema can say how it is written.
+    if is_pointer and written is None and not settings.input_is_avro:
         yield Conflict(
             (_TIME, _TIME_FORMAT),
             f"WORKER_INPUT_TIME_FORMAT is missing, and WORKER_INPUT_TIME={time} needs it; give rfc3339 for text, or s, "

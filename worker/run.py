@@ -12,16 +12,17 @@ from urllib.parse import quote
 
 import structlog
 
+from schemas.formats.input_format import InputFormat
 from schemas.misspelt_settings import misspelt_settings
 from worker.cluster_rules import Weight, is_compacted, judge_cluster
 from worker.errors import ClusterUnusable, ExitStatus, SettingsError, ending
 from worker.group_watch import GroupWatch
-from worker.input_settings import input_format
 from worker.kafka import patches
 from worker.kafka.admin import Cluster, ListenerProbe
 from worker.kafka.clients import client_version
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts
+from worker.kafka.registry import input_of
 from worker.kafka.transport import open_transport
 from worker.kafka.waiting import wait_for_brokers
 from worker.lifecycle import Deadline
@@ -45,6 +46,8 @@ from worker.stream.reject_limit import RejectGuard, reject_limit
 # Short, so that a stop while waiting for a broker takes effect in time.
 _ATTEMPT_S: Final = 2.0
 _ASK_S: Final = 30.0
+# The client bounds each wait, not all of them; a look-up gives up much earlier.
+_LOOK_UP_S: Final = 30.0
 # A restart does not help with these; WORKER_HOLD_ON_STOP is for them.
 _HELD: Final = frozenset({ExitStatus.ACT_FIRST, ExitStatus.REJECT_LIMIT})
 
@@ -101,6 +104,7 @@ def _work(
     patches.apply(settings.worker_event_max_bytes)
     version = client_version(settings)
     metrics.client_chosen(settings.kafka_client, version)
+    input_ = input_of(settings)
     with Deadline(stop) as deadline:
         connection = connection_arguments(settings)
         facts = _cluster_facts(settings, connection, stop, deadline, partitions_to_create)
@@ -110,7 +114,7 @@ def _work(
         transport = open_transport(settings, connection, deadline, stop, metrics.batch_dropped)
         if transport is None:
             return ExitStatus.DONE
-        promotions = PromotionWatch(settings, model, _scoring(settings, model, facts), metrics)
+        promotions = PromotionWatch(settings, model, _scoring(settings, model, facts, input_.format), metrics)
         group = GroupWatch(settings, connection, lambda: transport.membership, metrics)
         guard = RejectGuard(reject_limit(settings), metrics.reject_limit_reached)
         internal_errors = InternalErrorGuard()
@@ -130,6 +134,8 @@ def _work(
         )
 
         def process(batch: Batch) -> Outcome:
+            with deadline.within(_LOOK_UP_S, "asking the schema registry"):
+                input_.look_up(batch.records.values)
             # A collection in the middle would look through all objects of the batch, none of which is garbage.
             gc.disable()
             try:
@@ -153,8 +159,7 @@ def _work(
     return ExitStatus.DONE
 
 
-def _scoring(settings: Settings, model: ServedModel, facts: ClusterFacts) -> Scoring:
-    reads_as = input_format(settings)
+def _scoring(settings: Settings, model: ServedModel, facts: ClusterFacts, reads_as: InputFormat) -> Scoring:
     if is_compacted(facts.topics[settings.worker_input_topic]):
         reads_as = reads_as.of_compacted_topic()
         _log.info("input_is_compacted", topic=settings.worker_input_topic, tombstones=reads_as.tombstones.value)

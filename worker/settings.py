@@ -30,6 +30,7 @@ GROUPS = {
     "worker_group_id": "consumer group",
     "worker_input_topic": "topics",
     "worker_input_format": "input format",
+    "schema_registry_url": "schema registry",
     "worker_event_max_bytes": "batches and transactions",
     "worker_reject_limit_ratio": "reject limit",
     "worker_http_host": "health and logs",
@@ -66,10 +67,16 @@ def _bootstrap_servers(value: str) -> str:
     return value
 
 
-def _token_url(value: str) -> str:
+def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc or set("?#") & set(value):
         raise ValueError("not a URL")
+    return value
+
+
+def _urls(value: str) -> str:
+    for url in value.split(","):
+        _url(url.strip())
     return value
 
 
@@ -172,7 +179,7 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = Field(None, description="User name for PLAIN and SCRAM.")
     kafka_sasl_password: SecretStr | None = Field(None, description="Password for PLAIN and SCRAM.")
     kafka_sasl_oauth_token_url: Annotated[
-        Annotated[str, AfterValidator(_token_url)] | None,
+        Annotated[str, AfterValidator(_url)] | None,
         Allowed("an https:// address without a user name, a ? or a # in it"),
     ] = Field(None, description="Token endpoint for OAUTHBEARER (client credentials grant).")
     kafka_sasl_oauth_client_id: str | None = Field(None, description="Client id for OAUTHBEARER.")
@@ -262,12 +269,14 @@ class Settings(BaseSettings):
         "of processing.",
     )
 
-    worker_input_format: Annotated[Literal["cloudevents", "json", "segment", "debezium"], Flag("--input-format")] = (
-        Field(
-            "cloudevents",
-            description="Format of the input topic. json is any JSON object, described by the settings below; segment "
-            "and debezium are such descriptions: identify and track calls with traits, and the rows of change events.",
-        )
+    worker_input_format: Annotated[
+        Literal["cloudevents", "json", "segment", "debezium", "avro", "debezium-avro"], Flag("--input-format")
+    ] = Field(
+        "cloudevents",
+        description="Format of the input topic. json is any JSON object, described by the settings below; segment "
+        "and debezium are such descriptions: identify and track calls with traits, and the rows of change events. avro "
+        "and debezium-avro are json and debezium in Avro, with a schema registry; they need pip install "
+        "'stream-segmentation[avro]'.",
     )
     worker_input_user: Annotated[
         Annotated[str, _place("$key")] | None, Flag("--input-user"), Allowed(f"{_POINTER}; or $key")
@@ -278,7 +287,8 @@ class Settings(BaseSettings):
     worker_input_time_format: Annotated[TimeFormat | None, Flag("--input-time-format"), Allowed(_TIME_FORMATS)] = Field(
         None,
         description="How the time is written, if WORKER_INPUT_TIME is a pointer. s, ms and us are numbers of seconds, "
-        "milliseconds and microseconds since 1970.",
+        "milliseconds and microseconds since 1970. Avro needs it only for numbers that are not timestamps by their "
+        "schema.",
     )
     worker_input_id: Annotated[
         Annotated[str, _place("$key", "$offset")] | None, Flag("--input-id"), Allowed(f"{_POINTER}; or $key, $offset")
@@ -302,6 +312,29 @@ class Settings(BaseSettings):
         description="Which records are events. Records that do not meet all of these conditions are ignored: they have "
         "no result, are not rejected, and are only counted.",
     )
+
+    schema_registry_url: Annotated[
+        Annotated[str, AfterValidator(_urls)] | None,
+        Flag("--schema-registry-url"),
+        Allowed("http:// or https:// addresses without a user name, a ? or a # in them, separated by commas"),
+    ] = Field(None, description="Schema registry, for Avro. Of several addresses, the first that answers is used.")
+    schema_registry_username: Annotated[Annotated[str, _pattern(r"[^:]+")] | None, Allowed("text without a colon")] = (
+        Field(None, description="User name, or API key, for HTTP Basic authentication.")
+    )
+    schema_registry_password: SecretStr | None = Field(None, description="Password, or API secret, for it.")
+    schema_registry_token: SecretStr | None = Field(
+        None, description="Bearer token, in place of user name and password. It is not renewed."
+    )
+    schema_registry_ssl_cafile: Path | None = Field(
+        None,
+        description="PEM file of the certificate authorities to trust. By default, that of SSL_CERT_FILE, or those "
+        "that come with the registry's client.",
+    )
+    schema_registry_ssl_certfile: Path | None = Field(
+        None, description="PEM file of the client's certificate, for mutual TLS."
+    )
+    schema_registry_ssl_keyfile: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    schema_registry_ssl_password: SecretStr | None = Field(None, description="Password of the private key.")
 
     worker_event_max_bytes: Annotated[int, Flag("--event-max-bytes")] = Field(
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
@@ -387,6 +420,11 @@ class Settings(BaseSettings):
     def sasl_extensions(self) -> Mapping[str, str]:
         """The extensions of KAFKA_SASL_OAUTH_EXTENSIONS."""
         return {} if self.kafka_sasl_oauth_extensions is None else sasl_extensions(self.kafka_sasl_oauth_extensions)
+
+    @property
+    def input_is_avro(self) -> bool:
+        """Whether records are in Avro, with a schema registry."""
+        return self.worker_input_format.endswith("avro")
 
     @property
     def rejected_max_bytes(self) -> int:

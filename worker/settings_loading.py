@@ -107,7 +107,8 @@ def _origin(name: str, flags: Mapping[str, str]) -> str:
 
 def _shown(name: str, given: object) -> str:
     # A secret easily lands in the wrong variable, and people write user and password into an address.
-    if name.startswith(("kafka_sasl", "kafka_ssl_password", "kafka_client_config")) or "@" in str(given):
+    may_be = ("kafka_sasl", "kafka_ssl_password", "kafka_client_config", "schema_registry")
+    if name.startswith(may_be) or "@" in str(given):
         return "another value (hidden: it may be a secret)"
     return repr(str(given)[:80])
 

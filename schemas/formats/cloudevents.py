@@ -9,11 +9,12 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, USER_ERASED_TYPE, UserEvent
-from schemas.formats.input_format import IGNORED, Ignored, Layout, Tombstones
+from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import HEADER_TEXT, HEADER_TIME, IDENTIFIER, RFC_3339, Part
 from schemas.formats.records import HEADERS_MOST, Headers, InputRecords
 from schemas.formats.where import Condition, Where
+from schemas.parsing import load_json
 from schemas.rejected import Rejection, RejectReason
 
 _DATA: Final = "data"
@@ -79,6 +80,11 @@ class CloudEvents:
     def of_compacted_topic(self) -> CloudEvents:
         """The same where tombstones erase: the key of an event is its user."""
         return replace(self, tombstones=Tombstones.ERASURES)
+
+    @property
+    def load(self) -> Load:
+        """They are JSON."""
+        return load_json
 
     @property
     def layouts(self) -> Sequence[Layout]:

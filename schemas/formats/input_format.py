@@ -15,7 +15,7 @@ from schemas.formats.parts import OF_RECORD, Part
 from schemas.formats.pointers import Pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.where import Where
-from schemas.parsing import load_json, validate
+from schemas.parsing import validate
 from schemas.rejected import Rejection
 
 
@@ -55,6 +55,10 @@ class Layout:
     """Whether a record with this JSON in its value is ignored."""
 
 
+Load = Callable[[bytes | None, int], Any | Rejection]
+"""Reads a value of at most so many bytes: a document, or why the record is rejected before anything in it is judged."""
+
+
 class InputFormat(Protocol):
     """Where the records of a topic have their parts, and which of them are events.
 
@@ -73,6 +77,11 @@ class InputFormat(Protocol):
 
     def of_compacted_topic(self) -> InputFormat:
         """The same for a compacted topic, where a tombstone erases a user if keys are users."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """What reads a record's value."""
         ...
 
     @property
@@ -112,8 +121,8 @@ def attributes_of(
     """What the event class validates, or what the record is before that is asked. The order of all outcomes:
 
     ignored by a condition on headers; an erasure without data; ignored, or an erasure, as a tombstone; rejected as
-    empty, too_large, not_json; ignored by a condition on the value; then the reasons of `validate`. What is not JSON is
-    rejected: no condition on its value can be judged.
+    empty, too_large, or by `load`; ignored by a condition on the value; then the reasons of `validate`. What cannot be
+    read is rejected: no condition on its value can be judged.
     """
     if not of.where.headers_match(records.headers[row]):
         return IGNORED
@@ -121,7 +130,7 @@ def attributes_of(
         return without_data
     if records.values[row] is None and of.tombstones is not Tombstones.REJECTED:
         return IGNORED if of.tombstones is Tombstones.IGNORED else _erasure_by_key(records, row)
-    document = load_json(records.values[row], max_bytes)
+    document = of.load(records.values[row], max_bytes)
     if isinstance(document, Rejection):
         return document
     return of.attributes(document, records, row)

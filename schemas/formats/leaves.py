@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, Literal
 
@@ -67,11 +68,12 @@ class ObjectReader:
         for leaf in known:
             root.setdefault(leaf.at[0], _Slot(leaf, wanted=False))
         try:
-            self.closed, self.open = (
-                msgspec.json.Decoder(_object(root, closed=closed)).decode for closed in (True, False)
-            )
+            closed, opened = (_object(root, closed=closed) for closed in (True, False))
+            self.closed, self.open = (msgspec.json.Decoder(type_).decode for type_ in (closed, opened))
         except (TypeError, ValueError, OverflowError) as error:  # by msgspec, as of a name with a quotation mark
             raise OnlyByClass(str(error)) from error
+        self.of_document = partial(msgspec.convert, type=opened)
+        """Converts an object that is decoded already."""
         add = _columns(root, ())
         if add is None:
             raise OnlyByClass("nothing is read")

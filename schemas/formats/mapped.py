@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from schemas.formats.input_format import IGNORED, Ignored, Layout, Tombstones
+from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
-from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part
+from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part, or_moments
 from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import Condition, Where
+from schemas.parsing import load_json
 from schemas.rejected import Rejection
 
 _DATA: Final = "data"
@@ -34,6 +35,8 @@ class Mapped:
     needed: frozenset[str] = frozenset()
     """Parts without which a record is ignored."""
     tombstones: Tombstones = Tombstones.REJECTED
+    load: Load = load_json
+    """Reads the object."""
 
     def of_compacted_topic(self) -> Mapped:
         """The same where tombstones erase, if keys are users; otherwise nothing says whom they erase."""
@@ -141,6 +144,17 @@ PRESETS: Final = {
         tombstones=Tombstones.IGNORED,
     ),
 }
+# In Avro, as `load` reads it: a change event has its schema in the registry.
+PRESETS_IN_AVRO: Final = {
+    "avro": PRESETS["json"],
+    "debezium-avro": replace(
+        PRESETS["debezium"],
+        time=("/source/ts_ms",),
+        data=("/after",),
+        start=("/after",),
+        conditions=(Condition((("op",),), ("c", "u", "r")),),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +169,12 @@ class Given:
     where: Where = field(default_factory=Where)
 
 
-def mapped(preset: Preset, given: Given, *, numeric_ids: bool) -> Mapped:
+def mapped(preset: Preset, given: Given, *, numeric_ids: bool, load: Load = load_json) -> Mapped:
     """The mapping of a preset with what is given in place of it; `numeric_ids`: integers may be user and event ids."""
     identifier = IDENTIFIER_OR_INTEGER if numeric_ids else IDENTIFIER
     time = TIME_TYPES[given.time_format or preset.time_format]
+    if load is not load_json:
+        time = or_moments(time)
     user, time_at, id_at, data = (
         _places(preset, own, text)
         for own, text in (
@@ -180,6 +196,7 @@ def mapped(preset: Preset, given: Given, *, numeric_ids: bool) -> Mapped:
         names={"subject": user[0], "time": time_at[0], "id": id_at[0], _DATA: data[0]},
         needed=preset.needed,
         tombstones=preset.tombstones,
+        load=load,
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from msgspec import Meta
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, PlainValidator, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from schemas.events import IDENTIFIER_MAX, Identifier, Timestamp
@@ -113,7 +113,7 @@ def _since_1970(unit: TimeFormat) -> PartType:
             raise PydanticCustomError("time_number", f"input should be a number of {UNITS[unit]} since 1970")
         try:
             return moment(value, unit)
-        except OverflowError as error:
+        except (OverflowError, ValueError) as error:  # ValueError: not a number, which Avro can have
             text = f"must be in the years 1 to 9999, as {UNITS[unit]} since 1970"
             raise PydanticCustomError("time_range", text) from error
 
@@ -122,6 +122,31 @@ def _since_1970(unit: TimeFormat) -> PartType:
 
 
 TIME_TYPES: Final = {TimeFormat.RFC3339: RFC_3339, **{unit: _since_1970(unit) for unit in UNITS}}
+
+
+def or_moments(of: PartType) -> PartType:
+    """Times of this type, or moments that a format other than JSON has."""
+
+    def exact(value: Any, validated: Callable[[Any], Any]) -> Any:
+        if isinstance(value, datetime):
+            return value
+        if of is RFC_3339 and isinstance(value, int | float):
+            text = (
+                "must be a timestamp in the years 1 to 9999 by its schema; for a number, set WORKER_INPUT_TIME_FORMAT"
+            )
+            raise PydanticCustomError("time_number", text)
+        return validated(value)
+
+    def column(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
+        found = [*values]
+        others = [at for at, value in enumerate(found) if not isinstance(value, datetime)]
+        readable = [at for at in others if type(found[at]) in get_args(of.msgspec) or type(found[at]) is of.msgspec]
+        moments, wrong = of.column([found[at] for at in readable])
+        for at, moment_ in zip(readable, moments, strict=True):
+            found[at] = moment_
+        return found, {*others} - {*readable} | {readable[at] for at in wrong}
+
+    return PartType(Annotated[of.exact, WrapValidator(exact)], Any, column)
 
 
 def _record_time(timestamp_ms: int) -> datetime:

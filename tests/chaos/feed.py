@@ -16,9 +16,9 @@ from kafka.partitioner.default import murmur2
 
 from demo.errors import ClusterError
 from demo.events import Emitted, emitted
-from demo.formats import in_format
 from demo.kafka.client import NewRecord, Sender
 from demo.population import Population
+from tests.chaos.avro_events import writer
 from tests.chaos.evidence import EXPECTED_HEADER
 from tests.chaos.judgement import IGNORED
 
@@ -42,7 +42,7 @@ class Feed:
         self._part = 0
         self._count = count
         events = emitted(population, None, _BAD_SHARE, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC))
-        self._events = starmap(in_format(written_as), enumerate(events))
+        self._events = starmap(writer(written_as), enumerate(events))
         self._lock = threading.Lock()  # the generator and the sender serve the thread and bursts
         self._sender: Sender | None = None
         self._flowing = threading.Event()

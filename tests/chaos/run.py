@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.formats import SETTINGS
 from demo.kafka.broker import Broker, running_broker
 from demo.kafka.ports import LOOPBACK, free_ports
 from demo.population import Population
 from models.store import ModelStore
+from tests.chaos.avro_events import settings as input_settings
 from tests.chaos.crew import Crew
 from tests.chaos.evidence import Watch, answers, commits, inputs
 from tests.chaos.faults import DO, STOP_S, Condition, NotComeAbout, Stage, Steps
@@ -24,6 +24,7 @@ from tests.chaos.mutants import IN_FORCE
 from tests.chaos.plan import ALONE, SESSION_TIMEOUT_S, Fault, Kind, Plan, Worker
 from tests.chaos.proxy import Proxy
 from tests.support.brokers import ROOT, Program, Programs
+from tests.support.schema_registry import schema_registry
 from tests.support.worker_site import WorkerSite
 
 PARTITIONS = 6
@@ -86,7 +87,9 @@ def run(
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
-        settings = {"KAFKA_CLIENT": client, **SETTINGS[written_as]}
+        registry = closing.enter_context(schema_registry())
+        reading = input_settings(written_as, registry)
+        settings = {"KAFKA_CLIENT": client, **reading}
         crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, settings), proxy.port)
         feed = closing.enter_context(
             Feed(
@@ -109,7 +112,7 @@ def run(
         verified = programs.run(
             "worker",
             "verify",
-            **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers, **SETTINGS[written_as]),
+            **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers, **reading),
         )
         logs = {log.name: log.read_text(errors="replace") for log in sorted(directory.glob("*.log"))}
         evidence = Evidence(

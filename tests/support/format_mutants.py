@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
-from schemas.formats.mapped import PRESETS, Given, mapped
+from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, mapped
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
+from tests.support.avro_mutants import in_avro, load
 from tests.support.events import ENVELOPE
 from tests.support.mutants import NUMBERS, TEXTS, TIMES, mutant
 from worker.stream.records import Headers, Record
@@ -131,6 +132,15 @@ FORMATS: Final[Mapping[str, Mutated]] = {
         mapped(PRESETS["json"], Given(user="$key", data="/data"), numeric_ids=False), lambda _, value: value
     ),
     "segment": Mutated(mapped(PRESETS["segment"], Given(), numeric_ids=False), _segment),
+    "avro": Mutated(
+        mapped(
+            PRESETS_IN_AVRO["avro"],
+            Given(user="/subject", time="/time", where=where("/type=user.profile.observed.v1")),
+            numeric_ids=True,
+            load=load,
+        ),
+        in_avro,
+    ),
     "debezium": Mutated(
         mapped(PRESETS["debezium"], Given(user="/subject", where=where("/source=/apps/web")), numeric_ids=False),
         _debezium,

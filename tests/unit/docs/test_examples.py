@@ -12,7 +12,9 @@ import pytest
 
 from models.store import ModelStore, StoredModel
 from schemas import UserProfile
+from schemas.formats.avro import RegisteredSchema, WriterSchemas
 from schemas.roles import load_profile_class
+from tests.support.avro import wire
 from trainer.__main__ import main
 from worker.input_settings import input_format
 from worker.settings_loading import load_settings
@@ -44,9 +46,22 @@ def sample_model(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
 )
 def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_model: StoredModel) -> None:
     event, result, *_ = blocks(page, "json")
+    require_result(page, event.encode(), result, sample_model)
+
+
+def test_the_value_in_avro_in_the_example_gets_the_result_beside_it(sample_model: StoredModel) -> None:
+    schema, value, result = blocks("docs/input-avro.md", "json")
+    schemas = WriterSchemas()
+    schemas.add(7, RegisteredSchema("AVRO", schema))
+    require_result("docs/input-avro.md", wire(7, json.loads(schema), json.loads(value)), result, sample_model, schemas)
+
+
+def require_result(
+    page: str, value: bytes, result: str, sample_model: StoredModel, schemas: WriterSchemas | None = None
+) -> None:
     expected: dict[str, Any] = json.loads(result)
     read_from = expected["data"]["input"]
-    record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, event.encode())
+    record = Record(read_from["topic"], read_from["partition"], read_from["offset"], 0, None, value)
     given = (line.split("=", 1) for line in "".join(blocks(page, "ini")).splitlines())
     settings = load_settings({variable.lower(): value for variable, value in given})
     scoring = Scoring(
@@ -56,7 +71,7 @@ def test_the_event_in_the_example_gets_the_result_beside_it(page: str, sample_mo
         expected["source"],
         900_000,
         1_000_000,
-        input_format=input_format(settings),
+        input_format=input_format(settings, schemas),
     )
     outcome = scoring.process(Records.of([record]), datetime.fromisoformat(expected["time"]))
     got: dict[str, Any] = json.loads(outcome.results[0].value or b"")

@@ -102,7 +102,7 @@ def test_what_can_work_together_is_not_refused(flags: dict[str, str]) -> None:
         ("worker_input_id", "$timestamp"),
         ("worker_input_data", "$key"),
         ("worker_input_time_format", "iso"),
-        ("worker_input_format", "avro"),
+        ("worker_input_format", "xml"),
         ("worker_input_where", "/event"),
         ("worker_input_where", "/event=[1]"),
     ],

@@ -18,6 +18,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.clients import client_version
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import ClusterFacts, GroupFacts, TopicFacts
+from worker.kafka.registry import Registry
 from worker.kafka.topic_reader import TopicReader
 from worker.operations.probes import RunningWorker, require_free_port, running_worker
 from worker.served_model import load_model, signature_warnings
@@ -35,6 +36,11 @@ _MODEL_SETTINGS: Final = frozenset(
     {"models_dir", "model_alias", "model_public_key", "model_min_sequence", "profile_class"}
 )
 _CLIENT_SETTINGS: Final = frozenset({"kafka_client"})
+_REGISTRY_SETTINGS: Final = frozenset(
+    {"worker_input_format", *(name for name in Settings.model_fields if name.startswith("schema_registry_"))}
+)
+# Registries number schemas from 1: this one is only asked for to see an answer.
+_NO_SCHEMA: Final = 0
 _PORT_SETTINGS: Final = frozenset({"worker_http_host", "worker_http_port"})
 _CLUSTER_SETTINGS: Final = frozenset(
     {
@@ -64,6 +70,7 @@ def preflight(flags: Mapping[str, str]) -> tuple[Finding, ...]:
     findings = findings or [Finding(Weight.FINE, "settings", "all valid")]
     for where, decisive, look in (
         ("client", _CLIENT_SETTINGS, _client),
+        ("registry", _REGISTRY_SETTINGS, _registry),
         ("model", _MODEL_SETTINGS, _model),
         ("http", _PORT_SETTINGS, _port),
         ("brokers", _CLUSTER_SETTINGS, _cluster),
@@ -80,6 +87,17 @@ def _client(settings: Settings) -> Iterator[Finding]:
         yield Finding(Weight.FINE, "client", f"{settings.kafka_client} {client_version(settings)}")
     except UnsupportedClientError as error:
         yield Finding(Weight.PROBLEM, "client", str(error))
+
+
+def _registry(settings: Settings) -> Iterator[Finding]:
+    if not settings.input_is_avro:
+        return
+    try:
+        Registry(settings).schema(_NO_SCHEMA)
+    except WorkerError as error:
+        yield Finding(Weight.PROBLEM, "registry", "; ".join(error.lines))
+    else:
+        yield Finding(Weight.FINE, "registry", f"{settings.schema_registry_url} answers")
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
@@ -162,18 +180,18 @@ def _offsets(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
 def _events(topic: TopicFacts, records: Sequence[Record], settings: Settings) -> Iterator[Finding]:
     """What would become of the newest record of each partition."""
     where = f"topic {settings.worker_input_topic}"
-    try:
-        reader = event_reader(settings, load_profile_class(settings.profile_class), topic)
-    except ProfileClassError:
-        # That is a finding already.
-        return
     columns = Records.of(records)
+    try:
+        reader = event_reader(settings, load_profile_class(settings.profile_class), columns, topic)
+    except (ProfileClassError, WorkerError):
+        # That is a finding already, about the model or the registry.
+        return
     found = tried(columns, reader, None)
     if not found:
         yield Finding(Weight.FINE, where, "no record yet that could be tried as an event")
         return
     what = f"of the newest in each partition, {conclusion(found)}"
-    remedy = next(iter(remedies(found, columns, settings)), "")
+    remedy = next(iter(remedies(found, columns, reader, settings)), "")
     if remedy:
         yield Finding(Weight.ADVICE, where, what, f"{remedy}; `segment-worker try` shows each record")
     else:

@@ -10,11 +10,11 @@ from models.errors import ModelError
 from schemas.misspelt_settings import misspelt_settings
 from schemas.rejected import RejectReason
 from schemas.roles import load_profile_class
-from worker.errors import ClusterUnusable, ExitStatus
+from worker.errors import ClusterUnusable, ExitStatus, SettingsError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
-from worker.kafka.facts import TopicFacts
+from worker.kafka.facts import Absent, TopicFacts
 from worker.kafka.topic_reader import TopicReader
 from worker.served_model import load_model
 from worker.settings import Settings
@@ -41,15 +41,19 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
     except ModelError as error:
         report(f"no segments are shown: {error}")
         segmentation = None
+    topic: TopicFacts | Absent
     if path is None:
         topic, records = _of_topic(settings, count)
-        reader = event_reader(settings, profile_class, topic)
         names = [f"{record.partition}/{record.offset}" for record in records]
     else:
+        if settings.input_is_avro:
+            problem = f"WORKER_INPUT_FORMAT={settings.worker_input_format}: a file has text; try the topic itself"
+            raise SettingsError((problem,), frozenset({"worker_input_format"}))
+        topic = Absent.MISSING
         records = first_of_file(path, settings.worker_input_topic, count, settings.worker_event_max_bytes)
-        reader = event_reader(settings, profile_class)
         names = [f"record {number}" for number in range(1, len(records) + 1)]
     columns = Records.of(records)
+    reader = event_reader(settings, profile_class, columns, topic)
     found = tried(columns, reader, segmentation)
     width = max(map(len, names), default=0)
     lines = [
@@ -57,7 +61,7 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
         for name, each in zip(names, found, strict=True)
     ]
     lines.append(conclusion(found))
-    lines += remedies(found, columns, settings)
+    lines += remedies(found, columns, reader, settings)
     if path is not None and uses_key_or_headers(settings):
         lines.append("records of a file have neither keys nor headers, and the time of now; try the topic itself")
     sys.stdout.write("\n".join(lines) + "\n")

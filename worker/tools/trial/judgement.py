@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from pydantic import BaseModel
 
 from models.segmentation import Segmentation
@@ -19,6 +18,7 @@ from schemas.rejected import RejectReason
 from worker.cluster_rules import is_compacted
 from worker.input_settings import input_format
 from worker.kafka.facts import Absent, TopicFacts
+from worker.kafka.registry import input_of
 from worker.settings import Settings
 from worker.stream.records import Records, Verdict
 
@@ -37,10 +37,11 @@ class Tried:
 
 
 def event_reader(
-    settings: Settings, profile_class: type[BaseModel], topic: TopicFacts | Absent = Absent.MISSING
+    settings: Settings, profile_class: type[BaseModel], records: Records, topic: TopicFacts | Absent = Absent.MISSING
 ) -> EventReader:
-    """Reads events of this topic, or of a file, as a worker with these settings does."""
-    reads_as = input_format(settings)
+    """Reads these events of a topic, or of a file, as a worker with these settings does. Raises WorkerError."""
+    reads_as, look_up = input_of(settings)
+    look_up(records.values)
     if is_compacted(topic):
         reads_as = reads_as.of_compacted_topic()
     return EventReader(profile_class, settings.worker_event_max_bytes, reads_as)
@@ -92,14 +93,15 @@ def conclusion(found: Sequence[Tried]) -> str:
     return f"{counted(len(found), 'record')}: {', '.join(parts)}" + (f" ({why})" if why else "")
 
 
-def remedies(found: Sequence[Tried], records: Records, settings: Settings) -> Iterator[str]:
+def remedies(found: Sequence[Tried], records: Records, reader: EventReader, settings: Settings) -> Iterator[str]:
     """What to do if none of these records is an event; nothing if one is."""
     if not found or any(map(is_event, found)):
         return
     # Conditions may well leave out most of a topic; of the rest, the most common reason.
     reasons = Counter(each.verdict for each in found if each.verdict is not Verdict.IGNORED)
     yield _remedy(reasons.most_common(1)[0][0] if reasons else Verdict.IGNORED, settings)
-    if places := [*dict.fromkeys(place for value in records.values for place in _places(value))]:
+    documents = (reader.load(value, settings.worker_event_max_bytes) for value in records.values)
+    if places := [*dict.fromkeys(place for document in documents for place in _pointers(document, ()))]:
         more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
         yield f"these records have: {', '.join(map(_shown, places[:_PLACES_SHOWN]))}{more}"
 
@@ -111,8 +113,10 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
         case Verdict.IGNORED:
             conditions = f"{where} and {chosen}" if settings.worker_input_where is not None else chosen
             return f"no record meets the conditions of {conditions}; correct them"
-        case RejectReason.NOT_JSON | RejectReason.EMPTY | RejectReason.TOO_LARGE:
+        case RejectReason.NOT_JSON | RejectReason.NOT_AVRO | RejectReason.EMPTY | RejectReason.TOO_LARGE:
             return f"no record has a value that {chosen} can read; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+        case RejectReason.UNKNOWN_SCHEMA:
+            return f"no record's schema is in {settings.schema_registry_url}; check SCHEMA_REGISTRY_URL"
         case RejectReason.INVALID_ENVELOPE | RejectReason.UNKNOWN_TYPE:
             if settings.worker_input_format == "cloudevents":
                 return f"no record is an event as {chosen} expects it; for other JSON set WORKER_INPUT_FORMAT=json"
@@ -126,16 +130,8 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
             )
 
 
-def _places(value: bytes | None) -> Iterator[str]:
-    """Pointers to the values in a JSON object, three levels deep: names only, never what is there."""
-    try:
-        document = orjson.loads(value or b"")
-    except orjson.JSONDecodeError:
-        return
-    yield from _pointers(document, ())
-
-
 def _pointers(value: Any, at: tuple[str, ...]) -> Iterator[str]:
+    """Pointers to the values in an object, three levels deep: names only, never what is there."""
     if isinstance(value, dict) and value and len(at) < _LEVELS_SHOWN:
         for name, inner in value.items():
             yield from _pointers(inner, (*at, name))

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from schemas.formats.input_format import ignored_rows
+from schemas.formats.input_format import can_ignore, ignored_rows
 from schemas.misspelt_settings import misspelt_settings
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
-from worker.input_settings import input_format
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
+from worker.kafka.registry import input_of
 from worker.kafka.topic_reader import Log, Partition, TopicReader
 from worker.settings import Settings
 from worker.settings_loading import load_settings
@@ -275,11 +275,13 @@ def _read(
     report: Callable[[str], None],
 ) -> None:
     progress = ReadingProgress(reading, report)
-    reads_as, max_bytes = input_format(settings), settings.worker_event_max_bytes
+    input_, max_bytes = input_of(settings), settings.worker_event_max_bytes
     for at, position, records in reader.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:
-            ignored = ignored_rows(reads_as, Records.of(records), max_bytes)
+            if can_ignore(input_.format):
+                input_.look_up([record.value for record in records])
+            ignored = ignored_rows(input_.format, Records.of(records), max_bytes)
             found.add_inputs(number, [record.offset for record in records], ignored)
         elif topic == settings.worker_output_topic:
             times_ms = [assigned_ms(r) if _has_event_times(settings) else r.timestamp_ms for r in records]

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from schemas import UserProfile
+from schemas.event_columns import EventReader
 from schemas.rejected import RejectReason
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from tests.support.scoring import MODEL, record
@@ -19,11 +20,14 @@ from worker.tools.trial.judgement import Tried, conclusion, event_reader, remedi
 JSON = {"worker_input_format": "json", "worker_input_user": "/user"}
 
 
-def try_out(values: list[Any], flags: dict[str, str] | None = None) -> tuple[tuple[Tried, ...], Records, Settings]:
+def try_out(
+    values: list[Any], flags: dict[str, str] | None = None
+) -> tuple[tuple[Tried, ...], Records, EventReader, Settings]:
     settings = load_settings(flags or {})
     given = [each if isinstance(each, bytes) else orjson.dumps(each) for each in values]
     records = Records.of([record(value, offset) for offset, value in enumerate(given)])
-    return tried(records, event_reader(settings, UserProfile), MODEL.segmentation), records, settings
+    reader = event_reader(settings, UserProfile, records)
+    return tried(records, reader, MODEL.segmentation), records, reader, settings
 
 
 def test_each_record_is_named_with_its_segment_or_the_reason_in_order() -> None:
@@ -46,9 +50,9 @@ def test_each_record_is_named_with_its_segment_or_the_reason_in_order() -> None:
 
 def test_an_erasure_is_an_event_too() -> None:
     erased = {**ENVELOPE, "type": "user.erased.v1"}
-    found, records, settings = try_out([erased])
+    found, records, reader, settings = try_out([erased])
     assert found == (Tried(Verdict.ERASED, "user user-1042, time 2026-11-22T12:00:00.123000Z, id 6f9c"),)
-    assert [*remedies(found, records, settings)] == []
+    assert [*remedies(found, records, reader, settings)] == []
 
 
 def test_where_one_record_is_an_event_there_is_nothing_to_do() -> None:
