@@ -195,7 +195,11 @@ class _Decoder:
                     except _REFUSED:
                         continue
                     # Its neighbours may well have more, too.
-                    decode = self._with_more
+                    if event is not IGNORED:
+                        learned = self._objects.learn(orjson.loads(value))
+                        decode = closed = self._objects.closed
+                        if not learned:
+                            decode = self._with_more
                 if event is IGNORED:
                     ignored.append(row)
                     continue

@@ -14,6 +14,21 @@ from schemas.column_types import OnlyByClass
 from schemas.formats.pointers import Pointer, as_text, is_index
 
 REQUIRED: Final = msgspec.NODEFAULT
+# Names that values have besides those that are read. What changes from value to value is not worth learning.
+_LEARNED_MOST: Final = 64
+_LEARNED_CHARACTERS_MOST: Final = 100
+_LEARNED_LEVELS: Final = 4
+
+
+def _any_value(levels: int) -> Any:
+    """A type of JSON values that takes none that orjson refuses: as Any, msgspec takes integers of 400 digits."""
+    scalar = bool | float | str | None
+    return scalar if levels == 0 else scalar | list[_any_value(levels - 1)] | dict[str, _any_value(levels - 1)]  # type: ignore[misc]  # known at run time only
+
+
+_ANY_VALUE: Final = _any_value(_LEARNED_LEVELS)
+# msgspec knows no fields with these in their names.
+_UNPLAIN: Final = frozenset({'"', "\\", *map(chr, range(32))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,16 @@ class ObjectReader:
         if add is None:
             raise OnlyByClass("nothing is read")
         self._add_columns = add
+        self._root = root
+        self._may_learn = _LEARNED_MOST
+
+    def learn(self, document: Any) -> bool:
+        """Let the closed way read values with the names of this one, too; False if there is nothing to learn."""
+        names = _learn(self._root, document, self._may_learn)
+        if names:
+            self._may_learn -= names
+            self.closed = msgspec.json.Decoder(_object(self._root, closed=True)).decode
+        return names > 0
 
     def columns(self, objects: Sequence[Any]) -> dict[Pointer, Sequence[Any]]:
         """Of each value that is read, those of all these decoded objects."""
@@ -112,6 +137,19 @@ def _place(root: _Node, leaf: Leaf, *, shared: bool = False) -> _Slot:
     if not shared and (slot.leaf.type, slot.leaf.default) != (leaf.type, leaf.default):
         raise OnlyByClass(f"{as_text(leaf.at)} is read twice, as different types")
     return slot
+
+
+def _learn(node: _Node, document: Any, most: int) -> int:
+    """Add the names of a document that a node does not have; how many there are."""
+    added = 0
+    for name, value in document.items() if isinstance(document, dict) else ():
+        known = node.get(name)
+        if isinstance(known, dict):
+            added += _learn(known, value, most - added)
+        elif known is None and added < most and len(name) <= _LEARNED_CHARACTERS_MOST and _UNPLAIN.isdisjoint(name):
+            node[name] = _Slot(Leaf((name,), _ANY_VALUE, None), wanted=False)
+            added += 1
+    return added
 
 
 def _object(node: _Node, *, closed: bool) -> type[msgspec.Struct]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 import orjson
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
@@ -373,3 +374,30 @@ def test_a_field_that_is_also_a_condition_or_a_part_counts_as_both() -> None:
     of = json_format(user="/label", where=where("/label=a && /x=1.5"))
     found = read(of, json_record(GOOD), json_record({**GOOD, "x": 2}), json_record({**GOOD, "label": "b"}))
     assert ([*found.events.subjects], sorted(found.ignored)) == (["a"], [1, 2])
+
+
+def test_names_that_values_have_besides_are_learned_and_read_in_columns_from_then_on() -> None:
+    reader = EventReader(Own, MAX_BYTES, json_format(data="/who/traits"))
+    value = {"user": "u", "page": {"path": ["/", 1.5, None]}, "who": {"traits": {**GOOD, "more": True}, "plan": "x"}}
+    first = reader._decoders[0]._objects
+    reader.read(Records.of([json_record(value)]))
+    first.closed(orjson.dumps(value))
+    with pytest.raises(msgspec.ValidationError):
+        first.closed(orjson.dumps({**value, "page": {"path": [[[[[1]]]]]}}))
+    for turn in range(200):
+        deep = {"page": {"path": [[[[[turn]]]]]}, f"name{turn}": 0, 'quo"ted': 1, "\n": 2}
+        assert [*reader.read(Records.of([json_record({**value, **deep})])).events.rows] == [0]
+    assert first._may_learn == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b"1" * 400, b"[" + b"1" * 400 + b"]", b"1e400", b'"\xff"', b'{"a":{"\xff":1}}', rb'"\ud800"', b"01", b"[" * 1_100],
+)
+def test_what_is_not_json_is_rejected_under_a_learned_name_too(more: bytes) -> None:
+    reader = EventReader(Own, MAX_BYTES, json_format())
+    known = json_record({"user": "u", "more": {"a": {"b": 1}}, **GOOD})
+    bad = record(b'{"user":"u","x":1.5,"label":"a","more":%b}' % more)
+    found = reader.read(Records.of([known, known, bad, known]))
+    assert [*found.events.rows] == [0, 1, 3]
+    assert found.rejections[2].reason is RejectReason.NOT_JSON
