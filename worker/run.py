@@ -129,6 +129,7 @@ def _work(
             "started",
             group=settings.worker_group_id,
             topics=settings.topics,
+            input_format=settings.worker_input_format,
             model_poll_s=settings.model_poll_s,
             client=f"{settings.kafka_client} {version}",
         )

@@ -52,10 +52,14 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
         topic = Absent.MISSING
         records = first_of_file(path, settings.worker_input_topic, count, settings.worker_event_max_bytes)
         names = [f"record {number}" for number in range(1, len(records) + 1)]
+    if not records:
+        where = f"topic {settings.worker_input_topic}" if path is None else path
+        sys.stdout.write(f"{where} has no records yet; try again when there are some\n")
+        return ExitStatus.DONE
     columns = Records.of(records)
     reader = event_reader(settings, profile_class, columns, topic)
     found = tried(columns, reader, segmentation)
-    width = max(map(len, names), default=0)
+    width = max(map(len, names))
     lines = [
         f"{name:<{width}}  {_verdict(each.verdict)}" + (f"  {each.text}" if each.text else "")
         for name, each in zip(names, found, strict=True)
@@ -65,9 +69,7 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
     if path is not None and uses_key_or_headers(settings):
         lines.append("records of a file have neither keys nor headers, and the time of now; try the topic itself")
     sys.stdout.write("\n".join(lines) + "\n")
-    if records and not any(map(is_event, found)):
-        return ExitStatus.ACT_FIRST
-    return ExitStatus.DONE
+    return ExitStatus.DONE if any(map(is_event, found)) else ExitStatus.ACT_FIRST
 
 
 def _verdict(verdict: Verdict | RejectReason) -> str:

@@ -41,6 +41,7 @@ def test_where_none_would_be_assigned_the_exit_status_says_so(
     assert capsys.readouterr().out.splitlines()[-1].startswith("records of a file have neither keys nor headers")
     file.write_text("")
     assert main(["try", str(file), *NO_MODEL]) == ExitStatus.DONE
+    assert capsys.readouterr().out == f"{file} has no records yet; try again when there are some\n"
 
 
 def test_a_file_may_be_one_document_over_several_lines_or_an_array_of_them(tmp_path: Path) -> None:
