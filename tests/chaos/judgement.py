@@ -13,7 +13,7 @@ LINES_MOST: Final = 10
 NOT_COME_ABOUT: Final = "fault that did not come about"
 CRASH: Final = "crash"
 IGNORED: Final = "ignored"
-_VERIFIED_IGNORED: Final = re.compile(r"^ignored: (\d+) ", re.MULTILINE)
+_VERIFIED_IGNORED: Final = re.compile(r"^ignored: ([\d,]+) ", re.MULTILINE)
 
 
 class Input(NamedTuple):
@@ -244,7 +244,7 @@ def _recovery(recovery_s: float | None) -> Iterator[Violation]:
 
 
 def _verified(status: int, output: str, ignored: int) -> Iterator[Violation]:
-    counted = sum(map(int, _VERIFIED_IGNORED.findall(output)))
+    counted = sum(int(number.replace(",", "")) for number in _VERIFIED_IGNORED.findall(output))
     if counted != ignored:
         yield Violation("segment-worker verify", f"it counts {counted} ignored records, and there are {ignored}")
     if status != 0:

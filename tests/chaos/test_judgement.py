@@ -65,6 +65,8 @@ def test_an_ignored_input_has_no_outcome_and_is_counted_by_verify() -> None:
     assert [kind for kind, _ in judge(replace(seen, verify_output="clean: …\n")).violations] == [
         "segment-worker verify"
     ]
+    (many,) = judge(replace(seen, verify_output="ignored: 5,305 input records, by …\nclean: …\n")).violations
+    assert many[1] == "it counts 5305 ignored records, and there are 2"
     answered = judge(replace(seen, answers=ANSWERS, answers_meanwhile=ANSWERS))
     assert [where for kind, where in answered.violations if kind == "wrong outcome"] == [
         f"input {partition}/3: a result, and should be ignored" for partition in (0, 1)
