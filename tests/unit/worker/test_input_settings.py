@@ -112,3 +112,43 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, given: str) -> N
         load_settings({**JSON, name: given})
     assert name in caught.value.fields
     assert caught.value.problems[0].startswith(f"{name.upper()} (from --input-")
+
+
+AVRO = {**JSON, "worker_input_format": "avro", "schema_registry_url": "https://registry.example:8081, http://b/path"}
+
+
+def test_avro_has_the_settings_of_json_and_a_registry() -> None:
+    of = input_format(load_settings({**AVRO, "worker_input_time": "/at"}))
+    assert isinstance(of, Mapped)
+    assert isinstance(input_format(load_settings({**AVRO, "worker_input_format": "debezium-avro"})), Mapped)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        ({**AVRO, "worker_input_format": "json"}, {"worker_input_format", "schema_registry_url"}),
+        ({"schema_registry_token": "t"}, {"worker_input_format", "schema_registry_token"}),
+        ({**AVRO, "schema_registry_url": ""}, {"schema_registry_url"}),
+        ({**AVRO, "schema_registry_url": "registry:8081"}, {"schema_registry_url"}),
+        ({**AVRO, "schema_registry_url": "http://u:s3kr1t@registry"}, {"schema_registry_url"}),
+        ({**AVRO, "schema_registry_url": "http://a,"}, {"schema_registry_url"}),
+        ({**AVRO, "schema_registry_username": "a:b"}, {"schema_registry_username"}),
+        ({**AVRO, "schema_registry_username": "u"}, {"schema_registry_username", "schema_registry_password"}),
+        ({**AVRO, "schema_registry_password": "s3kr1t"}, {"schema_registry_username", "schema_registry_password"}),
+        (
+            {**AVRO, "schema_registry_token": "t", "schema_registry_username": "u", "schema_registry_password": "p"},
+            {"schema_registry_token", "schema_registry_username"},
+        ),
+        ({**AVRO, "schema_registry_ssl_cafile": "/nowhere.pem"}, {"schema_registry_ssl_cafile"}),
+        (
+            {**AVRO, "schema_registry_ssl_password": "s3kr1t"},
+            {"schema_registry_ssl_password", "schema_registry_ssl_certfile"},
+        ),
+        ({**AVRO, "worker_input_user": ""}, {"worker_input_user", "worker_input_format"}),
+    ],
+)
+def test_settings_of_a_registry_that_cannot_work_are_named(flags: dict[str, str], fields: set[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: value for name, value in flags.items() if value})
+    assert fields <= caught.value.fields
+    assert "s3kr1t" not in "".join(caught.value.problems)

@@ -1,6 +1,7 @@
 """check without a broker: it checks all that does not need a wrong setting; signatures."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from models import promoting
 from models.store import ModelStore
 from tests.support.fitted import NOON, published
+from tests.support.schema_registry import schema_registry
 from tests.support.signed import new_key, signed_store
 from worker.cluster_rules import Finding, Weight
 from worker.kafka import clients
@@ -140,3 +142,33 @@ def test_a_minimum_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
     (problem,) = of_model(tmp_path, model_min_sequence="1")
     assert problem.weight is Weight.PROBLEM
     assert "MODEL_MIN_SEQUENCE is given without MODEL_PUBLIC_KEY" in problem.what
+
+
+AVRO = {**NOWHERE, "worker_http_port": "0", "worker_input_format": "avro", "worker_input_user": "$key"}
+
+
+def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    with schema_registry() as registry:
+        flags = {**AVRO, "schema_registry_url": registry.url}
+        assert [each.weight for each in by_where(flags)["registry"]] == [Weight.FINE]
+        registry.require_login("u", "secret")
+        (refused,) = by_where(flags)["registry"]
+        assert refused.weight is Weight.PROBLEM
+        assert "SCHEMA_REGISTRY_USERNAME" in refused.line
+        monkeypatch.setitem(sys.modules, "confluent_kafka.schema_registry", None)
+        (missing,) = by_where(flags)["registry"]
+        assert missing.weight is Weight.PROBLEM
+        assert "stream-segmentation[avro]" in missing.line
+        monkeypatch.undo()
+    (away,) = by_where(flags)["registry"]
+    assert away.weight is Weight.PROBLEM
+    assert registry.url in away.line
+    assert "registry" not in by_where({**NOWHERE, "worker_http_port": "0"})
+
+
+def test_without_its_address_a_registry_is_not_asked() -> None:
+    found = by_where(AVRO)
+    assert [(each.weight, each.line.partition(",")[0]) for each in found["settings"]] == [
+        (Weight.PROBLEM, "settings: SCHEMA_REGISTRY_URL is missing"),
+    ]
+    assert [each.weight for each in found["registry"]] == [Weight.UNKNOWN]

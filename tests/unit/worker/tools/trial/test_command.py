@@ -67,3 +67,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         first_of_file(str(tmp_path / "nowhere"), "in", 5, 900)
     assert caught.value.exit_status is ExitStatus.ACT_FIRST
     assert "nowhere" in str(caught.value)
+
+
+def test_a_file_is_not_tried_as_avro(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "records.jsonl"
+    file.write_text("{}\n")
+    avro = ["--input-format", "avro", "--input-user", "$key", "--schema-registry-url", "http://127.0.0.1:1"]
+    assert main(["try", str(file), *avro, *NO_MODEL]) == ExitStatus.ACT_FIRST
+    assert "WORKER_INPUT_FORMAT=avro" in capsys.readouterr().err
