@@ -34,7 +34,10 @@ TEXT_MOST: Final = 5_000_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-_INTEGER_BITS: Final = {"int": 32, "long": 64}
+_STRING: Final = 1
+_DOUBLE: Final = 2
+# Integers by their bits.
+_INLINE: Final = {"string": _STRING, "double": _DOUBLE, "int": 32, "long": 64}
 _unpack_float: Final = struct.Struct("<f").unpack_from
 _unpack_double: Final = struct.Struct("<d").unpack_from
 # No database has larger numbers.
@@ -231,7 +234,7 @@ _PER_MICROSECOND: Final = {"timestamp-millis": (1000, 1), "timestamp-micros": (1
 def _moment(factor: tuple[int, int], number: int) -> datetime | float:
     times, divided_by = factor
     try:
-        return _EPOCH + timedelta(microseconds=number * times // divided_by)
+        return _EPOCH + timedelta(0, 0, number * times // divided_by)
     except OverflowError:
         return copysign(inf, number)
 
@@ -284,7 +287,7 @@ def _read_long(data: bytes, at: int) -> tuple[int, int]:
 
 def _read_int(data: bytes, at: int) -> tuple[int, int]:
     number, at = _read_long(data, at)
-    if number >> _INTEGER_BITS["int"] - 1 not in {0, -1}:
+    if not -(2**31) <= number < 2**31:
         raise Malformed
     return number, at
 
@@ -297,8 +300,14 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _read_string(data: bytes, at: int) -> tuple[str, int]:
-    text, at = _read_bytes(data, at)
-    return text.decode(), at
+    size = data[at]
+    at += 1
+    if size > 127:
+        size, at = _varint(data, size, at)
+    if size & 1:
+        raise Malformed
+    end = at + (size >> 1)
+    return data[at:end].decode(), end
 
 
 def _read_null(_: bytes, at: int) -> tuple[None, int]:
@@ -384,6 +393,9 @@ def _map(item: _Type) -> _Type:
 
 def _block(data: bytes, at: int) -> tuple[int, int]:
     """How many items follow; none is the end."""
+    count = data[at]
+    if count < 128 and not count & 1:
+        return count >> 1, at + 1
     count, at = _read_long(data, at)
     if count < 0:
         # How many bytes they have, for readers that skip them.
@@ -397,11 +409,11 @@ def _record_reader(fields: Sequence[tuple[str, _Type]]) -> Read:  # noqa: C901  
     for name, type_ in fields:
         of = type_.nullable or type_
         null = None if type_.nullable is None else type_.null_branch
-        steps.append((name, null, of.kind == "string", _INTEGER_BITS.get(of.kind, 0), of.kind == "double", of.read))
+        steps.append((name, null, _INLINE.get(of.kind, 0), of.read))
 
     def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:  # noqa: C901  # as above
         values: dict[str, Any] = {}
-        for name, null, is_string, bits, is_double, read_other in steps:
+        for name, null, inline, read_other in steps:
             if null is not None:
                 branch = data[at]
                 at += 1
@@ -410,24 +422,27 @@ def _record_reader(fields: Sequence[tuple[str, _Type]]) -> Read:  # noqa: C901  
                     continue
                 if branch != 2 - null:
                     raise Malformed
-            if is_double:
-                (values[name],) = _unpack_double(data, at)
+            if inline == _STRING:
+                size = data[at]
+                at += 1
+                if size > 127:
+                    size, at = _varint(data, size, at)
+                if size & 1:
+                    raise Malformed
+                end = at + (size >> 1)
+                values[name] = data[at:end].decode()
+                at = end
+            elif inline == _DOUBLE:
+                values[name] = _unpack_double(data, at)[0]
                 at += 8
-            elif is_string or bits:
+            elif inline:
                 number = data[at]
                 at += 1
                 if number > 127:
                     number, at = _varint(data, number, at)
-                if is_string:
-                    if number & 1:
+                    if number >> inline:
                         raise Malformed
-                    end = at + (number >> 1)
-                    values[name] = data[at:end].decode()
-                    at = end
-                else:
-                    if number >> bits:
-                        raise Malformed
-                    values[name] = (number >> 1) ^ -(number & 1)
+                values[name] = (number >> 1) ^ -(number & 1)
             else:
                 values[name], at = read_other(data, at)
         return values, at

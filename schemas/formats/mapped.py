@@ -59,7 +59,9 @@ class Mapped:
 
     def _ignores(self, document: Any) -> bool:
         """Whether a condition does not hold, or a part is not there without which it is not an event."""
-        return not self.where.matches(document) or any(
+        if self.where.values and not self.where.matches(document):
+            return True
+        return bool(self.needed) and any(
             places and find_first(document, places) is ABSENT
             for places in (self.data if name == _DATA else self.parts[name].places for name in self.needed)
         )

@@ -138,6 +138,8 @@ def or_moments(of: PartType) -> PartType:
         return validated(value)
 
     def column(values: Sequence[Any]) -> tuple[Sequence[Any], Wrong]:
+        if {*map(type, values)} == {datetime}:
+            return values, ()
         found = [*values]
         others = [at for at, value in enumerate(found) if not isinstance(value, datetime)]
         readable = [at for at in others if type(found[at]) in get_args(of.msgspec) or type(found[at]) is of.msgspec]

@@ -88,7 +88,7 @@ def test_each_part_is_where_its_pointer_says() -> None:
     )
     assert (rejections, [*ignored]) == ({}, [])
     assert ([*events.subjects], [*events.ids]) == (["u"], ["user-activity/3/0"])
-    assert events.times == [datetime(2025, 11, 24, 16, 0, 0, 123_000, UTC)]
+    assert [*events.times] == [datetime(2025, 11, 24, 16, 0, 0, 123_000, UTC)]
     assert {name: [*column] for name, column in events.profile.items()} == {"x": [1.5], "label": ["a"]}
 
 
