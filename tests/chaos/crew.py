@@ -72,6 +72,8 @@ class Crew:
 
     start: Callable[[Worker], Program]
     proxy_port: int
+    registry_port: int | None = None
+    """Where they may be connected besides."""
     posts: list[Post] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)
     bypasses: set[str] = field(default_factory=set)
@@ -140,7 +142,7 @@ class Crew:
         """Note each connection of a running worker that does not go to the proxy."""
         for member in self._members():
             for connection in connections_of(member.program.pid):
-                if connection.remote_port != self.proxy_port:
+                if connection.remote_port not in {self.proxy_port, self.registry_port}:
                     self.bypasses.add(f"{member.name} is connected to port {connection.remote_port}")
 
     def end_all(self, within_s: float) -> Iterator[Ending]:

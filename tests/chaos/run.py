@@ -90,7 +90,11 @@ def run(
         registry = closing.enter_context(schema_registry())
         reading = input_settings(written_as, registry)
         settings = {"KAFKA_CLIENT": client, **reading}
-        crew = Crew(lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, settings), proxy.port)
+        crew = Crew(
+            lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, settings),
+            proxy.port,
+            registry.server_port,
+        )
         feed = closing.enter_context(
             Feed(
                 broker.bootstrap_servers,
