@@ -30,8 +30,9 @@ def main() -> None:
     """Print one row per model and batch size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("history", type=Path, help="a history of at least 2,000 users, such as demo/sample_history.csv")
+    arguments = parser.parse_args()
     print(f"{'columns':>8} {'in the distance':>16} {'rows':>6} {'best µs':>9} {'median µs':>10} {'µs/row':>9}")
-    with read_history(parser.parse_args().history, UserProfile, lambda *_: None) as history:
+    with read_history(arguments.history, UserProfile, lambda *_: None) as history:
         users = next(history.chunks()).columns
         for rule in ColumnRule:
             options = FitOptions(None, None, rule, seed=1, max_k=10, min_segment_users=20, not_named=frozenset())

@@ -260,10 +260,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.judgement", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="sets of users of each case (default: 100)")
     parser.add_argument("--first-seed", type=int, default=0, help="the first seed (default: 0)")
+    cases = [*PLANTED, *NOTHING, *tables]
+    # argparse formats a help text.
+    named = ", ".join(cases).replace("%", "%%")
     parser.add_argument(
-        "--cases", nargs="+", metavar="NAME", choices=[*PLANTED, *NOTHING, *tables],
-        default=[*PLANTED, *NOTHING, *tables], help=f"{', '.join([*PLANTED, *NOTHING, *tables])} (default: all)",
-    )  # fmt: skip
+        "--cases", nargs="+", metavar="NAME", choices=cases, default=cases, help=f"{named} (default: all)"
+    )
     parser.add_argument("--history", type=Path, metavar="FILE", help="judge this history of user profiles too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the last table into this PNG or SVG")
     options = parser.parse_args(argv)
