@@ -85,7 +85,8 @@ class ObjectReader:
         try:
             closed, opened = (_object(root, closed=closed) for closed in (True, False))
             self.closed, self.open = (msgspec.json.Decoder(type_).decode for type_ in (closed, opened))
-        except (TypeError, ValueError, OverflowError) as error:  # by msgspec, as of a name with a quotation mark
+        # By msgspec, as of a name with a quotation mark, or an expected integer of 64 bits without a sign.
+        except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
             raise OnlyByClass(str(error)) from error
         self.of_document = partial(msgspec.convert, type=opened)
         """Converts an object that is decoded already."""
@@ -112,10 +113,12 @@ class ObjectReader:
 
     def _expect(self, root: _Node, expected: Expected) -> None:
         plain = all(type(value) in {str, int, type(None)} for value in expected.values)
-        slot = _place(root, Leaf(expected.at, Literal[expected.values] if plain else Any), shared=True)
+        leaf = Leaf(expected.at, Literal[expected.values] if plain else Any)
+        slot = _place(root, leaf, shared=True)
         if slot.leaf.default is not REQUIRED:
             raise OnlyByClass(f"{as_text(expected.at)} may be absent in the class")
-        if not plain or slot.wanted:
+        # A slot that was there already has a type of its own, which takes other values, too.
+        if not plain or slot.leaf is not leaf:
             slot.wanted = True
             self.fits.append((expected.at, expected.accepts))
 

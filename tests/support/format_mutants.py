@@ -96,7 +96,19 @@ def _binary(draw: random.Random, value: bytes) -> bytes:
     return value.partition(b'"data":')[2][:-1] if draw.random() < 0.95 else value
 
 
+def _of_others(draw: random.Random, value: bytes) -> bytes:
+    """The event, or one of another source or type."""
+    name, other = draw.choice(((b"source", b"/apps/crm"), (b"type", b"order.placed.v1"), (b"", b"")))
+    was = b'"%s":"%s"' % (name, str(ENVELOPE.get(name.decode())).encode())
+    return value.replace(was, b'"%s":"%s"' % (name, other)) if draw.random() < 0.6 else value
+
+
 FORMATS: Final[Mapping[str, Mutated]] = {
+    "structured": Mutated(CloudEvents(where("/source=/apps/web && /type=user.profile.observed.v1")), _of_others),
+    "identify": Mutated(
+        mapped(PRESETS["segment"], Given(where=where("/type=identify")), numeric_ids=False),
+        _segment,
+    ),
     "binary": Mutated(
         CloudEvents(where("/type=user.profile.observed.v1 && /data/language=Hindi")), _binary, _binary_headers
     ),

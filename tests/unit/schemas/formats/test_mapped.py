@@ -401,3 +401,10 @@ def test_what_is_not_json_is_rejected_under_a_learned_name_too(more: bytes) -> N
     found = reader.read(Records.of([known, known, bad, known]))
     assert [*found.events.rows] == [0, 1, 3]
     assert found.rejections[2].reason is RejectReason.NOT_JSON
+
+
+@pytest.mark.parametrize("integer", [2**63, 2**64 - 1, -(2**63)])
+def test_a_condition_may_be_on_any_integer_of_64_bits(integer: int) -> None:
+    of = json_format(where=where(f"/a={integer}"))
+    found = read(of, json_record({"user": "u", "a": integer, **GOOD}), json_record({"user": "u", "a": 1, **GOOD}))
+    assert ([*found.events.rows], [*found.ignored]) == ([0], [1])
