@@ -13,6 +13,8 @@ from typing import Final
 CLIENT_ID: Final = "segment-worker"
 """The client id unless another one is set; workers recognize each other in the group by it."""
 
+MAX_IDLE: Final = "connections.max.idle.ms"
+
 Value = str | int
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -21,8 +23,7 @@ _SAFE: Final[Mapping[str, re.Pattern[str] | tuple[str, ...] | range]] = {
     "client.id": _NAME,
     "client.rack": _NAME,
     "client.dns.lookup": ("use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"),
-    # A member waits in silence for a rebalance, and its connection must not count as idle meanwhile.
-    "connections.max.idle.ms": range(120_000, 86_400_001),
+    MAX_IDLE: range(120_000, 86_400_001),
     "metadata.max.age.ms": range(1_000, 900_001),
     "reconnect.backoff.ms": range(1, 1_001),
     "reconnect.backoff.max.ms": range(1_000, 60_001),

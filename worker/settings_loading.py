@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from worker.client_options import client_option_problems
+from worker.client_options import MAX_IDLE, client_option_problems
 from worker.errors import SettingsError
 from worker.input_settings import input_conflicts
 from worker.settings import GROUPS, Allowed, Conflict, Flag, Settings
@@ -144,8 +144,7 @@ def _conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{', '.join(name.upper() for name in names[: len(settings.topics)])}: two of them name the same topic "
             f"({', '.join(settings.topics)}); give different topics",
         )
-    for problem in client_option_problems(settings.kafka_client_config or ""):
-        yield Conflict(("kafka_client_config",), f"KAFKA_CLIENT_CONFIG: {problem}")
+    yield from _client_conflicts(settings)
     if settings.worker_max_poll_interval_ms < settings.worker_session_timeout_ms:
         yield Conflict(
             ("worker_max_poll_interval_ms", "worker_session_timeout_ms"),
@@ -163,6 +162,20 @@ def _conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _liveness_conflicts(settings)
     yield from _sasl_conflicts(settings)
     yield from _ssl_conflicts(settings)
+
+
+def _client_conflicts(settings: Settings) -> Iterator[Conflict]:
+    problems = [*client_option_problems(settings.kafka_client_config or "")]
+    for problem in problems:
+        yield Conflict(("kafka_client_config",), f"KAFKA_CLIENT_CONFIG: {problem}")
+    idle_ms = None if problems else settings.client_options.get(MAX_IDLE)
+    # A member waits in silence for a rebalance, for up to a poll interval, and its connection must not count as idle.
+    if isinstance(idle_ms, int) and idle_ms <= settings.worker_max_poll_interval_ms:
+        yield Conflict(
+            ("kafka_client_config", "worker_max_poll_interval_ms"),
+            f"KAFKA_CLIENT_CONFIG: {MAX_IDLE} ({idle_ms}) must be greater than WORKER_MAX_POLL_INTERVAL_MS "
+            f"({settings.worker_max_poll_interval_ms}); raise the first or lower the second",
+        )
 
 
 def _liveness_conflicts(settings: Settings) -> Iterator[Conflict]:

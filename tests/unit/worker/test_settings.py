@@ -188,6 +188,17 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
             ),
         ),
         (
+            {
+                "kafka_client_config": "connections.max.idle.ms=3600000",
+                "worker_max_poll_interval_ms": "3600000",
+                "worker_liveness_window_s": "4000",
+            },
+            (
+                "KAFKA_CLIENT_CONFIG: connections.max.idle.ms (3600000) must be greater than "
+                "WORKER_MAX_POLL_INTERVAL_MS (3600000); raise the first or lower the second"
+            ),
+        ),
+        (
             {"worker_liveness_window_s": "70"},
             (
                 "WORKER_LIVENESS_WINDOW_S (70) must be greater than WORKER_MAX_POLL_INTERVAL_MS plus 10 s (70); "
