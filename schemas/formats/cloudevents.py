@@ -112,10 +112,8 @@ class CloudEvents:
                 "id": Part(HEADER_TEXT, of_record=_of_header("id")),
             },
             data=(),
-            expected=tuple(
-                Expected(each.places[0][1:], each.expected, each.accepts) for each in self._conditions(on_data=True)
-            ),
-            ignores=lambda document: not _all_hold(self._conditions(on_data=True), {_DATA: document}),
+            expected=tuple(Expected(each.places[0][1:], each.expected, each.accepts) for each in self._on_data),
+            ignores=lambda document: not _all_hold(self._on_data, {_DATA: document}),
         )
         return structured, binary
 
@@ -141,6 +139,13 @@ class CloudEvents:
         """The class of events."""
         return UserEvent[profile_class]  # type: ignore[valid-type]  # known at run time only
 
+    def ignores_by_headers(self, headers: Headers) -> bool:
+        """Where a condition on headers does not hold, or in binary mode one on an attribute."""
+        if not self.where.headers_match(headers):
+            return True
+        attributes = _attributes(headers) if headers and self._on_attributes else None
+        return isinstance(attributes, Mapping) and not _all_hold(self._on_attributes, attributes)
+
     def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
         """The event itself, in binary mode made of the headers and the value."""
         if headers := records.headers[row]:
@@ -148,7 +153,8 @@ class CloudEvents:
             if isinstance(attributes, Rejection):
                 return attributes
             if attributes is not None:
-                document = {**attributes, _DATA: document}
+                event = {**attributes, _DATA: document}
+                return event if _all_hold(self._on_data, event) else IGNORED
         return document if self.where.matches(document) else IGNORED
 
     def is_erasure(self, attributes: Any) -> bool:
@@ -159,8 +165,13 @@ class CloudEvents:
         """The names, with dots between them."""
         return ".".join(map(str, location)) or "the event"
 
-    def _conditions(self, *, on_data: bool) -> Iterable[Condition]:
-        return (each for each in self.where.values if (each.places[0][0] == _DATA) == on_data)
+    @property
+    def _on_attributes(self) -> Sequence[Condition]:
+        return [each for each in self.where.values if each.places[0][0] != _DATA]
+
+    @property
+    def _on_data(self) -> Sequence[Condition]:
+        return [each for each in self.where.values if each.places[0][0] == _DATA]
 
     def _may_be_event(self, attributes: Attributes) -> bool:
         source = attributes.get("source")
@@ -169,7 +180,7 @@ class CloudEvents:
             and attributes.get("type") == OBSERVED_TYPE
             and isinstance(source, str)
             and 0 < len(source) <= IDENTIFIER_MAX
-            and _all_hold(self._conditions(on_data=False), attributes)
+            and _all_hold(self._on_attributes, attributes)
         )
 
 

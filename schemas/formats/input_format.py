@@ -13,7 +13,7 @@ from schemas.events import Erasure, UserErased
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import OF_RECORD, Part
 from schemas.formats.pointers import Pointer
-from schemas.formats.records import InputRecords
+from schemas.formats.records import Headers, InputRecords
 from schemas.formats.where import Where
 from schemas.parsing import validate
 from schemas.rejected import Rejection
@@ -97,8 +97,15 @@ class InputFormat(Protocol):
         """Those of these rows that each layout may read."""
         ...
 
+    def ignores_by_headers(self, headers: Headers) -> bool:
+        """Whether a record with these headers is ignored, whatever its value."""
+        ...
+
     def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
-        """What the event class validates, of a record with this JSON in its value, or what becomes of it instead."""
+        """What the event class validates, of a record with this JSON in its value, or what becomes of it instead.
+
+        Its headers are none that are ignored.
+        """
         ...
 
     def is_erasure(self, attributes: Any) -> bool:
@@ -120,11 +127,11 @@ def attributes_of(
 ) -> Any | Erasure | Rejection | Ignored:
     """What the event class validates, or what the record is before that is asked. The order of all outcomes:
 
-    ignored by a condition on headers; an erasure without data; ignored, or an erasure, as a tombstone; rejected as
-    empty, too_large, or by `load`; ignored by a condition on the value; then the reasons of `validate`. What cannot be
-    read is rejected: no condition on its value can be judged.
+    ignored by a condition on headers, or on what headers say of the event; an erasure without data; ignored, or an
+    erasure, as a tombstone; rejected as empty, too_large, or by `load`; ignored by a condition on the value; then the
+    reasons of `validate`. What cannot be read is rejected: no condition on its value can be judged.
     """
-    if not of.where.headers_match(records.headers[row]):
+    if of.ignores_by_headers(records.headers[row]):
         return IGNORED
     if not records.values[row] and of.is_erasure(without_data := of.attributes(None, records, row)):
         return without_data

@@ -12,7 +12,7 @@ from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombsto
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part, or_moments
 from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, pointer
-from schemas.formats.records import InputRecords
+from schemas.formats.records import Headers, InputRecords
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import Condition, Where
 from schemas.parsing import load_json
@@ -56,6 +56,10 @@ class Mapped:
     def rows(self, _records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
         """All of them: a value says in which layout it is."""
         return [rows] * len(self.layouts)
+
+    def ignores_by_headers(self, headers: Headers) -> bool:
+        """Where a condition on headers does not hold."""
+        return not self.where.headers_match(headers)
 
     def _ignores(self, document: Any) -> bool:
         """Whether a condition does not hold, or a part is not there without which it is not an event."""

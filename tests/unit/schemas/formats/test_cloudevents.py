@@ -10,6 +10,7 @@ import pytest
 from schemas import UserProfile
 from schemas.event_columns import EventReader, Read
 from schemas.formats.cloudevents import CloudEvents
+from schemas.formats.input_format import ignored_rows
 from schemas.formats.where import where
 from schemas.rejected import RejectReason
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
@@ -121,3 +122,13 @@ def test_conditions_hold_for_the_event_in_both_modes() -> None:
         of=of,
     )
     assert (found.events.rows, sorted(found.ignored)) == ([0, 4], [1, 2, 3, 5, 6])
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x08\x96\x01", b"\x00avro", b"x" * 900_001])
+def test_a_condition_on_an_attribute_is_judged_whatever_the_data_in_binary_mode(value: bytes | None) -> None:
+    of = CloudEvents(where("/type=user.profile.observed.v1 && /data/age=25-34"))
+    other = binary(type="order.placed.v1")._replace(value=value)
+    records = (binary(), other, binary()._replace(value=value), binary())
+    found = read(*records, of=of)
+    assert (found.events.rows, [*found.ignored], [*found.rejections]) == ([0, 3], [1], [2])
+    assert ignored_rows(of, Records.of(records), 900_000) == [1]
