@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.formats.avro_schema import NOT_OF_SCHEMA, Read, UnusableSchema, compiled
-from schemas.parsing import sized
+from schemas.formats.avro_schema import NOT_OF_SCHEMA, Read, TooManyValues, UnusableSchema, compiled
+from schemas.parsing import MAX_VALUES, sized
 from schemas.rejected import Rejection, RejectReason
 
 _PREFIX_BYTES: Final = 5
@@ -58,6 +58,10 @@ class WriterSchemas:
             document, end = read(avro, _PREFIX_BYTES)
         except NOT_OF_SCHEMA:
             document, end = None, -1
+        except TooManyValues:
+            return Rejection(
+                RejectReason.TOO_LARGE, f"more than {MAX_VALUES:,} fields of records, items of arrays, entries of maps"
+            )
         if end != len(avro):
             return Rejection(RejectReason.NOT_AVRO, f"the value does not match schema {schema_id}")
         return document

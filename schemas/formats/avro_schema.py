@@ -15,11 +15,17 @@ from uuid import UUID
 
 import orjson
 
+from schemas.parsing import MAX_VALUES
+
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Reads the value that begins there; returns it, and where it ends, which may be after the end of the bytes.
 
-Raises one of NOT_OF_SCHEMA.
+Raises one of NOT_OF_SCHEMA, or TooManyValues.
 """
+
+
+class TooManyValues(Exception):
+    """A value has more than MAX_VALUES within: fields of records, items of arrays and entries of maps."""
 
 
 class Malformed(ValueError):
@@ -50,10 +56,28 @@ class UnusableSchema(Exception):
     """A text is not an Avro schema, or not one that can be read here; the message says why."""
 
 
+class _Budget:
+    """How many values may still be read: a few bytes can be many, where records are nested."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_VALUES
+
+    def spend(self, values: int) -> None:
+        """Raises TooManyValues."""
+        self.left -= values
+        if self.left < 0:
+            raise TooManyValues
+
+
+_Read = Callable[[bytes, int, _Budget], tuple[Any, int]]
+
+
 class _Type(NamedTuple):
     """A compiled type."""
 
-    read: Read
+    read: _Read
     kind: str = ""
     """The primitive type or fixed, where no logical type changes how it is read."""
     nullable: _Type | None = None
@@ -76,9 +100,10 @@ def compiled(text: str, references: Iterable[str] = ()) -> Read:
     try:
         for reference in references:
             _compiled(_parsed(reference), "", named)
-        return _compiled(_parsed(text), "", named).read
+        read = _compiled(_parsed(text), "", named).read
     except RecursionError as error:
         raise UnusableSchema("it is nested too deeply") from error
+    return lambda data, at: read(data, at, _Budget())
 
 
 def _parsed(text: str) -> Any:
@@ -177,8 +202,8 @@ def _record(schema: Mapping[str, Any], namespace: str, named: dict[str, _Type]) 
         raise UnusableSchema("fields are not an array of objects")
 
     # A field may be of this very type, which is compiled only after its fields.
-    def later(data: bytes, at: int) -> tuple[Any, int]:
-        return named[full].read(data, at)
+    def later(data: bytes, at: int, budget: _Budget) -> tuple[Any, int]:
+        return named[full].read(data, at, budget)
 
     named[full] = _Type(later)
     types = [(_text(each, "name"), _compiled(each.get("type"), inner, named)) for each in fields]
@@ -192,11 +217,11 @@ def _union(types: Sequence[_Type]) -> _Type:
         raise UnusableSchema("a union has no types")
     reads = tuple(type_.read for type_ in types)
 
-    def read(data: bytes, at: int) -> tuple[Any, int]:
+    def read(data: bytes, at: int, budget: _Budget) -> tuple[Any, int]:
         branch, at = _read_long(data, at)
         if branch < 0:
             raise Malformed
-        return reads[branch](data, at)
+        return reads[branch](data, at, budget)
 
     others = [type_ for type_ in types if type_.kind != "null"]
     if len(types) == 2 and len(others) == 1:
@@ -221,8 +246,8 @@ def _logical(type_: _Type, schema: Mapping[str, Any]) -> _Type:
         return type_
     read, convert = type_.read, then
 
-    def converted(data: bytes, at: int) -> tuple[Any, int]:
-        value, at = read(data, at)
+    def converted(data: bytes, at: int, budget: _Budget) -> tuple[Any, int]:
+        value, at = read(data, at, budget)
         return convert(value), at
 
     return _Type(converted, is_empty=type_.is_empty)
@@ -277,7 +302,7 @@ def _varint(data: bytes, first: int, at: int) -> tuple[int, int]:
     return number, at
 
 
-def _read_long(data: bytes, at: int) -> tuple[int, int]:
+def _read_long(data: bytes, at: int, _: _Budget | None = None) -> tuple[int, int]:
     number = data[at]
     at += 1
     if number > 127:
@@ -285,21 +310,21 @@ def _read_long(data: bytes, at: int) -> tuple[int, int]:
     return (number >> 1) ^ -(number & 1), at
 
 
-def _read_int(data: bytes, at: int) -> tuple[int, int]:
+def _read_int(data: bytes, at: int, _: _Budget) -> tuple[int, int]:
     number, at = _read_long(data, at)
     if not -(2**31) <= number < 2**31:
         raise Malformed
     return number, at
 
 
-def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+def _read_bytes(data: bytes, at: int, _: _Budget) -> tuple[bytes, int]:
     size, at = _read_long(data, at)
     if size < 0:
         raise Malformed
     return data[at : at + size], at + size
 
 
-def _read_string(data: bytes, at: int) -> tuple[str, int]:
+def _read_string(data: bytes, at: int, _: _Budget | None = None) -> tuple[str, int]:
     size = data[at]
     at += 1
     if size > 127:
@@ -310,19 +335,19 @@ def _read_string(data: bytes, at: int) -> tuple[str, int]:
     return data[at:end].decode(), end
 
 
-def _read_null(_: bytes, at: int) -> tuple[None, int]:
+def _read_null(_: bytes, at: int, __: _Budget) -> tuple[None, int]:
     return None, at
 
 
-def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
+def _read_boolean(data: bytes, at: int, _: _Budget) -> tuple[bool, int]:
     return (False, True)[data[at]], at + 1
 
 
-def _read_float(data: bytes, at: int) -> tuple[float, int]:
+def _read_float(data: bytes, at: int, _: _Budget) -> tuple[float, int]:
     return _unpack_float(data, at)[0], at + 4
 
 
-def _read_double(data: bytes, at: int) -> tuple[float, int]:
+def _read_double(data: bytes, at: int, _: _Budget) -> tuple[float, int]:
     return _unpack_double(data, at)[0], at + 8
 
 
@@ -339,7 +364,7 @@ _PRIMITIVES: Final = {
 
 
 def _enum(symbols: Sequence[str]) -> _Type:
-    def read(data: bytes, at: int) -> tuple[str, int]:
+    def read(data: bytes, at: int, _: _Budget) -> tuple[str, int]:
         number, at = _read_long(data, at)
         if number < 0:
             raise Malformed
@@ -349,7 +374,7 @@ def _enum(symbols: Sequence[str]) -> _Type:
 
 
 def _fixed(size: int) -> _Type:
-    def read(data: bytes, at: int) -> tuple[bytes, int]:
+    def read(data: bytes, at: int, _: _Budget) -> tuple[bytes, int]:
         end = at + size
         # Not left to the end of the value, which an array of many would never reach.
         if end > len(data):
@@ -362,14 +387,15 @@ def _fixed(size: int) -> _Type:
 def _array(item: _Type) -> _Type:
     read_item = item.read
 
-    def read(data: bytes, at: int) -> tuple[list[Any], int]:
+    def read(data: bytes, at: int, budget: _Budget) -> tuple[list[Any], int]:
         values: list[Any] = []
         while True:
             count, at = _block(data, at)
             if not count:
                 return values, at
+            budget.spend(count)
             for _ in range(count):
-                value, at = read_item(data, at)
+                value, at = read_item(data, at, budget)
                 values.append(value)
 
     return _Type(read)
@@ -378,21 +404,22 @@ def _array(item: _Type) -> _Type:
 def _map(item: _Type) -> _Type:
     read_item = item.read
 
-    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+    def read(data: bytes, at: int, budget: _Budget) -> tuple[dict[str, Any], int]:
         values: dict[str, Any] = {}
         while True:
             count, at = _block(data, at)
             if not count:
                 return values, at
+            budget.spend(count)
             for _ in range(count):
                 name, at = _read_string(data, at)
-                values[name], at = read_item(data, at)
+                values[name], at = read_item(data, at, budget)
 
     return _Type(read)
 
 
 def _block(data: bytes, at: int) -> tuple[int, int]:
-    """How many items follow; none is the end."""
+    """How many items follow, at least a byte each; none is the end."""
     count = data[at]
     if count < 128 and not count & 1:
         return count >> 1, at + 1
@@ -400,19 +427,23 @@ def _block(data: bytes, at: int) -> tuple[int, int]:
     if count < 0:
         # How many bytes they have, for readers that skip them.
         _, at = _read_long(data, at)
+    if abs(count) > len(data) - at:
+        raise Malformed
     return abs(count), at
 
 
-def _record_reader(fields: Sequence[tuple[str, _Type]]) -> Read:  # noqa: C901  # one loop, see below
+def _record_reader(fields: Sequence[tuple[str, _Type]]) -> _Read:  # noqa: C901  # one loop, see below
     # The most frequent types are read here: a call for each value costs as much again.
     steps = []
     for name, type_ in fields:
         of = type_.nullable or type_
         null = None if type_.nullable is None else type_.null_branch
         steps.append((name, null, _INLINE.get(of.kind, 0), of.read))
+    cost = len(steps)
 
-    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:  # noqa: C901  # as above
+    def read(data: bytes, at: int, budget: _Budget) -> tuple[dict[str, Any], int]:  # noqa: C901  # as above
         values: dict[str, Any] = {}
+        budget.spend(cost)
         for name, null, inline, read_other in steps:
             if null is not None:
                 branch = data[at]
@@ -444,7 +475,7 @@ def _record_reader(fields: Sequence[tuple[str, _Type]]) -> Read:  # noqa: C901  
                         raise Malformed
                 values[name] = (number >> 1) ^ -(number & 1)
             else:
-                values[name], at = read_other(data, at)
+                values[name], at = read_other(data, at, budget)
         return values, at
 
     return read

@@ -14,6 +14,7 @@ from schemas.formats.avro import RegisteredSchema, WriterSchemas
 from schemas.formats.mapped import PRESETS_IN_AVRO, Given, mapped
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
+from schemas.parsing import MAX_VALUES
 from schemas.rejected import RejectReason
 from schemas.roles import boolean, category, days_since, number, several_of
 from tests.support.avro import record_schema, registered, wire
@@ -295,6 +296,17 @@ def test_what_is_not_a_value_of_a_schema_is_rejected_with_the_reason(
     assert [*found.events.rows] == [0]
     assert (found.rejections[1].reason, found.rejections[1].detail) == (reason, detail)
     assert found.rejections[2].detail == "the value does not match schema 7"
+
+
+def test_a_value_with_too_many_values_is_rejected_as_too_large_and_its_neighbours_are_read() -> None:
+    schema = record_schema(user="string", **OWN, more={"type": "array", "items": ["null", "boolean"]})
+    values = [wire(7, schema, {"user": "u", **GOOD, "more": [None] * many}) for many in (1, MAX_VALUES, 9_000)]
+    found = read(having(s7=schema), *map(record, values, range(3)))
+    assert [*found.events.rows] == [0, 2]
+    assert rejected(found) == (
+        RejectReason.TOO_LARGE,
+        "more than 10,000 fields of records, items of arrays, entries of maps",
+    )
 
 
 def test_change_events_of_debezium_are_rows_and_deleted_rows_are_ignored() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import inf, isnan
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 from fastavro.utils import generate_many
 
-from schemas.formats.avro_schema import NOT_OF_SCHEMA, TEXT_MOST, UnusableSchema, compiled
+from schemas.formats.avro_schema import NOT_OF_SCHEMA, TEXT_MOST, TooManyValues, UnusableSchema, compiled
+from schemas.parsing import MAX_VALUES
 from tests.support.avro import any_schema, body, record_schema, reference_value
 
 
@@ -169,6 +171,37 @@ def test_deep_nesting_is_refused_and_does_not_end_the_process() -> None:
     assert not is_of(record_schema("Loop", next="Loop"), b"")
 
 
+def of_levels(inner: Any, levels: int, more: Sequence[str] = ()) -> Any:
+    """A record in a record and so on, with `inner` in the last one; `more` are further fields of the same type."""
+    for level in range(levels):
+        inner = record_schema(f"Level{level}", x=inner, **{name: inner["name"] for name in more if level})
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("schema", "data"),
+    [
+        ({"type": "array", "items": ["null", "boolean"]}, b"\xa2\x9c\x01" + b"\x00" * 10_001 + b"\x00"),
+        ({"type": "array", "items": "long"}, b"\x02\x00" * 10_001 + b"\x00"),
+        ({"type": "map", "values": "string"}, b"\xa2\x9c\x01" + b"\x00\x00" * 10_001 + b"\x00"),
+        # Each takes a byte, and so does what is in it.
+        ({"type": "array", "items": of_levels("boolean", 100)}, b"\xd0\x01" + b"\x00" * 104 + b"\x00"),
+        # Twenty-two levels of two each.
+        (of_levels({"type": "map", "values": "string"}, 22, more=["y"]), b"\x00" * 500_000),
+    ],
+)
+def test_more_values_than_that_are_refused_soon(schema: Any, data: bytes) -> None:
+    read = compiled(json.dumps(schema))
+    with pytest.raises(TooManyValues):
+        read(data, 0)
+
+
+def test_as_many_values_are_read_each_time() -> None:
+    read = compiled(json.dumps({"type": "array", "items": "boolean"}))
+    for _ in range(2):
+        assert read(b"\xa0\x9c\x01" + b"\x00" * 10_000 + b"\x00", 0) == ([False] * 10_000, 10_004)
+
+
 def test_fields_that_take_no_bytes_are_left_out_and_never_repeated() -> None:
     nothing = {"type": "record", "name": "Nothing", "fields": [{"name": "x", "type": "null"}]}
     schema = record_schema(a="null", b="long", c=nothing, d={"type": "fixed", "name": "F", "size": 0})
@@ -214,9 +247,9 @@ def test_what_is_not_a_schema_is_refused_with_the_reason(text: str) -> None:
 
 
 def test_a_schema_of_a_megabyte_works() -> None:
-    fields: dict[str, Any] = {f"f{number}": ["null", "string"] for number in range(20_000)}
-    text = json.dumps(record_schema(**fields) | {"doc": "x" * 200_000})
+    fields: dict[str, Any] = {f"f{number}": ["null", "string"] for number in range(MAX_VALUES)}
+    text = json.dumps(record_schema(**fields) | {"doc": "x" * 800_000})
     assert len(text) > 1_000_000
     read = compiled(text)
-    value, end = read(b"\x00" * 19_999 + b"\x02\x02a", 0)
-    assert (len(value), value["f19999"], end) == (20_000, "a", 20_002)
+    value, end = read(b"\x00" * 9_999 + b"\x02\x02a", 0)
+    assert (len(value), value["f9999"], end) == (MAX_VALUES, "a", 10_002)
