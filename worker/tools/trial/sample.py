@@ -41,8 +41,9 @@ def newest(reader: TopicReader, topic: str, partitions: int, count: int) -> tupl
 
 
 def first_of_file(path: str, topic: str, count: int, max_bytes: int) -> tuple[Record, ...]:
-    """A record for each of the first lines of a file, or for the one JSON document that it is; `-` is standard input.
+    """A record for each of the first lines of a file; `-` is standard input.
 
+    A file that is one JSON document is one record, and one that is a JSON array has a record in each element.
     They have neither keys nor headers, and the time of now. Raises StopProcessError where there is no such file.
     """
     try:
@@ -59,15 +60,14 @@ def first_of_file(path: str, topic: str, count: int, max_bytes: int) -> tuple[Re
 
 def _values(content: bytes, count: int) -> Iterator[bytes]:
     lines = [line for line in content.splitlines() if line.strip()]
-    if len(lines) > 1:
-        try:
-            document = orjson.loads(content)
-        except orjson.JSONDecodeError:
-            pass
-        else:
-            documents = document if isinstance(document, list) else [document]
-            return islice(map(orjson.dumps, documents), count)
-    return islice(lines, count)
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return islice(lines, count)
+    if isinstance(document, list):
+        return islice(map(orjson.dumps, document), count)
+    # A document in one line is tried byte for byte.
+    return iter(lines if len(lines) == 1 else [orjson.dumps(document)])
 
 
 def _records(values: Iterator[bytes], topic: str) -> tuple[Record, ...]:

@@ -44,11 +44,18 @@ def test_where_none_would_be_assigned_the_exit_status_says_so(
     assert capsys.readouterr().out == f"{file} has no records yet; try again when there are some\n"
 
 
-def test_a_file_may_be_one_document_over_several_lines_or_an_array_of_them(tmp_path: Path) -> None:
+def test_a_file_may_be_one_document_over_several_lines(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_bytes(orjson.dumps({"a": {"b": 1}}, option=orjson.OPT_INDENT_2))
     assert [each.value for each in first_of_file(str(file), "in", 5, 900)] == [b'{"a":{"b":1}}']
-    file.write_bytes(orjson.dumps([{"a": 1}, {"a": 2}, {"a": 3}], option=orjson.OPT_INDENT_2))
+    file.write_bytes(b'{"a": 1.0, "a": 2}\n')
+    assert [each.value for each in first_of_file(str(file), "in", 5, 900)] == [b'{"a": 1.0, "a": 2}']
+
+
+@pytest.mark.parametrize("lines", [0, orjson.OPT_INDENT_2], ids=["one line", "several lines"])
+def test_each_element_of_an_array_is_a_record_over_however_many_lines_it_is_written(tmp_path: Path, lines: int) -> None:
+    file = tmp_path / "array.json"
+    file.write_bytes(orjson.dumps([{"a": 1}, {"a": 2}, {"a": 3}], option=lines))
     found = first_of_file(str(file), "in", 2, 900)
     assert [(each.topic, each.partition, each.offset, each.value) for each in found] == [
         ("in", 0, 0, b'{"a":1}'),
