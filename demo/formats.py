@@ -34,7 +34,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "WORKER_INPUT_WHERE": f"/event={_UPDATED}",
     },
 }
-"""By format, what a worker has to be told."""
+"""By format, the settings of a worker that reads it."""
 
 
 def in_format(name: str) -> Callable[[int, Emitted], Emitted]:

@@ -44,7 +44,7 @@ def moment(number: float, unit: TimeFormat) -> datetime:
 
 
 def moments_since_1970(unit: TimeFormat) -> Callable[[Sequence[Any]], tuple[Sequence[datetime], Wrong]]:
-    """What reads a column of numbers: the moments, and the positions of those that are none."""
+    """A reader of a column of numbers: the moments, and the positions of numbers outside of the years 1 to 9999."""
 
     def moments(numbers: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:
         return _each(numbers, lambda number: moment(number, unit))

@@ -35,7 +35,7 @@ def writer(name: str) -> Callable[[int, Emitted], Emitted]:
 
 
 def settings(name: str, registry: SchemaRegistry) -> Mapping[str, str]:
-    """What a worker has to be told; the registry then has the schemas."""
+    """The settings of a worker that reads it; the schemas are registered."""
     if name != AVRO:
         return SETTINGS[name]
     for number, schema in _SCHEMAS.items():

@@ -84,7 +84,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(programs: Programs) -> None
 @pytest.mark.parametrize(
     "key", ["hunter2-signing", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"]
 )
-def test_a_signing_key_that_is_none_is_not_repeated(programs: Programs, key: str) -> None:
+def test_an_invalid_signing_key_is_not_repeated(programs: Programs, key: str) -> None:
     history = Path(__file__).parents[2] / "demo" / "sample_history.csv"
     for arguments in (("fit", str(history)), ("promote", "20261124T120000Z-777d1e59")):
         ended = run(programs, "trainer", *arguments, MODEL_SIGNING_KEY=key)

@@ -219,7 +219,7 @@ def _names_a_person(header: str) -> bool:
 
 
 def _id_rank(one: Facts) -> int:
-    """0 for the likeliest column with ids, 5 for one that is none."""
+    """0 for the likeliest column with ids, 5 for a column without ids."""
     words = words_of(one.column.header)
     if not one.unique and not _names_users(one.column.header):
         return 5

@@ -138,7 +138,7 @@ def _without_logical(type_: Any) -> Any:
         ("bytes", b"7", "s", "input should be a number of seconds"),
     ],
 )
-def test_a_time_that_is_none_is_rejected_with_its_pointer_and_the_rule(
+def test_an_invalid_time_is_rejected_with_its_pointer_and_the_rule(
     type_: Any, written: Any, time_format: str | None, detail: str
 ) -> None:
     schema = record_schema(user="string", at=type_, **OWN)

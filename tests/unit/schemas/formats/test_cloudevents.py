@@ -78,7 +78,7 @@ def test_binary_mode_is_read_in_columns(monkeypatch: pytest.MonkeyPatch) -> None
         (binary(mode=(("content-type", b"Application/CloudEvents+Avro"),)), "content-type: in structured mode only"),
     ],
 )
-def test_an_envelope_that_is_none_is_rejected_with_the_attribute_and_the_rule(one: Record, detail: str) -> None:
+def test_an_invalid_envelope_is_rejected_with_the_attribute_and_the_rule(one: Record, detail: str) -> None:
     (rejection,) = read(binary(), one, binary()).rejections.values()
     assert rejection.reason is RejectReason.INVALID_ENVELOPE
     assert rejection.detail.startswith(detail)

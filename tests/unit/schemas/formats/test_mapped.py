@@ -108,7 +108,7 @@ def test_a_number_is_the_moment_so_long_after_1970(number: float, unit: str, mom
         (None, "ms", "field required"),
     ],
 )
-def test_a_time_that_is_none_is_rejected_with_its_pointer_and_the_rule(at: Any, written: str, detail: str) -> None:
+def test_an_invalid_time_is_rejected_with_its_pointer_and_the_rule(at: Any, written: str, detail: str) -> None:
     of = json_format(time="/at", time_format=TimeFormat(written))
     value: bytes = b'{"user":"u","at":%b,"x":1.5,"label":"a"}' % (b"%d" % at if type(at) is int else orjson.dumps(at))
     if detail == "not_json":
@@ -170,7 +170,7 @@ def test_a_user_id_may_be_the_key_and_may_differ_from_it() -> None:
 
 
 @pytest.mark.parametrize("user", ["x" * 2000, "", 5, None, ["u"]])
-def test_a_user_id_that_is_none_is_rejected_with_its_pointer(user: Any) -> None:
+def test_an_invalid_user_id_is_rejected_with_its_pointer(user: Any) -> None:
     reason, detail = rejected(json_format(), json_record({"user": user, **GOOD}))
     assert reason is RejectReason.INVALID_ENVELOPE
     assert detail.startswith("/user: ")
