@@ -103,7 +103,7 @@ class CloudEvents:
             ),
             known=tuple(Leaf((name,), str | None, None) for name in _KNOWN),
             expected=tuple(Expected(each.places[0], each.expected, each.accepts) for each in self.where.values),
-            ignores=lambda document: not self.where.matches(document),
+            ignores=lambda document: not self._matches(document),
         )
         binary = Layout(
             parts={
@@ -154,8 +154,8 @@ class CloudEvents:
                 return attributes
             if attributes is not None:
                 event = {**attributes, _DATA: document}
-                return event if _all_hold(self._on_data, event) else IGNORED
-        return document if self.where.matches(document) else IGNORED
+                return event if self._data_match(event) else IGNORED
+        return document if self._matches(document) else IGNORED
 
     def is_erasure(self, attributes: Any) -> bool:
         """Whether its type says so."""
@@ -164,6 +164,13 @@ class CloudEvents:
     def place(self, location: Sequence[str | int]) -> str:
         """The names, with dots between them."""
         return ".".join(map(str, location)) or "the event"
+
+    def _matches(self, event: Any) -> bool:
+        return _all_hold(self._on_attributes, event) and self._data_match(event)
+
+    def _data_match(self, event: Any) -> bool:
+        """Whether the conditions on data hold; an erasure has none."""
+        return self.is_erasure(event) or _all_hold(self._on_data, event)
 
     @property
     def _on_attributes(self) -> Sequence[Condition]:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from schemas.events import USER_ERASED_TYPE
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
 from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, mapped
@@ -88,6 +89,8 @@ def _binary_headers(draw: random.Random) -> Headers:
     if draw.random() < 0.5:
         at = draw.randrange(len(headers))
         other = (headers[at][0], draw.choice((*TEXTS, *TIMES, *_MODES)))
+        if draw.random() < 0.2:
+            other = ("ce_type", USER_ERASED_TYPE.encode())
         headers[at : at + 1] = draw.choice(([], [other], [headers[at], other]))
     return tuple(headers) if draw.random() < 0.9 else ()
 
@@ -109,9 +112,7 @@ FORMATS: Final[Mapping[str, Mutated]] = {
         mapped(PRESETS["segment"], Given(where=where("/type=identify")), numeric_ids=False),
         _segment,
     ),
-    "binary": Mutated(
-        CloudEvents(where("/type=user.profile.observed.v1 && /data/language=Hindi")), _binary, _binary_headers
-    ),
+    "binary": Mutated(CloudEvents(where("/source=/apps/web && /data/language=Hindi")), _binary, _binary_headers),
     "flat": Mutated(
         mapped(
             PRESETS["json"],

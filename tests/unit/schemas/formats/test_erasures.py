@@ -9,7 +9,7 @@ from schemas import UserProfile
 from schemas.event_columns import EventReader, Read
 from schemas.events import Erasure
 from schemas.formats.cloudevents import CLOUDEVENTS, CloudEvents
-from schemas.formats.input_format import InputFormat
+from schemas.formats.input_format import InputFormat, ignored_rows
 from schemas.formats.mapped import PRESETS, Given, mapped
 from schemas.formats.where import where
 from schemas.rejected import RejectReason
@@ -47,12 +47,13 @@ def test_an_erasure_that_does_not_say_of_whom_or_when_is_rejected(value: bytes) 
     assert not found.erasures
 
 
+BINARY = tuple((f"ce_{name}", str(text).encode()) for name, text in {**ENVELOPE, "type": ERASED}.items())
+
+
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]"])
 def test_an_erasure_in_binary_mode_needs_no_data(value: bytes | None) -> None:
-    attributes = {name: text for name, text in ENVELOPE.items() if name != "type"}
-    headers = tuple((f"ce_{name}", str(text).encode()) for name, text in (*attributes.items(), ("type", ERASED)))
     for of in (CLOUDEVENTS, COMPACTED):
-        found = read(of, record(event_bytes()), record(value, key=None, headers=headers))
+        found = read(of, record(event_bytes()), record(value, key=None, headers=BINARY))
         assert found.erasures == {1: Erasure("6f9c", "user-1042", AT)}
         assert (found.rejections, [*found.ignored]) == ({}, [])
 
@@ -84,6 +85,24 @@ def test_conditions_come_first() -> None:
     assert ([*found.erasures], sorted(found.ignored)) == ([1], [0, 2])
     of = CloudEvents(where("/source=/apps/crm"))
     assert [*read(of, record(erasure()), record(erasure(source="/apps/crm"))).erasures] == [1]
+
+
+@pytest.mark.parametrize("condition", ["/data/age=25-34", "/data/more/of=it", "/data=1"])
+def test_conditions_on_data_do_not_apply_to_an_erasure_and_others_do(condition: str) -> None:
+    erasures = [
+        record(erasure()),
+        record(erasure(data={"age": "18-24"}, more=[1])),
+        *(record(value, headers=BINARY) for value in (None, b"", b"{}")),
+    ]
+    others = [record(event_bytes({"age": "18-24"})), record(event_bytes({"age": "18-24"}, more=[1]))]
+    records = [*erasures, *others]
+    of = CloudEvents(where(condition))
+    found = read(of, *records)
+    assert ([*found.erasures], sorted(found.ignored), found.rejections) == ([0, 1, 2, 3, 4], [5, 6], {})
+    assert ignored_rows(of, Records.of(records), 900_000) == [5, 6]
+    of = CloudEvents(where(f"/type=user.profile.observed.v1 && {condition}"))
+    assert sorted(read(of, *records).ignored) == [*range(7)]
+    assert ignored_rows(of, Records.of(records), 900_000) == [*range(7)]
 
 
 def test_in_other_formats_a_tombstone_erases_only_where_its_key_is_the_user() -> None:
