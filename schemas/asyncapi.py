@@ -20,8 +20,9 @@ from schemas.events import (
 )
 from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import InputFormat
-from schemas.formats.json_schema import value_schema
+from schemas.formats.json_schema import conditions_schema, value_schema
 from schemas.formats.mapped import Mapped
+from schemas.formats.where import Where
 from schemas.parsing import load_json
 from schemas.rejected import RejectedHeader, RejectReason
 
@@ -101,19 +102,15 @@ def asyncapi_document(
                         "observed": {
                             "name": OBSERVED_TYPE,
                             "title": "A user's profile was observed",
-                            "summary": _MODES,
+                            **_under_conditions(input_format.where, _MODES, names[(input_class, "validation")]),
                             "contentType": CONTENT_TYPE,
-                            "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
-                            "payload": names[(input_class, "validation")],
                             "bindings": {"kafka": {"key": user_id}},
                         },
                         "erased": {
                             "name": USER_ERASED_TYPE,
                             "title": "A user must be forgotten",
-                            "summary": "In a compacted topic, a record with a key and without a value says the same.",
+                            **_under_conditions(input_format.where, _TOMBSTONES, names[(UserErased, "validation")]),
                             "contentType": CONTENT_TYPE,
-                            "headers": {"type": "object", "properties": dict(_TRACE_CONTEXT)},
-                            "payload": names[(UserErased, "validation")],
                             "bindings": {"kafka": {"key": user_id}},
                         },
                     }
@@ -150,18 +147,33 @@ def asyncapi_document(
 
 
 _MODES = "Here in structured mode; binary mode has the attributes in headers (ce_…), and the data in the value."
+_TOMBSTONES = "In a compacted topic, a record with a key and without a value says the same."
+_OTHERS_IGNORED = "Records that do not match are ignored."
+
+
+def _under_conditions(where: Where, summary: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "summary": f"{summary} {_OTHERS_IGNORED}" if where.headers or where.values else summary,
+        "headers": _input_headers(where),
+        "payload": {"allOf": [payload, conditions_schema(where.values)]} if where.values else payload,
+    }
+
+
+def _input_headers(where: Where) -> dict[str, Any]:
+    conditions = {name: {"type": "string", "const": content.decode()} for name, content in where.headers}
+    required = {"required": [*conditions]} if conditions else {}
+    return {"type": "object", "properties": {**_TRACE_CONTEXT, **conditions}, **required}
 
 
 def _mapped(of: Mapped, profile: dict[str, Any]) -> dict[str, Any]:
     places = ", ".join(f"{meaning} {of.names[part] or 'the whole object'}" for part, meaning in _PARTS.items())
-    conditions = {name: {"type": "string", "const": content.decode()} for name, content in of.where.headers}
     return {
         "name": "profile",
         "title": "A user's profile was observed",
-        "summary": f"The topic's own format. The worker reads: {places}. Records that do not match are ignored."
+        "summary": f"The topic's own format. The worker reads: {places}. {_OTHERS_IGNORED}"
         + ("" if of.load is load_json else " Here as the object that is decoded with the writer's schema."),
         "contentType": "application/json" if of.load is load_json else "avro/binary",
-        "headers": {"type": "object", "properties": {**_TRACE_CONTEXT, **conditions}, "required": [*conditions]},
+        "headers": _input_headers(of.where),
         "payload": value_schema(of, profile),
     }
 

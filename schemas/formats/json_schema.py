@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schemas.formats.input_format import Layout
 from schemas.formats.mapped import Mapped
 from schemas.formats.pointers import Pointer, is_index
+from schemas.formats.where import Condition
 
 Schema = dict[str, Any]
 
@@ -16,6 +17,14 @@ def value_schema(of: Mapped, profile: Mapping[str, Any]) -> Schema:
     """The schema of a record's value; `profile` is that of the profile. What is in an array is left out."""
     layouts = [_layout_schema(layout, profile) for layout in of.layouts]
     return layouts[0] if len(layouts) == 1 else {"anyOf": layouts}
+
+
+def conditions_schema(conditions: Iterable[Condition]) -> Schema:
+    """The schema of a value for which these conditions, each on one place, hold. What is in an array is left out."""
+    schema: Schema = {"type": "object"}
+    for each in conditions:
+        _put(schema, each.places[0], {"enum": list(each.expected)})
+    return schema
 
 
 def _layout_schema(layout: Layout, profile: Mapping[str, Any]) -> Schema:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
+from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.mapped import PRESETS, Given, mapped
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
@@ -115,6 +116,23 @@ def document_of(preset: str, **given: Any) -> Any:
     of = mapped(PRESETS[preset], Given(**given), numeric_ids=True)
     document = asyncapi_document(UserProfile, "in", "out", "bad", "0.1.0", input_format=of)
     return json.loads(json.dumps(document))
+
+
+def test_the_conditions_on_cloudevents_are_in_their_headers_and_payload() -> None:
+    of = CloudEvents(where("/data/location=Urban && /source=/app && header:tenant=eu"))
+    document = json.loads(json.dumps(asyncapi_document(UserProfile, "in", "out", "bad", "0.1.0", input_format=of)))
+    jsonschema.Draft7Validator(PUBLISHED).validate(document)
+    for message in (document["components"]["messages"][name] for name in ("observed", "erased")):
+        assert message["headers"]["required"] == ["tenant"]
+        assert message["headers"]["properties"]["tenant"]["const"] == "eu"
+        assert message["summary"].endswith("Records that do not match are ignored.")
+        assert "ignored" not in DOCUMENT["components"]["messages"]["observed"]["summary"]
+    schema = {**document["components"]["messages"]["observed"]["payload"], "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    event = {**json.loads(event_bytes({**PROFILE, "location": "Urban"})), "source": "/app"}
+    assert validator.is_valid(event)
+    assert not validator.is_valid({**event, "source": "/other"})
+    assert not validator.is_valid({**event, "data": {**event["data"], "location": "Rural"}})
 
 
 CALL = {"type": "identify", "userId": "u", "messageId": "m", "timestamp": "2026-11-22T12:00:00Z"}
