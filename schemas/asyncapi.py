@@ -15,6 +15,7 @@ from schemas.events import (
     USER_ERASED_TYPE,
     SegmentAssigned,
     SegmentErased,
+    TombstoneHeader,
     UserErased,
     UserEvent,
 )
@@ -186,9 +187,20 @@ def _tombstone(user_id: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": "tombstone",
         "title": "A user was erased",
+        "headers": _tombstone_headers(),
         "payload": {"type": "null"},
         "bindings": {"kafka": {"key": user_id}},
     }
+
+
+def _tombstone_headers() -> dict[str, Any]:
+    meanings = {
+        TombstoneHeader.TOPIC: "The topic of the erasure.",
+        TombstoneHeader.PARTITION: "Its partition, a decimal number.",
+        TombstoneHeader.OFFSET: "Its offset, a decimal number.",
+    }
+    properties = {str(header): {"type": "string", "description": text} for header, text in meanings.items()}
+    return {"type": "object", "properties": properties, "required": [*properties]}
 
 
 def _channel(topic: str, description: str, *messages: str) -> dict[str, Any]:

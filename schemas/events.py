@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -18,6 +19,15 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 # The namespace of assignment ids; it never changes, or readers could not deduplicate by id.
 ASSIGNMENT_NAMESPACE = uuid.UUID("6f6e4970-d83a-5274-9876-89b4f38c409a")
+
+
+class TombstoneHeader(StrEnum):
+    """The headers of a tombstone in the current topic: the input record that erased the user."""
+
+    TOPIC = "input.topic"
+    PARTITION = "input.partition"
+    OFFSET = "input.offset"
+
 
 _RFC_3339 = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
 

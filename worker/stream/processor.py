@@ -20,7 +20,7 @@ from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT
 from worker.stream.records import Message, Outcome, Records, Verdict
 from worker.stream.rejected_records import rejected_record
-from worker.stream.results import RecordTime, ResultEncoder
+from worker.stream.results import RecordTime, ResultEncoder, tombstone
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Scoring:
             verdicts[row] = Verdict.ERASED
         outcome = Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts), ignored=len(ignored))
         if not events.rows:
-            return _with_erasures(outcome, events.rows, erased)
+            return _with_erasures(outcome, records, events.rows, erased)
         # An overflow is noticed below; a warning on stderr would not be in the log.
         with np.errstate(over="ignore", invalid="ignore"):
             assigned = self.model.segmentation.assign(events.profile)
@@ -96,7 +96,7 @@ class Scoring:
             missing_values={name: len(rows) for name, rows in assigned.missing.items()},
             outliers=int(assigned.outlier.sum()),
         )
-        return _with_erasures(outcome, events.rows, erased)
+        return _with_erasures(outcome, records, events.rows, erased)
 
     @property
     def one_by_one_because(self) -> str | None:
@@ -120,13 +120,13 @@ class Scoring:
         )
 
 
-def _with_erasures(outcome: Outcome, rows: Sequence[int], erased: Mapping[int, Message]) -> Outcome:
+def _with_erasures(outcome: Outcome, records: Records, rows: Sequence[int], erased: Mapping[int, Message]) -> Outcome:
     """The outcome with erasures in their places among the results, which are of these rows."""
     if not erased:
         return outcome
     by_row = {**dict(zip(rows, outcome.results, strict=True)), **erased}
     in_order = sorted(by_row)
-    erasures = tuple(at for at, row in enumerate(in_order) if row in erased)
+    erasures = {at: tombstone(erased[row], records[row]) for at, row in enumerate(in_order) if row in erased}
     return replace(outcome, results=tuple(by_row[row] for row in in_order), erasures=erasures)
 
 
@@ -144,5 +144,9 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         verdicts=tuple(verdict for each in outcomes for verdict in each.verdicts),
         errors=tuple(error for each in outcomes for error in each.errors),
         ignored=sum(each.ignored for each in outcomes),
-        erasures=tuple(start + at for start, each in zip(starts[:-1], outcomes, strict=True) for at in each.erasures),
+        erasures={
+            start + at: each.erasures[at]
+            for start, each in zip(starts[:-1], outcomes, strict=True)
+            for at in each.erasures
+        },
     )

@@ -157,8 +157,8 @@ class Outcome:
     errors: tuple[Exception, ...] = ()
     """What was raised on the records that were rejected as `internal_error`, in their order."""
     ignored: int = 0
-    erasures: tuple[int, ...] = ()
-    """Which of the results say that a user was erased."""
+    erasures: Mapping[int, Message] = field(default_factory=dict)
+    """Which of the results say that a user was erased, each with its tombstone for the current topic."""
 
     @property
     def assigned(self) -> int:
@@ -170,7 +170,4 @@ class Outcome:
         """The results for the current topic: an erasure has no value there, so that compaction removes the user."""
         if not self.erasures:
             return self.results
-        messages = list(self.results)
-        for at in self.erasures:
-            messages[at] = messages[at]._replace(value=None, headers=())
-        return tuple(messages)
+        return tuple(self.erasures.get(at, result) for at, result in enumerate(self.results))

@@ -15,7 +15,14 @@ import orjson
 from models.encoding import Floats, Rows
 from models.segmentation import Assignments
 from schemas.event_columns import Events
-from schemas.events import ASSIGNED_TYPE, ASSIGNMENT_NAMESPACE, CONTENT_TYPE, SEGMENT_ERASED_TYPE, Erasure
+from schemas.events import (
+    ASSIGNED_TYPE,
+    ASSIGNMENT_NAMESPACE,
+    CONTENT_TYPE,
+    SEGMENT_ERASED_TYPE,
+    Erasure,
+    TombstoneHeader,
+)
 from worker.stream.records import Message, Record, Records, trace_context
 
 RecordTime = Literal["processing", "event"]
@@ -138,6 +145,16 @@ class ResultEncoder:
 
     def _record_times(self, times: Sequence[datetime], now: datetime) -> Sequence[int | None]:
         return [None] * len(times) if self._record_time == "processing" else _stamps(times, now)
+
+
+def tombstone(erased: Message, record: Record) -> Message:
+    """What the current topic gets in place of the event that answers the erasure in this record."""
+    of = {
+        TombstoneHeader.TOPIC: record.topic,
+        TombstoneHeader.PARTITION: str(record.partition),
+        TombstoneHeader.OFFSET: str(record.offset),
+    }
+    return erased._replace(value=None, headers=tuple((name.value, content.encode()) for name, content in of.items()))
 
 
 def _notes(assigned: Assignments) -> list[str]:

@@ -43,7 +43,9 @@ def test_a_current_topic_has_the_assignments_of_the_output_topic_and_tombstones(
     channels = document["channels"]
     assert channels["current"]["address"] == "now"
     assert channels["current"]["messages"]["assigned"] == channels["output"]["messages"]["assigned"]
-    assert document["components"]["messages"]["tombstone"]["payload"] == {"type": "null"}
+    tombstone = document["components"]["messages"]["tombstone"]
+    assert tombstone["payload"] == {"type": "null"}
+    assert tombstone["headers"]["required"] == ["input.topic", "input.partition", "input.offset"]
     assert "current" not in DOCUMENT["channels"]
 
 

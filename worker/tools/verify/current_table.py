@@ -11,7 +11,7 @@ import orjson
 from schemas.events import SEGMENT_ERASED_TYPE
 from worker.stream.records import Record
 from worker.tools.verify.ledger import EXAMPLES_MOST
-from worker.tools.verify.references import RecordReference, answered_by_result
+from worker.tools.verify.references import RecordReference, answered_by_result, answered_by_tombstone
 
 
 class _Last(NamedTuple):
@@ -21,7 +21,6 @@ class _Last(NamedTuple):
 
 class _Row(NamedTuple):
     answered: RecordReference | None
-    has_value: bool
     place: tuple[int, int]
 
 
@@ -63,8 +62,8 @@ class CurrentTable:
     def add_rows(self, records: Iterable[Record]) -> None:
         """A reader received these records of the current topic, up to an end that was asked for after all results."""
         for record in records:
-            place = record.partition, record.offset
-            self._rows[record.key or b""] = _Row(answered_by_result(record), record.value is not None, place)
+            answered = answered_by_tombstone(record) if record.value is None else answered_by_result(record)
+            self._rows[record.key or b""] = _Row(answered, (record.partition, record.offset))
 
     def report(self) -> CurrentReport:
         """What they amount to; a record that is younger than all results that were read is not stale."""
@@ -78,8 +77,6 @@ class CurrentTable:
 
     def _is_stale(self, user: bytes, row: _Row) -> bool:
         results = self._last.get(user, {})
-        if not row.has_value:
-            return bool(results) and not any(last.erased for last in results.values())
         if row.answered is None:
             return True
         return (

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.events import TombstoneHeader
 from schemas.rejected import RejectedHeader
 from worker.stream.records import Record
 
@@ -45,10 +46,17 @@ def assigned_ms(record: Record) -> int:
 
 def answered_by_rejected(record: Record) -> RecordReference | None:
     """The input record that a record of the dead-letter topic names, or None when it does not name one."""
+    return _in_headers(record, RejectedHeader.TOPIC, RejectedHeader.PARTITION, RejectedHeader.OFFSET)
+
+
+def answered_by_tombstone(record: Record) -> RecordReference | None:
+    """The erasure that a tombstone of the current topic names, or None when it does not name one."""
+    return _in_headers(record, TombstoneHeader.TOPIC, TombstoneHeader.PARTITION, TombstoneHeader.OFFSET)
+
+
+def _in_headers(record: Record, *names: str) -> RecordReference | None:
     headers = {name: content or b"" for name, content in record.headers}
-    topic = headers.get(RejectedHeader.TOPIC, b"")
-    partition = headers.get(RejectedHeader.PARTITION, b"")
-    offset = headers.get(RejectedHeader.OFFSET, b"")
+    topic, partition, offset = (headers.get(name, b"") for name in names)
     if not (topic and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)):
         return None
     return _reference(topic.decode(errors="replace"), int(partition), int(offset))

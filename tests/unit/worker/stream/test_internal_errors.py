@@ -19,7 +19,7 @@ REJECTED = Message(b"k", b"v")
 FAILED = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.INTERNAL_ERROR,), errors=(raised(),))
 BAD_DATA = Outcome(rejected=(REJECTED,), verdicts=(RejectReason.EMPTY,))
 SCORED = Outcome(results=(REJECTED,), verdicts=(Verdict.ASSIGNED,))
-ERASED_ONLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),), erasures=(0,))
+ERASED_ONLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),), erasures={0: REJECTED})
 PARTLY = Outcome(results=(REJECTED,), rejected=(REJECTED,), errors=(raised(),))
 
 

@@ -304,7 +304,7 @@ def test_an_erasure_is_a_result_in_its_place_and_a_tombstone_in_the_current_topi
     given_records[1:1] = [record(ERASURE, 9, headers=(("traceparent", b"00-1"),)), record(b"{", 10)]
     outcome = process(*given_records)
     assert outcome.verdicts == (ASSIGNED, Verdict.ERASED, RejectReason.NOT_JSON, ASSIGNED)
-    assert (outcome.assigned, outcome.erasures, len(outcome.rejected)) == (2, (1,), 1)
+    assert (outcome.assigned, [*outcome.erasures], len(outcome.rejected)) == (2, [1], 1)
     first, erased, last = outcome.results
     assert (erased.key, erased.headers[1:]) == (b"user-1042", (("traceparent", b"00-1"),))
     event = SegmentErased.model_validate_json(erased.value or b"")
@@ -317,10 +317,11 @@ def test_an_erasure_is_a_result_in_its_place_and_a_tombstone_in_the_current_topi
         "offset": 9,
         "time": datetime(2026, 11, 22, 12, 0, 0, 123_000, UTC),
     }
-    assert outcome.current == (first, Message(b"user-1042", None), last)
+    place = (("input.topic", b"user-activity"), ("input.partition", b"3"), ("input.offset", b"9"))
+    assert outcome.current == (first, Message(b"user-1042", None, place), last)
     # Alone it needs no model.
     alone = process(given_records[1])
-    assert (alone.results, alone.erasures, alone.segments) == ((erased,), (0,), {})
+    assert (alone.results, [*alone.erasures], alone.segments) == ((erased,), [0], {})
 
 
 def test_where_the_model_fails_erasures_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +331,7 @@ def test_where_the_model_fails_erasures_keep_their_places(monkeypatch: pytest.Mo
     monkeypatch.setattr(type(MODEL.segmentation), "assign", fail)
     outcome = process(record(ERASURE, 0), record(event_bytes(), 1), record(ERASURE, 2), record(ERASURE, 3))
     assert outcome.verdicts == (Verdict.ERASED, RejectReason.INTERNAL_ERROR, Verdict.ERASED, Verdict.ERASED)
-    assert (len(outcome.results), outcome.erasures, outcome.assigned) == (3, (0, 1, 2), 0)
+    assert (len(outcome.results), [*outcome.erasures], outcome.assigned) == (3, [0, 1, 2], 0)
 
 
 def test_an_erasure_can_have_the_record_time_of_its_event() -> None:

@@ -14,9 +14,22 @@ def value(offset: int, kind: str = ASSIGNED, partition: int = 0, topic: str = "i
     return orjson.dumps({"type": kind, "data": {"input": answered}})
 
 
-def records(*given: tuple[bytes, bytes | None]) -> list[Record]:
-    """Records of partition 1, with these keys and values."""
-    return [Record("any", 1, offset, 0, key, content) for offset, (key, content) in enumerate(given)]
+def tombstone(offset: int, partition: int = 0, topic: str = "in") -> tuple[tuple[str, bytes], ...]:
+    """The headers of a tombstone."""
+    return ("input.topic", topic.encode()), ("input.partition", b"%d" % partition), ("input.offset", b"%d" % offset)
+
+
+Given = tuple[bytes, bytes | tuple[tuple[str, bytes], ...]]
+
+
+def records(*given: Given) -> list[Record]:
+    """Records of partition 1, with these keys, and values or headers."""
+    return [
+        Record("any", 1, offset, 0, key, content)
+        if isinstance(content, bytes)
+        else Record("any", 1, offset, 0, key, None, content)
+        for offset, (key, content) in enumerate(given)
+    ]
 
 
 def report(results: list[Record], rows: list[Record]) -> CurrentReport:
@@ -39,11 +52,18 @@ A_ERASED = (b"a", value(6, ERASED))
         # Retention has removed the results; or the rows were read later.
         ([B1], [A5, B1], ()),
         ([A0, B1], [B1, A5], ()),
-        ([A0, A_ERASED], [A0, (b"a", None)], ()),
+        ([A0, A_ERASED], [A0, (b"a", tombstone(6))], ()),
         ([A0, A_ERASED], [A0], ("1/0",)),
-        ([A0, B1], [(b"a", None), B1], ("1/0",)),
+        ([A5, B1], [(b"a", tombstone(4)), B1], ("1/0",)),
         ([A_ERASED, (b"a", value(7))], [(b"a", value(7))], ()),
-        ([], [(b"a", None)], ()),
+        ([A_ERASED, (b"a", value(7))], [(b"a", tombstone(6))], ("1/0",)),
+        # The user was erased after the results were read; or retention has removed that result.
+        ([A0, B1], [(b"a", tombstone(6)), B1], ()),
+        ([], [(b"a", tombstone(6))], ()),
+        ([A5], [(b"a", tombstone(0, partition=1))], ()),
+        ([A5], [(b"a", tombstone(0, topic="other"))], ()),
+        # Somebody else wrote it.
+        ([A0, B1], [(b"a", ()), B1], ("1/0",)),
         ([A0], [(b"a", b"foreign")], ("1/0",)),
         # Results of two partitions of the input have no order.
         ([(b"a", value(9)), (b"a", value(3, partition=1))], [(b"a", value(9))], ()),
@@ -53,7 +73,7 @@ A_ERASED = (b"a", value(6, ERASED))
     ],
 )
 def test_a_record_that_is_not_the_last_result_of_its_user_is_stale(
-    results: list[tuple[bytes, bytes]], rows: list[tuple[bytes, bytes | None]], stale: tuple[str, ...]
+    results: list[Given], rows: list[Given], stale: tuple[str, ...]
 ) -> None:
     found = report(records(*results), records(*rows))
     assert (found.examples, found.stale) == (stale, len(stale))

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from tests.support.events import event_bytes
 from tests.support.scoring import SCORING, record
 from worker.stream.records import Record, Records
-from worker.tools.verify.references import RecordReference, answered_by_rejected, answered_by_result
+from worker.tools.verify.references import (
+    RecordReference,
+    answered_by_rejected,
+    answered_by_result,
+    answered_by_tombstone,
+)
 
 
 def outcome(value: bytes | None, *headers: tuple[str, bytes | None]) -> Record:
@@ -19,6 +24,9 @@ def test_what_the_worker_sends_names_the_input_record() -> None:
     assert answered_by_result(outcome(sent.results[0].value)) == RecordReference("user-activity", 3, 77)
     rejected = sent.rejected[0]
     assert answered_by_rejected(outcome(rejected.value, *rejected.headers)) == RecordReference("user-activity", 3, 78)
+    erasure = record(event_bytes(without="data", type="user.erased.v1"), offset=79)
+    (tombstone,) = SCORING.process(Records.of([erasure]), datetime.now(UTC)).current
+    assert answered_by_tombstone(outcome(None, *tombstone.headers)) == RecordReference("user-activity", 3, 79)
 
 
 @pytest.mark.parametrize(
