@@ -12,22 +12,27 @@ from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, USER_ERASED_TYPE, User
 from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import HEADER_TEXT, HEADER_TIME, IDENTIFIER, RFC_3339, Part
+from schemas.formats.pointers import find
 from schemas.formats.records import HEADERS_MOST, Headers, InputRecords
-from schemas.formats.where import Condition, Where
+from schemas.formats.where import Condition, Scalar, Where
 from schemas.parsing import load_json
 from schemas.rejected import Rejection, RejectReason
 
 _DATA: Final = "data"
 _SPEC_VERSION: Final = "1.0"
 _CONTENT_TYPE: Final = "content-type"
+# The attribute that this header has in binary mode.
+_DATA_CONTENT_TYPE: Final = "datacontenttype"
 # Header names of attributes in binary mode.
 _PREFIX: Final = "ce_"
 # What a content type of structured mode begins with, and of the mode with several events in a record.
 _STRUCTURED: Final = b"application/cloudevents"
 _BATCHED: Final = b"application/cloudevents-batch"
 _JSON: Final = b"application/cloudevents+json"
+# The attributes of the specification: all of them are texts. Those of extensions may be integers or booleans.
+_TEXTS: Final = frozenset({"specversion", "type", "source", "subject", "id", "time", _DATA_CONTENT_TYPE, "dataschema"})
 # Other attributes that many events have.
-_KNOWN: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
+_KNOWN: Final = (_DATA_CONTENT_TYPE, "dataschema", "traceparent", "tracestate")
 
 Attributes = Mapping[str, Any]
 
@@ -35,16 +40,19 @@ Attributes = Mapping[str, Any]
 def _attributes(headers: Headers) -> Attributes | Rejection | None:
     """The attributes of binary mode; why another mode is rejected; None in structured mode."""
     found = dict(headers[:HEADERS_MOST])
-    content_type = (found.get(_CONTENT_TYPE) or b"").lower()
-    if content_type.startswith(_STRUCTURED):
-        return None if content_type.partition(b";")[0].rstrip() == _JSON else _wrong_mode(content_type)
+    content_type = found.get(_CONTENT_TYPE)
+    mode = (content_type or b"").lower()
+    if mode.startswith(_STRUCTURED):
+        return None if mode.partition(b";")[0].rstrip() == _JSON else _wrong_mode(mode)
     attributes = {
         name.removeprefix(_PREFIX): _text(content)
         for name, content in found.items()
         if name.startswith(_PREFIX) and content is not None
     }
-    # Without any of them, a producer that sets no content type sends events in structured mode.
-    return attributes or None
+    if not attributes:
+        # A producer that sets no content type sends events in structured mode.
+        return None
+    return attributes if content_type is None else {**attributes, _DATA_CONTENT_TYPE: _text(content_type)}
 
 
 def _wrong_mode(content_type: bytes) -> Rejection:
@@ -61,6 +69,17 @@ def _text(content: bytes) -> str | bytes:
         return content.decode()
     except UnicodeDecodeError:
         return content
+
+
+def _in_header(name: str, value: Scalar) -> str | None:
+    """The value of an attribute as CloudEvents writes it into a header; None for one that it cannot have there."""
+    if isinstance(value, str):
+        return value
+    if value is None or name in _TEXTS:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if value == value // 1 else str(value)
 
 
 def _of_header(name: str) -> Callable[[InputRecords, int], bytes | None]:
@@ -144,7 +163,7 @@ class CloudEvents:
         if not self.where.headers_match(headers):
             return True
         attributes = _attributes(headers) if headers and self._on_attributes else None
-        return isinstance(attributes, Mapping) and not _all_hold(self._on_attributes, attributes)
+        return isinstance(attributes, Mapping) and not self._headers_match(attributes)
 
     def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
         """The event itself, in binary mode made of the headers and the value."""
@@ -172,6 +191,13 @@ class CloudEvents:
         """Whether the conditions on data hold; an erasure has none."""
         return self.is_erasure(event) or _all_hold(self._on_data, event)
 
+    def _headers_match(self, attributes: Attributes) -> bool:
+        """Whether the conditions on attributes hold for these of binary mode, which are texts there."""
+        return all(
+            any(find(attributes, each.places[0]) == _in_header(each.places[0][0], one) for one in each.expected)
+            for each in self._on_attributes
+        )
+
     @property
     def _on_attributes(self) -> Sequence[Condition]:
         return [each for each in self.where.values if each.places[0][0] != _DATA]
@@ -187,7 +213,7 @@ class CloudEvents:
             and attributes.get("type") == OBSERVED_TYPE
             and isinstance(source, str)
             and 0 < len(source) <= IDENTIFIER_MAX
-            and _all_hold(self._on_attributes, attributes)
+            and self._headers_match(attributes)
         )
 
 

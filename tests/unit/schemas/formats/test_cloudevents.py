@@ -132,3 +132,51 @@ def test_a_condition_on_an_attribute_is_judged_whatever_the_data_in_binary_mode(
     found = read(*records, of=of)
     assert (found.events.rows, [*found.ignored], [*found.rejections]) == ([0, 3], [1], [2])
     assert ignored_rows(of, Records.of(records), 900_000) == [1]
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "text"),
+    [
+        ("/priority=1", 1, "1"),
+        ("/priority=-7", -7, "-7"),
+        ("/priority=2.0", 2, "2"),
+        ("/sampled=true", True, "true"),
+        ("/sampled=false", False, "false"),
+        ("/tenant=eu", "eu", "eu"),
+        ('/tenant="1"', "1", "1"),
+    ],
+)
+def test_a_condition_on_an_attribute_means_the_same_in_both_modes(condition: str, value: Any, text: str) -> None:
+    name = condition[1:].partition("=")[0]
+    values: list[dict[str, Any]] = [{name: each} for each in (value, "other", None)]
+    headers: list[dict[str, Any]] = [{name: each} for each in (text, "other", None, b"\xff")]
+    structured, in_headers = [record(event_bytes(**each)) for each in values], [binary(**each) for each in headers]
+    found = read(*structured, *in_headers, of=CloudEvents(where(condition)))
+    assert (found.events.rows, sorted(found.ignored)) == ([0, 3], [1, 2, 4, 5, 6])
+
+
+@pytest.mark.parametrize("name", ["id", "subject"])
+def test_an_attribute_that_the_specification_makes_a_text_is_no_number_in_either_mode(name: str) -> None:
+    seven: dict[str, Any] = {name: "7"}
+    records = [record(event_bytes(**seven)), binary(**seven)]
+    assert sorted(read(*records, of=CloudEvents(where(f"/{name}=7"))).ignored) == [0, 1]
+    assert read(*records, of=CloudEvents(where(f'/{name}="7"'))).events.rows == [0, 1]
+
+
+def test_null_is_never_an_attribute_in_a_header() -> None:
+    of = CloudEvents(where("/tenant=null"))
+    found = read(record(event_bytes(tenant=None)), binary(), binary(tenant="null"), of=of)
+    assert (found.events.rows, sorted(found.ignored)) == ([0], [1, 2])
+
+
+def test_the_content_type_is_the_attribute_datacontenttype_in_binary_mode() -> None:
+    of = CloudEvents(where("/datacontenttype=application/json"))
+    found = read(
+        record(event_bytes(datacontenttype="application/json")),
+        binary(),
+        binary(mode=()),
+        binary(mode=(("content-type", b"text/json"),), datacontenttype="application/json"),
+        binary(mode=(("content-type", b"\xff"),)),
+        of=of,
+    )
+    assert (found.events.rows, sorted(found.ignored)) == ([0, 1], [2, 3, 4])
