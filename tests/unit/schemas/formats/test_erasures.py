@@ -112,3 +112,13 @@ def test_in_other_formats_a_tombstone_erases_only_where_its_key_is_the_user() ->
     assert read(by_pointer, record(None)).rejections[0].reason is RejectReason.EMPTY
     debezium = mapped(PRESETS["debezium"], Given(user="$key"), numeric_ids=False).of_compacted_topic()
     assert [*read(debezium, record(None)).ignored] == [0]
+    debezium = mapped(PRESETS["debezium"], Given(user="/subject"), numeric_ids=False)
+    assert [*read(debezium, record(None)).ignored] == [0]
+    segment = mapped(PRESETS["segment"], Given(user="$key"), numeric_ids=False).of_compacted_topic()
+    assert [*read(segment, record(None)).erasures] == [0]
+
+
+def test_in_other_formats_an_event_whose_type_says_erased_is_a_record_like_any_other() -> None:
+    of = mapped(PRESETS["json"], Given(user="/subject", data="/data"), numeric_ids=False).of_compacted_topic()
+    found = read(of, record(event_bytes(type=ERASED)), record(erasure()))
+    assert ([*found.events.rows], [*found.rejections], found.erasures) == ([0], [1], {})
