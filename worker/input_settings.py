@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from typing import Final
 
 from schemas.formats.avro import WriterSchemas
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
-from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, mapped
+from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, Mapped, Preset, mapped
 from schemas.formats.pointers import Pointer, as_text, pointer
 from schemas.formats.where import Where, where
 from worker.settings import Conflict, Settings
 
 _FORMAT: Final = "worker_input_format"
 _USER, _TIME, _ID, _DATA = (f"worker_input_{part}" for part in ("user", "time", "id", "data"))
+_PARTS: Final = {_USER: "subject", _TIME: "time", _ID: "id"}
 _TIME_FORMAT: Final = "worker_input_time_format"
 _NUMERIC_IDS: Final = "worker_input_numeric_ids"
 _WHERE: Final = "worker_input_where"
@@ -72,23 +73,25 @@ def input_conflicts(settings: Settings) -> Iterator[Conflict]:
                 "these values; give an attribute such as /type, or a field such as /data/country",
             )
         return
+    yield from _time_conflicts(settings)
     if settings.worker_input_user is None and not _PRESETS[chosen].user:
         yield Conflict(
             (_FORMAT, _USER),
             f"WORKER_INPUT_USER is missing, and WORKER_INPUT_FORMAT={chosen} needs it; give a JSON Pointer such as "
             "/user_id, or $key",
         )
-    yield from _time_conflicts(settings)
-    places = dict(_pointers(settings))
-    user = places.get(_USER) or (settings.worker_input_user is None and _PRESETS[chosen].user)
-    identifier = places.get(_ID) or (settings.worker_input_id is None and _PRESETS[chosen].id[0].startswith("/"))
-    if settings.worker_input_numeric_ids and not (user or identifier):
+        return
+    of = input_format(settings)
+    if not isinstance(of, Mapped):
+        return
+    if settings.worker_input_numeric_ids and all(of.parts[name].of_record for name in ("subject", "id")):
         yield Conflict(
             (_NUMERIC_IDS, _USER, _ID),
             "WORKER_INPUT_NUMERIC_IDS is given, but neither WORKER_INPUT_USER nor WORKER_INPUT_ID is a JSON Pointer; "
             "remove it",
         )
-    yield from _excluding(settings)
+    yield from _excluding(settings, of)
+    yield from _contradictions(settings, of)
 
 
 def _registry_conflicts(settings: Settings) -> Iterator[Conflict]:
@@ -144,21 +147,48 @@ def _time_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
 
 
-def _pointers(settings: Settings) -> Iterator[tuple[str, Pointer]]:
-    for name in (_USER, _TIME, _ID, _DATA):
-        text = getattr(settings, name)
-        if text is not None and text.startswith("/"):
-            yield name, pointer(text)
-
-
-def _excluding(settings: Settings) -> Iterator[Conflict]:
+def _excluding(settings: Settings, of: Mapped) -> Iterator[Conflict]:
     """Of two places, one is in the other, which is text or a number; or the same place is a time and something else."""
-    places = [*_pointers(settings), *((_WHERE, each.places[0]) for each in _where(settings).values)]
-    for (outer, start), (inner, at) in permutations(places, 2):
-        within = at[: len(start)] == start and outer != _DATA
-        if within and (at != start or _DATA in {outer, inner} or (outer == _TIME and inner != _WHERE)):
+    preset = _PRESETS[settings.worker_input_format]
+    parts = {_DATA: of.data, **{name: of.parts[part].places for name, part in _PARTS.items()}}
+    places = [(name, _FORMAT if getattr(settings, name) is None else name, at) for name, at in parts.items()]
+    places += [(_WHERE, _FORMAT if each in preset.conditions else _WHERE, each.places) for each in of.where.values]
+    for (outer, by, starts), (inner, also_by, ats) in permutations(places, 2):
+        within = [any(_excludes(outer, inner, start, at) for start in starts) for at in ats]
+        # A condition may well be that there is nothing in one of several places.
+        if within and (all if outer == _WHERE else any)(within):
+            given = [name for name in (by, also_by) if name != _FORMAT]
             yield Conflict(
-                (outer, inner),
-                f"{outer.upper()} and {inner.upper()} exclude each other: {as_text(start)} cannot be both; give each "
-                "its own place",
+                (by, also_by),
+                f"{_named(by, settings)} and {_named(also_by, settings)} exclude each other: "
+                f"{_as_given(starts[0], preset)} cannot be both; give "
+                + ("each its own place" if len(given) > 1 else f"{given[0].upper()} another place"),
             )
+
+
+def _excludes(outer: str, inner: str, start: Pointer, at: Pointer) -> bool:
+    within = at[: len(start)] == start and outer != _DATA
+    return within and (at != start or _DATA in {outer, inner} or (outer == _TIME and inner != _WHERE))
+
+
+def _contradictions(settings: Settings, of: Mapped) -> Iterator[Conflict]:
+    """A condition that leaves none of the records that the preset reads."""
+    preset = _PRESETS[settings.worker_input_format]
+    for own, known in product(of.where.values, preset.conditions):
+        if {*own.places} & {*known.places} and not any(map(known.accepts, own.expected)):
+            yield Conflict(
+                (_FORMAT, _WHERE),
+                f"WORKER_INPUT_WHERE and {_named(_FORMAT, settings)} exclude each other: with that, "
+                f"{as_text(known.places[0])} is {' or '.join(map(str, known.expected))}, and every record would be "
+                "ignored; correct the condition, or remove it",
+            )
+
+
+def _named(name: str, settings: Settings) -> str:
+    return f"{_FORMAT.upper()}={settings.worker_input_format}" if name == _FORMAT else name.upper()
+
+
+def _as_given(at: Pointer, preset: Preset) -> str:
+    """The pointer as a user gives it."""
+    start = next((start for start in map(pointer, preset.start) if at[: len(start)] == start), ())
+    return as_text(at[len(start) :])

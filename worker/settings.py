@@ -94,10 +94,11 @@ def _pattern(expression: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _place(*parts_of_record: str) -> AfterValidator:
+def _place(*others: str) -> AfterValidator:
     def check(value: str) -> str:
-        if value not in parts_of_record:
-            pointer(value)
+        # No levels: the whole object, which is never text or a number.
+        if value not in others and not pointer(value):
+            raise ValueError("the whole object")
         return value
 
     return AfterValidator(check)
@@ -296,7 +297,7 @@ class Settings(BaseSettings):
         None,
         description="Where the event's id is. Without it, json takes $offset, which is <topic>/<partition>/<offset>.",
     )
-    worker_input_data: Annotated[Annotated[str, _place()] | None, Flag("--input-data"), Allowed(_POINTER)] = Field(
+    worker_input_data: Annotated[Annotated[str, _place("")] | None, Flag("--input-data"), Allowed(_POINTER)] = Field(
         None, description="Where the profile is. Without it, json takes the whole object."
     )
     worker_input_numeric_ids: bool = Field(

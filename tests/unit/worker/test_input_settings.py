@@ -11,6 +11,7 @@ from worker.input_settings import input_format
 from worker.settings_loading import load_settings
 
 JSON = {"worker_input_format": "json", "worker_input_user": "/user"}
+SEGMENT = {"worker_input_format": "segment"}
 
 
 def test_the_default_is_cloudevents_of_which_none_is_ignored() -> None:
@@ -68,6 +69,12 @@ def test_all_presets_work_with_the_fewest_settings() -> None:
         ({**JSON, "worker_input_data": "/user"}, {"worker_input_user", "worker_input_data"}),
         ({**JSON, "worker_input_data": "/user/traits"}, {"worker_input_user", "worker_input_data"}),
         ({**JSON, "worker_input_where": "/user/kind=x"}, {"worker_input_user", "worker_input_where"}),
+        ({**SEGMENT, "worker_input_where": "/type=page"}, {"worker_input_format", "worker_input_where"}),
+        ({**SEGMENT, "worker_input_data": "/type"}, {"worker_input_format", "worker_input_data"}),
+        ({**SEGMENT, "worker_input_user": "/type/x"}, {"worker_input_format", "worker_input_user"}),
+        ({**SEGMENT, "worker_input_user": "/traits"}, {"worker_input_format", "worker_input_user"}),
+        ({**SEGMENT, "worker_input_id": "/timestamp"}, {"worker_input_format", "worker_input_id"}),
+        ({**SEGMENT, "worker_input_where": "/userId/x=1"}, {"worker_input_format", "worker_input_where"}),
     ],
 )
 def test_what_the_format_does_not_use_or_lacks_is_named(flags: dict[str, str], fields: set[str]) -> None:
@@ -85,7 +92,12 @@ def test_what_the_format_does_not_use_or_lacks_is_named(flags: dict[str, str], f
         {**JSON, "worker_input_data": "/traits", "worker_input_user": "/traits/id"},
         {**JSON, "worker_input_where": "/user=x"},
         {"worker_input_where": "/type=user.profile.observed.v1 && header:kind=user"},
-        {"worker_input_format": "segment", "worker_input_numeric_ids": "true"},
+        {**SEGMENT, "worker_input_numeric_ids": "true"},
+        {**SEGMENT, "worker_input_where": "/type=track && /traits/country=DE", "worker_input_id": "/userId"},
+        {**SEGMENT, "worker_input_user": "/traits/email", "worker_input_data": "/context/traits"},
+        {**SEGMENT, "worker_input_data": ""},
+        {**SEGMENT, "worker_input_where": "/traits=null"},
+        {"worker_input_format": "debezium", "worker_input_user": "/op", "worker_input_where": "/payload/op=x"},
     ],
 )
 def test_what_can_work_together_is_not_refused(flags: dict[str, str]) -> None:
@@ -97,6 +109,9 @@ def test_what_can_work_together_is_not_refused(flags: dict[str, str]) -> None:
     [
         ("worker_input_user", "user"),
         ("worker_input_user", "$timestamp"),
+        ("worker_input_user", ""),
+        ("worker_input_time", ""),
+        ("worker_input_id", ""),
         ("worker_input_user", "/a" * 33),
         ("worker_input_time", "$key"),
         ("worker_input_id", "$timestamp"),
