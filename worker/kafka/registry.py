@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
 _ANSWER_S: Final = 4.0
 # What was looked up by then is kept, so that the same batch needs less when it is read again.
 LOOK_UP_MOST_S: Final = 5.0
+# How long one schema is asked for again where nothing is read again.
+AWAY_MOST_S: Final = 5.0
+_PAUSE_S: Final = 0.5
 # A schema may be registered after a first record that names it.
 UNKNOWN_FOR_S: Final = 60.0
 _REFERENCES_MOST: Final = 1_000
 _SCHEMA_NOT_FOUND: Final = 40403
 _NOT_FOUND: Final = frozenset({_SCHEMA_NOT_FOUND, 40401, 40402})  # the subject or the version of a reference
 
+Fetch = Callable[[int], RegisteredSchema | None]
 LookUp = Callable[[Iterable[bytes | None]], None]
 """Looks up what these values need to be read. Raises RetryBatchError while the registry does not answer properly,
 StopProcessError when somebody must act."""
@@ -43,11 +49,33 @@ class Input(NamedTuple):
 
 
 def input_of(settings: Settings) -> Input:
-    """The input of these settings, ready to be read. Raises SettingsError, UnsupportedClientError."""
+    """The input of these settings for a reader that reads again what it could not. Raises SettingsError,
+    UnsupportedClientError.
+    """
+    return _input_of(settings, lambda registry: registry.schema, LOOK_UP_MOST_S)
+
+
+def input_read_once(settings: Settings) -> Input:
+    """The same for a reader that does not: looking up takes its time, and only raises StopProcessError."""
+    return _input_of(settings, lambda registry: partial(_waited_for, registry.schema), inf)
+
+
+def _input_of(settings: Settings, fetch: Callable[[Registry], Fetch], most_s: float) -> Input:
     if not settings.input_is_avro:
         return Input(input_format(settings), lambda _: None)
     schemas = WriterSchemas()
-    return Input(input_format(settings, schemas), SchemaLookUp(schemas, Registry(settings).schema))
+    return Input(input_format(settings, schemas), SchemaLookUp(schemas, fetch(Registry(settings)), most_s))
+
+
+def _waited_for(fetch: Fetch, schema_id: int) -> RegisteredSchema | None:
+    until_s = time.monotonic() + AWAY_MOST_S
+    while True:
+        try:
+            return fetch(schema_id)
+        except RetryBatchError as error:
+            if time.monotonic() >= until_s:
+                raise StopProcessError(f"{error}, and run this again", ExitStatus.RESTART) from error
+        time.sleep(_PAUSE_S)
 
 
 class SchemaLookUp:
@@ -56,11 +84,13 @@ class SchemaLookUp:
     def __init__(
         self,
         schemas: WriterSchemas,
-        fetch: Callable[[int], RegisteredSchema | None],
+        fetch: Fetch,
+        most_s: float,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._schemas = schemas
         self._fetch = fetch
+        self._most_s = most_s
         self._clock_s = clock_s
         self._unknown_since_s: dict[int, float] = {}
         self._complete = True
@@ -74,7 +104,7 @@ class SchemaLookUp:
         self._complete = False
         missing = self._schemas.missing(values)
         for done, schema_id in enumerate(missing):
-            if self._clock_s() - began_s > LOOK_UP_MOST_S:
+            if self._clock_s() - began_s > self._most_s:
                 raise RetryBatchError(f"{len(missing) - done} schemas of the batch are not looked up yet")
             schema = self._fetch(schema_id)
             self._schemas.add(schema_id, schema)

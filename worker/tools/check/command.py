@@ -12,7 +12,15 @@ from schemas.errors import ProfileClassError
 from schemas.misspelt_settings import misspelt_settings
 from schemas.roles import load_profile_class
 from worker.cluster_rules import Finding, Weight, judge_cluster, judge_offsets, problems
-from worker.errors import ExitStatus, PortUnusable, SettingsError, UnsupportedClientError, WorkerError
+from worker.errors import (
+    ExitStatus,
+    PortUnusable,
+    RetryBatchError,
+    SettingsError,
+    UnsupportedClientError,
+    WorkerError,
+    ending,
+)
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.clients import client_version
@@ -94,6 +102,8 @@ def _registry(settings: Settings) -> Iterator[Finding]:
         return
     try:
         Registry(settings).schema(_NO_SCHEMA)
+    except RetryBatchError as error:
+        yield Finding(Weight.OUTAGE, "registry", str(error))
     except WorkerError as error:
         yield Finding(Weight.PROBLEM, "registry", "; ".join(error.lines))
     else:
@@ -183,8 +193,9 @@ def _events(topic: TopicFacts, records: Sequence[Record], settings: Settings) ->
     columns = Records.of(records)
     try:
         reader = event_reader(settings, load_profile_class(settings.profile_class), columns, topic)
-    except (ProfileClassError, WorkerError):
-        # That is a finding already, about the model or the registry.
+    except (ProfileClassError, WorkerError) as error:
+        _, lines = ending(error)
+        yield Finding(Weight.UNKNOWN, where, f"could not try its newest records as events: {'; '.join(lines)}")
         return
     found = tried(columns, reader, None)
     if not found:

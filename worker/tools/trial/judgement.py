@@ -18,7 +18,7 @@ from schemas.rejected import RejectReason
 from worker.cluster_rules import is_compacted
 from worker.input_settings import input_format
 from worker.kafka.facts import Absent, TopicFacts
-from worker.kafka.registry import input_of
+from worker.kafka.registry import input_read_once
 from worker.settings import Settings
 from worker.stream.records import Records, Verdict
 
@@ -40,7 +40,7 @@ def event_reader(
     settings: Settings, profile_class: type[BaseModel], records: Records, topic: TopicFacts | Absent = Absent.MISSING
 ) -> EventReader:
     """Reads these events of a topic, or of a file, as a worker with these settings does. Raises WorkerError."""
-    reads_as, look_up = input_of(settings)
+    reads_as, look_up = input_read_once(settings)
     look_up(records.values)
     if is_compacted(topic):
         reads_as = reads_as.of_compacted_topic()

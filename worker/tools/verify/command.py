@@ -15,7 +15,7 @@ from worker.kafka import patches
 from worker.kafka.admin import Cluster
 from worker.kafka.config import connection_arguments
 from worker.kafka.facts import Absent, ClusterFacts, TopicFacts
-from worker.kafka.registry import input_of
+from worker.kafka.registry import input_read_once
 from worker.kafka.topic_reader import Log, Partition, TopicReader
 from worker.settings import Settings
 from worker.settings_loading import load_settings
@@ -275,7 +275,7 @@ def _read(
     report: Callable[[str], None],
 ) -> None:
     progress = ReadingProgress(reading, report)
-    input_, max_bytes = input_of(settings), settings.worker_event_max_bytes
+    input_, max_bytes = input_read_once(settings), settings.worker_event_max_bytes
     for at, position, records in reader.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tests.support.certificates import Authority
 from tests.support.schema_registry import SchemaRegistry, schema_registry
 from worker.errors import ExitStatus, RetryBatchError, SettingsError, StopProcessError, UnsupportedClientError
 from worker.kafka import registry as under_test
-from worker.kafka.registry import UNKNOWN_FOR_S, Registry, SchemaLookUp, input_of
+from worker.kafka.registry import LOOK_UP_MOST_S, UNKNOWN_FOR_S, Registry, SchemaLookUp, input_of, input_read_once
 from worker.settings import Settings
 from worker.settings_loading import load_settings
 
@@ -163,7 +165,7 @@ class Clock:
 
 
 def look_up(
-    found: dict[int, RegisteredSchema], clock: Clock, each_s: float = 0.0
+    found: dict[int, RegisteredSchema], clock: Clock, each_s: float = 0.0, most_s: float = LOOK_UP_MOST_S
 ) -> tuple[SchemaLookUp, WriterSchemas, list[int]]:
     asked: list[int] = []
     schemas = WriterSchemas()
@@ -173,7 +175,7 @@ def look_up(
         clock.now_s += each_s
         return found.get(schema_id)
 
-    return SchemaLookUp(schemas, fetch, clock), schemas, asked
+    return SchemaLookUp(schemas, fetch, most_s, clock), schemas, asked
 
 
 def values(*ids: int) -> list[bytes | None]:
@@ -217,6 +219,31 @@ def test_a_batch_with_more_schemas_than_fit_into_the_time_gets_there_in_several_
         assert len(asked) > turns
     of(values(*range(51)))
     assert sorted(asked) == [*range(51)]
+
+
+def test_where_nothing_is_read_again_one_turn_is_enough() -> None:
+    of, _, asked = look_up({}, Clock(), each_s=UNKNOWN_FOR_S, most_s=inf)
+    of(values(*range(51)))
+    assert sorted(asked) == [*range(51)]
+
+
+def test_where_nothing_is_read_again_a_registry_is_waited_for(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
+        registry.answer = (500, b"{}")
+        of, look_up = input_read_once(settings(registry.url))
+        look_up(values(7))
+    assert of.load(values(7)[0], 100) == {"x": 1}
+    monkeypatch.setattr(under_test, "AWAY_MOST_S", 0.0)
+    registry.answer = (500, b"{}")
+    with pytest.raises(StopProcessError) as caught:
+        input_read_once(settings(registry.url)).look_up(values(7))
+    assert caught.value.exit_status is ExitStatus.RESTART
+    (line,) = caught.value.lines
+    assert registry.url in line
+    assert "SCHEMA_REGISTRY_URL" in line
 
 
 def test_what_is_not_avro_needs_neither_registry_nor_client(monkeypatch: pytest.MonkeyPatch) -> None:

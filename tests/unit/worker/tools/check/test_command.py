@@ -10,10 +10,14 @@ from models import promoting
 from models.store import ModelStore
 from tests.support.fitted import NOON, published
 from tests.support.schema_registry import schema_registry
+from tests.support.scoring import record
 from tests.support.signed import new_key, signed_store
 from worker.cluster_rules import Finding, Weight
 from worker.kafka import clients
-from worker.tools.check.command import preflight
+from worker.kafka import registry as registry_of_schemas
+from worker.kafka.facts import TopicFacts
+from worker.settings_loading import load_settings
+from worker.tools.check.command import _events, preflight
 
 NOT_CHECKED = ("not checked", "correct the settings first")
 # Nothing listens there, and the wait for it is short.
@@ -147,7 +151,9 @@ def test_a_minimum_sequence_without_a_key_is_a_problem(tmp_path: Path) -> None:
 AVRO = {**NOWHERE, "worker_http_port": "0", "worker_input_format": "avro", "worker_input_user": "$key"}
 
 
-def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem_and_its_absence_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with schema_registry() as registry:
         flags = {**AVRO, "schema_registry_url": registry.url}
         assert [each.weight for each in by_where(flags)["registry"]] == [Weight.FINE]
@@ -161,9 +167,20 @@ def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem(monkeypatch:
         assert "stream-segmentation[avro]" in missing.line
         monkeypatch.undo()
     (away,) = by_where(flags)["registry"]
-    assert away.weight is Weight.PROBLEM
+    assert away.weight is Weight.OUTAGE
     assert registry.url in away.line
     assert "registry" not in by_where({**NOWHERE, "worker_http_port": "0"})
+
+
+def test_records_that_could_not_be_tried_are_said_to_be_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_of_schemas, "AWAY_MOST_S", 0.0)
+    settings = load_settings({**AVRO, "schema_registry_url": "http://127.0.0.1:1"})
+    topic = TopicFacts(1, (), 1, frozenset({"READ"}), {})
+    (finding,) = _events(topic, [record(b"\x00\x00\x00\x00\x07")], settings)
+    assert (finding.weight, finding.where) == (Weight.UNKNOWN, f"topic {settings.worker_input_topic}")
+    assert "http://127.0.0.1:1" in finding.what
+    (finding,) = _events(topic, [record(b"{}")], load_settings({**NOWHERE, "profile_class": "nowhere:Profile"}))
+    assert (finding.weight, "nowhere" in finding.what) == (Weight.UNKNOWN, True)
 
 
 def test_without_its_address_a_registry_is_not_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -10,7 +11,9 @@ import pytest
 from schemas import UserProfile
 from schemas.event_columns import EventReader
 from schemas.rejected import RejectReason
+from tests.support.avro import record_schema, wire
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
+from tests.support.schema_registry import schema_registry
 from tests.support.scoring import MODEL, record
 from worker.settings import Settings
 from worker.settings_loading import load_settings
@@ -89,6 +92,17 @@ def test_what_the_records_have_is_named_as_pointers_and_never_its_values() -> No
     *_, places = remedies(*try_out([{str(number): 0 for number in range(25)}], JSON))
     assert places.endswith(" and 5 more")
     assert len([*remedies(*try_out([b"{", b"[]"], JSON))]) == 1
+
+
+def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = record_schema(user="string")
+    with schema_registry() as registry:
+        registry.register(7, schema)
+        registry.answer = (500, b"{}")
+        monkeypatch.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
+        flags = {**JSON, "worker_input_format": "avro", "schema_registry_url": registry.url}
+        (found, *_), *_ = try_out([wire(7, schema, {"user": "u"})], flags)
+    assert found.verdict is RejectReason.INVALID_PROFILE
 
 
 def test_a_terminal_gets_no_control_characters_of_a_record() -> None:

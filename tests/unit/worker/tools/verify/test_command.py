@@ -1,14 +1,20 @@
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.support.avro import record_schema, wire
+from tests.support.schema_registry import schema_registry
+from tests.support.scoring import record
 from worker.errors import ClusterUnusable, StopProcessError
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.topic_reader import Log
 from worker.settings import Settings
+from worker.settings_loading import load_settings
 from worker.tools.bounds import Bounds
-from worker.tools.verify.command import input_spans, lost_before, readable
+from worker.tools.verify.command import _read, input_spans, lost_before, readable
 
 SETTINGS = Settings(_env_file=None)
 IN, OUT, REJECTED = SETTINGS.topics
@@ -92,6 +98,23 @@ def test_inputs_to_look_at(
     expected: range,
 ) -> None:
     assert input_spans({(IN, 0): Log(10, 100, 0)}, committed, bounds, since, until) == {0: expected}
+
+
+def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = record_schema(user="string", kind="string")
+    rows = [wire(7, schema, {"user": "u", "kind": kind}) for kind in ("event", "other")]
+    read: list[Any] = []
+    at, records = (IN, 0), [record(value, offset) for offset, value in enumerate(rows)]
+    reader: Any = SimpleNamespace(read=lambda _: [(at, 2, records)])
+    found: Any = SimpleNamespace(add_inputs=lambda *given: read.append(given))
+    with schema_registry() as registry:
+        registry.register(7, schema)
+        registry.answer = (500, b"{}")
+        monkeypatch.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
+        avro = {"worker_input_format": "avro", "worker_input_user": "/user", "worker_input_where": "/kind=event"}
+        settings = load_settings({**avro, "schema_registry_url": registry.url})
+        _read(reader, {at: range(2)}, found, None, settings, lambda _: None)
+    assert read == [(0, [0, 1], [1])]
 
 
 def test_more_committed_than_there_is_cannot_be_verified() -> None:
