@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
+
+import pytest
 
 from tests.support.certificates import Certificate
 
@@ -48,6 +51,12 @@ class SchemaRegistry(ThreadingHTTPServer):
     def register(self, schema_id: int, schema: Any, **more: Any) -> None:
         """Have this schema under this id."""
         self.schemas[schema_id] = {"schema": json.dumps(schema), **more}
+
+    def fail_until_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answer 500 until the program that asks pauses."""
+        self.answer = (500, b"{}")
+        paused = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: setattr(self, "answer", None))
+        monkeypatch.setattr("worker.kafka.registry.time", paused)
 
     def require_login(self, username: str, password: str) -> None:
         """Refuse all who do not log in with these."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import time
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -231,8 +230,7 @@ def test_where_nothing_is_read_again_a_registry_is_waited_for(
     registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
-        registry.answer = (500, b"{}")
+        registry.fail_until_waited_for(patched)
         of, look_up = input_read_once(settings(registry.url))
         look_up(values(7))
     assert of.load(values(7)[0], 100) == {"x": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import orjson
@@ -98,8 +97,7 @@ def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPat
     schema = record_schema(user="string")
     with schema_registry() as registry:
         registry.register(7, schema)
-        registry.answer = (500, b"{}")
-        monkeypatch.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
+        registry.fail_until_waited_for(monkeypatch)
         flags = {**JSON, "worker_input_format": "avro", "schema_registry_url": registry.url}
         (found, *_), *_ = try_out([wire(7, schema, {"user": "u"})], flags)
     assert found.verdict is RejectReason.INVALID_PROFILE

@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -109,8 +108,7 @@ def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPat
     found: Any = SimpleNamespace(add_inputs=lambda *given: read.append(given))
     with schema_registry() as registry:
         registry.register(7, schema)
-        registry.answer = (500, b"{}")
-        monkeypatch.setattr(time, "sleep", lambda _: setattr(registry, "answer", None))
+        registry.fail_until_waited_for(monkeypatch)
         avro = {"worker_input_format": "avro", "worker_input_user": "/user", "worker_input_where": "/kind=event"}
         settings = load_settings({**avro, "schema_registry_url": registry.url})
         _read(reader, {at: range(2)}, found, None, settings, lambda _: None)
