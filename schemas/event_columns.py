@@ -22,13 +22,13 @@ from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
 from schemas.events import Erasure
 from schemas.formats.cloudevents import CLOUDEVENTS
-from schemas.formats.input_format import IGNORED, InputFormat, Layout, Load, parse_record
+from schemas.formats.input_format import IGNORED, InputFormat, Layout, Load, attributes_of, parse_record
 from schemas.formats.leaves import REQUIRED, Leaf, ObjectReader
 from schemas.formats.parts import Part
 from schemas.formats.pointers import Pointer
 from schemas.formats.records import InputRecords
 from schemas.formats.times import Wrong
-from schemas.parsing import MAX_VALUES, load_json
+from schemas.parsing import MAX_VALUES, Located, load_json
 from schemas.rejected import Rejection, RejectReason
 from schemas.roles import Kind, ProfileField, profile_fields
 from schemas.values import NOT_CAUSED_BY_EVENT, BadValue, know_too_little, plain_values
@@ -89,11 +89,15 @@ class EventReader:
         events, rejections, ignored, erasures = self._accepted(records)
         too_little = know_too_little([*events.profile.values()], self._fields)
         if too_little:
-            place = self._format.place(("data",))
             rule = f"more than half of its {len(self._fields)} fields have no value"
             for at in too_little:
+                place = self._place(records, events.rows[at], ("data",))
                 rejections[events.rows[at]] = Rejection(RejectReason.TOO_LITTLE_KNOWN, f"{place}: {rule}")
         return Read(_without_rows(events, too_little), rejections, ignored, erasures)
+
+    def _place(self, records: InputRecords, row: int, location: Sequence[str]) -> str:
+        attributes = attributes_of(self._format, records, row, self._max_bytes)
+        return (attributes if isinstance(attributes, Located) else self._format).place(location)
 
     def _accepted(
         self, records: InputRecords
@@ -139,7 +143,7 @@ class EventReader:
             for row, event in events:
                 plain = plain_values(event.data, self._fields, event.time)
                 if isinstance(plain, BadValue):
-                    place = self._format.place(("data", plain.field))
+                    place = self._place(records, row, ("data", plain.field))
                     rejections[row] = Rejection(RejectReason.INVALID_PROFILE, f"{place}: {plain.rule}")
                     continue
                 accepted.append((row, event))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar, get_args
 
 import orjson
@@ -23,6 +23,15 @@ MAX_VALUES: Final = 10_000
 
 Event = TypeVar("Event", bound=BaseModel)
 _Place = Callable[[Sequence[str | int]], str]
+
+
+class Located(dict[str, Any]):
+    """Attributes of which the places differ from record to record."""
+
+    def __init__(self, attributes: Mapping[str, Any], place: _Place) -> None:
+        """`place` names a place in this record."""
+        super().__init__(attributes)
+        self.place = place
 
 
 def sized(value: bytes | None, max_bytes: int) -> bytes | Rejection:
@@ -54,8 +63,9 @@ def load_json(value: bytes | None, max_bytes: int) -> Any | Rejection:
 def validate(attributes: Any, event_class: type[Event], place: _Place) -> Event | Rejection:
     """The event that has these attributes, or the first reason to reject it; never raises for any of them.
 
-    `place` names a place in the event; the profile is `data`.
+    `place` names a place in the event, unless the attributes themselves do; the profile is `data`.
     """
+    place = attributes.place if isinstance(attributes, Located) else place
     try:
         try:
             return event_class.model_validate(attributes)

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, create_model
 from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part, or_moments
-from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, pointer
+from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, nearest, pointer
 from schemas.formats.records import Headers, InputRecords
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import Condition, Where
-from schemas.parsing import load_json
+from schemas.parsing import Located, load_json
 from schemas.rejected import Rejection
 
 _DATA: Final = "data"
@@ -79,16 +79,23 @@ class Mapped:
             for name, part in self.parts.items()
         }
         found[_DATA] = find_first(document, self.data)
-        return {name: value for name, value in found.items() if value is not ABSENT}
+        return Located(
+            {name: value for name, value in found.items() if value is not ABSENT},
+            lambda location: _named(self._names_in(document), location),
+        )
 
     def is_erasure(self, _attributes: Any) -> bool:
         """Never: only a tombstone can be."""
         return False
 
     def place(self, location: Sequence[str | int]) -> str:
-        """The pointer, or the part of the record."""
-        name, *within = location
-        return (self.names[str(name)] + as_text(tuple(map(str, within)))) or "the object"
+        """The pointer, in the first place where it may be, or the part of the record."""
+        return _named(self.names, location)
+
+    def _names_in(self, document: Any) -> Mapping[str, str]:
+        """The names of the places that apply to this document."""
+        places = {_DATA: self.data, **{name: part.places for name, part in self.parts.items() if part.places}}
+        return {**self.names, **{name: as_text(nearest(document, at)) for name, at in places.items()}}
 
     def _places(self) -> Iterable[tuple[Pointer, ...]]:
         return (self.data, *(part.places for part in self.parts.values()), *(each.places for each in self.where.values))
@@ -109,6 +116,11 @@ class Mapped:
             expected=tuple(Expected(one_of(each.places), each.expected, each.accepts) for each in self.where.values),
             ignores=self._ignores,
         )
+
+
+def _named(names: Mapping[str, str], location: Sequence[str | int]) -> str:
+    name, *within = location
+    return (names[str(name)] + as_text(tuple(map(str, within)))) or "the object"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,17 @@ def find(document: Any, at: Pointer) -> Any:
     return document
 
 
+def nearest(document: Any, places: tuple[Pointer, ...]) -> Pointer:
+    """Where `find_first` finds a value, or else the place of which the fewest levels are missing."""
+
+    def missing(at: Pointer) -> int:
+        return next(
+            (count for count in range(len(at)) if find_first(document, (at[: len(at) - count],)) is not ABSENT), len(at)
+        )
+
+    return min(places, key=missing)
+
+
 def find_first(document: Any, places: tuple[Pointer, ...]) -> Any:
     """The first value among these places that is there and not null, or ABSENT."""
     for at in places:

@@ -329,6 +329,50 @@ def test_of_a_debezium_topic_tombstones_are_ignored_and_a_column_may_be_the_time
     assert [*found.events.times] == [datetime(2025, 11, 24, 16, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize("start", ["/payload/after", "/after"])
+@pytest.mark.parametrize(
+    ("row", "detail"),
+    [
+        ({**ROW, "x": -1}, "{start}/x: input should be greater than or equal to 0"),
+        ({"customer_id": 42, "x": 1}, "{start}/label: field required"),
+        (GOOD, "{start}/customer_id: field required"),
+        ({**ROW, "customer_id": []}, "{start}/customer_id: input should be a valid string"),
+        (None, "{start}/customer_id: field required"),
+    ],
+)
+def test_a_detail_names_the_place_where_this_record_has_it(start: str, row: Any, detail: str) -> None:
+    of = mapped(PRESETS["debezium"], Given(user="/customer_id"), numeric_ids=True)
+    value = {"op": "u", "after": row, "source": {"ts_ms": 1}}
+    _, said = rejected(of, json_record({"payload": value} if start == "/payload/after" else value))
+    assert said == detail.format(start=start)
+
+
+def test_the_traits_that_count_are_named() -> None:
+    of = mapped(PRESETS["segment"], Given(), numeric_ids=False)
+    bad = {"x": 1}
+    for call, place in (
+        ({"context": {"traits": bad}}, "/context/traits"),
+        ({"traits": None, "context": {"traits": bad}}, "/context/traits"),
+        ({"traits": bad, "context": {"traits": GOOD}}, "/traits"),
+    ):
+        assert rejected(of, json_record({**CALL, "type": "track", **call}))[1] == f"{place}/label: field required"
+
+
+class Sparse(BaseModel):
+    history_id_column: ClassVar[str] = "id"
+    x: Annotated[float | None, number("a")] = None
+    label: Annotated[str | None, category("a")] = None
+    other: Annotated[str | None, category("a")] = None
+
+
+def test_a_profile_of_which_too_little_is_known_is_named_where_it_is() -> None:
+    of = mapped(PRESETS["debezium"], Given(user="$key"), numeric_ids=False)
+    one = json_record({"op": "u", "after": {"x": 1}, "source": {"ts_ms": 1}})
+    (rejection,) = read(of, one, profile_class=Sparse).rejections.values()
+    assert rejection.reason is RejectReason.TOO_LITTLE_KNOWN
+    assert rejection.detail.startswith("/after: ")
+
+
 class Aliased(BaseModel):
     history_id_column: ClassVar[str] = "id"
     x: Annotated[float, number("a"), Field(validation_alias=AliasPath("stats", "x"))]
