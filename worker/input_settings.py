@@ -10,8 +10,8 @@ from typing import Final
 from schemas.formats.avro import WriterSchemas
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
-from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, Mapped, Preset, mapped
-from schemas.formats.pointers import Pointer, as_text, pointer
+from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, Mapped, mapped
+from schemas.formats.pointers import Pointer, as_text
 from schemas.formats.where import Where, where
 from worker.settings import Conflict, Settings
 
@@ -161,7 +161,7 @@ def _excluding(settings: Settings, of: Mapped) -> Iterator[Conflict]:
             yield Conflict(
                 (by, also_by),
                 f"{_named(by, settings)} and {_named(also_by, settings)} exclude each other: "
-                f"{_as_given(starts[0], preset)} cannot be both; give "
+                f"{_as_given(starts[0], of)} cannot be both; give "
                 + ("each its own place" if len(given) > 1 else f"{given[0].upper()} another place"),
             )
 
@@ -188,7 +188,7 @@ def _named(name: str, settings: Settings) -> str:
     return f"{_FORMAT.upper()}={settings.worker_input_format}" if name == _FORMAT else name.upper()
 
 
-def _as_given(at: Pointer, preset: Preset) -> str:
+def _as_given(at: Pointer, of: Mapped) -> str:
     """The pointer as a user gives it."""
-    start = next((start for start in map(pointer, preset.start) if at[: len(start)] == start), ())
+    start = next((start for start in of.start if at[: len(start)] == start), ())
     return as_text(at[len(start) :])

@@ -32,6 +32,8 @@ class Mapped:
     where: Where
     names: Mapping[str, str]
     """How a detail names each part and the profile."""
+    start: tuple[Pointer, ...] = ((),)
+    """Where the pointers that a user gives begin: in the first of these places that a record has."""
     needed: frozenset[str] = frozenset()
     """Parts without which a record is ignored."""
     tombstones: Tombstones = Tombstones.REJECTED
@@ -202,7 +204,7 @@ def mapped(preset: Preset, given: Given, *, numeric_ids: bool, load: Load = load
             (preset.data, given.data),
         )
     )
-    starts = [pointer(start) for start in preset.start]
+    starts = tuple(map(pointer, preset.start))
     own = (
         Condition(tuple((*start, *at) for start in starts for at in each.places), each.expected)
         for each in given.where.values
@@ -212,6 +214,7 @@ def mapped(preset: Preset, given: Given, *, numeric_ids: bool, load: Load = load
         data=tuple(map(pointer, data)),
         where=Where(given.where.headers, (*preset.conditions, *own)),
         names={"subject": user[0], "time": time_at[0], "id": id_at[0], _DATA: data[0]},
+        start=starts,
         needed=preset.needed,
         tombstones=preset.tombstones,
         load=load,

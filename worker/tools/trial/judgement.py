@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from models.segmentation import Segmentation
 from schemas.counting import counted
 from schemas.event_columns import EventReader
-from schemas.formats.pointers import as_text
+from schemas.formats.mapped import Mapped
+from schemas.formats.pointers import as_text, find_first
 from schemas.rejected import RejectReason
 from worker.cluster_rules import is_compacted
 from worker.input_settings import input_format
@@ -100,10 +101,15 @@ def remedies(found: Sequence[Tried], records: Records, reader: EventReader, sett
     # Conditions may well leave out most of a topic; of the rest, the most common reason.
     reasons = Counter(each.verdict for each in found if each.verdict is not Verdict.IGNORED)
     yield _remedy(reasons.most_common(1)[0][0] if reasons else Verdict.IGNORED, settings)
-    documents = (reader.load(value, settings.worker_event_max_bytes) for value in records.values)
-    if places := [*dict.fromkeys(place for document in documents for place in _pointers(document, ()))]:
-        more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
-        yield f"these records have: {', '.join(map(_shown, places[:_PLACES_SHOWN]))}{more}"
+    of = input_format(settings)
+    starts = of.start if isinstance(of, Mapped) else ((),)
+    documents = [reader.load(value, settings.worker_event_max_bytes) for value in records.values]
+    found_in = [find_first(document, starts) for document in documents]
+    begin = "" if starts == ((),) else f"pointers begin in {' or '.join(map(as_text, starts))}, where "
+    if places := _places(found_in):
+        yield f"{begin}these records have: {places}"
+    elif places := _places(documents):
+        yield f"{begin}these records have nothing; they have: {places}"
 
 
 def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
@@ -128,6 +134,12 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
             return f"no record has a profile as PROFILE_CLASS={settings.profile_class} expects it; correct " + (
                 "the class" if settings.worker_input_format == "cloudevents" else "WORKER_INPUT_DATA, or the class"
             )
+
+
+def _places(documents: Iterable[Any]) -> str:
+    places = [*dict.fromkeys(place for document in documents for place in _pointers(document, ()))]
+    more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+    return ", ".join(map(_shown, places[:_PLACES_SHOWN])) + more
 
 
 def _pointers(value: Any, at: tuple[str, ...]) -> Iterator[str]:

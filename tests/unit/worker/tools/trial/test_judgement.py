@@ -103,6 +103,17 @@ def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPat
     assert found.verdict is RejectReason.INVALID_PROFILE
 
 
+@pytest.mark.parametrize("envelope", [True, False])
+def test_pointers_are_named_from_where_those_of_the_settings_begin(envelope: bool) -> None:
+    flags = {"worker_input_format": "debezium", "worker_input_user": "/after/customer_id"}
+    change = {"op": "u", "after": {"customer_id": "u", "age": 5}, "source": {"ts_ms": 1}}
+    *_, places = remedies(*try_out([{"payload": change} if envelope else change], flags))
+    assert places == "pointers begin in /payload/after or /after, where these records have: /customer_id, /age"
+    *_, places = remedies(*try_out([{"op": "x", "before": {"a": 1}}], flags))
+    assert places.startswith("pointers begin in /payload/after or /after, where these records have nothing")
+    assert places.endswith("/op, /before/a")
+
+
 def test_a_terminal_gets_no_control_characters_of_a_record() -> None:
     found, *_ = try_out([{"user": "\x1b[31m" + "u" * 1000, **PROFILE}], JSON)
     assert found[0].verdict is Verdict.ASSIGNED
