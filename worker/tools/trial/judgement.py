@@ -132,7 +132,9 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
             )
         case _:
             return f"no record has a profile as PROFILE_CLASS={settings.profile_class} expects it; correct " + (
-                "the class" if settings.worker_input_format == "cloudevents" else "WORKER_INPUT_DATA, or the class"
+                "the class"
+                if settings.worker_input_format.startswith(("cloudevents", "debezium"))
+                else "WORKER_INPUT_DATA, or the class"
             )
 
 

@@ -82,6 +82,13 @@ def test_where_none_is_an_event_the_settings_to_correct_are_named(
     assert all(name in first for name in named), first
 
 
+def test_a_setting_that_the_format_does_not_take_is_no_remedy() -> None:
+    change = {"op": "u", "after": {"id": "u"}, "source": {"ts_ms": 1}}
+    first, *_ = remedies(*try_out([change], {"worker_input_format": "debezium", "worker_input_user": "/id"}))
+    assert "PROFILE_CLASS" in first
+    assert "WORKER_INPUT_DATA" not in first
+
+
 def test_what_the_records_have_is_named_as_pointers_and_never_its_values() -> None:
     value = {"a/b": {"c": {"d": {"e": "secret"}}, "f": ["secret"]}, "\x1b[2J": 1, "x" * 100: 2}
     *_, places = remedies(*try_out([value], JSON))
