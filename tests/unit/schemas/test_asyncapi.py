@@ -135,6 +135,11 @@ def test_the_conditions_on_cloudevents_are_in_their_headers_and_payload() -> Non
     assert validator.is_valid(event)
     assert not validator.is_valid({**event, "source": "/other"})
     assert not validator.is_valid({**event, "data": {**event["data"], "location": "Rural"}})
+    erased = {**document["components"]["messages"]["erased"]["payload"], "components": document["components"]}
+    without_data = {**event, "type": "user.erased.v1"}
+    del without_data["data"]
+    assert jsonschema.Draft202012Validator(erased).is_valid(without_data)
+    assert not jsonschema.Draft202012Validator(erased).is_valid({**without_data, "source": "/other"})
 
 
 CALL = {"type": "identify", "userId": "u", "messageId": "m", "timestamp": "2026-11-22T12:00:00Z"}
