@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -111,8 +110,9 @@ def asyncapi_document(
                         "erased": {
                             "name": USER_ERASED_TYPE,
                             "title": "A user must be forgotten",
+                            # It need not have data.
                             **_under_conditions(
-                                _of_erasures(input_format.where), _TOMBSTONES, names[(UserErased, "validation")]
+                                input_format.where.apart_from("data"), _TOMBSTONES, names[(UserErased, "validation")]
                             ),
                             "contentType": CONTENT_TYPE,
                             "bindings": {"kafka": {"key": user_id}},
@@ -153,11 +153,6 @@ def asyncapi_document(
 _MODES = "Here in structured mode; binary mode has the attributes in headers (ce_…), and the data in the value."
 _TOMBSTONES = "In a compacted topic, a record with a key and without a value says the same."
 _OTHERS_IGNORED = "Records that do not match are ignored."
-
-
-def _of_erasures(where: Where) -> Where:
-    """The conditions without those on data, which an erasure need not have."""
-    return replace(where, values=tuple(each for each in where.values if each.places[0][:1] != ("data",)))
 
 
 def _under_conditions(where: Where, summary: str, payload: dict[str, Any]) -> dict[str, Any]:

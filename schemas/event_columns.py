@@ -69,18 +69,18 @@ class EventReader:
         """Raises ProfileClassError for a class that cannot be a profile."""
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
-        self._format = input_format
+        self.input_format = input_format
         self._event_class = input_format.event_class(profile_class)
         self._max_bytes = max_bytes
-        self.load = input_format.load
-        """What reads a value."""
         self._decoders: tuple[_Decoder, ...] = ()
         self.one_by_one_because: str | None = None
         """Why events are parsed one by one; None where they are read in columns."""
         try:
             # Longer values may hold too many, which are counted before they are read.
             most = min(max_bytes, MAX_VALUES)
-            self._decoders = tuple(_Decoder(profile_class, each, self.load, most) for each in input_format.layouts)
+            self._decoders = tuple(
+                _Decoder(profile_class, each, input_format.load, most) for each in input_format.layouts
+            )
         except OnlyByClass as error:
             self.one_by_one_because = str(error)
 
@@ -96,20 +96,20 @@ class EventReader:
         return Read(_without_rows(events, too_little), rejections, ignored, erasures)
 
     def _place(self, records: InputRecords, row: int, location: Sequence[str]) -> str:
-        attributes = attributes_of(self._format, records, row, self._max_bytes)
-        return (attributes if isinstance(attributes, Located) else self._format).place(location)
+        attributes = attributes_of(self.input_format, records, row, self._max_bytes)
+        return (attributes if isinstance(attributes, Located) else self.input_format).place(location)
 
     def _accepted(
         self, records: InputRecords
     ) -> tuple[Events, dict[int, Rejection], Collection[int], Mapping[int, Erasure]]:
         rows: Sequence[int] = range(len(records))
         ignored: list[int] = []
-        matches = self._format.where.headers_match
-        if self._format.where.headers:
+        matches = self.input_format.where.headers_match
+        if self.input_format.where.headers:
             ignored = [row for row in rows if not matches(records.headers[row])]
             rows = _others(rows, ignored)
         found: list[Events] = []
-        for decoder, may_read in zip(self._decoders, self._format.rows(records, rows), strict=False):
+        for decoder, may_read in zip(self._decoders, self.input_format.rows(records, rows), strict=False):
             decoded, others = decoder.decoded(records, _others(may_read, _rows(found, ignored)))
             ignored += others
             if decoded is not None:
@@ -127,7 +127,7 @@ class EventReader:
         ignored: list[int] = []
         erasures: dict[int, Erasure] = {}
         for row in rows:
-            parsed = parse_record(self._format, self._event_class, records, row, self._max_bytes)
+            parsed = parse_record(self.input_format, self._event_class, records, row, self._max_bytes)
             if isinstance(parsed, Rejection):
                 rejections[row] = parsed
             elif parsed is IGNORED:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import permutations, product
-from pathlib import Path
 from typing import Final
 
 from schemas.formats.avro import WriterSchemas
@@ -13,7 +12,7 @@ from schemas.formats.input_format import InputFormat
 from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, Mapped, mapped
 from schemas.formats.pointers import Pointer, as_text
 from schemas.formats.where import Where, where
-from worker.settings import Conflict, Settings
+from worker.settings import Conflict, Settings, missing_files
 
 _FORMAT: Final = "worker_input_format"
 _USER, _TIME, _ID, _DATA = (f"worker_input_{part}" for part in ("user", "time", "id", "data"))
@@ -123,10 +122,7 @@ def _registry_conflicts(settings: Settings) -> Iterator[Conflict]:
             (_REGISTRY_USER, _REGISTRY_TOKEN),
             f"{_REGISTRY_USER.upper()} and {_REGISTRY_TOKEN.upper()} exclude each other; remove one",
         )
-    for name in given:
-        path = getattr(settings, name)
-        if isinstance(path, Path) and not path.is_file():
-            yield Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
+    yield from missing_files(settings, given)
 
 
 def _time_conflicts(settings: Settings) -> Iterator[Conflict]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -449,3 +449,11 @@ class Settings(BaseSettings):
         Neither group nor instance holds a colon, so no two groups share an id.
         """
         return f"{self.worker_group_id}:{self.worker_instance_id or unique}"
+
+
+def missing_files(settings: Settings, names: Iterable[str]) -> Iterator[Conflict]:
+    """Those of these settings that name a file which is not there."""
+    for name in names:
+        path = getattr(settings, name)
+        if isinstance(path, Path) and not path.is_file():
+            yield Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")

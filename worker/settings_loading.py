@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from worker.client_options import MAX_IDLE, client_option_problems
 from worker.errors import SettingsError
 from worker.input_settings import input_conflicts
-from worker.settings import GROUPS, Allowed, Conflict, Flag, Settings
+from worker.settings import GROUPS, Allowed, Conflict, Flag, Settings, missing_files
 
 LIVENESS_MARGIN_S = 10
 
@@ -242,10 +242,7 @@ def _ssl_conflicts(settings: Settings) -> Iterator[Conflict]:
                 f"set that to {instead}, or remove {name.upper()}",
             )
         return
-    for name in given:
-        path = getattr(settings, name)
-        if isinstance(path, Path) and not path.is_file():
-            yield Conflict((name,), f"{name.upper()}: there is no file {path}; give the path of a PEM file")
+    yield from missing_files(settings, given)
     if settings.kafka_ssl_certfile is None:
         for name in _given(settings, "kafka_ssl_keyfile", "kafka_ssl_password"):
             yield Conflict(

@@ -218,9 +218,7 @@ def _union(types: Sequence[_Type]) -> _Type:
     reads = tuple(type_.read for type_ in types)
 
     def read(data: bytes, at: int, budget: _Budget) -> tuple[Any, int]:
-        branch, at = _read_long(data, at)
-        if branch < 0:
-            raise Malformed
+        branch, at = _read_size(data, at)
         return reads[branch](data, at, budget)
 
     others = [type_ for type_ in types if type_.kind != "null"]
@@ -310,6 +308,14 @@ def _read_long(data: bytes, at: int, _: _Budget | None = None) -> tuple[int, int
     return (number >> 1) ^ -(number & 1), at
 
 
+def _read_size(data: bytes, at: int) -> tuple[int, int]:
+    """A number that is an index or a length."""
+    number, at = _read_long(data, at)
+    if number < 0:
+        raise Malformed
+    return number, at
+
+
 def _read_int(data: bytes, at: int, _: _Budget) -> tuple[int, int]:
     number, at = _read_long(data, at)
     if not -(2**31) <= number < 2**31:
@@ -318,9 +324,7 @@ def _read_int(data: bytes, at: int, _: _Budget) -> tuple[int, int]:
 
 
 def _read_bytes(data: bytes, at: int, _: _Budget) -> tuple[bytes, int]:
-    size, at = _read_long(data, at)
-    if size < 0:
-        raise Malformed
+    size, at = _read_size(data, at)
     return data[at : at + size], at + size
 
 
@@ -365,9 +369,7 @@ _PRIMITIVES: Final = {
 
 def _enum(symbols: Sequence[str]) -> _Type:
     def read(data: bytes, at: int, _: _Budget) -> tuple[str, int]:
-        number, at = _read_long(data, at)
-        if number < 0:
-            raise Malformed
+        number, at = _read_size(data, at)
         return symbols[number], at
 
     return _Type(read)

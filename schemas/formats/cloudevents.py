@@ -200,7 +200,7 @@ class CloudEvents:
 
     @property
     def _on_attributes(self) -> Sequence[Condition]:
-        return [each for each in self.where.values if each.places[0][0] != _DATA]
+        return self.where.apart_from(_DATA).values
 
     @property
     def _on_data(self) -> Sequence[Condition]:

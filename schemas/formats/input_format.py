@@ -158,16 +158,13 @@ def parse_record(
 
 
 _IN_RECORD: Final = {"subject": "$key", "time": "$timestamp", "id": "$offset"}
-_TYPES: Final[dict[str, Any]] = {name: (OF_RECORD[part].type.exact, ...) for name, part in _IN_RECORD.items()}
+_PARTS: Final = {name: OF_RECORD[part] for name, part in _IN_RECORD.items()}
+_TYPES: Final[dict[str, Any]] = {name: (part.type.exact, ...) for name, part in _PARTS.items()}
 _TOMBSTONE: Final = create_model("_Tombstone", **_TYPES)
 
 
 def _erasure_by_key(records: InputRecords, row: int) -> Erasure | Rejection:
-    attributes = {
-        "subject": records.keys[row],
-        "time": records.timestamps_ms[row],
-        "id": f"{records.topic}/{records.partitions[row]}/{records.offsets[row]}",
-    }
+    attributes = {name: part.of_record(records, row) for name, part in _PARTS.items() if part.of_record}
     return _erasure(attributes, _TOMBSTONE, lambda location: _IN_RECORD[str(location[0])])
 
 
@@ -180,6 +177,4 @@ def _erasure(
 
 def ignored_rows(of: InputFormat, records: InputRecords, max_bytes: int) -> Collection[int]:
     """The records that are ignored; the same ones as by `parse_record`."""
-    if not can_ignore(of):
-        return ()
     return [row for row in range(len(records)) if attributes_of(of, records, row, max_bytes) is IGNORED]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -51,6 +51,10 @@ class Where:
             return True
         found = dict(headers[:HEADERS_MOST])
         return all(found.get(name) == content for name, content in self.headers)
+
+    def apart_from(self, name: str) -> Where:
+        """The conditions without those on this value of an object, or within it."""
+        return replace(self, values=tuple(each for each in self.values if each.places[0][0] != name))
 
     def matches(self, document: Any) -> bool:
         """Whether the JSON in a record's value meets the conditions on it."""

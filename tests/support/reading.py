@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.event_columns import EventReader, Events
+from schemas.event_columns import EventReader, Events, Read
 from schemas.events import UserEvent
 from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import IGNORED, parse_record
 from schemas.rejected import Rejection
 from tests.support.scoring import record
-from worker.stream.records import Records
+from worker.stream.records import Record, Records
 
 
 def records_of(values: Sequence[bytes | None]) -> Records:
@@ -26,6 +26,17 @@ def read_events(reader: EventReader, values: Sequence[bytes | None]) -> tuple[Ev
     found = reader.read(records_of(values))
     assert not found.ignored
     return found.events, dict(found.rejections)
+
+
+def read_both_ways(reader: EventReader, records: Sequence[Record]) -> tuple[Read, Read]:
+    """What the records are: in columns, and in the exact way, which agrees but for the profiles."""
+    together = reader.read(Records.of(records))
+    reader._decoders = ()
+    exact = reader.read(Records.of(records))
+    assert (together.rejections, sorted(together.ignored)) == (exact.rejections, sorted(exact.ignored))
+    for name in ("rows", "ids", "subjects", "times"):
+        assert [*getattr(together.events, name)] == [*getattr(exact.events, name)]
+    return together, exact
 
 
 def parse_event(value: bytes | None, profile_class: type[BaseModel], max_bytes: int = 900_000) -> Any | Rejection:

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from models.store import StoredModel
-from schemas.event_columns import EventReader
+from schemas.event_columns import EventReader, Events
 from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import InputFormat
 from schemas.rejected import Rejection, RejectReason
@@ -81,14 +81,17 @@ class Scoring:
         for row in erased:
             verdicts[row] = Verdict.ERASED
         outcome = Outcome(rejected=rejected, reasons=reasons, verdicts=tuple(verdicts), ignored=len(ignored))
-        if not events.rows:
-            return _with_erasures(outcome, records, events.rows, erased)
+        if events.rows:
+            outcome = self._with_results(outcome, records, events, now)
+        return _with_erasures(outcome, records, events.rows, erased)
+
+    def _with_results(self, outcome: Outcome, records: Records, events: Events, now: datetime) -> Outcome:
         # An overflow is noticed below; a warning on stderr would not be in the log.
         with np.errstate(over="ignore", invalid="ignore"):
             assigned = self.model.segmentation.assign(events.profile)
         if not np.isfinite(assigned.distance).all():
             raise ArithmeticError("a distance is not finite")
-        outcome = replace(
+        return replace(
             outcome,
             results=self._encoder.encode(records, events, assigned, now),
             segments=Counter(assigned.segment.tolist()),
@@ -96,7 +99,6 @@ class Scoring:
             missing_values={name: len(rows) for name, rows in assigned.missing.items()},
             outliers=int(assigned.outlier.sum()),
         )
-        return _with_erasures(outcome, records, events.rows, erased)
 
     @property
     def one_by_one_because(self) -> str | None:

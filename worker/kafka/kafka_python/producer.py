@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
-from kafka.partitioner.default import DefaultPartitioner, murmur2
+from kafka.partitioner.default import murmur2
 from kafka.serializer import Serializer
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
@@ -28,28 +28,8 @@ _Append = Callable[[bytes, bytes, list[tuple[str, bytes]], int | None], Any]
 
 @lru_cache(8_192)
 def _hash(key: bytes) -> int:
+    """As kafka-python's own partitioner hashes a key, in pure Python: not again for a second topic."""
     return int(murmur2(key)) & 0x7FFF_FFFF
-
-
-class KeyPartitioner(DefaultPartitioner):  # type: ignore[misc]  # kafka-python ships no types
-    """The same partitions as kafka-python's own: it hashes a key in pure Python, and lists all partitions each time.
-
-    A key that is sent to a second topic is not hashed again.
-    """
-
-    def partition(
-        self,
-        topic: str,
-        key: object,
-        serialized_key: bytes | None,
-        value: object,
-        serialized_value: object,
-        cluster: Any,
-    ) -> int:
-        """The partition of a record."""
-        if serialized_key is None:
-            return int(super().partition(topic, key, serialized_key, value, serialized_value, cluster))
-        return _hash(serialized_key) % len(cluster.partitions_for_topic(topic))
 
 
 class KafkaPythonProducer:
@@ -72,7 +52,6 @@ class KafkaPythonProducer:
             KafkaProducer,
             **connection,
             key_serializer=key_serializer,
-            partitioner=KeyPartitioner(),
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
             bootstrap_timeout_ms=CONNECT_MS,

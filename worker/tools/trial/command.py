@@ -66,7 +66,7 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
     ]
     lines.append(conclusion(found))
     lines += remedies(found, columns, reader, settings)
-    if path is not None and uses_key_or_headers(settings):
+    if path is not None and uses_key_or_headers(reader, settings):
         lines.append("records of a file have neither keys nor headers, and the time of now; try the topic itself")
     sys.stdout.write("\n".join(lines) + "\n")
     return ExitStatus.DONE if any(map(is_event, found)) else ExitStatus.ACT_FIRST

@@ -17,7 +17,6 @@ from schemas.formats.mapped import Mapped
 from schemas.formats.pointers import as_text, find_first
 from schemas.rejected import RejectReason
 from worker.cluster_rules import is_compacted
-from worker.input_settings import input_format
 from worker.kafka.facts import Absent, TopicFacts
 from worker.kafka.registry import input_read_once
 from worker.settings import Settings
@@ -48,10 +47,10 @@ def event_reader(
     return EventReader(profile_class, settings.worker_event_max_bytes, reads_as)
 
 
-def uses_key_or_headers(settings: Settings) -> bool:
+def uses_key_or_headers(reader: EventReader, settings: Settings) -> bool:
     """Whether more than a record's value matters."""
     parts = (settings.worker_input_user, settings.worker_input_id)
-    return "$key" in parts or bool(input_format(settings).where.headers)
+    return "$key" in parts or bool(reader.input_format.where.headers)
 
 
 def tried(records: Records, reader: EventReader, segmentation: Segmentation | None) -> tuple[Tried, ...]:
@@ -101,9 +100,9 @@ def remedies(found: Sequence[Tried], records: Records, reader: EventReader, sett
     # Conditions may well leave out most of a topic; of the rest, the most common reason.
     reasons = Counter(each.verdict for each in found if each.verdict is not Verdict.IGNORED)
     yield _remedy(reasons.most_common(1)[0][0] if reasons else Verdict.IGNORED, settings)
-    of = input_format(settings)
+    of = reader.input_format
     starts = of.start if isinstance(of, Mapped) else ((),)
-    documents = [reader.load(value, settings.worker_event_max_bytes) for value in records.values]
+    documents = [of.load(value, settings.worker_event_max_bytes) for value in records.values]
     found_in = [find_first(document, starts) for document in documents]
     begin = "" if starts == ((),) else f"pointers begin in {' or '.join(map(as_text, starts))}, where "
     if places := _places(found_in):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from schemas.formats.input_format import can_ignore, ignored_rows
 from schemas.misspelt_settings import misspelt_settings
+from worker.cluster_rules import is_compacted
 from worker.errors import ClusterUnusable, ExitStatus, StopProcessError
 from worker.kafka import patches
 from worker.kafka.admin import Cluster
@@ -105,7 +106,7 @@ def readable(facts: ClusterFacts, settings: Settings) -> Mapping[str, TopicFacts
     if problems:
         raise ClusterUnusable(tuple(problems))
     for name in outcome_topics:
-        if _compacted(topics[name]):
+        if is_compacted(topics[name]):
             raise StopProcessError(
                 f"topic {name} is compacted: outcomes vanish from it, so they cannot be counted; set its "
                 "cleanup.policy to delete, and verify what comes after that with --since",
@@ -164,10 +165,6 @@ def _logs_by_assignment(reader: TopicReader, topic: str, logs: Mapping[Partition
     return found
 
 
-def _compacted(topic: TopicFacts) -> bool:
-    return "compact" in topic.configs.get("cleanup.policy", "")
-
-
 def _committed(reader: TopicReader, topics: Mapping[str, TopicFacts], settings: Settings) -> Mapping[int, int]:
     topic = settings.worker_input_topic
     committed = reader.committed(topic, topics[topic].partitions)
@@ -213,7 +210,7 @@ def _scope(
         lost_before_ms=None if first_ms is not None and first_ms >= (lost_before_ms or 0) else lost_before_ms,
         begin_at_first_outcome=settings.worker_start_at == "latest" and not bounds.begin_later,
         asked_for_all=bounds.begin_later,
-        inputs_vanish=_compacted(topics[topic]),
+        inputs_vanish=is_compacted(topics[topic]),
         bounded=bounds.given,
         gone_before=gone,
         gone_asked_for=frozenset(n for n in gone if bounds.since_ms is not None or n in bounds.from_offsets),
@@ -276,15 +273,18 @@ def _read(
 ) -> None:
     progress = ReadingProgress(reading, report)
     input_, max_bytes = input_read_once(settings), settings.worker_event_max_bytes
+    by_event = _has_event_times(settings)
     for at, position, records in reader.read(reading):
         topic, number = at
         if topic == settings.worker_input_topic:
+            ignored: Collection[int] = ()
             if can_ignore(input_.format):
-                input_.look_up([record.value for record in records])
-            ignored = ignored_rows(input_.format, Records.of(records), max_bytes)
+                columns = Records.of(records)
+                input_.look_up(columns.values)
+                ignored = ignored_rows(input_.format, columns, max_bytes)
             found.add_inputs(number, [record.offset for record in records], ignored)
         elif topic == settings.worker_output_topic:
-            times_ms = [assigned_ms(r) if _has_event_times(settings) else r.timestamp_ms for r in records]
+            times_ms = [*map(assigned_ms, records)] if by_event else [r.timestamp_ms for r in records]
             found.add_outcomes(topic, number, [*zip(map(answered_by_result, records), times_ms, strict=True)])
             if table is not None:
                 table.add_results(records)

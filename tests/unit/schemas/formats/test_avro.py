@@ -18,8 +18,9 @@ from schemas.parsing import MAX_VALUES
 from schemas.rejected import RejectReason
 from schemas.roles import boolean, category, days_since, number, several_of
 from tests.support.avro import record_schema, registered, wire
+from tests.support.reading import read_both_ways
 from tests.support.scoring import record
-from worker.stream.records import Record, Records
+from worker.stream.records import Record
 
 MAX_BYTES = 900_000
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
@@ -46,13 +47,7 @@ def read(
     """What the records are; the same in columns and in the exact way."""
     all_given = Given(**{"user": "/user", **given})
     of = mapped(PRESETS_IN_AVRO[preset], all_given, numeric_ids=numeric_ids, load=schemas.load)
-    reader = EventReader(profile_class, MAX_BYTES, of)
-    together = reader.read(Records.of(records))
-    reader._decoders = ()
-    exact = reader.read(Records.of(records))
-    assert (together.rejections, sorted(together.ignored)) == (exact.rejections, sorted(exact.ignored))
-    for name in ("rows", "ids", "subjects", "times"):
-        assert [*getattr(together.events, name)] == [*getattr(exact.events, name)]
+    together, exact = read_both_ways(EventReader(profile_class, MAX_BYTES, of), records)
     for name, column in together.events.profile.items():
         assert [*map(plain, column)] == [*map(plain, exact.events.profile[name])]
     return together

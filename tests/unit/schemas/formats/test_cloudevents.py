@@ -14,6 +14,7 @@ from schemas.formats.input_format import ignored_rows
 from schemas.formats.where import where
 from schemas.rejected import RejectReason
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
+from tests.support.reading import read_both_ways
 from tests.support.scoring import record
 from worker.stream.records import Record, Records
 
@@ -36,12 +37,7 @@ def read(*records: Record, of: CloudEvents = CloudEvents()) -> Read:  # noqa: B0
     """What the records are; the same in columns and in the exact way."""
     reader = EventReader(UserProfile, 900_000, of)
     assert reader.one_by_one_because is None
-    together = reader.read(Records.of(records))
-    reader._decoders = ()
-    exact = reader.read(Records.of(records))
-    assert (together.rejections, sorted(together.ignored)) == (exact.rejections, sorted(exact.ignored))
-    for name in ("rows", "ids", "subjects", "times"):
-        assert [*getattr(together.events, name)] == [*getattr(exact.events, name)]
+    together, _ = read_both_ways(reader, records)
     return together
 
 

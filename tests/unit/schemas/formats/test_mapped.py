@@ -17,6 +17,7 @@ from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
 from schemas.rejected import RejectReason
 from schemas.roles import category, number
+from tests.support.reading import read_both_ways
 from tests.support.scoring import record
 from worker.stream.records import Record, Records
 
@@ -38,13 +39,7 @@ def json_format(numeric_ids: bool = False, **given: Any) -> InputFormat:
 
 def read(of: InputFormat, *records: Record, profile_class: type[BaseModel] = Own) -> Read:
     """What the records are; the same in columns and in the exact way."""
-    reader = EventReader(profile_class, MAX_BYTES, of)
-    together = reader.read(Records.of(records))
-    reader._decoders = ()
-    exact = reader.read(Records.of(records))
-    assert (together.rejections, sorted(together.ignored)) == (exact.rejections, sorted(exact.ignored))
-    for name in ("rows", "ids", "subjects", "times"):
-        assert [*getattr(together.events, name)] == [*getattr(exact.events, name)]
+    together, _ = read_both_ways(EventReader(profile_class, MAX_BYTES, of), records)
     return together
 
 
