@@ -104,7 +104,7 @@ class InputFormat(Protocol):
     def attributes(self, document: Any, records: InputRecords, row: int) -> Any | Rejection | Ignored:
         """What the event class validates, of a record with this JSON in its value, or what becomes of it instead.
 
-        Its headers are none that are ignored.
+        Asked only of a record that is not ignored by its headers.
         """
         ...
 

@@ -58,9 +58,8 @@ def reject_limit(settings: Settings) -> RejectLimit:
 def reached(limit: RejectLimit, before: Verdicts, verdicts: Verdicts) -> Breach | None:
     """The limit that these events reach after those before them, if they do.
 
-    Both in the order in which the worker read the events, without ignored records, which are no part of any share; the
-    last `remembers` of `before` suffice. The share counts
-    from 100 events on, or a whole window of fewer.
+    Both in the order in which the worker read the events, without ignored records, which count for no share; the last
+    `remembers` of `before` suffice. The share counts from 100 events on, or a whole window of fewer.
     """
     line = (*before, *verdicts)
     in_window = sum(map(_is_rejected, before[-limit.window :]))

@@ -44,7 +44,7 @@ def first_of_file(path: str, topic: str, count: int, max_bytes: int) -> tuple[Re
     """A record for each of the first lines of a file; `-` is standard input.
 
     A file that is one JSON document is one record, and one that is a JSON array has a record in each element.
-    They have neither keys nor headers, and the time of now. Raises StopProcessError where there is no such file.
+    They have neither keys nor headers, and the time of now. Raises StopProcessError where the file cannot be read.
     """
     try:
         if path == _STDIN:
