@@ -42,6 +42,10 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5
 
+.PHONY: test-long
+test-long: $(VENV)/installed-test  ## the tests that take long, or much of the machine: before a release
+	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5 -m long
+
 .PHONY: fuzz
 fuzz: EVENTS := 1000000
 fuzz: SEED := 1

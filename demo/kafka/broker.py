@@ -207,7 +207,7 @@ def running_broker(
                 f"port {port} of {LOOPBACK} is in use: stop the program that listens there, or choose another port"
             )
         ports["PLAINTEXT"] = port
-    java = _installed(default_cache_dir(), announce)
+    java = installed(default_cache_dir(), announce)
     with _directory(data_dir) as directory:
         broker = Broker(
             directory, java, config=config or {}, ports=ports, protocols=protocols, java_options=java_options
@@ -219,7 +219,8 @@ def running_broker(
             broker.stop()
 
 
-def _installed(cache_dir: Path, announce: Callable[[str], None]) -> Java:
+def installed(cache_dir: Path, announce: Callable[[str], None]) -> Java:
+    """Java with Apache Kafka on its class path, downloaded and prepared where that is not done yet."""
     jars = class_path(cache_dir, announce)
     # Half of the time and work of a start is loading and linking classes; the JDK can keep the result in a file, and
     # ignores one that does not fit.

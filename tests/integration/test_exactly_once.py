@@ -16,6 +16,7 @@ from kafka.errors import KafkaTimeoutError
 from demo.kafka.broker import Broker
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
 from tests.support.kafka_world import KafkaWorld, both_clients, echo
+from tests.support.three_brokers import three_brokers
 from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import producer as kafka_producer
@@ -340,7 +341,7 @@ def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
 
 
 @both_clients
-def test_a_broker_that_is_killed_under_load_and_comes_back_costs_nothing(
+def test_a_broker_that_is_killed_under_load_or_restarted_at_rest_costs_nothing(
     client: str, embedded_broker: Broker, programs: Programs
 ) -> None:
     with KafkaWorld(embedded_broker.bootstrap_servers, client=client) as kafka:
@@ -351,5 +352,32 @@ def test_a_broker_that_is_killed_under_load_and_comes_back_costs_nothing(
         time.sleep(2)
         embedded_broker.start()
         until(lambda: sum(kafka.committed().values()) == 15_000 or None)
+        # Nothing is in flight that would fail, so a client has to notice by itself where its coordinator is.
+        embedded_broker.stop()
+        embedded_broker.start()
+        kafka.send(*(b"%d" % n for n in range(15_000, 15_010)))
+        until(lambda: sum(kafka.committed().values()) == 15_010 or None)
         assert worker.stop() == 0
-        assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_000))
+        assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_010))
+
+
+@pytest.mark.long
+@both_clients
+def test_brokers_that_restart_one_after_another_cost_nothing(client: str, programs: Programs) -> None:
+    with three_brokers() as brokers:
+        servers = ",".join(broker.bootstrap_servers for broker in brokers)
+        with KafkaWorld(servers, client=client, copies=3) as kafka:
+            # The first of them coordinates the group, then that one of the others which did not restart last.
+            second_first = {0: [2, 3, 1]}
+            kafka.admin.create_topics([NewTopic("__consumer_offsets", replica_assignments=second_first)])
+            worker = start(programs, kafka, "worker")
+            sent = 0
+            for broker in brokers[1:]:
+                for restart in (broker.stop, broker.start):
+                    restart()
+                    for _ in range(5):
+                        kafka.send(b"%d" % sent)
+                        sent += 1
+                        until(lambda: len(kafka.values(kafka.output)) == sent or None)  # noqa: B023  # at once
+            assert worker.stop() == 0
+            assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(sent))

@@ -42,6 +42,7 @@ class KafkaWorld(TopicNames):
 
     bootstrap_servers: str
     partitions: int = 4
+    copies: int = 1
     input_configs: dict[str, str] = field(default_factory=dict)
     output_configs: dict[str, str] = field(default_factory=dict)
     client: str = "kafka-python"
@@ -70,7 +71,7 @@ class KafkaWorld(TopicNames):
         there = self.admin.list_topics()
         self.admin.create_topics(
             [
-                NewTopic(topic, self.partitions, 1, topic_configs=config)
+                NewTopic(topic, self.partitions, self.copies, topic_configs=config)
                 for topic, config in configs.items()
                 if topic not in there
             ],

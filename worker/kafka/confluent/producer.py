@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 import confluent_kafka
@@ -20,6 +22,8 @@ from worker.stream.records import Membership, Message
 
 # A broker that answers does so sooner. A new producer of the same id aborts the transaction, too, and waits for longer.
 ABORT_S: Final = 5.0
+# How long after its timeout a call of librdkafka may return.
+_LATE_S: Final = 0.5
 
 
 class ConfluentProducer:
@@ -28,34 +32,37 @@ class ConfluentProducer:
     def __init__(self, settings: Settings, connection: Mapping[str, Any], transactional_id: str) -> None:
         timeout_ms = settings.worker_transaction_timeout_ms
         self._timeout_s = timeout_ms / 1000
+        self._request_s = timeout_ms / 2000
         # Of this transaction.
         self._topics: tuple[str, ...] = ()
         self._refused: list[Exception] = []
+        self._config: Final = {
+            **connection_settings(settings, connection, "kafka.producer.librdkafka", self._note_error),
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": timeout_ms,
+            # A record that cannot be delivered fails with its own reason before the flush gives up on it.
+            "request.timeout.ms": timeout_ms // 2,
+            "delivery.timeout.ms": timeout_ms // 2 + tuning.LINGER_MS,
+            "linger.ms": tuning.LINGER_MS,
+            "batch.size": tuning.BATCH_BYTES,
+            "message.max.bytes": max(tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES),
+            # A batch of the worker has its own bounds.
+            "queue.buffering.max.messages": 0,
+            # As kafka-python and Java do it, so that a key keeps its partition.
+            "partitioner": "murmur2_random",
+            "compression.type": settings.worker_compression,
+            "delivery.report.only.error": True,
+            "on_delivery": self._note_refused,
+        }
+        self._topic = settings.worker_output_topic
+        self._connect()
+
+    def _connect(self) -> None:
+        self._lost_connection = False
         with translated():
-            self._producer: Any = confluent_kafka.Producer(
-                {
-                    **connection_settings(settings, connection, "kafka.producer.librdkafka", lambda _: None),
-                    "transactional.id": transactional_id,
-                    "transaction.timeout.ms": timeout_ms,
-                    # A record that cannot be delivered fails with its own reason before the flush gives up on it.
-                    "request.timeout.ms": timeout_ms // 2,
-                    "delivery.timeout.ms": timeout_ms // 2 + tuning.LINGER_MS,
-                    "linger.ms": tuning.LINGER_MS,
-                    "batch.size": tuning.BATCH_BYTES,
-                    "message.max.bytes": max(
-                        tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES
-                    ),
-                    # A batch of the worker has its own bounds.
-                    "queue.buffering.max.messages": 0,
-                    # As kafka-python and Java do it, so that a key keeps its partition.
-                    "partitioner": "murmur2_random",
-                    "compression.type": settings.worker_compression,
-                    "delivery.report.only.error": True,
-                    "on_delivery": self._note_refused,
-                }
-            )
+            self._producer: Any = confluent_kafka.Producer(self._config)
             # Constructing it connects to nothing.
-            self._producer.list_topics(settings.worker_output_topic, timeout=CONNECT_MS / 1000)
+            self._producer.list_topics(self._topic, timeout=CONNECT_MS / 1000)
 
     def take_over(self) -> None:
         """Take over the transactional id, which aborts a transaction left open."""
@@ -67,6 +74,12 @@ class ConfluentProducer:
         self._refused = []
         with translated():
             self._producer.poll(0)  # its log and its errors
+        if self._lost_connection:
+            # See send_offsets: this comes before what it would wait for.
+            self.discard()
+            self._connect()
+            self.take_over()
+        with translated():
             self._producer.begin_transaction()
 
     def send(self, messages: Mapping[str, Sequence[Message]]) -> None:
@@ -95,8 +108,11 @@ class ConfluentProducer:
             confluent_kafka.TopicPartition(at.topic, at.partition, each.offset, each.note)
             for at, each in offsets.items()
         ]
+        send, group = self._producer.send_offsets_to_transaction, metadata_of(membership)
         with translated():
-            self._producer.send_offsets_to_transaction(noted, metadata_of(membership), self._timeout_s)
+            # librdkafka can wait for a coordinator that it has forgotten, past any timeout (its issues 5456 and 5511):
+            # after every restart of that broker, until the connection to another one changes. A new producer asks anew.
+            within(self._request_s, lambda: send(noted, group, self._request_s), "the group's coordinator")
 
     def commit(self) -> None:
         """Commit; nothing is known about the transaction when this raises."""
@@ -132,6 +148,27 @@ class ConfluentProducer:
             if type(error) is not KafkaError:  # as of a transaction that has not failed
                 yield error
 
+    def _note_error(self, _: confluent_kafka.KafkaError) -> None:
+        self._lost_connection = True
+
     def _note_refused(self, error: confluent_kafka.KafkaError | None, message: Any) -> None:
         if error is not None:
             self._refused.append(kafka_error(error, message.topic()))
+
+
+def within(seconds: float, call: Callable[[], None], waited_for: str) -> None:
+    """Do as the call does, or raise KafkaTimeoutError when it is not over in time; it is then left to itself."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+            done.set_result(None)
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name=f"waits for {waited_for}", daemon=True).start()
+    try:
+        done.result(seconds + _LATE_S)
+    except TimeoutError as error:
+        raise KafkaTimeoutError(f"{waited_for} was not reached within {seconds:g} s") from error
