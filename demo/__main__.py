@@ -6,11 +6,15 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demo.errors import DemoError
 from demo.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from demo.formats import Write
 
 DONE, FAILED, ACT_FIRST, INTERRUPTED = 0, 1, 2, 130
 
@@ -89,23 +93,23 @@ def _broker(arguments: argparse.Namespace) -> int:
 def _emit(arguments: argparse.Namespace) -> int:
     interrupts = Interrupts()
     from demo.emit import TURN_S, Emitter
-    from demo.formats import SETTINGS
     from demo.kafka.client import Sender
     from demo.population import Population
     from schemas.counting import counted
 
     population = Population(users=arguments.users, seed=arguments.seed)
     with Sender(arguments.bootstrap_servers, arguments.topic) as sender, interrupts.noted() as stopped:
+        write, settings = _written_as(arguments.format, arguments.topic)
         emitter = Emitter(
             sender,
             population,
             count=arguments.count,
             bad_share=arguments.bad_share,
             rate=arguments.rate,
-            written_as=arguments.format,
+            write=write,
         )
         _print(f"sending {arguments.rate:,g} events per second to topic {arguments.topic}; Ctrl-C stops")
-        if settings := SETTINGS[arguments.format]:
+        if settings:
             _print("a worker reads them with:\n" + "\n".join(f"  {name}={value}" for name, value in settings.items()))
         report_at = time.monotonic() + _REPORT_EVERY_S
         while not emitter.done and not stopped():
@@ -121,6 +125,18 @@ def _emit(arguments: argparse.Namespace) -> int:
         + (f", {emitter.ignored:,} other events" if emitter.ignored else "")
     )
     return DONE
+
+
+def _written_as(name: str, topic: str) -> tuple[Write, Mapping[str, str]]:
+    """What writes the events, and the settings of a worker that reads them."""
+    from demo.formats import SETTINGS, in_avro, in_format
+
+    if name != "avro":
+        return in_format(name), SETTINGS[name]
+    from demo.registry import registered
+
+    schema_id, url = registered(topic)
+    return in_avro(schema_id), {**SETTINGS[name], "SCHEMA_REGISTRY_URL": url}
 
 
 def _history(arguments: argparse.Namespace) -> int:
@@ -194,9 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     emit.add_argument("--count", type=_count, metavar="N", help="events to send (default: no limit)")
     emit.add_argument(
         "--format",
-        choices=("cloudevents", "binary", "json"),
+        choices=("cloudevents", "binary", "json", "avro"),
         default="cloudevents",
-        help="CloudEvents in structured or binary mode, or a JSON topic of an application's own (default: cloudevents)",
+        help="CloudEvents in structured or binary mode, or a topic of an application's own in JSON, or in Avro with "
+        "the schema registry of SCHEMA_REGISTRY_URL (default: cloudevents)",
     )
     _add_population(emit)
     _add_bad_share(emit)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice, starmap
 
 from demo.events import emitted
-from demo.formats import in_format
+from demo.formats import Write
 from demo.kafka.client import Sender
 from demo.population import Population
 from schemas.rejected import RejectReason
@@ -30,14 +30,14 @@ class Emitter:
         count: int | None,
         bad_share: float,
         rate: float,
-        written_as: str = "cloudevents",
+        write: Write = lambda _, event: event,
     ) -> None:
         """Send `count` events (None: no limit), `rate` per second from now on; that share is invalid on purpose."""
         self._sender = sender
         self._rate = rate
         self._count = count
         events = emitted(population, count, bad_share, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC))
-        self._events = starmap(in_format(written_as), enumerate(events))
+        self._events = starmap(write, enumerate(events))
         self._begun = time.monotonic()
         self.good = 0
         self.bad = Counter[RejectReason]()

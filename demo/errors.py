@@ -29,6 +29,22 @@ class ClusterError(DemoError):
     """A Kafka cluster cannot be reached or refused a request; the message says which cluster and why."""
 
 
+class RegistryUnusable(DemoError):
+    """The settings of the schema registry are wrong, or its client is not installed."""
+
+    exit_status = 2
+
+
+class RegistryAway(DemoError):
+    """The schema registry does not answer, or not as one."""
+
+
+class RegistryRefused(DemoError):
+    """The schema registry does not take the demo's schema; the message says why."""
+
+    exit_status = 2
+
+
 class ProgramError(DemoError):
     """A program that the demo started failed; the message has its last lines."""
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from demo.formats import SETTINGS
-from tests.chaos.avro_events import AVRO
 from tests.chaos.mutants import MUTATIONS
 from tests.chaos.plan import Kind, Plan, directed_plan, random_plan
 from tests.chaos.run import Result, run
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--format",
-        choices=[*SETTINGS, AVRO],
+        choices=[*SETTINGS],
         default="cloudevents",
         help="of all events but those for mutants; json and avro have other events in between, which are ignored "
         "(default: %(default)s)",

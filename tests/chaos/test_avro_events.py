@@ -11,7 +11,7 @@ from schemas import UserProfile
 from schemas.event_columns import EventReader
 from schemas.formats.avro import RegisteredSchema, WriterSchemas
 from schemas.rejected import RejectReason
-from tests.chaos.avro_events import AVRO, settings, writer
+from tests.chaos.avro_events import settings, writer
 from tests.support.schema_registry import SchemaRegistry
 from worker.input_settings import input_format
 from worker.settings_loading import load_settings
@@ -24,9 +24,9 @@ def test_each_record_in_avro_has_the_outcome_that_it_was_made_for() -> None:
     ids, number = count(), 100 + len(BAD_KINDS)
     share = len(BAD_KINDS) / number
     events = emitted(Population(users=50), number, share, new_id=lambda: f"{next(ids)}", now=lambda: NOW)
-    given = [writer(AVRO)(at, event) for at, event in enumerate(events)]
+    given = [writer("avro")(at, event) for at, event in enumerate(events)]
     with SchemaRegistry() as registry:
-        loaded = load_settings({name.lower(): value for name, value in settings(AVRO, registry).items()})
+        loaded = load_settings({name.lower(): value for name, value in settings("avro", registry).items()})
         schemas = WriterSchemas()
         for schema_id, schema in registry.schemas.items():
             schemas.add(schema_id, RegisteredSchema("AVRO", schema["schema"]))

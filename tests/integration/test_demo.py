@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 from demo.kafka.client import Cluster, answers, read_committed
@@ -13,6 +14,8 @@ from schemas import UserProfile
 from schemas.rejected import Rejection
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
 from tests.support.reading import parse_event
+from tests.support.schema_registry import schema_registry
+from tests.support.worker_site import worker_site
 
 SMALL = ("demo", "run", "--events", "500", "--users", "600", "--rate", "400", "--bad-share", "0.05")
 
@@ -112,6 +115,35 @@ def test_the_parts_of_the_demo_work_by_themselves(programs: Programs) -> None:
     assert (len(records), len(rejected)) == (300, 30)
     assert broker.stop() == 0
     assert not answers(f"127.0.0.1:{port}")
+
+
+def test_a_worker_reads_the_demo_s_avro_events_by_the_settings_that_are_printed(
+    programs: Programs, broker: TestBroker, tmp_path: Path
+) -> None:
+    site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("avro"), tmp_path)
+    site.create_topics(partitions=1)
+    site.publish_model()
+    emit = ("demo", "emit", "--format", "avro", "--bootstrap-servers", broker.bootstrap_servers)
+    amount = ("--topic", site.input, "--rate", "5000", "--count", "100", "--bad-share", "0.1")
+    unset = programs.run(*emit, *amount)
+    assert (unset.returncode, "SCHEMA_REGISTRY_URL" in unset.stderr) == (2, True), unset.stderr
+    with schema_registry() as registry:
+        emitted = programs.run(*emit, *amount, SCHEMA_REGISTRY_URL=registry.url)
+        assert emitted.returncode == 0, emitted.stderr
+        settings = dict(line.strip().split("=", 1) for line in emitted.stderr.splitlines() if line.startswith("  "))
+        assert settings["SCHEMA_REGISTRY_URL"] == registry.url
+        site.start_ready(**settings)
+        outcomes = site.wait_for_outcomes(79)
+    assert "70 valid, 9 invalid on purpose (" in emitted.stderr
+    assert "21 other events" in emitted.stderr
+    assert Counter(each.headers.get("rejected.reason", b"assigned").decode() for each in outcomes) == {
+        "assigned": 70,
+        "invalid_profile": 2,
+        "not_avro": 2,
+        "invalid_envelope": 2,
+        "empty": 2,
+        "too_large": 1,
+    }
 
 
 def test_ctrl_c_ends_an_emitter_without_a_count(programs: Programs, broker: TestBroker) -> None:

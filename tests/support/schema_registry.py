@@ -1,4 +1,4 @@
-"""A schema registry: the two calls that readers make, over HTTP or HTTPS, with a login, and its bad days."""
+"""A schema registry: the calls of readers and of a writer, over HTTP or HTTPS, with a login, and its bad days."""
 
 from __future__ import annotations
 
@@ -70,19 +70,44 @@ class _Handler(BaseHTTPRequestHandler):
     server: SchemaRegistry
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        self.server.asked.append(path)
-        time.sleep(self.server.delay_s)
-        if self.server.answer is not None:
-            self._send(*self.server.answer)
-        elif self.server.authorization not in {None, self.headers["Authorization"]}:
-            self._answer(401, {"error_code": 401, "message": "Unauthorized"})
-        elif found := re.fullmatch(r"/schemas/ids/(\d+)", path):
+        path = self._asked()
+        if self._is_refused():
+            return
+        if found := re.fullmatch(r"/schemas/ids/(\d+)", path):
             self._found(self.server.schemas.get(int(found[1])))
         elif found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path):
             self._found(self.server.versions.get((unquote(found[1]), int(found[2]))))
         else:
             self._answer(404, {"error_code": 404, "message": "HTTP 404 Not Found"})
+
+    def do_POST(self) -> None:
+        """Registers a schema, the same one once."""
+        found = re.fullmatch(r"/subjects/([^/]+)/versions", self._asked())
+        schema = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._is_refused():
+            return
+        if found is None:
+            self._answer(404, {"error_code": 404, "message": "HTTP 404 Not Found"})
+            return
+        schemas = self.server.schemas
+        schema_id = next((each for each, known in schemas.items() if known == schema), max(schemas, default=0) + 1)
+        schemas[schema_id] = schema
+        self._answer(200, {"id": schema_id})
+
+    def _asked(self) -> str:
+        path = self.path.partition("?")[0]
+        self.server.asked.append(path)
+        time.sleep(self.server.delay_s)
+        return path
+
+    def _is_refused(self) -> bool:
+        if self.server.answer is not None:
+            self._send(*self.server.answer)
+        elif self.server.authorization not in {None, self.headers["Authorization"]}:
+            self._answer(401, {"error_code": 401, "message": "Unauthorized"})
+        else:
+            return False
+        return True
 
     def _found(self, schema: dict[str, Any] | None) -> None:
         self._answer(*((404, _NOT_FOUND) if schema is None else (200, schema)))

@@ -129,7 +129,7 @@ class Registry:
         """Raises SettingsError for files that cannot be loaded, UnsupportedClientError where the client is missing."""
         self._url = settings.schema_registry_url or ""
         self._is_authenticated = settings.schema_registry_username or settings.schema_registry_token
-        self._client = _client(settings)
+        self._client = registry_client(settings)
 
     def schema(self, schema_id: int) -> RegisteredSchema | None:
         """The schema with this id, and those that it refers to; None if there is none.
@@ -200,13 +200,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _client(settings: Settings) -> SchemaRegistryClient:
+def registry_client(settings: Settings) -> SchemaRegistryClient:
+    """The client for the registry of these settings. Raises SettingsError, UnsupportedClientError."""
     try:
         from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415  # an extra
     except ImportError as error:
         raise UnsupportedClientError(
-            f"WORKER_INPUT_FORMAT={settings.worker_input_format} needs the client of a schema registry, which is not "
-            "installed; install it with pip install 'stream-segmentation[avro]'"
+            "Avro needs the client of a schema registry, which is not installed; install it with "
+            "pip install 'stream-segmentation[avro]'"
         ) from error
     # The loop tries again, with growing delays.
     arguments: dict[str, Any] = {"url": settings.schema_registry_url, "timeout": _ANSWER_S, "max.retries": 0}
