@@ -157,6 +157,19 @@ def ring(rng: Rng) -> Users:
     return _table(rng, np.hstack([circle, circle]) + 0.15 * rng.normal(size=(USERS, 4)))
 
 
+def horseshoe(rng: Rng) -> Users:
+    """Six numbers along three quarters of a circle, each seen from its own side, with some noise around it."""
+    angles = 1.5 * np.pi * rng.uniform(size=(USERS, 1)) + rng.uniform(0, 2 * np.pi, 6)
+    return _table(rng, np.cos(angles) + 0.2 * rng.normal(size=(USERS, 6)))
+
+
+def bend(rng: Rng) -> Users:
+    """A number that first falls and then rises along another, each measured twice."""
+    along = rng.uniform(-1, 1, size=(USERS, 1))
+    curve = np.hstack([along, along, 1.5 * along**2, 1.5 * along**2])
+    return _table(rng, curve + 0.15 * rng.normal(size=(USERS, 4)))
+
+
 # --- with groups, at least 2.7 standard deviations apart -------------------------------------------------------------
 
 
@@ -342,4 +355,6 @@ NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "a repeated column": repeated_column,
     "very heavy tails": very_heavy_tails,
     "ring (not a cloud)": ring,
+    "horseshoe (not a cloud)": horseshoe,
+    "bend (not a cloud)": bend,
 }

@@ -22,7 +22,7 @@ from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, diffe
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
-from trainer.judging.between import share_between, share_between_out_of_bag
+from trainer.judging.between import Between, Centres, are_joined, between, between_out_of_bag, centres_of
 from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
 from trainer.text.progress import Watcher
@@ -73,6 +73,8 @@ class Evidence:
     """Share of users between segments."""
     null_between: tuple[float, ...]
     """The same share of each draw without segments, at the same centres."""
+    joined: bool
+    """Whether crowded borders join all segments: one leads to the next, as along a curve."""
     least_jaccard: float
     """Of the least stable segment."""
     borders: tuple[Border, ...]
@@ -202,15 +204,18 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
 
     def evidence_on(candidate: Candidate) -> Evidence:
         stability = stability_of[candidate.k]
-        centres = [resample.centroids(sample.scaled) for resample in stability.resamples]
+        here = between_out_of_bag(sample.scaled, stability.resamples)
+        centres = [centres_of(resample, sample.scaled) for resample in stability.resamples]
+        drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS))]
         return Evidence(
             related_columns=len(related),
             halved=candidate.start is Start.HALVES,
             kinds_per_segment=different_rows(sample.scaled) / candidate.k,
             silhouette=candidate.silhouette,
             null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
-            between=share_between_out_of_bag(sample.scaled, stability.resamples),
-            null_between=tuple(on_all_cores(partial(_between, null, centres, seed), range(DRAWS))),
+            between=here.share,
+            null_between=tuple(each.share for each in drawn),
+            joined=are_joined(here, drawn, WEAK_SEPARATION, LEAST_ROOM),
             least_jaccard=min(stability.jaccard),
             borders=dip_test.borders(sample, candidate.labels, candidate.centroids),
             multimodal_columns=multimodal,
@@ -278,12 +283,12 @@ def _draw(null: Null, seed: int, draw: int) -> tuple[Floats, np.random.Generator
     return null.draw(generator), generator
 
 
-def _between(null: Null, centres: Sequence[Floats], seed: int, draw: int) -> float:
-    """The share of users between the data's centres in one draw without segments.
+def _between(null: Null, centres: Sequence[Centres], seed: int, draw: int) -> Between:
+    """Where users of one draw without segments lie at the data's centres.
 
     At centres of its own nothing would lie between them wherever k-means splits by one label.
     """
-    return share_between(_draw(null, seed, draw)[0], centres)
+    return between(_draw(null, seed, draw)[0], centres)
 
 
 def _searched(null: Null, choice: Choice, seed: int, draw: int) -> tuple[Candidate, ...]:
@@ -366,6 +371,8 @@ def _objection(evidence: Evidence) -> str | None:
     # With nineteen draws, p ≤ 0.05 means that none has reached the data.
     if evidence.reached or not evidence.reaches(WEAK_SEPARATION, WEAK_EFFECT):
         return "the segments are not separate enough"
+    if evidence.separation is not None and evidence.joined:
+        return "the segments lead from one to the next without a gap, as along a curve"
     if evidence.least_jaccard < WEAK_JACCARD:
         return (
             f"in bootstrap resamples one segment overlaps with its match by only {_percent(evidence.least_jaccard)} "

@@ -2,29 +2,31 @@ import numpy as np
 import pytest
 
 from models.encoding import Floats
-from trainer.judging.between import are_between, share_between_out_of_bag
+from trainer.judging.between import Between, Centres, are_joined, between, between_out_of_bag, centres_of, neighbours
 from trainer.judging.stability import Resample
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0]])
 
 
 @pytest.mark.parametrize(
-    ("position", "between"), [(0.0, False), (1.9, False), (2.1, True), (3.0, True), (3.9, True), (4.1, False)]
+    ("position", "is_between"), [(0.0, False), (1.9, False), (2.1, True), (3.0, True), (3.9, True), (4.1, False)]
 )
-def test_users_in_the_third_next_to_the_border_are_between(position: float, *, between: bool) -> None:
+def test_users_in_the_third_next_to_the_border_are_between(position: float, *, is_between: bool) -> None:
     # What the centres do not differ in has no influence.
     for elsewhere in (0.0, 50.0):
-        assert are_between(np.array([[position, elsewhere]]), CENTRES).tolist() == [between]
+        found = between(np.array([[position, elsewhere]]), [Centres(np.arange(2), CENTRES)])
+        assert found.share == is_between
 
 
 def test_a_user_is_between_any_two_centres_of_which_one_is_the_nearest() -> None:
     centres = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 2.0]])
     rows = np.array([[0.5, 0.0], [0.5, 0.9], [2.9, -1.0]])
-    assert are_between(rows, centres).tolist() == [False, True, True]
+    own, other = neighbours(rows, centres)
+    assert (own.tolist(), other.tolist()) == ([0, 0, 0], [-1, 2, 1])
 
 
 def test_one_centre_has_nothing_between() -> None:
-    assert not are_between(np.zeros((3, 2)), CENTRES[:1]).any()
+    assert between(np.zeros((3, 2)), [Centres(np.arange(1), CENTRES[:1])]).share == 0.0
 
 
 def halves(rows: Floats, drawn: list[int]) -> Resample:
@@ -35,10 +37,40 @@ def test_only_users_that_a_resample_did_not_draw_count_at_its_centres() -> None:
     rows = np.array([[0.0], [6.0], [3.1], [1.0], [2.5]])
     # Centres 0 and 6 with 3.1, 1.0 and 2.5 left out; then 1 and 6 with 0, 3.1 and 2.5.
     resamples = [halves(rows, [0, 0, 0, 1, 1]), halves(rows, [3, 3, 1, 1, 1])]
-    assert share_between_out_of_bag(rows, resamples) == pytest.approx((2 + 1) / 6)
+    found = between_out_of_bag(rows, resamples)
+    assert found.share == pytest.approx((2 + 1) / 6)
+    assert found.users.tolist() == [5, 1]
+    assert found.shares == pytest.approx(np.array([[0, 0.5], [0.5, 0]]))
 
 
-def test_the_centres_of_a_resample_are_the_means_of_its_draws() -> None:
+def test_the_centres_of_a_resample_are_the_means_of_its_draws_and_keep_their_numbers() -> None:
     rows = np.array([[0.0], [6.0], [3.0]])
     again = Resample(np.array([0, 2, 2, 1]), np.array([0, 0, 0, 2]))  # segment 1 was not found again
-    assert again.centroids(rows).tolist() == [[2.0], [6.0]]
+    found = centres_of(again, rows)
+    assert (found.numbers.tolist(), found.centroids.tolist()) == ([0, 2], [[2.0], [6.0]])
+    placed = between(np.array([[3.9], [6.0]]), [found])
+    assert placed.pairs.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+
+def counted(first: float, second: float, ends: float) -> Between:
+    """Three segments of 100 users: so many between 0 and 1, 1 and 2, 0 and 2."""
+    return Between(np.full(3, 100.0), np.array([[0, first, ends], [first, 0, second], [ends, second, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("data", "joined"),
+    [
+        (counted(25, 25, 0), True),  # a curve: only its ends are separate
+        (counted(25, 23, 0), False),  # 2 is separate from 0 and 1
+        (counted(0, 0, 0), False),
+        (counted(25, 23, 25), True),  # 2 is separate from 1, but not from 0
+    ],
+)
+def test_segments_are_joined_if_crowded_borders_lead_from_each_to_each(data: Between, *, joined: bool) -> None:
+    nulls = [counted(30, 50, 40), counted(50, 30, 40)]
+    assert are_joined(data, nulls, least_separation=0.4, least_room=0.05) is joined
+
+
+def test_a_border_at_which_data_without_segments_have_hardly_a_user_joins_nothing() -> None:
+    nulls = [counted(40, 9, 40)]
+    assert not are_joined(counted(40, 9, 0), nulls, least_separation=0.4, least_room=0.05)

@@ -15,7 +15,16 @@ from trainer.findings import Border
 from trainer.fitting.choose_k import Choice, SearchRange, choose_k, given_k
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import one_thread
-from trainer.judging.judge import DRAWS, RESAMPLES, SEARCHED_DRAWS, Evidence, Judged, judge, verdict_of
+from trainer.judging.judge import (
+    DRAWS,
+    RESAMPLES,
+    SEARCHED_DRAWS,
+    WEAK_SEPARATION,
+    Evidence,
+    Judged,
+    judge,
+    verdict_of,
+)
 from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
@@ -137,6 +146,18 @@ def test_one_cloud_has_no_segments(one_cloud: Judged) -> None:
     assert min(judgement.jaccard.values()) > 0.6  # a cloud cut in two comes back
     assert judgement.crowded_k is None  # no other number is any better
     assert all(trial.null_silhouette and trial.gap is not None and trial.stability for trial in judgement.trials)
+
+
+def test_pieces_of_a_curve_are_not_segments_although_its_ends_are_separate() -> None:
+    lots = np.random.default_rng(0)
+    angles = lots.uniform(0, np.pi, size=(ROWS, 1))
+    curve = np.hstack([np.cos(angles), np.cos(angles), np.sin(angles), np.sin(angles)])
+    judgement = judged(numbers(curve + 0.15 * lots.normal(size=(ROWS, 4)))).judgement
+    assert judgement.k == 3
+    assert judgement.separation is not None
+    assert judgement.separation > WEAK_SEPARATION
+    assert judgement.verdict is Verdict.NONE
+    assert "the segments lead from one to the next without a gap" in judgement.reason
 
 
 def test_groups_that_run_into_each_other_are_weak_segments() -> None:
@@ -271,6 +292,7 @@ CLEAR = Evidence(
     null_silhouettes=(0.5,) * DRAWS,
     between=0.024,
     null_between=(0.1,) * DRAWS,
+    joined=False,
     least_jaccard=0.75,
     borders=(Border(0, 1, 0.05), Border(1, 0, 0.0)),
     multimodal_columns=(),
@@ -303,6 +325,8 @@ NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
             Verdict.NONE,
             "not separate enough",
         ),
+        (replace(CLEAR, joined=True), Verdict.NONE, "lead from one to the next without a gap"),
+        (replace(NO_ROOM, joined=True), Verdict.CLEAR, "so the silhouette decides"),
         (NO_ROOM, Verdict.CLEAR, "so the silhouette decides: 0.60 against 0.50"),
         (replace(NO_ROOM, silhouette=0.599), Verdict.WEAK, "but the difference is small"),
         (replace(NO_ROOM, silhouette=0.525), Verdict.WEAK, "but the difference is small"),
@@ -331,6 +355,7 @@ def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verd
         (replace(CLEAR, between=0.054), True),
         (replace(CLEAR, between=0.056), False),  # enough for weak, but not in place of others
         (replace(CLEAR, least_jaccard=0.599), False),
+        (replace(CLEAR, joined=True), False),
         (NO_ROOM, False),
     ],
 )
