@@ -22,7 +22,7 @@ from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between
 from schemas.events import Erasure
 from schemas.formats.cloudevents import CLOUDEVENTS
-from schemas.formats.input_format import IGNORED, InputFormat, Layout, Load, attributes_of, parse_record
+from schemas.formats.input_format import IGNORED, Attributes, InputFormat, Layout, Load, attributes_of, parse_record
 from schemas.formats.leaves import REQUIRED, Leaf, ObjectReader
 from schemas.formats.parts import Part
 from schemas.formats.pointers import Pointer
@@ -110,7 +110,7 @@ class EventReader:
             rows = _others(rows, ignored)
         found: list[Events] = []
         for decoder, may_read in zip(self._decoders, self.input_format.rows(records, rows), strict=False):
-            decoded, others = decoder.decoded(records, _others(may_read, _rows(found, ignored)))
+            decoded, others = decoder.decoded(records, may_read, _others([*may_read], _rows(found, ignored)))
             ignored += others
             if decoded is not None:
                 found.append(decoded)
@@ -181,7 +181,9 @@ class _Decoder:
         self._objects = ObjectReader([*parts, *profile.values()], layout.required, layout.expected, layout.known)
         self._dates = tuple(field.name for field in fields if field.has_dates)
 
-    def decoded(self, records: InputRecords, candidates: Sequence[int]) -> tuple[Events | None, Sequence[int]]:
+    def decoded(
+        self, records: InputRecords, attributes: Mapping[int, Attributes], candidates: Sequence[int]
+    ) -> tuple[Events | None, Sequence[int]]:
         """The events among these rows that it accepts, None if there are none; and rows that are ignored."""
         rows, events, ignored = [], [], []
         closed: Callable[[bytes], Any] = self._objects.closed
@@ -209,16 +211,18 @@ class _Decoder:
                     continue
                 events.append(event)
                 rows.append(row)
-        return self._events(records, rows, events) if events else None, ignored
+        return self._events(records, attributes, rows, events) if events else None, ignored
 
-    def _events(self, records: InputRecords, rows: Sequence[int], decoded: Sequence[Any]) -> Events | None:
+    def _events(
+        self, records: InputRecords, attributes: Mapping[int, Attributes], rows: Sequence[int], decoded: Sequence[Any]
+    ) -> Events | None:
         columns = self._objects.columns(decoded)
         wrong: set[int] = set()
         for place, fits in self._objects.fits:
             wrong.update(at for at, value in enumerate(columns[place]) if not fits(value))
         parts = {}
         for name, part in self._parts.items():
-            parts[name], not_read = part.type.column(_given(part, columns, records, rows))
+            parts[name], not_read = part.type.column(_given(name, part, columns, records, attributes, rows))
             wrong.update(not_read)
         profile = {name: columns[at] for name, at in self._at.items()}
         found = Events(rows, parts["id"], parts["subject"], parts["time"], profile)
@@ -254,11 +258,18 @@ class _Decoder:
 
 
 def _given(
-    part: Part, columns: Mapping[Pointer, Sequence[Any]], records: InputRecords, rows: Sequence[int]
+    name: str,
+    part: Part,
+    columns: Mapping[Pointer, Sequence[Any]],
+    records: InputRecords,
+    attributes: Mapping[int, Attributes],
+    rows: Sequence[int],
 ) -> Sequence[Any]:
-    if part.of_record is None:
+    if part.places:
         return columns[part.places[0]]
-    return [part.of_record(records, row) for row in rows]
+    if part.of_record is not None:
+        return [part.of_record(records, row) for row in rows]
+    return [attributes[row].get(name) for row in rows]
 
 
 def _rows(found: Sequence[Events], ignored: Sequence[int]) -> Sequence[int]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
 from schemas.events import IDENTIFIER_MAX, OBSERVED_TYPE, USER_ERASED_TYPE, UserEvent
-from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
+from schemas.formats.input_format import IGNORED, NO_ATTRIBUTES, Attributes, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
-from schemas.formats.parts import HEADER_TEXT, HEADER_TIME, IDENTIFIER, RFC_3339, Part
+from schemas.formats.parts import ATTRIBUTE, ATTRIBUTE_TIME, IDENTIFIER, RFC_3339, Part, text_or_bytes
 from schemas.formats.pointers import find
 from schemas.formats.records import HEADERS_MOST, Headers, InputRecords
 from schemas.formats.where import Condition, Scalar, Where
@@ -34,8 +34,6 @@ _TEXTS: Final = frozenset({"specversion", "type", "source", "subject", "id", "ti
 # Other attributes that many events have.
 _KNOWN: Final = (_DATA_CONTENT_TYPE, "dataschema", "traceparent", "tracestate")
 
-Attributes = Mapping[str, Any]
-
 
 def _attributes(headers: Headers) -> Attributes | Rejection | None:
     """The attributes of binary mode; why another mode is rejected; None in structured mode."""
@@ -45,14 +43,16 @@ def _attributes(headers: Headers) -> Attributes | Rejection | None:
     if mode.startswith(_STRUCTURED):
         return None if mode.partition(b";")[0].rstrip() == _JSON else _wrong_mode(mode)
     attributes = {
-        name.removeprefix(_PREFIX): _text(content)
+        name.removeprefix(_PREFIX): text_or_bytes(content)
         for name, content in found.items()
         if name.startswith(_PREFIX) and content is not None
     }
     if not attributes:
         # A producer that sets no content type sends events in structured mode.
         return None
-    return attributes if content_type is None else {**attributes, _DATA_CONTENT_TYPE: _text(content_type)}
+    if content_type is not None:
+        attributes[_DATA_CONTENT_TYPE] = text_or_bytes(content_type)
+    return attributes
 
 
 def _wrong_mode(content_type: bytes) -> Rejection:
@@ -64,13 +64,6 @@ def _wrong_mode(content_type: bytes) -> Rejection:
     return Rejection(RejectReason.INVALID_ENVELOPE, f"{_CONTENT_TYPE}: {rule}")
 
 
-def _text(content: bytes) -> str | bytes:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content
-
-
 def _in_header(name: str, value: Scalar) -> str | None:
     """The value of an attribute as CloudEvents writes it into a header; None for one that it cannot have there."""
     if isinstance(value, str):
@@ -80,13 +73,6 @@ def _in_header(name: str, value: Scalar) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if value == value // 1 else str(value)
-
-
-def _of_header(name: str) -> Callable[[InputRecords, int], bytes | None]:
-    def content(records: InputRecords, row: int) -> bytes | None:
-        return dict(records.headers[row][:HEADERS_MOST]).get(_PREFIX + name)
-
-    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +112,9 @@ class CloudEvents:
         )
         binary = Layout(
             parts={
-                "subject": Part(HEADER_TEXT, of_record=_of_header("subject")),
-                "time": Part(HEADER_TIME, of_record=_of_header("time")),
-                "id": Part(HEADER_TEXT, of_record=_of_header("id")),
+                "subject": Part(ATTRIBUTE),
+                "time": Part(ATTRIBUTE_TIME),
+                "id": Part(ATTRIBUTE),
             },
             data=(),
             expected=tuple(Expected(each.places[0][1:], each.expected, each.accepts) for each in self._on_data),
@@ -136,11 +122,12 @@ class CloudEvents:
         )
         return structured, binary
 
-    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
+    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Mapping[int, Attributes]]:
         """Those in structured mode, and those in binary mode with the attributes of an event."""
         if not any(records.headers):
-            return rows, ()
-        structured, binary = [], []
+            return dict.fromkeys(rows, NO_ATTRIBUTES), {}
+        structured: dict[int, Attributes] = {}
+        binary: dict[int, Attributes] = {}
         before: Headers | None = None
         attributes: Attributes | Rejection | None = None
         for row in rows:
@@ -149,9 +136,9 @@ class CloudEvents:
             if headers != before:
                 before, attributes = headers, _attributes(headers)
             if attributes is None:
-                structured.append(row)
+                structured[row] = NO_ATTRIBUTES
             elif not isinstance(attributes, Rejection) and self._may_be_event(attributes):
-                binary.append(row)
+                binary[row] = attributes
         return structured, binary
 
     def event_class(self, profile_class: type[BaseModel]) -> type[BaseModel]:
@@ -200,7 +187,7 @@ class CloudEvents:
 
     @property
     def _on_attributes(self) -> Sequence[Condition]:
-        return self.where.apart_from(_DATA).values
+        return [each for each in self.where.values if each.places[0][0] != _DATA]
 
     @property
     def _on_data(self) -> Sequence[Condition]:

@@ -55,6 +55,9 @@ class Layout:
     """Whether a record with this JSON in its value is ignored."""
 
 
+Attributes = Mapping[str, Any]
+NO_ATTRIBUTES: Final[Attributes] = {}
+
 Load = Callable[[bytes | None, int], Any | Rejection]
 """Reads a value of at most so many bytes: a document, or why the record is rejected before anything in it is judged."""
 
@@ -93,8 +96,8 @@ class InputFormat(Protocol):
         """The class of events, with `subject`, `time`, `id` and `data`."""
         ...
 
-    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
-        """Those of these rows that each layout may read."""
+    def rows(self, records: InputRecords, rows: Sequence[int]) -> Sequence[Mapping[int, Attributes]]:
+        """Those of these rows that each layout may read, with the attributes in their headers."""
         ...
 
     def ignores_by_headers(self, headers: Headers) -> bool:

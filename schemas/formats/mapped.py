@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from schemas.formats.input_format import IGNORED, Ignored, Layout, Load, Tombstones
+from schemas.formats.input_format import IGNORED, NO_ATTRIBUTES, Attributes, Ignored, Layout, Load, Tombstones
 from schemas.formats.leaves import Expected, Leaf
 from schemas.formats.parts import IDENTIFIER, IDENTIFIER_OR_INTEGER, OF_RECORD, TIME_TYPES, Part, or_moments
 from schemas.formats.pointers import ABSENT, Pointer, as_text, find_first, nearest, pointer
@@ -55,9 +55,9 @@ class Mapped:
         fields: dict[str, Any] = {name: (part.type.exact, ...) for name, part in self.parts.items()}
         return create_model("Event", __config__=ConfigDict(frozen=True), **fields, data=(profile_class, ...))
 
-    def rows(self, _records: InputRecords, rows: Sequence[int]) -> Sequence[Sequence[int]]:
+    def rows(self, _records: InputRecords, rows: Sequence[int]) -> Sequence[Mapping[int, Attributes]]:
         """All of them: a value says in which layout it is."""
-        return [rows] * len(self.layouts)
+        return [dict.fromkeys(rows, NO_ATTRIBUTES)] * len(self.layouts)
 
     def ignores_by_headers(self, headers: Headers) -> bool:
         """Where a condition on headers does not hold."""

@@ -36,7 +36,10 @@ class PartType:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where a part is: in the record itself, or else in the first of these places with a value that is not null."""
+    """Where a part is: in the record itself, or in the first of these places with a value that is not null.
+
+    Or else it is the attribute of its name in the headers.
+    """
 
     type: PartType
     places: tuple[Pointer, ...] = ()
@@ -83,28 +86,34 @@ def _key_text(key: bytes | None) -> str:
         raise PydanticCustomError("key_not_utf_8", "the record's key is not UTF-8") from error
 
 
+def text_or_bytes(content: bytes) -> str | bytes:
+    """The text, or what is not UTF-8 as it is."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
+
+
+def _only_texts(values: Sequence[Any]) -> tuple[Sequence[str], Wrong]:
+    texts = [value if isinstance(value, str) else "" for value in values]
+    return texts, [at for at, text in enumerate(texts) if not 0 < len(text) <= IDENTIFIER_MAX]
+
+
 def _utf_8(keys: Sequence[bytes | None]) -> tuple[Sequence[str], Wrong]:
-    texts, wrong = [], []
-    for at, key in enumerate(keys):
-        text = "" if key is None else key.decode(errors="replace")
-        texts.append(text)
-        if not 0 < len(text) <= IDENTIFIER_MAX or "\ufffd" in text:
-            wrong.append(at)
-    return texts, wrong
+    return _only_texts([text_or_bytes(key or b"") for key in keys])
 
 
 KEY: Final = PartType(Annotated[Identifier, BeforeValidator(_key_text)], None, _utf_8)
 RFC_3339: Final = PartType(Timestamp, str, moments_in_text, {"type": "string", "format": "date-time"})
 
 
-def _header_times(contents: Sequence[bytes | None]) -> tuple[Sequence[datetime], Wrong]:
-    texts, wrong = _utf_8(contents)
-    moments, not_read = moments_in_text(texts)
-    return moments, {*wrong, *not_read}
+def _attribute_times(values: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:
+    # What is not text is no time either.
+    return moments_in_text(_only_texts(values)[0])
 
 
-HEADER_TEXT: Final = PartType(Identifier, None, _utf_8)
-HEADER_TIME: Final = PartType(Timestamp, None, _header_times)
+ATTRIBUTE: Final = PartType(Identifier, None, _only_texts)
+ATTRIBUTE_TIME: Final = PartType(Timestamp, None, _attribute_times)
 
 
 def _since_1970(unit: TimeFormat) -> PartType:
