@@ -15,6 +15,7 @@ from tests.support.worker_site import worker_site
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which process has a connection")
 
 
+@pytest.mark.long
 def test_no_input_is_lost_or_doubled_or_out_of_order_whatever_happens_to_workers_connections_and_broker(
     tmp_path: Path,
 ) -> None:

@@ -14,6 +14,7 @@ from schemas.events import SegmentAssigned
 from tests.support.avro import record_schema, wire
 from tests.support.brokers import Programs, TestBroker
 from tests.support.events import PROFILE
+from tests.support.kafka_world import both_clients_at_length
 from tests.support.schema_registry import SchemaRegistry, schema_registry
 from tests.support.worker_site import WorkerSite, worker_site
 from worker.errors import ExitStatus
@@ -62,7 +63,7 @@ def written(schema_id: int, user: int) -> NewRecord:
     return NewRecord(b"k", wire(schema_id, schema, {**PROFILE, "user": user, "at": moment}), {})
 
 
-@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+@both_clients_at_length
 def test_a_topic_whose_schema_changes_while_the_registry_comes_and_goes(
     site: WorkerSite, registry: SchemaRegistry, client: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.load import fill, templates
 from benchmarks.process import memory_mb
 from tests.support.brokers import Programs, TestBroker, wait_until
@@ -11,6 +13,7 @@ EVENTS = 50_000
 GROWTH_MB = 25
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_backlog(broker: TestBroker, programs: Programs, tmp_path: Path) -> None:
     # Were each event or each result kept, it would be 40 MB more at the end; what the client reads ahead varies by 10.
     site = worker_site(programs, broker.bootstrap_servers, broker.fresh_name("backlog"), tmp_path)

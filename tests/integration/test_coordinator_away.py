@@ -7,7 +7,7 @@ import pytest
 from kafka.admin import NewTopic
 
 from demo.kafka.broker import Broker
-from tests.support.kafka_world import KafkaWorld, both_clients
+from tests.support.kafka_world import KafkaWorld, both_clients_at_length
 from tests.support.transport_contract import until, work_off
 from worker.errors import RetryBatchError
 from worker.kafka import consumer as kafka_consumer
@@ -15,7 +15,7 @@ from worker.kafka import consumer as kafka_consumer
 OFFSETS_TOPIC = "__consumer_offsets"
 
 
-@both_clients
+@both_clients_at_length
 def test_an_idle_worker_whose_group_has_no_coordinator_reports_it_instead_of_success(
     client: str, broker_with: Callable[..., AbstractContextManager[Broker]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from demo.kafka.client import Cluster, answers, read_committed
 from demo.kafka.ports import free_ports
 from models.store import ModelStore
@@ -70,6 +72,7 @@ def test_ctrl_c_while_the_broker_starts_ends_everything(programs: Programs) -> N
     assert running_below(demo, seen) == set()
 
 
+@pytest.mark.long
 def test_ctrl_c_while_events_flow_finishes_those_already_sent(programs: Programs) -> None:
     demo = programs.start("demo", "run", "--users", "400", "--rate", "200")
     seen: set[int] = set()
@@ -84,6 +87,7 @@ def test_ctrl_c_while_events_flow_finishes_those_already_sent(programs: Programs
     assert running_below(demo, seen) == set()
 
 
+@pytest.mark.long
 def test_nothing_outlives_a_demo_that_was_killed(programs: Programs, tmp_path: Path) -> None:
     # Nobody is left to remove its temporary directory, so that lies in the test's own.
     demo = programs.start("demo", "run", "--users", "400", "--rate", "200", TMPDIR=str(tmp_path))

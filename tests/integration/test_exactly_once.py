@@ -15,8 +15,7 @@ from kafka.errors import KafkaTimeoutError
 
 from demo.kafka.broker import Broker
 from tests.support.brokers import Program, Programs, TestBroker, wait_until
-from tests.support.kafka_world import KafkaWorld, both_clients, echo
-from tests.support.three_brokers import three_brokers
+from tests.support.kafka_world import KafkaWorld, both_clients, both_clients_at_length, echo
 from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import producer as kafka_producer
@@ -148,7 +147,7 @@ def start(programs: Programs, kafka: KafkaWorld, name: str, place: str | None = 
     return programs.start("tests.support.echo_worker", *arguments)
 
 
-@both_clients
+@both_clients_at_length
 def test_each_input_comes_out_once_and_in_order_through_five_kills_in_mid_batch(
     kafka: KafkaWorld, programs: Programs
 ) -> None:
@@ -340,7 +339,7 @@ def test_a_stop_while_a_batch_hangs_leaves_it_uncommitted_after_five_seconds(
     assert kafka.committed()[0] == 0
 
 
-@both_clients
+@both_clients_at_length
 def test_a_broker_that_is_killed_under_load_or_restarted_at_rest_costs_nothing(
     client: str, embedded_broker: Broker, programs: Programs
 ) -> None:
@@ -359,25 +358,3 @@ def test_a_broker_that_is_killed_under_load_or_restarted_at_rest_costs_nothing(
         until(lambda: sum(kafka.committed().values()) == 15_010 or None)
         assert worker.stop() == 0
         assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_010))
-
-
-@pytest.mark.long
-@both_clients
-def test_brokers_that_restart_one_after_another_cost_nothing(client: str, programs: Programs) -> None:
-    with three_brokers() as brokers:
-        servers = ",".join(broker.bootstrap_servers for broker in brokers)
-        with KafkaWorld(servers, client=client, copies=3) as kafka:
-            # The first of them coordinates the group, then that one of the others which did not restart last.
-            second_first = {0: [2, 3, 1]}
-            kafka.admin.create_topics([NewTopic("__consumer_offsets", replica_assignments=second_first)])
-            worker = start(programs, kafka, "worker")
-            sent = 0
-            for broker in brokers[1:]:
-                for restart in (broker.stop, broker.start):
-                    restart()
-                    for _ in range(5):
-                        kafka.send(b"%d" % sent)
-                        sent += 1
-                        until(lambda: len(kafka.values(kafka.output)) == sent or None)  # noqa: B023  # at once
-            assert worker.stop() == 0
-            assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(sent))

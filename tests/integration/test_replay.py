@@ -173,6 +173,7 @@ def rows(bootstrap_servers: str, topic: str) -> list[Any]:
     return world.read(topic)
 
 
+@pytest.mark.long
 def test_each_right_that_replay_lacks_is_named_until_it_has_all(
     broker_with: Callable[..., AbstractContextManager[Broker]], programs: Programs, tmp_path: Path
 ) -> None:

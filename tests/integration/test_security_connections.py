@@ -348,6 +348,7 @@ def test_a_client_secret_that_is_withdrawn_stops_a_running_worker_and_an_endpoin
     assert "answered 401; check KAFKA_SASL_OAUTH_CLIENT_ID, KAFKA_SASL_OAUTH_CLIENT_SECRET" in worker.log
 
 
+@pytest.mark.long
 def test_a_certificate_that_expires_under_a_running_worker_stops_it_when_it_connects_again(
     site: WorkerSite, world: World
 ) -> None:

@@ -159,6 +159,7 @@ def let(secure: SecureBroker, acls: list[ACL]) -> None:
         admin.close()
 
 
+@pytest.mark.long
 def test_the_list_is_enough_for_each_command_and_each_entry_of_it_is_needed(secure: SecureBroker, place: Place) -> None:
     assert RIGHTS.keys() == COMMANDS.keys()
     group = place.site.name

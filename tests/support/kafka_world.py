@@ -34,6 +34,10 @@ _log = structlog.get_logger()
 CLIENTS = ("kafka-python", "confluent")
 both_clients = pytest.mark.parametrize("client", CLIENTS)
 """For a test, or a class of them, that runs with each of the worker's Kafka clients instead of kafka-python only."""
+both_clients_at_length = pytest.mark.parametrize(
+    "client", [pytest.param(CLIENTS[0], marks=pytest.mark.long), CLIENTS[1]]
+)
+"""The same for a test that takes so long that `make test` runs it with one of them only."""
 
 
 @dataclass

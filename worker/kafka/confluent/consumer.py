@@ -121,8 +121,9 @@ class ConfluentConsumer:
                     "stats_cb": self._note_statistics,
                 }
             )
-            for_admin: dict[str, Any] = {**shared, "error_cb": _ignore}
-            self._admin: Any = AdminClient(for_admin)
+        self._for_admin: dict[str, Any] = {**shared, "error_cb": _ignore}
+        self._admin: Any = None
+        self._connect_admin()
 
     def subscribe(self, timeout_ms: int) -> None:
         """Ask to become a member of the group; the next polls join it."""
@@ -387,6 +388,14 @@ class ConfluentConsumer:
                 self._description = asked.result()
         except UnknownTopicOrPartitionError:
             self._description = None
+        except KafkaError:
+            # It goes on to wait for the broker that it once took for the controller, even if that one is gone.
+            self._connect_admin()
+            raise
+
+    def _connect_admin(self) -> None:
+        with translated():
+            self._admin = AdminClient(self._for_admin)
 
     def _led(self) -> frozenset[TopicPartition]:
         described = self._description
