@@ -77,18 +77,25 @@ def one_by_one(by: Scoring) -> Scoring:
 def check_agreement(exact: Scoring, records: Sequence[Record], outcome: Outcome) -> None:
     """Raise Violated where events that are parsed one by one have another outcome, reasons and details included."""
     expected = processed(exact, records)
-    if (expected.verdicts, expected.results, expected.rejected) == (
-        outcome.verdicts,
-        outcome.results,
-        outcome.rejected,
-    ):
-        if expected.unknown_values != outcome.unknown_values:
-            raise Violated(records[0].offset, "parsed one by one, the batch has other unknown values")
-        return
-    alone = check(records, expected)
-    together = check(records, outcome)
-    number = next(offset for offset, message in together.items() if message != alone[offset])
-    raise Violated(number, "parsed one by one it has another outcome")
+    for record, alone, together in zip(records, _answers(expected), _answers(outcome), strict=True):
+        if alone != together:
+            raise Violated(record.offset, "parsed one by one it has another outcome")
+    if expected.erasures != outcome.erasures:
+        raise Violated(records[0].offset, "parsed one by one, the batch has other tombstones")
+    if expected.unknown_values != outcome.unknown_values:
+        raise Violated(records[0].offset, "parsed one by one, the batch has other unknown values")
+
+
+def _answers(outcome: Outcome) -> Sequence[tuple[Verdict | RejectReason, Message | None]]:
+    """What became of each record, and its message; an ignored record has none."""
+    results, rejected = iter(outcome.results), iter(outcome.rejected)
+    return [
+        (
+            verdict,
+            None if verdict is Verdict.IGNORED else next(rejected if isinstance(verdict, RejectReason) else results),
+        )
+        for verdict in outcome.verdicts
+    ]
 
 
 def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:

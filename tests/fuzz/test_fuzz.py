@@ -244,3 +244,4 @@ def test_in_any_format_each_record_has_the_outcome_that_it_has_alone_and_in_the_
         seen.update(outcome.verdicts)
     assert seen[Verdict.ASSIGNED] > 40
     assert (seen[Verdict.IGNORED] > 10) == (name != "record")
+    assert (seen[Verdict.ERASED] > 10) == (name in {"compacted", "binary", "record"})

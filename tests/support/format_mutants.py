@@ -35,7 +35,8 @@ def format_mutant(of: Mutated, seed: int, number: int) -> Record:
     # The condition on headers holds for most.
     kind = ("kind", draw.choice((b"user", b"user", b"user", b"", None)))
     headers = (*of.headers(draw), *record.headers, kind)[: draw.choice((1, 99))]
-    return record._replace(value=record.value and of.written(draw, record.value), headers=headers)
+    value = None if draw.random() < 0.05 else record.value
+    return record._replace(value=value and of.written(draw, value), headers=headers)
 
 
 def _flat(value: bytes) -> bytes:
@@ -89,7 +90,7 @@ def _binary_headers(draw: random.Random) -> Headers:
     if draw.random() < 0.5:
         at = draw.randrange(len(headers))
         other = (headers[at][0], draw.choice((*TEXTS, *TIMES, *_MODES)))
-        if draw.random() < 0.2:
+        if draw.random() < 0.5:
             other = ("ce_type", USER_ERASED_TYPE.encode())
         headers[at : at + 1] = draw.choice(([], [other], [headers[at], other]))
     return tuple(headers) if draw.random() < 0.9 else ()
@@ -100,14 +101,18 @@ def _binary(draw: random.Random, value: bytes) -> bytes:
 
 
 def _of_others(draw: random.Random, value: bytes) -> bytes:
-    """The event, or one of another source or type."""
-    name, other = draw.choice(((b"source", b"/apps/crm"), (b"type", b"order.placed.v1"), (b"", b"")))
+    """The event, or one of another source or type; an erasure, with any data."""
+    erased = (b"type", USER_ERASED_TYPE.encode())
+    name, other = draw.choice(((b"source", b"/apps/crm"), (b"type", b"order.placed.v1"), erased, erased, (b"", b"")))
+    if name == b"type" and draw.random() < 0.5:
+        value = value.replace(b'"data":{', b'"data":%s,"was":{' % draw.choice((b"null", b"[1]", b'{"age":1}')))
     was = b'"%s":"%s"' % (name, str(ENVELOPE.get(name.decode())).encode())
     return value.replace(was, b'"%s":"%s"' % (name, other)) if draw.random() < 0.6 else value
 
 
 FORMATS: Final[Mapping[str, Mutated]] = {
     "structured": Mutated(CloudEvents(where("/source=/apps/web && /type=user.profile.observed.v1")), _of_others),
+    "compacted": Mutated(CloudEvents(where("/source=/apps/web")).of_compacted_topic(), _of_others),
     "identify": Mutated(
         mapped(PRESETS["segment"], Given(where=where("/type=identify")), numeric_ids=False),
         _segment,
@@ -142,7 +147,8 @@ FORMATS: Final[Mapping[str, Mutated]] = {
         _of_numbers,
     ),
     "record": Mutated(
-        mapped(PRESETS["json"], Given(user="$key", data="/data"), numeric_ids=False), lambda _, value: value
+        mapped(PRESETS["json"], Given(user="$key", data="/data"), numeric_ids=False).of_compacted_topic(),
+        lambda _, value: value,
     ),
     "segment": Mutated(mapped(PRESETS["segment"], Given(), numeric_ids=False), _segment),
     "avro": Mutated(
