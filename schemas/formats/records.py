@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-Headers = Sequence[tuple[str, bytes | None]]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Names and contents, in the order they were sent."""
 
 HEADERS_MOST: Final = 1_000
 """If a record has more headers, only so many of them are read: 1 MB can hold half a million."""
@@ -46,7 +47,7 @@ class InputRecords(Protocol):
 
     @property
     def headers(self) -> Sequence[Headers]:
-        """The headers of each, in the order they were sent."""
+        """The headers of each."""
         ...
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,11 +46,7 @@ def moment(number: float, unit: TimeFormat) -> datetime:
 
 def moments_since_1970(unit: TimeFormat) -> Callable[[Sequence[Any]], tuple[Sequence[datetime], Wrong]]:
     """A reader of a column of numbers: the moments, and the positions of numbers outside of the years 1 to 9999."""
-
-    def moments(numbers: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:
-        return _each(numbers, lambda number: moment(number, unit))
-
-    return moments
+    return partial(_each, read=partial(moment, unit=unit))
 
 
 def moments_in_text(times: Sequence[str]) -> tuple[Sequence[datetime], Wrong]:

@@ -10,12 +10,13 @@ from schemas.events import USER_ERASED_TYPE
 from schemas.formats.cloudevents import CloudEvents
 from schemas.formats.input_format import InputFormat
 from schemas.formats.mapped import PRESETS, PRESETS_IN_AVRO, Given, mapped
+from schemas.formats.records import Headers
 from schemas.formats.times import TimeFormat
 from schemas.formats.where import where
 from tests.support.avro_mutants import in_avro, load
 from tests.support.events import ENVELOPE
 from tests.support.mutants import NUMBERS, TEXTS, TIMES, mutant
-from worker.stream.records import Headers, Record
+from worker.stream.records import Record
 
 _TIME: Final = b'"%s"' % ENVELOPE["time"].encode()
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import structlog
 from kafka.errors import CorruptRecordError, UnsupportedCodecError
 
+from schemas.formats.records import Headers
 from worker.errors import RetryBatchError
 from worker.kafka.offsets import ANSWER_MS, STEP_LONGEST_S, InputOffsets
 from worker.kafka.patches.decompression import OversizedBatch
 from worker.kafka.ports import ConsumerClient
 from worker.lifecycle import Deadline
 from worker.settings import Settings
-from worker.stream.records import Batch, Headers, Membership, Records
+from worker.stream.records import Batch, Membership, Records
 
 IDLE_WAIT_MS = 250
 # Then the commit is waited for.

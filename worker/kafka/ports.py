@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 from kafka.structs import TopicPartition
 
-from worker.stream.records import Headers, Membership, Message
+from schemas.formats.records import Headers
+from worker.stream.records import Membership, Message
 
 NO_GENERATION = -1
 

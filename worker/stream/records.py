@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, overload
 
-from schemas.formats.records import HEADERS_MOST
+from schemas.formats.records import HEADERS_MOST, Headers
 from schemas.rejected import RejectReason
-
-Headers = tuple[tuple[str, bytes | None], ...]
 
 TRACE_CONTEXT: Final = ("traceparent", "tracestate")
 """Headers of W3C Trace Context: a result and a rejected record belong to the trace of their input."""

@@ -32,6 +32,7 @@ from kafka.errors import (
 )
 from kafka.structs import TopicPartition
 
+from schemas.formats.records import Headers
 from worker.errors import ExitStatus, StopProcessError
 from worker.kafka import tuning
 from worker.kafka.confluent.config import connection_settings
@@ -40,7 +41,7 @@ from worker.kafka.confluent.login import LoginWatch
 from worker.kafka.confluent.membership import membership_in
 from worker.kafka.ports import NotedOffset, Polled
 from worker.settings import Settings
-from worker.stream.records import Headers, Membership
+from worker.stream.records import Membership
 
 # A topic that was deleted and recreated is noticed by its id.
 TOPIC_ID_EVERY_S: Final = 30.0

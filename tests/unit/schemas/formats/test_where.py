@@ -50,11 +50,11 @@ def test_a_condition_on_a_value_holds_for_the_same_json_scalar_only(text: str, d
     ],
 )
 def test_the_last_header_of_a_name_counts(headers: list[tuple[str, bytes | None]], matches: bool) -> None:
-    assert where("header:kind=user").headers_match(headers) == matches
+    assert where("header:kind=user").headers_match(tuple(headers)) == matches
 
 
 def test_without_a_condition_on_headers_none_is_needed() -> None:
-    assert where("/a=1").headers_match([])
+    assert where("/a=1").headers_match(())
 
 
 @pytest.mark.parametrize(
