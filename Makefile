@@ -39,7 +39,7 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 	@echo "to read it, and search it: python3 -m http.server --directory build/docs"
 
 .PHONY: test
-test: check docs  ## check and docs, then all tests that need no container engine, on an embedded broker
+test: check docs  ## check and docs, then the tests, on an embedded broker; not the long ones and those that need a container engine
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5
 
 .PHONY: test-long
@@ -55,7 +55,7 @@ fuzz: $(VENV)/installed-test  ## a million corrupted events through the worker's
 
 .PHONY: test-container
 test-container: $(VENV)/installed-test engine  ## the integration tests on the official Kafka image
-	TEST_BROKER=container $(PYTHON) -m pytest $(PARALLEL) -ra tests/integration
+	TEST_BROKER=container $(PYTHON) -m pytest $(PARALLEL) -ra -m "not compose" tests/integration
 
 # The oldest Kafka that works, and the last of 3.x: what the worker does with a broker, without what needs a special one.
 OLD_BROKERS := 2.5.1 3.9.2
@@ -64,7 +64,7 @@ OLD_BROKER_TESTS := $(addprefix tests/integration/test_,transport_contract.py fe
 .PHONY: test-oldest
 test-oldest: $(VENV)/installed-test  ## a short run of the integration tests on the oldest Kafka that works, and on 3.9
 	@for version in $(OLD_BROKERS); do echo "Kafka $$version"; \
-		TEST_BROKER_VERSION=$$version $(PYTHON) -m pytest $(PARALLEL) -q -ra $(OLD_BROKER_TESTS) || exit; done
+		TEST_BROKER_VERSION=$$version $(PYTHON) -m pytest $(PARALLEL) -q -ra -m "not compose" $(OLD_BROKER_TESTS) || exit; done
 
 .PHONY: test-compose
 test-compose: $(VENV)/installed-test engine  ## docker-compose.yml: build, start, use and remove it

@@ -65,7 +65,8 @@ def _kind(schema: Schema) -> str:
 
 
 def _or_null(schema: Schema, value: Any) -> bytes:
-    return _VALUE + avro_bytes(schema, value) if type(value) is _TYPES[_kind(schema)] else _NULL
+    fits = type(value) is _TYPES[_kind(schema)] and not (isinstance(value, int) and value.bit_length() > 63)
+    return _VALUE + avro_bytes(schema, value) if fits else _NULL
 
 
 def _long(number: int) -> bytes:

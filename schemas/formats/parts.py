@@ -108,7 +108,7 @@ RFC_3339: Final = PartType(Timestamp, str, moments_in_text, {"type": "string", "
 
 
 def _attribute_times(values: Sequence[Any]) -> tuple[Sequence[datetime], Wrong]:
-    # What is not text is no time either.
+    # What is not text is not a time.
     return moments_in_text(_only_texts(values)[0])
 
 

@@ -1,6 +1,7 @@
 """One broker of three is away: the others lead, and both clients have to notice."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from kafka.admin import NewTopic
@@ -42,12 +43,14 @@ def test_brokers_that_restart_one_after_another_cost_nothing(client: str, progra
 
 # kafka-python learns from a member's heartbeats, which these do not send, that its coordinator is away.
 def test_what_is_committed_is_known_while_a_broker_is_away() -> None:
-    with three_brokers() as brokers:
+    with three_brokers() as brokers, ExitStack() as closing:
         servers = ",".join(broker.bootstrap_servers for broker in brokers)
         with KafkaWorld(servers, client="confluent", copies=3) as kafka:
             settings = kafka.settings()
             # Each of them takes one of the three for the controller, any one.
             consumers = [consumer_client(settings, connection_arguments(settings)) for _ in range(8)]
+            for consumer in consumers:
+                closing.callback(consumer.close)
 
             def ask(consumer: ConsumerClient) -> bool | None:
                 try:
@@ -60,4 +63,3 @@ def test_what_is_committed_is_known_while_a_broker_is_away() -> None:
             brokers[1].stop()
             for consumer in consumers:
                 until(lambda: ask(consumer))  # noqa: B023  # at once
-                consumer.close()

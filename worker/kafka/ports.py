@@ -151,6 +151,10 @@ class ProducerClient(Protocol):
         """Take over the transactional id, which aborts a transaction left open."""
         ...
 
+    def needs_replacement(self) -> bool:
+        """Whether a new producer should carry out the next transaction; asked before each."""
+        ...
+
     def begin(self) -> None:
         """Begin a transaction."""
         ...

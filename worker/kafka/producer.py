@@ -91,6 +91,8 @@ class Transactions:
         ProducerFenced when another producer took the transactional id, StopProcessError otherwise, as after the third
         fencing without a commit in between.
         """
+        if self._producer is not None and self._producer.needs_replacement():
+            self.discard()
         self.open()
         producer = self._producer
         assert producer is not None  # noqa: S101  # open() raises otherwise

@@ -1,4 +1,4 @@
-"""The schema is registered once, and what stands in the way is said with what to do."""
+"""The schema is registered once, and each problem is reported with what to do."""
 
 from __future__ import annotations
 

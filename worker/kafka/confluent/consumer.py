@@ -390,7 +390,7 @@ class ConfluentConsumer:
         except UnknownTopicOrPartitionError:
             self._description = None
         except KafkaError:
-            # It goes on to wait for the broker that it once took for the controller, even if that one is gone.
+            # This one keeps waiting for the broker that it took for the controller, even if that broker is away.
             self._connect_admin()
             raise
 
@@ -411,8 +411,10 @@ class ConfluentConsumer:
     ) -> Mapping[TopicPartition, int]:
         if not partitions:
             return {}
+        # Held until it has answered, because another thread may replace it: futures of a client that is gone never end.
+        admin = self._admin
         with translated():
-            asked = self._admin.list_offsets(
+            asked = admin.list_offsets(
                 {confluent_kafka.TopicPartition(*at): spec for at in partitions},
                 isolation_level=IsolationLevel.READ_COMMITTED,
                 request_timeout=timeout_ms / 1000,

@@ -37,8 +37,9 @@ class ConfluentProducer:
         # Of this transaction.
         self._topics: tuple[str, ...] = ()
         self._refused: list[Exception] = []
-        self._config: Final = {
-            **connection_settings(settings, connection, "kafka.producer.librdkafka", self._note_error),
+        self._failed = False
+        config = {
+            **connection_settings(settings, connection, "kafka.producer.librdkafka", self._note_failure),
             "transactional.id": transactional_id,
             "transaction.timeout.ms": timeout_ms,
             # A record that cannot be delivered fails with its own reason before the flush gives up on it.
@@ -56,31 +57,32 @@ class ConfluentProducer:
             "delivery.report.only.error": True,
             "on_delivery": self._note_refused,
         }
-        self._topic = settings.worker_output_topic
-        self._connect()
-
-    def _connect(self) -> None:
-        self._lost_connection = False
         with translated():
-            self._producer: Any = confluent_kafka.Producer(self._config)
-            # Constructing it connects to nothing.
-            self._producer.list_topics(self._topic, timeout=CONNECT_MS / 1000)
+            self._producer: Any = confluent_kafka.Producer(config)
+            try:
+                # Constructing it connects to nothing.
+                self._producer.list_topics(settings.worker_output_topic, timeout=CONNECT_MS / 1000)
+            except BaseException:
+                self.discard()
+                raise
 
     def take_over(self) -> None:
         """Take over the transactional id, which aborts a transaction left open."""
         with translated():
             self._producer.init_transactions(self._timeout_s)
 
+    def needs_replacement(self) -> bool:
+        """Whether the client reported a failure; it may then wait for a broker that is gone (see `send_offsets`)."""
+        try:
+            with translated():
+                self._producer.poll(0)  # its log, its errors, and reports about the transaction before
+        except KafkaError:
+            return True
+        return self._failed
+
     def begin(self) -> None:
         """Begin a transaction."""
         self._refused = []
-        with translated():
-            self._producer.poll(0)  # its log and its errors
-        if self._lost_connection:
-            # See send_offsets: this comes before what it would wait for.
-            self.discard()
-            self._connect()
-            self.take_over()
         with translated():
             self._producer.begin_transaction()
 
@@ -118,8 +120,8 @@ class ConfluentProducer:
         ]
         send, group = self._producer.send_offsets_to_transaction, metadata_of(membership)
         with translated():
-            # librdkafka can wait for a coordinator that it has forgotten, past any timeout (its issues 5456 and 5511):
-            # after every restart of that broker, until the connection to another one changes. A new producer asks anew.
+            # After a restart of the coordinator's broker, librdkafka can wait for the old connection to it, past any
+            # timeout (its issues 5456 and 5511). A new producer looks the coordinator up again.
             within(self._request_s, lambda: send(noted, group, self._request_s), "the group's coordinator")
 
     def commit(self) -> None:
@@ -156,8 +158,8 @@ class ConfluentProducer:
             if type(error) is not KafkaError:  # as of a transaction that has not failed
                 yield error
 
-    def _note_error(self, _: confluent_kafka.KafkaError) -> None:
-        self._lost_connection = True
+    def _note_failure(self, _: confluent_kafka.KafkaError) -> None:
+        self._failed = True
 
     def _note_refused(self, error: confluent_kafka.KafkaError | None, message: Any) -> None:
         if error is not None:
@@ -165,7 +167,10 @@ class ConfluentProducer:
 
 
 def within(seconds: float, call: Callable[[], None], waited_for: str) -> None:
-    """Do as the call does, or raise KafkaTimeoutError when it is not over in time; it is then left to itself."""
+    """Do as the call does, or raise KafkaTimeoutError when it is not over in time.
+
+    The call then keeps its thread until it ends; one of librdkafka does when any connection of its client changes.
+    """
     done: Future[None] = Future()
 
     def run() -> None:

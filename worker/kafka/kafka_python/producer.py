@@ -72,6 +72,10 @@ class KafkaPythonProducer:
         """Take over the transactional id, which aborts a transaction left open."""
         self._producer.init_transactions()
 
+    def needs_replacement(self) -> bool:
+        """Never: each of its connections looks up anew where the coordinators are."""
+        return False
+
     def begin(self) -> None:
         """Begin a transaction."""
         self._futures = []

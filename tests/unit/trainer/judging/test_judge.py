@@ -47,13 +47,13 @@ def numbers(columns: Floats) -> Sample:
 def groups(separation: float) -> Sample:
     """Three groups of 80, each pair apart in half of the columns by so many standard deviations."""
     centres = np.array([[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]])
-    lots = np.random.default_rng(0)
-    return numbers(separation * np.repeat(centres, ROWS // 3, axis=0) + lots.normal(size=(ROWS, 4)))
+    draws = np.random.default_rng(0)
+    return numbers(separation * np.repeat(centres, ROWS // 3, axis=0) + draws.normal(size=(ROWS, 4)))
 
 
 def cloud() -> Sample:
-    lots = np.random.default_rng(1)
-    return numbers(lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4)))
+    draws = np.random.default_rng(1)
+    return numbers(draws.normal(size=(ROWS, 1)) + draws.normal(size=(ROWS, 4)))
 
 
 def chosen(sample: Sample) -> Choice:
@@ -149,10 +149,10 @@ def test_one_cloud_has_no_segments(one_cloud: Judged) -> None:
 
 
 def test_pieces_of_a_curve_are_not_segments_although_its_ends_are_separate() -> None:
-    lots = np.random.default_rng(0)
-    angles = lots.uniform(0, np.pi, size=(ROWS, 1))
+    draws = np.random.default_rng(0)
+    angles = draws.uniform(0, np.pi, size=(ROWS, 1))
     curve = np.hstack([np.cos(angles), np.cos(angles), np.sin(angles), np.sin(angles)])
-    judgement = judged(numbers(curve + 0.15 * lots.normal(size=(ROWS, 4)))).judgement
+    judgement = judged(numbers(curve + 0.15 * draws.normal(size=(ROWS, 4)))).judgement
     assert judgement.k == 3
     assert judgement.separation is not None
     assert judgement.separation > WEAK_SEPARATION
@@ -175,8 +175,8 @@ def test_without_related_columns_there_are_no_segments_but_the_curves_all_the_sa
 
 
 def test_three_groups_in_a_row_are_three_although_the_silhouette_is_highest_for_two() -> None:
-    lots = np.random.default_rng(0)
-    sample = numbers(2.5 * np.repeat([0, 1, 2], ROWS // 3)[:, None] + lots.normal(size=(ROWS, 4)))
+    draws = np.random.default_rng(0)
+    sample = numbers(2.5 * np.repeat([0, 1, 2], ROWS // 3)[:, None] + draws.normal(size=(ROWS, 4)))
     assert chosen(sample).chosen.k == 2
     judgement = judged(sample).judgement
     assert (judgement.k, judgement.crowded_k, judgement.runner_up) == (3, 2, 2)
@@ -185,9 +185,9 @@ def test_three_groups_in_a_row_are_three_although_the_silhouette_is_highest_for_
 
 
 def test_tails_that_leave_no_segment_large_enough_end_with_a_verdict() -> None:
-    lots = np.random.default_rng(0)
-    cloud = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
-    sample = numbers(cloud / np.sqrt(lots.chisquare(1, size=(ROWS, 1))))
+    draws = np.random.default_rng(0)
+    cloud = draws.normal(size=(ROWS, 1)) + draws.normal(size=(ROWS, 4))
+    sample = numbers(cloud / np.sqrt(draws.chisquare(1, size=(ROWS, 1))))
     judgement = judged(sample).judgement
     assert (judgement.verdict, judgement.k) == (Verdict.NONE, 2)
     assert "a few users are so far from all others" in judgement.reason
@@ -195,9 +195,9 @@ def test_tails_that_leave_no_segment_large_enough_end_with_a_verdict() -> None:
 
 
 def test_one_bimodal_column_is_a_threshold() -> None:
-    lots = np.random.default_rng(2)
-    columns = lots.normal(size=(ROWS, 1)) + lots.normal(size=(ROWS, 4))
-    columns[:, 2] = np.where(lots.random(ROWS) < 0.5, -10, 10) + lots.normal(size=ROWS)
+    draws = np.random.default_rng(2)
+    columns = draws.normal(size=(ROWS, 1)) + draws.normal(size=(ROWS, 4))
+    columns[:, 2] = np.where(draws.random(ROWS) < 0.5, -10, 10) + draws.normal(size=ROWS)
     judgement = judged(numbers(columns)).judgement
     assert judgement.verdict is Verdict.NONE
     assert judgement.multimodal_columns == ("Click-Through Rates (CTR)",)
@@ -217,8 +217,8 @@ def test_a_given_number_is_the_one_that_is_judged() -> None:
 
 
 def test_users_of_as_few_kinds_as_there_are_segments_are_a_table_of_labels() -> None:
-    lots = np.random.default_rng(0)
-    kinds = lots.choice(4, ROWS, p=[0.4, 0.3, 0.2, 0.1])
+    draws = np.random.default_rng(0)
+    kinds = draws.choice(4, ROWS, p=[0.4, 0.3, 0.2, 0.1])
     columns: Mapping[str, Sequence[Any]] = {
         "gender": np.array(["Female", "Male"])[kinds % 2].tolist(),
         "location": np.array(["Rural", "Urban", "Suburban"])[kinds // 2].tolist(),

@@ -193,9 +193,9 @@ def test_the_latent_correlation_of_two_halves_is_that_of_sheppard(latent: float)
 
 @pytest.mark.parametrize("latent", [-0.95, 0.3, 0.95])
 def test_the_latent_correlation_of_numbers_without_ties_is_that_of_pearson(latent: float) -> None:
-    lots = np.random.default_rng(0)
-    one = lots.normal(size=3_000)
-    other = latent * one + np.sqrt(1 - latent**2) * lots.normal(size=3_000)
+    draws = np.random.default_rng(0)
+    one = draws.normal(size=3_000)
+    other = latent * one + np.sqrt(1 - latent**2) * draws.normal(size=3_000)
     ranks = rankdata([one, other], axis=1)
     # Pearson 1907: the latent correlation of a rank correlation r is 2 sin(πr / 6).
     expected = 2 * np.sin(np.pi * np.corrcoef(ranks)[0, 1] / 6)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Message
-from kafka.errors import FencedInstanceIdError
+from kafka.errors import FencedInstanceIdError, KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from worker.errors import BrokersUnreachable, ExitStatus, StopProcessError
 from worker.kafka.confluent import login
-from worker.kafka.confluent.consumer import ConfluentConsumer
+from worker.kafka.confluent.consumer import _LATEST, ConfluentConsumer
 from worker.kafka.confluent.login import LoginWatch
 from worker.kafka.ports import NotedOffset
 from worker.settings import Settings
@@ -91,6 +93,18 @@ def test_brokers_that_are_away_do_not_end_the_worker(watch: LoginWatch, monkeypa
     monkeypatch.setattr(Refusing, "answer", BrokersUnreachable("no broker answers"))
     watch.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     watch.require()
+
+
+def test_what_another_thread_asks_is_answered_although_the_admin_client_is_replaced() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as other:
+        port = silent.getsockname()[1]
+        consumer = ConfluentConsumer(SETTINGS.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{port}"}), {})
+        asked = other.submit(consumer._offsets_at, [TopicPartition("user-activity", 0)], _LATEST, 1_000)
+        silent.accept()  # it has connected
+        consumer._connect_admin()
+        with pytest.raises(KafkaTimeoutError):
+            asked.result(60)
+        consumer.close()
 
 
 def test_a_fatal_error_ends_the_process_for_a_restart(
