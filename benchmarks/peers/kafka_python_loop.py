@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.structs import OffsetAndMetadata
 
-from worker.kafka.kafka_python.producer import LINGER_MS
-from worker.kafka.tuning import BATCH_BYTES
+from worker.kafka.tuning import BATCH_BYTES, LINGER_MS
 from worker.served_model import load_model
 from worker.settings_loading import load_settings
 from worker.stream.processor import Scoring

@@ -163,12 +163,12 @@ class ProducerClient(Protocol):
         """Send the messages of each topic, in order."""
         ...
 
-    def deliver(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership, timeout_s: float) -> None:
-        """Return once every message of this transaction has arrived and the offsets, with their notes, are part of it.
+    def flush(self, timeout_s: float) -> None:
+        """Return once every message of this transaction has arrived; raise when one has not, or has been refused."""
+        ...
 
-        Raises when a message has not arrived in time or has been refused, and when the broker refuses the offsets, as
-        it does when the group has moved on from this membership.
-        """
+    def send_offsets(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership) -> None:
+        """Add offsets and their notes; the broker refuses them when the group has moved on from this membership."""
         ...
 
     def commit(self) -> None:

@@ -106,7 +106,8 @@ class Transactions:
                 self._left_open = True
                 producer.send(messages)
                 # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
-                producer.deliver(noted, membership, self._settings.worker_transaction_timeout_ms / 1000)
+                producer.flush(self._settings.worker_transaction_timeout_ms / 1000)
+                producer.send_offsets(noted, membership)
                 producer.commit()
                 self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:

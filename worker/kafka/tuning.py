@@ -11,6 +11,8 @@ METADATA_MAX_AGE_MS: Final = 60_000
 RECONNECT_BACKOFF_MAX_MS: Final = 1_000
 # A member learns from its heartbeat that the group rebalances, and all others wait for it.
 HEARTBEAT_MS: Final = 1_000
+# Sending begins at the flush, so that a transaction is one batch per partition.
+LINGER_MS: Final = 200
 # Under the brokers' default limit for a batch (1 MiB), or each batch would be refused and sent again in halves.
 BATCH_BYTES: Final = 256 * 1024
 RECORD_OVERHEAD_BYTES: Final = 1024

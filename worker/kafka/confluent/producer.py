@@ -22,7 +22,6 @@ from worker.stream.records import Membership, Message
 
 # A broker that answers does so sooner. A new producer of the same id aborts the transaction, too, and waits for longer.
 ABORT_S: Final = 5.0
-_LINGER_MS: Final = 2
 # How long after its timeout a call of librdkafka may return.
 _LATE_S: Final = 0.5
 
@@ -44,9 +43,8 @@ class ConfluentProducer:
             "transaction.timeout.ms": timeout_ms,
             # A record that cannot be delivered fails with its own reason before the flush gives up on it.
             "request.timeout.ms": timeout_ms // 2,
-            "delivery.timeout.ms": timeout_ms // 2 + _LINGER_MS,
-            # Long enough for one batch per partition: their partitions are added to the transaction first.
-            "linger.ms": _LINGER_MS,
+            "delivery.timeout.ms": timeout_ms // 2 + tuning.LINGER_MS,
+            "linger.ms": tuning.LINGER_MS,
             "batch.size": tuning.BATCH_BYTES,
             "message.max.bytes": max(tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES),
             # A batch of the worker has its own bounds.
@@ -96,14 +94,8 @@ class ConfluentProducer:
                     # It takes 0 for the time of sending.
                     produce(topic, value, key, headers=list(headers), timestamp=timestamp_ms or 0)
 
-    def deliver(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership, timeout_s: float) -> None:
-        """Return once every message of this transaction has arrived and the offsets and notes are part of it."""
-        # While the records are on their way.
-        self.send_offsets(offsets, membership)
-        self.flush(timeout_s)
-
     def flush(self, timeout_s: float) -> None:
-        """Return once every message has arrived; raise when one has not, or has been refused."""
+        """Return once every message of this transaction has arrived; raise when one has not, or has been refused."""
         with translated():
             # Reports come for those that failed only; what is in flight has none yet.
             in_flight = self._producer.flush(timeout_s)
@@ -113,7 +105,7 @@ class ConfluentProducer:
             raise KafkaTimeoutError("a record was not acknowledged in time")
 
     def send_offsets(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership) -> None:
-        """Add offsets and their notes."""
+        """Add offsets and their notes; the broker refuses them when the group has moved on from this membership."""
         noted = [
             confluent_kafka.TopicPartition(at.topic, at.partition, each.offset, each.note)
             for at, each in offsets.items()

@@ -21,8 +21,6 @@ from worker.settings import Settings
 from worker.stream.records import Membership, Message
 
 CLOSE_S = 1.0
-# Sending begins at the flush, so that a transaction is one batch per partition.
-LINGER_MS = 200
 
 
 _Append = Callable[[bytes, bytes, list[tuple[str, bytes]], int | None], Any]
@@ -59,8 +57,8 @@ class KafkaPythonProducer:
             bootstrap_timeout_ms=CONNECT_MS,
             # A record that cannot be delivered fails with its own reason before the flush gives up on it.
             request_timeout_ms=timeout_ms // 2,
-            delivery_timeout_ms=timeout_ms // 2 + LINGER_MS,
-            linger_ms=LINGER_MS,
+            delivery_timeout_ms=timeout_ms // 2 + tuning.LINGER_MS,
+            linger_ms=tuning.LINGER_MS,
             batch_size=tuning.BATCH_BYTES,
             compression_type=None if settings.worker_compression == "none" else settings.worker_compression,
             max_block_ms=timeout_ms,
@@ -116,14 +114,8 @@ class KafkaPythonProducer:
 
         return send
 
-    def deliver(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership, timeout_s: float) -> None:
-        """Return once every message of this transaction has arrived and the offsets and notes are part of it."""
-        # It sends no records while it waits for an answer about offsets.
-        self.flush(timeout_s)
-        self.send_offsets(offsets, membership)
-
     def flush(self, timeout_s: float) -> None:
-        """Return once every message has arrived; raise when one has not, or has been refused."""
+        """Return once every message of this transaction has arrived; raise when one has not, or has been refused."""
         until_s = time.monotonic() + timeout_s
         while True:
             try:
@@ -140,7 +132,7 @@ class KafkaPythonProducer:
                 raise KafkaTimeoutError("a record was not acknowledged in time")
 
     def send_offsets(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership) -> None:
-        """Add offsets and their notes."""
+        """Add offsets and their notes; the broker refuses them when the group has moved on from this membership."""
         self._producer.send_offsets_to_transaction(
             {at: OffsetAndMetadata(each.offset, each.metadata, -1) for at, each in offsets.items()},
             ConsumerGroupMetadata(
