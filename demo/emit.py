@@ -30,7 +30,7 @@ class Emitter:
         count: int | None,
         bad_share: float,
         rate: float,
-        write: Write = lambda _, event: event,
+        write: Write,
     ) -> None:
         """Send `count` events (None: no limit), `rate` per second from now on; that share is invalid on purpose."""
         self._sender = sender

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from demo.emit import Emitter
 from demo.errors import ProgramError
+from demo.formats import in_format
 from demo.history import labels_path, write_history
 from demo.interrupts import Interrupts
 from demo.kafka.broker import Broker, running_broker
@@ -191,7 +192,14 @@ def _stream(
         Sender(servers, INPUT) as sender,
         interrupts.noted() as stopped,
     ):
-        emitter = Emitter(sender, plan.population, count=plan.events, bad_share=plan.bad_share, rate=plan.rate)
+        emitter = Emitter(
+            sender,
+            plan.population,
+            count=plan.events,
+            bad_share=plan.bad_share,
+            rate=plan.rate,
+            write=in_format("cloudevents"),
+        )
         with view(console) as shown:
             for picture in flow(emitter, outcomes, Lag(cluster, GROUP_ID, INPUT), reader, plan.events, stopped):
                 shown.show(picture)
