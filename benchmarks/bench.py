@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from benchmarks.load import PARTITIONS, Topics, compare, expected, fill
 from benchmarks.outcomes import Expected
 from benchmarks.process import cpu_s, memory_mb
 from benchmarks.report import Drain, Figures
-from benchmarks.subjects import Subject, fitted, with_fields, with_segments
+from benchmarks.subjects import Subject, fitted, schema_registry, with_fields, with_format, with_segments
 from benchmarks.worker_environment import worker_environment
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
@@ -34,11 +34,8 @@ from demo.kafka.processes import GuardedProcess, last_lines
 from worker.stream.processor import Scoring
 
 EVENT_MAX_BYTES, REJECTED_MAX_BYTES = 900_000, 1_000_000
-SWEEPS: Mapping[str, Sequence[int]] = {
-    "backlog": (100_000, 1_000_000, 10_000_000),
-    "segments": (2, 10, 50, 200),
-    "fields": (7, 15, 50, 100),
-}
+SWEEPS = ("backlog", "segments", "fields", "formats")
+SWEEPS_OF_WORKERS_ONLY = ("fields", "formats")
 LOOK_EVERY_S = 0.2
 STALLED_S = 60.0
 SHORTEST_S = 10.0
@@ -58,6 +55,7 @@ class Site:
     cluster: Cluster
     topics: Topics
     subject: Subject
+    registry_url: str
     backlogs: dict[tuple[str, int], tuple[str, Expected]] = field(default_factory=dict)
     _runs: int = 0
 
@@ -76,7 +74,13 @@ class Site:
             self.cluster.create_topic(topic, PARTITIONS)
             fill(self.bootstrap_servers, topic, events, subject.events)
             scoring = Scoring(
-                subject.model, subject.profile_class, self.cluster_id, "benchmark", EVENT_MAX_BYTES, REJECTED_MAX_BYTES
+                subject.model,
+                subject.profile_class,
+                self.cluster_id,
+                "benchmark",
+                EVENT_MAX_BYTES,
+                REJECTED_MAX_BYTES,
+                input_format=subject.input_format,
             )
             self.backlogs[key] = topic, expected(self.topics, topic, scoring)
         return self.backlogs[key]
@@ -89,10 +93,6 @@ class Site:
         self._runs += 1
         group = f"{contender.slug}-{self._runs}"
         run = Run(self, contender, group, input_topic)
-        # Their disk is needed again at once.
-        config = {"file.delete.delay.ms": "1000", "max.message.bytes": "2000000"}
-        for topic in (run.output, run.rejected):
-            self.cluster.create_topic(topic, PARTITIONS, config)
         scratch = self.scratch / group
         scratch.mkdir()
         environment = {
@@ -108,6 +108,13 @@ class Site:
             **tuning,
             **program.environment,
         }
+        # Their disk is needed again at once.
+        config = {"file.delete.delay.ms": "1000", "max.message.bytes": "2000000"}
+        topics = {run.output: config, run.rejected: config}
+        if current := environment.get("WORKER_CURRENT_TOPIC"):
+            topics[current] = {**config, "cleanup.policy": "compact"}
+        for topic, own in topics.items():
+            self.cluster.create_topic(topic, PARTITIONS, own)
         process = GuardedProcess(
             program.command, environment=environment, output=scratch / "output.log", directory=program.directory
         )
@@ -116,7 +123,7 @@ class Site:
             yield run
         finally:
             process.stop(10)
-            self.topics.delete(run.output, run.rejected)
+            self.topics.delete(*topics)
 
 
 @dataclass
@@ -209,12 +216,14 @@ def site() -> Iterator[Site]:
         broker = stack.enter_context(running_broker(java_options=()))
         print("fitting a model …", flush=True)
         subject = fitted(scratch, worker_environment(broker.bootstrap_servers, scratch))
+        registry = stack.enter_context(closing(schema_registry()))
         yield Site(
             broker.bootstrap_servers,
             scratch,
             stack.enter_context(Cluster(broker.bootstrap_servers)),
             stack.enter_context(Topics(broker.bootstrap_servers)),
             subject,
+            f"http://127.0.0.1:{registry.port}",
         )
 
 
@@ -251,23 +260,30 @@ def throughput(site: Site, programs: Mapping[Contender, Program], events: int, r
             figures.drains.setdefault(name, []).append(drain)
 
 
+def _steps(site: Site, what: str, events: int) -> Mapping[int | str, tuple[Subject, int]]:
+    """Value that is swept over -> the subject, and the size of the backlog."""
+    base, scratch = site.subject, site.scratch
+    match what:
+        case "backlog":
+            return {size: (base, size) for size in (100_000, 1_000_000, 10_000_000)}
+        case "segments":
+            return {k: (with_segments(base, k, scratch / f"segments-{k}"), events) for k in (2, 10, 50, 200)}
+        case "fields":
+            return {count: (with_fields(count, scratch / f"fields-{count}"), events) for count in (7, 15, 50, 100)}
+        case _:
+            formats = ("cloudevents", "json", "avro")
+            return {name: (with_format(base, name, site.registry_url), events) for name in formats}
+
+
 def sweep(
     site: Site, programs: Mapping[Contender, Program], what: str, events: int, rounds: int, figures: Figures
 ) -> None:
-    """Let all contenders drain a backlog for each size of it, number of segments or number of fields, in each round."""
-    base = site.subject
-    subjects: Mapping[int, Subject] = {
-        value: with_segments(base, value, site.scratch / f"segments-{value}")
-        if what == "segments"
-        else with_fields(value, site.scratch / f"fields-{value}")
-        if what == "fields"
-        else base
-        for value in SWEEPS[what]
-    }
+    """Let all contenders drain a backlog for each step of the sweep, in each round."""
+    steps = _steps(site, what, events)
     for number in range(rounds):
-        for value, site.subject in subjects.items():
-            size = value if what == "backlog" else events
-            for name, drain in drain_by_all(site, programs, size, f"round {number + 1}  {value:10,} {what}", figures):
+        for value, (site.subject, size) in steps.items():
+            title = f"round {number + 1}  {report.label(value):>11} {what}"
+            for name, drain in drain_by_all(site, programs, size, title, figures):
                 figures.swept.setdefault(name, {}).setdefault(value, []).append(drain)
 
 
@@ -346,15 +362,16 @@ def main() -> None:
     pair.add_argument("--setting", metavar="NAME=VALUE", help="run the worker with this setting, too, likewise")
     add("--rates", type=float, nargs="*", default=[500, 5000], help="events/s for latency (default 500 5000; none: "
         "give no number)")  # fmt: skip
-    add("--sweep", choices=[*SWEEPS], help="instead: cost per event against the size of the backlog, the number of "
-        "segments, or the number of fields (workers only); without --only, of the workers")  # fmt: skip
+    add("--sweep", choices=SWEEPS, help="instead: cost per event against the size of the backlog, the number of "
+        "segments, the number of fields, or the format of the events (the last two: workers only); without --only, of "
+        "the workers")  # fmt: skip
     add("--latency-s", type=float, default=30, help="how long latency is measured at each rate (default 30)")
     asked = parser.parse_args()
     workers = [each.name for each in contenders.ALL if each.name.startswith("worker")]
     if asked.sweep:
         asked.only = asked.only or workers
-    if asked.sweep == "fields" and not {*asked.only} <= {*workers}:
-        parser.error("--sweep fields: only workers take another profile class")
+    if asked.sweep in SWEEPS_OF_WORKERS_ONLY and not {*asked.only} <= {*workers}:
+        parser.error(f"--sweep {asked.sweep}: only workers take other {asked.sweep}; name only them with --only")
     if asked.against and not _is_commit(asked.against):
         parser.error(f"--against {asked.against}: no such commit here; git log lists them")
     if asked.setting and "=" not in asked.setting:

@@ -50,16 +50,12 @@ class Figures:
     drains: dict[str, list[Drain]] = field(default_factory=dict)
     latencies: dict[str, dict[float, Latency | str]] = field(default_factory=dict)
     """By the rate; in words where there is no figure."""
-    swept: dict[str, dict[int, list[Drain]]] = field(default_factory=dict)
-    """By the size of the backlog, or the number of segments or fields."""
+    swept: dict[str, dict[int | str, list[Drain]]] = field(default_factory=dict)
+    """By the size of the backlog, the number of segments or fields, or the format; in the order of the sweep."""
     failed: dict[str, str] = field(default_factory=dict)
     """Why a contender has no figures."""
     pairs: dict[str, str] = field(default_factory=dict)
     """Worker -> the worker of another commit, its partner in each round."""
-
-    def rounds_of_pair(self, name: str) -> list[tuple[Drain, Drain]]:
-        """What a worker and its partner did in each round that both have finished."""
-        return [*zip(self.drains.get(name, []), self.drains.get(self.pairs[name], []), strict=False)]
 
 
 def machine() -> Mapping[str, str]:
@@ -79,6 +75,11 @@ def machine() -> Mapping[str, str]:
         "java": java.VERSION,
         "kafka": jars.VERSION,
     }
+
+
+def label(value: int | str) -> str:
+    """A step of a sweep in words."""
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def latency_text(found: Latency | str) -> str:
@@ -124,10 +125,10 @@ def _table(figures: Figures, rates: Sequence[float]) -> Iterable[list[str]]:
 
 def _swept_table(figures: Figures) -> Iterable[list[str]]:
     yield [figures.swept_over or "", "contender", *_MEASURED]
-    for value in sorted({value for found in figures.swept.values() for value in found}):
+    for value in dict.fromkeys(value for found in figures.swept.values() for value in found):
         for name, contender in _in_order(figures):
             if drains := figures.swept.get(name, {}).get(value):
-                yield [f"{value:,}", _title(name, contender), *_medians(drains)]
+                yield [label(value), _title(name, contender), *_medians(drains)]
 
 
 def _medians(drains: Sequence[Drain]) -> list[str]:
@@ -182,11 +183,20 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 def _ratios(figures: Figures) -> Iterable[str]:
     for name, other in figures.pairs.items():
-        if rounds := figures.rounds_of_pair(name):
-            rates = [mine.events_per_s / partner.events_per_s for mine, partner in rounds]
-            costs = [mine.cpu_s_per_million / partner.cpu_s_per_million for mine, partner in rounds]
-            ratios = f"{_spread(rates, '{:.3f}')} × events/s, {_spread(costs, '{:.3f}')} × CPU per event"
-            yield f"{name} / {other}, median of {len(rounds)} pairs (min–max): {ratios}"
+        yield from _ratio(f"{name} / {other}", figures.drains.get(name, []), figures.drains.get(other, []))
+    for name, (first, *others) in figures.swept.items():
+        for value in others:
+            both = (figures.swept[name][each] for each in (value, first))
+            yield from _ratio(f"{name}, {label(value)} / {label(first)}", *both)
+
+
+def _ratio(what: str, drains: Sequence[Drain], of: Sequence[Drain]) -> Iterable[str]:
+    """Round by round, of those that both have finished."""
+    if rounds := [*zip(drains, of, strict=False)]:
+        rates = [one.events_per_s / other.events_per_s for one, other in rounds]
+        costs = [one.cpu_s_per_million / other.cpu_s_per_million for one, other in rounds]
+        ratios = f"{_spread(rates, '{:.3f}')} × events/s, {_spread(costs, '{:.3f}')} × CPU per event"
+        yield f"{what}, median of {len(rounds)} pairs (min–max): {ratios}"
 
 
 def _failures(figures: Figures) -> Iterable[str]:
@@ -239,13 +249,11 @@ def _latency(axes: Axes, figures: Figures) -> None:
 
 def _swept(axes: Axes, figures: Figures) -> None:
     for name, contender in _in_order(figures):
-        found = sorted(figures.swept.get(name, {}).items())
-        costs = [statistics.median(drain.cpu_s_per_million for drain in drains) for _, drains in found]
-        axes.plot([value for value, _ in found], costs, marker="o", label=_title(name, contender))
+        found = figures.swept.get(name, {})
+        costs = [statistics.median(drain.cpu_s_per_million for drain in drains) for drains in found.values()]
+        axes.plot([*map(label, found)], costs, marker="o", ls=":", label=_title(name, contender))
     axes.set_xlabel(figures.swept_over or "")
     axes.set_ylabel("CPU-µs per event")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(bottom=0)
     axes.legend()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from benchmarks.load import USERS, Template, templates
 from benchmarks.worker_environment import write_model
+from demo.avro import SCHEMA
+from demo.formats import SETTINGS, in_avro, in_format
 from models import promoting
 from models.encoding import CategoryColumn, Column, Encoder, NumberColumn, OrderedColumn, SeveralOfColumn
 from models.golden import Golden
@@ -24,9 +26,17 @@ from models.segmentation import Segment, Segmentation
 from models.store import ModelStore, StoredModel
 from schemas import UserProfile
 from schemas.events import OBSERVED_TYPE
+from schemas.formats.avro import RegisteredSchema, WriterSchemas
+from schemas.formats.cloudevents import CLOUDEVENTS
+from schemas.formats.input_format import InputFormat
 from schemas.roles import Kind, load_profile_class
+from worker.input_settings import input_format
+from worker.operations.http_server import Answer, HttpServer
+from worker.settings_loading import load_settings
 
 BAD_SHARE = 0.001
+_SCHEMA_ID = 1
+_SCHEMA = orjson.dumps(SCHEMA).decode()
 _GOLDEN_ROWS = 30
 _LEVELS = ("first", "second", "third", "fourth", "fifth")
 # As often as among the 15 fields of UserProfile.
@@ -67,6 +77,10 @@ class Subject:
     profile: str
     """The class, as the setting PROFILE_CLASS names it."""
     events: Sequence[Template]
+    input_format: InputFormat = CLOUDEVENTS
+    """How the events are read."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of a worker that reads them so."""
 
     @property
     def profile_class(self) -> type[BaseModel]:
@@ -77,7 +91,8 @@ class Subject:
     def environment(self) -> Mapping[str, str]:
         """The variables of a program that assigns these events."""
         folder = ModelStore(self.store).folder(self.model.manifest.id)
-        return {"MODELS_DIR": str(self.store), "PROFILE_CLASS": self.profile, "BENCHMARK_MODEL": str(folder)}
+        names = {"MODELS_DIR": str(self.store), "PROFILE_CLASS": self.profile, "BENCHMARK_MODEL": str(folder)}
+        return {**names, **self.settings}
 
 
 def fitted(scratch: Path, environment: Mapping[str, str]) -> Subject:
@@ -112,6 +127,28 @@ def with_fields(count: int, folder: Path) -> Subject:
     golden = {name: tuple(values[:_GOLDEN_ROWS]) for name, values in columns.items()}
     model = _in_production(folder / "models", _random_segments(encoder, 10), golden, load_profile_class(profile))
     return Subject(f"fields-{count}", folder / "models", model, profile, [*_events(columns)])
+
+
+def with_format(base: Subject, name: str, registry_url: str) -> Subject:
+    """The same users and model, the events in this format; in Avro with the schema of this registry."""
+    settings = SETTINGS[name]
+    if name == "avro":
+        settings = {**settings, "SCHEMA_REGISTRY_URL": registry_url}
+    schemas = WriterSchemas()
+    schemas.add(_SCHEMA_ID, RegisteredSchema("AVRO", _SCHEMA))
+    return replace(
+        base,
+        name=f"format-{name}",
+        events=templates(BAD_SHARE, in_avro(_SCHEMA_ID) if name == "avro" else in_format(name)),
+        input_format=input_format(load_settings({each.lower(): value for each, value in settings.items()}), schemas),
+        settings=settings,
+    )
+
+
+def schema_registry() -> HttpServer:
+    """What a worker needs of a schema registry: it has the schema of the events in Avro, on a free port."""
+    answer = Answer(200, "application/vnd.schemaregistry.v1+json", orjson.dumps({"schema": _SCHEMA}))
+    return HttpServer("127.0.0.1", 0, {f"/schemas/ids/{_SCHEMA_ID}": lambda: answer})
 
 
 def _values(kind: Kind, seed: int) -> list[Any]:
