@@ -65,7 +65,7 @@ def _kind(schema: Schema) -> str:
 
 
 def _or_null(schema: Schema, value: Any) -> bytes:
-    fits = type(value) is _TYPES[_kind(schema)] and not (isinstance(value, int) and value.bit_length() > 63)
+    fits = type(value) is _TYPES[_kind(schema)] and not (isinstance(value, int) and not -(2**63) <= value < 2**63)
     return _VALUE + avro_bytes(schema, value) if fits else _NULL
 
 
