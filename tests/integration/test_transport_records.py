@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import threading
 import time
 from collections.abc import Iterator
 
@@ -122,6 +123,48 @@ def test_a_result_has_the_time_that_it_is_given_or_that_of_sending(kafka: KafkaW
     first, second, third = (row.timestamp for row in kafka.read(kafka.output))
     assert (first, second) == (1, 1_700_000_000_123)
     assert third >= before_ms
+
+
+@both_clients
+def test_what_comes_before_the_next_transaction_may_begin_is_one_batch(kafka: KafkaWorld) -> None:
+    transport = kafka.open(worker_commit_interval_ms=2_000)
+    kafka.send(b"0")
+    first = next_batch(transport)
+    transport.begin(first, echo(first.records))
+
+    def send_in_turn() -> None:
+        for value in (b"1", b"2", b"3"):
+            time.sleep(0.2)
+            kafka.send(value)
+
+    sender = threading.Thread(target=send_in_turn)
+    sender.start()
+    batch = next_batch(transport)
+    sender.join()
+    assert [record.value for record in batch.records] == [b"1", b"2", b"3"]
+    transport.finish()
+    commit(transport, batch, echo(batch.records))
+    assert kafka.values(kafka.output) == [b"0", b"1", b"2", b"3"]
+
+
+@both_clients
+def test_a_full_batch_and_the_first_after_a_rest_wait_for_nothing(kafka: KafkaWorld) -> None:
+    interval_s = 1.5
+    transport = kafka.open(worker_commit_interval_ms=int(interval_s * 1000), worker_batch_max_events=2)
+    kafka.send(*(b"%d" % number for number in range(8)))
+    first = next_batch(transport)
+    begun_at_s = time.monotonic()
+    for _ in range(3):
+        commit(transport, first, echo(first.records))
+        first = next_batch(transport)
+    assert time.monotonic() - begun_at_s < interval_s
+    commit(transport, first, echo(first.records))
+    while transport.poll() is not None or time.monotonic() - begun_at_s < 2 * interval_s:
+        pass
+    kafka.send(b"late")
+    sent_at_s = time.monotonic()
+    next_batch(transport)
+    assert time.monotonic() - sent_at_s < interval_s / 2
 
 
 def test_records_that_inflate_to_more_than_a_batch_may_hold_come_in_several(kafka: KafkaWorld) -> None:

@@ -18,8 +18,8 @@ from worker.settings import Settings
 from worker.stream.records import Batch, Membership, Records
 
 IDLE_WAIT_MS = 250
-# Then the commit is waited for.
-DURING_COMMIT_WAIT_MS = 10
+# Between two polls while a batch grows: one for each record that arrives would take the commit's share of a core.
+GATHER_STEP_S = 0.005
 # How often, at most, an idle worker commits offsets that no record belongs to. Each time costs a transaction, so not
 # after each marker of a quick upstream. Brokers apply retention every 5 minutes, and KEDA asks for the lag every 30 s.
 MARKERS_EVERY_S = 10.0
@@ -43,7 +43,6 @@ class GroupReader:
         self._deadline = deadline
         self._on_batch_dropped = on_batch_dropped
         self._markers_not_before_s = 0.0
-        self._batch_not_before_s = 0.0
         self._coordinator_known_at_s = time.monotonic()
         # Of the last step; before the first one, the worst.
         self._largest_bytes = settings.worker_event_max_bytes
@@ -73,12 +72,18 @@ class GroupReader:
         """Make the next poll go back to the committed offsets, even if the membership is the same by then."""
         self._positioned_under = None
 
-    def poll(self, max_events: int, during_commit: bool) -> Batch | None:  # noqa: FBT001  # a fact, not a mode
+    def poll(
+        self,
+        max_events: int,
+        during_commit: bool,  # noqa: FBT001  # a fact, not a mode
+        next_begins_in_s: Callable[[], float],
+    ) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 
-        A batch without records has offsets to commit all the same: of transaction markers and aborted records. During
-        a commit only records are read: what asks for offsets, or lets the group rebalance, waits until it is over.
-        Raises NoStartOffset when a partition has no offset to resume from, and WorkerError.
+        A batch that is not full grows until the next transaction may begin. One without records has offsets to commit
+        all the same: of transaction markers and aborted records. During a commit only records are read: what asks for
+        offsets, or lets the group rebalance, waits until it is over. Raises NoStartOffset when a partition has no
+        offset to resume from, and WorkerError.
         """
         if during_commit and self._must_settle():
             return None
@@ -95,7 +100,7 @@ class GroupReader:
             self.offsets.rewind()
             self._positioned_under = before
         with self.offsets.step("polling"):
-            records = self._gather(max_events, DURING_COMMIT_WAIT_MS if during_commit else IDLE_WAIT_MS)
+            records = self._gather(max_events, during_commit, next_begins_in_s)
         self._require_coordinator()
         ahead = self.offsets.ahead()
         if before is None or self.membership() != before:
@@ -110,7 +115,6 @@ class GroupReader:
             if not ahead or time.monotonic() < self._markers_not_before_s:
                 return None
             self._markers_not_before_s = time.monotonic() + MARKERS_EVERY_S
-        self._batch_not_before_s = time.monotonic() + self._settings.worker_commit_interval_ms / 1000
         # In order of offset within a partition, so the last one stays.
         last = dict(zip(records.partitions, records.offsets, strict=True))
         next_offsets = {(records.topic, partition): offset + 1 for partition, offset in last.items()}
@@ -129,7 +133,12 @@ class GroupReader:
     def _must_settle(self) -> bool:
         return self._client.rebalance_due() or self.settled_membership() != self._positioned_under
 
-    def _gather(self, max_events: int, idle_wait_ms: float) -> Records:
+    def _gather(
+        self,
+        max_events: int,
+        during_commit: bool,  # noqa: FBT001
+        next_begins_in_s: Callable[[], float],
+    ) -> Records:
         settings = self._settings
         partitions: list[int] = []
         offsets: list[int] = []
@@ -139,7 +148,7 @@ class GroupReader:
         headers: list[Headers] = []
         records = Records(settings.worker_input_topic, partitions, offsets, timestamps_ms, keys, values, headers)
         bytes_left = settings.worker_batch_max_bytes
-        wait_ms = idle_wait_ms
+        wait_ms = next_begins_in_s() * 1000 if during_commit else IDLE_WAIT_MS
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
             most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
@@ -157,17 +166,22 @@ class GroupReader:
             keys += polled.keys
             values += polled.values
             headers += polled.headers
-            if not records:
+            if not records and not during_commit:
                 return records
             if polled.sizes:
                 self._largest_bytes = max(1, *polled.sizes)
                 bytes_left -= sum(polled.sizes)
             if len(records) >= max_events or bytes_left < self._largest_bytes:
                 return records
-            # What came while the last batch was processed and committed is here by now: no more is waited for.
-            wait_ms = max(0.0, (self._batch_not_before_s - time.monotonic()) * 1000)
-            if wait_ms == 0 and len(polled.sizes) < most:
+            # Read too early, a batch would have to wait for the commit before it, and what comes next for two.
+            left_s = next_begins_in_s()
+            if (left_s == 0 and len(polled.sizes) < most) or (during_commit and self._must_settle()):
                 return records
+            wait_ms = 0.0
+            if records:
+                time.sleep(min(left_s, GATHER_STEP_S))
+            else:
+                wait_ms = left_s * 1000
 
     def _require_coordinator(self) -> None:
         # Without one, polls return nothing and say nothing: the worker would count as ready and working, until lag made

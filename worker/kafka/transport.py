@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.batch_limit import BatchLimit
 from worker.kafka.clients import consumer_client, producer_client
-from worker.kafka.consumer import GroupReader
+from worker.kafka.consumer import GATHER_STEP_S, GroupReader
 from worker.kafka.errors import fault
 from worker.kafka.offsets import NoStartOffset, Starts
 from worker.kafka.producer import Transactions
@@ -51,13 +51,14 @@ class KafkaTransport:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._in_flight: _InFlight | None = None
         self._polled_at_s = 0.0
+        self._ended_at_s = 0.0
         self._closed = False
 
     def poll(self) -> Batch | None:
-        """The next batch, or None when nothing came within a short wait, which is shorter during a commit."""
+        """The next batch, or None when nothing came within a short wait, or until the commit was over."""
         during_commit = self._in_flight is not None
         try:
-            batch = self._reader.poll(self._batch_limit.events, during_commit)
+            batch = self._reader.poll(self._batch_limit.events, during_commit, self._next_begins_in_s)
         except NoStartOffset as error:
             self._commit_starts(error.out_of_range)
             return None
@@ -108,8 +109,19 @@ class KafkaTransport:
     def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> float:
         begun_at_s = time.monotonic()
         notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
-        self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
-        return time.monotonic() - begun_at_s
+        try:
+            self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
+        finally:
+            self._ended_at_s = time.monotonic()
+        return self._ended_at_s - begun_at_s
+
+    def _next_begins_in_s(self) -> float:
+        if self._in_flight is not None and not self._in_flight.committing.done():
+            return GATHER_STEP_S
+        # Brokers finish a transaction after they have answered. To the next one they say no until then, and the
+        # clients ask again after 20 ms.
+        next_s = self._ended_at_s + self._settings.worker_commit_interval_ms / 1000
+        return max(0.0, next_s - time.monotonic())
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
