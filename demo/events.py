@@ -70,11 +70,9 @@ def _bad_among(events: int, bad_share: float) -> int:
 
 
 def _observations(population: Population) -> Iterator[tuple[str, Event]]:
-    users = [user for block in population.blocks() for user in block.users]
-    columns = {
-        name: [value for block in population.blocks() for value in block.profiles[name]]
-        for name in next(population.blocks()).profiles
-    }
+    blocks = [*population.blocks()]
+    users = [user for block in blocks for user in block.users]
+    columns = {name: [value for block in blocks for value in block.profiles[name]] for name in blocks[0].profiles}
     draw = np.random.default_rng([population.seed, 0])
     while True:
         chosen = draw.integers(len(users), size=_BLOCK_EVENTS).tolist()

@@ -166,6 +166,7 @@ def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem_and_its_abse
         assert missing.weight is Weight.PROBLEM
         assert "stream-segmentation[avro]" in missing.line
         monkeypatch.undo()
+    monkeypatch.setattr(registry_of_schemas, "AWAY_MOST_S", 0.0)
     (away,) = by_where(flags)["registry"]
     assert away.weight is Weight.OUTAGE
     assert registry.url in away.line
