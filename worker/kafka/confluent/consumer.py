@@ -346,7 +346,11 @@ class ConfluentConsumer:
         added = {TopicPartition(each.topic, each.partition) for each in partitions}
         self._assigned |= added
         self._unplaced |= added
-        self._settled = consumer.consumer_group_metadata()
+        try:
+            self._settled = consumer.consumer_group_metadata()
+        except RuntimeError:
+            # An assignment that nobody polled for comes while the client closes, and may find the group left.
+            self._settled = None
         self._lost = False
 
     def _on_lost(self, consumer: Any, partitions: list[confluent_kafka.TopicPartition]) -> None:

@@ -45,6 +45,15 @@ def test_one_that_librdkafka_took_from_itself_after_its_session_timed_out_is_one
     assert caught.value.exit_status == ExitStatus.RESTART
 
 
+def test_an_assignment_that_comes_while_the_client_closes_ends_nothing(consumer: ConfluentConsumer) -> None:
+    def left() -> bytes:
+        raise RuntimeError("Consumer group metadata not available")
+
+    leaving = SimpleNamespace(incremental_assign=list, pause=list, consumer_group_metadata=left)
+    consumer._on_assign(leaving, [])
+    assert consumer.settled_membership() is None
+
+
 class Unreadable:
     """A committed offset whose metadata another program stored without a null byte, as confluent-kafka shows it."""
 
