@@ -3,7 +3,8 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# What is imported is compiled then, on all cores: compiling everything first takes as long as all downloads.
+# Modules are compiled when they are first imported, on all cores; compiling all of them at installation takes as long
+# as all downloads.
 PIP_INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --progress-bar off --no-compile
 # A dot for each package that pip collects; its errors go to stderr as they are.
 DOTS := while read -r line; do case "$$line" in Collecting*) printf .;; "Installing collected"*) printf ' installing';; \
@@ -39,13 +40,15 @@ docs: $(VENV)/installed-docs  ## the documentation site, into build/docs; a brok
 	@! grep -rlE '<(script|link)[^>]* (src|href)="?https?:' build/docs --include='*.html' || { echo "docs: these load something from elsewhere"; exit 1; }
 	@echo "to read it, and search it: python3 -m http.server --directory build/docs"
 
-# check and docs use one core, and most tests that come first wait for a broker.
+# check and docs use one core, and most tests that come first wait for a broker. A shell starts what it puts into the
+# background with Ctrl-C ignored.
 .PHONY: test
 test: $(VENV)/installed-test $(VENV)/installed-docs  ## check, docs and the tests, on an embedded broker; not the long ones and those that need a container engine
 	@mkdir -p build; echo "check and docs run beside the tests, into build/checks.log"; \
-	{ $(MAKE) --no-print-directory check docs >build/checks.log 2>&1 || { cat build/checks.log; false; }; } & checks=$$!; \
+	$(MAKE_COMMAND) --no-print-directory check docs >build/checks.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
 	$(PYTHON) -m pytest $(PARALLEL) -ra --durations=5; tests=$$?; \
-	wait $$checks && echo "check and docs passed" && exit $$tests
+	wait $$checks || { cat build/checks.log; echo "check or docs failed, see above"; exit 1; }; \
+	echo "check and docs passed"; exit $$tests
 
 .PHONY: test-long
 test-long: $(VENV)/installed-test  ## the tests that take long, or much of the machine: before a release

@@ -29,7 +29,7 @@ _WAIT_S = 60.0
 # Ids are counted, and as long as a UUID.
 _ID = "0" * 36
 _IDS_CHECKED = 100
-# The number of an event that no format makes another event.
+# `demo.formats` makes some events another one, which a worker ignores; by its number, none of these.
 _NOT_ANOTHER = 1
 _CLOUDEVENTS = in_format("cloudevents")
 
@@ -51,9 +51,9 @@ class Template:
 
 
 def templates(bad_share: float, write: Write = _CLOUDEVENTS) -> list[Template]:
-    """Events of as many users; exactly `bad_share` of them are invalid, each kind in turn.
+    """Events of as many users; `bad_share` of them are invalid, each kind in turn.
 
-    Events that a worker ignores in this format are left out, because they are less work.
+    Those that a worker ignores in this format are left out, because they are less work.
     """
     made = []
     now = datetime.now(UTC)

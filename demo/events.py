@@ -73,6 +73,7 @@ def _observations(population: Population) -> Iterator[tuple[str, Event]]:
     blocks = [*population.blocks()]
     users = [user for block in blocks for user in block.users]
     columns = {name: [value for block in blocks for value in block.profiles[name]] for name in blocks[0].profiles}
+    del blocks
     draw = np.random.default_rng([population.seed, 0])
     while True:
         chosen = draw.integers(len(users), size=_BLOCK_EVENTS).tolist()

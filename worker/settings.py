@@ -353,9 +353,9 @@ class Settings(BaseSettings):
         5,
         ge=0,
         le=4_000,
-        description="Least time from the end of a transaction to the beginning of the next, unless a batch is full. "
-        "What arrives meanwhile is one transaction; more means fewer transactions for the brokers, and up to this much "
-        "latency.",
+        description="Least time from the end of a transaction to the beginning of the next one with events, unless "
+        "a batch is full. What arrives meanwhile is one transaction; more means fewer transactions for the brokers, "
+        "and up to this much latency.",
     )
     worker_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "lz4", description="Compression of results and rejected events. Consumers must be able to read it."

@@ -174,7 +174,7 @@ def _broker_away(stage: Stage, fault: Fault, go: Callable[[], None]) -> Steps:
     # No transaction ends just then, nor times out while the broker starts (see `behind_a_proxy`). The only broker of a
     # cluster (Kafka 4.3.1) was seen to call one complete that ended while it shut down in good order, or before it had
     # registered again after a kill, and to write none of its markers. Results and offsets then stay pending for ever,
-    # or an aborted batch becomes visible with the producer's next one, and no client can mend that.
+    # or an aborted batch becomes visible with the producer's next one, and no client can repair that.
     stage.proxy.stall()
     yield after(_SETTLED_S)
     try:

@@ -73,7 +73,8 @@ def test_a_batch_gathered_across_a_rebalance_is_dropped(kafka: KafkaWorld, monke
     # long as that may take on a slow machine, which is longer than the settings allow.
     monkeypatch.setattr(kafka_offsets, "STEP_LONGEST_S", 2.0 * PATIENCE_S)
     first = kafka.open(worker_batch_max_events=5)
-    monkeypatch.setattr(first, "_next_begins_in_s", lambda: PATIENCE_S)
+    until_s = time.monotonic() + PATIENCE_S
+    monkeypatch.setattr(first, "_next_begins_in_s", lambda: max(0.0, until_s - time.monotonic()))
     join(first)
     for partition in range(4):
         kafka.send(b"%d" % partition, partition=partition)

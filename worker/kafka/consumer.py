@@ -18,7 +18,7 @@ from worker.settings import Settings
 from worker.stream.records import Batch, Membership, Records
 
 IDLE_WAIT_MS = 250
-# Between two polls while a batch grows: one for each record that arrives would take the commit's share of a core.
+# Between two polls while a batch grows: with a poll for each record that arrives, a commit takes longer.
 GATHER_STEP_S = 0.005
 # How often, at most, an idle worker commits offsets that no record belongs to. Each time costs a transaction, so not
 # after each marker of a quick upstream. Brokers apply retention every 5 minutes, and KEDA asks for the lag every 30 s.
@@ -76,13 +76,14 @@ class GroupReader:
         self,
         max_events: int,
         during_commit: bool,  # noqa: FBT001  # a fact, not a mode
-        next_begins_in_s: Callable[[], float],
+        next_begins_in_s: Callable[[], float | None],
     ) -> Batch | None:
         """The next batch under one unbroken membership, or None.
 
-        A batch that is not full grows until the next transaction may begin. One without records has offsets to commit
-        all the same: of transaction markers and aborted records. During a commit only records are read: what asks for
-        offsets, or lets the group rebalance, waits until it is over. Raises NoStartOffset when a partition has no
+        A batch that is not full grows until the next transaction may begin: in so many seconds, or None while a commit
+        that is under way decides it. A batch without records has offsets to commit all the same: of transaction markers
+        and aborted records. During a commit only records are read: what asks for offsets, or lets the group rebalance,
+        waits until it is over. Raises NoStartOffset when a partition has no
         offset to resume from, and WorkerError.
         """
         if during_commit and self._must_settle():
@@ -137,7 +138,7 @@ class GroupReader:
         self,
         max_events: int,
         during_commit: bool,  # noqa: FBT001
-        next_begins_in_s: Callable[[], float],
+        next_begins_in_s: Callable[[], float | None],
     ) -> Records:
         settings = self._settings
         partitions: list[int] = []
@@ -148,7 +149,7 @@ class GroupReader:
         headers: list[Headers] = []
         records = Records(settings.worker_input_topic, partitions, offsets, timestamps_ms, keys, values, headers)
         bytes_left = settings.worker_batch_max_bytes
-        wait_ms = next_begins_in_s() * 1000 if during_commit else IDLE_WAIT_MS
+        wait_ms = GATHER_STEP_S * 1000 if during_commit else IDLE_WAIT_MS
         while True:
             # One call hands out this many records and holds them all in memory: fewer when they are large.
             most = min(max_events - len(records), max(1, bytes_left // self._largest_bytes))
@@ -166,22 +167,20 @@ class GroupReader:
             keys += polled.keys
             values += polled.values
             headers += polled.headers
-            if not records and not during_commit:
-                return records
             if polled.sizes:
                 self._largest_bytes = max(1, *polled.sizes)
                 bytes_left -= sum(polled.sizes)
             if len(records) >= max_events or bytes_left < self._largest_bytes:
                 return records
-            # Read too early, a batch would have to wait for the commit before it, and what comes next for two.
+            # A batch closed early only waits for the commit under way, and what comes meanwhile waits for two commits.
             left_s = next_begins_in_s()
-            if (left_s == 0 and len(polled.sizes) < most) or (during_commit and self._must_settle()):
+            if left_s is not None and (not records or (left_s == 0 and len(polled.sizes) < most)):
                 return records
-            wait_ms = 0.0
             if records:
-                time.sleep(min(left_s, GATHER_STEP_S))
-            else:
-                wait_ms = left_s * 1000
+                time.sleep(GATHER_STEP_S if left_s is None else min(left_s, GATHER_STEP_S))
+                wait_ms = 0.0
+            if during_commit and self._must_settle():
+                return records
 
     def _require_coordinator(self) -> None:
         # Without one, polls return nothing and say nothing: the worker would count as ready and working, until lag made

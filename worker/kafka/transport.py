@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.batch_limit import BatchLimit
 from worker.kafka.clients import consumer_client, producer_client
-from worker.kafka.consumer import GATHER_STEP_S, GroupReader
+from worker.kafka.consumer import GroupReader
 from worker.kafka.errors import fault
 from worker.kafka.offsets import NoStartOffset, Starts
 from worker.kafka.producer import Transactions
@@ -26,6 +26,9 @@ from worker.settings import Settings
 from worker.stream.ports import PartitionProgress, StopSignal
 from worker.stream.records import Batch, Membership, Message, Outcome
 
+# During a commit that takes longer, what was read is processed, and the commit is waited for: a poll has a deadline.
+_GATHER_MOST_S = 1.0
+
 _log = structlog.get_logger()
 
 
@@ -34,7 +37,7 @@ class _InFlight:
     """A commit that was begun, and when its batch was read."""
 
     batch: Batch
-    committing: Future[float]
+    committing: Future[None]
     polled_at_s: float
     begun_at_s: float
 
@@ -42,8 +45,9 @@ class _InFlight:
 class KafkaTransport:
     """The loop's transport on Kafka: read_committed in; results, rejected events and offsets out in one transaction."""
 
-    def __init__(self, settings: Settings, reader: GroupReader, transactions: Transactions) -> None:
+    def __init__(self, settings: Settings, reader: GroupReader, transactions: Transactions, stop: StopSignal) -> None:
         self._settings = settings
+        self._stop = stop
         self._reader = reader
         self._transactions = transactions
         self._batch_limit = BatchLimit(settings)
@@ -55,12 +59,16 @@ class KafkaTransport:
         self._closed = False
 
     def poll(self) -> Batch | None:
-        """The next batch, or None when nothing came within a short wait, or until the commit was over."""
+        """The next batch, or None when nothing came within a short wait, or by the end of the commit."""
         during_commit = self._in_flight is not None
         try:
             batch = self._reader.poll(self._batch_limit.events, during_commit, self._next_begins_in_s)
         except NoStartOffset as error:
-            self._commit_starts(error.out_of_range)
+            if during_commit:
+                # The commit under way uses the producer. The next poll meets the same.
+                self._reader.forget_positions()
+            else:
+                self._commit_starts(error.out_of_range)
             return None
         finally:
             self._polled_at_s = time.monotonic()
@@ -94,34 +102,35 @@ class KafkaTransport:
         in_flight, self._in_flight = self._in_flight, None
         if in_flight is None:
             raise ValueError("no commit was begun")
-        took_s = 0.0
         try:
-            took_s = in_flight.committing.result()
+            in_flight.committing.result()
         finally:
             # Also when it failed, which is what a batch that takes too long does.
-            now_s = time.monotonic()
-            commit_s = took_s or now_s - in_flight.begun_at_s
+            commit_s = self._ended_at_s - in_flight.begun_at_s
             worked_s = in_flight.begun_at_s - in_flight.polled_at_s + commit_s
             self._batch_limit.took(len(in_flight.batch.records), worked_s, commit_s)
         self._reader.offsets.note_committed(in_flight.batch.next_offsets)
-        return took_s
+        return commit_s
 
-    def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> float:
-        begun_at_s = time.monotonic()
-        notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
+    def _commit(self, batch: Batch, messages: Mapping[str, Sequence[Message]]) -> None:
         try:
+            notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
             self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
         finally:
             self._ended_at_s = time.monotonic()
-        return self._ended_at_s - begun_at_s
 
-    def _next_begins_in_s(self) -> float:
-        if self._in_flight is not None and not self._in_flight.committing.done():
-            return GATHER_STEP_S
-        # Brokers finish a transaction after they have answered. To the next one they say no until then, and the
-        # clients ask again after 20 ms.
-        next_s = self._ended_at_s + self._settings.worker_commit_interval_ms / 1000
-        return max(0.0, next_s - time.monotonic())
+    def _next_begins_in_s(self) -> float | None:
+        now_s = time.monotonic()
+        if self._stop.is_set():
+            return 0.0
+        if (in_flight := self._in_flight) is not None:
+            if not in_flight.committing.done():
+                return None if now_s - in_flight.begun_at_s < _GATHER_MOST_S else 0.0
+            if in_flight.committing.exception() is not None:
+                return 0.0
+        # Brokers finish a transaction after they have answered. They refuse the next one until then, and the clients
+        # ask again after 20 ms.
+        return max(0.0, self._ended_at_s + self._settings.worker_commit_interval_ms / 1000 - now_s)
 
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
@@ -212,7 +221,7 @@ def open_transport(
     servers, at_most_s = settings.kafka_bootstrap_servers, settings.worker_broker_wait_s
     try:
         return wait_for_brokers(
-            lambda: _attempt(settings, connection, deadline, on_batch_dropped), servers, at_most_s, stop
+            lambda: _attempt(settings, connection, deadline, stop, on_batch_dropped), servers, at_most_s, stop
         )
     except RetryBatchError as error:
         raise StopProcessError(
@@ -224,7 +233,11 @@ def open_transport(
 
 
 def _attempt(
-    settings: Settings, connection: Mapping[str, Any], deadline: Deadline, on_batch_dropped: Callable[[], None]
+    settings: Settings,
+    connection: Mapping[str, Any],
+    deadline: Deadline,
+    stop: StopSignal,
+    on_batch_dropped: Callable[[], None],
 ) -> KafkaTransport:
     try:
         consumer = consumer_client(settings, connection)
@@ -244,4 +257,4 @@ def _attempt(
     except BaseException:
         reader.close()
         raise
-    return KafkaTransport(settings, reader, transactions)
+    return KafkaTransport(settings, reader, transactions, stop)

@@ -36,7 +36,7 @@ class Transport(Protocol):
     """
 
     def poll(self) -> Batch | None:
-        """The next batch, or None when nothing came within a short wait, or until the commit was over."""
+        """The next batch, or None when nothing came within a short wait, or by the end of the commit."""
         ...
 
     def begin(self, batch: Batch, outcome: Outcome) -> None:

@@ -87,6 +87,7 @@ class ConfluentConsumer:
         self._settled: bytes | None = None
         # The membership ended without a rebalance, and there is no new one yet.
         self._lost = False
+        self._closing = False
         self._coordinator_known = True
         self._pending: Exception | None = None
         self._member: Membership | None = None
@@ -292,7 +293,7 @@ class ConfluentConsumer:
 
     def close(self) -> None:
         """Leave the group (a static member only goes silent) and release the connections."""
-        self._member, self._polling_thread = None, None
+        self._member, self._polling_thread, self._closing = None, None, True
         # It has no close(): its threads end with it.
         self._admin = None
         with translated():
@@ -350,7 +351,8 @@ class ConfluentConsumer:
             self._settled = consumer.consumer_group_metadata()
         except RuntimeError:
             # An assignment that nobody polled for comes while the client closes, and may find the group left.
-            self._settled = None
+            if not self._closing:
+                raise
         self._lost = False
 
     def _on_lost(self, consumer: Any, partitions: list[confluent_kafka.TopicPartition]) -> None:

@@ -60,7 +60,7 @@ class KafkaPythonProducer:
             delivery_timeout_ms=timeout_ms // 2 + tuning.LINGER_MS,
             linger_ms=tuning.LINGER_MS,
             # As long as librdkafka and Java wait when a broker has not finished the transaction before: kafka-python
-            # means to, and waits this long instead.
+            # means to, and waits this long instead, as after everything else that it tries again.
             retry_backoff_ms=20,
             batch_size=tuning.BATCH_BYTES,
             compression_type=None if settings.worker_compression == "none" else settings.worker_compression,

@@ -39,7 +39,7 @@ class Transactions:
 
 
 def transport(reader: Reader) -> KafkaTransport:
-    return KafkaTransport(Settings(), cast(Any, reader), cast(Any, Transactions()))
+    return KafkaTransport(Settings(), cast(Any, reader), cast(Any, Transactions()), threading.Event())
 
 
 def test_a_rewind_that_has_to_wait_for_the_group_is_made_by_the_next_poll_also_as_another_member() -> None:
@@ -54,35 +54,81 @@ def test_the_offsets_to_start_at_are_not_committed_while_the_group_rebalances() 
         transport(Reader()).poll()
 
 
-def test_a_batch_grows_while_the_commit_before_it_is_under_way() -> None:
-    membership, committed = Membership("g", "m", 1, None), threading.Event()
-    batch = Batch(Records.of([Record("in", 0, 0, 0, None, None, ())]), {("in", 0): 1}, membership)
-    left_s: list[float] = []
+class Gathering:
+    """A reader that notes what it is told about the next transaction."""
 
-    class Gathering:
-        topic_id = ""
+    topic_id = ""
 
-        def __init__(self) -> None:
-            self.offsets = self
+    def __init__(self) -> None:
+        self.offsets = self
+        self.told: list[float | None] = []
 
-        def poll(self, _: int, __: bool, next_begins_in_s: Callable[[], float]) -> None:
-            left_s.append(next_begins_in_s())
+    def poll(self, _: int, __: bool, next_begins_in_s: Callable[[], float | None]) -> None:
+        self.told.append(next_begins_in_s())
 
-        def membership(self) -> Membership:
-            return membership
+    def membership(self) -> Membership:
+        return BATCH.membership
 
-        def note_committed(self, _: object) -> None:
-            pass
+    def note_committed(self, _: object) -> None:
+        pass
 
-    class Committing(Transactions):
-        def commit(self, *_: object) -> None:
-            committed.wait()
 
-    one = KafkaTransport(Settings(worker_commit_interval_ms=0), cast(Any, Gathering()), cast(Any, Committing()))
-    one.begin(batch, Outcome(ignored=1))
+class Committing(Transactions):
+    """Transactions of which each ends when it may, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.may_end, self._error = threading.Event(), error
+
+    def commit(self, *_: object) -> None:
+        assert self.may_end.wait(10)
+        if self._error is not None:
+            raise self._error
+
+
+BATCH = Batch(
+    Records.of([Record("in", 0, 0, 0, None, None, ())]), {("in", 0): 1}, Membership("g", "m", 1, instance_id=None)
+)
+
+
+def gathering(
+    committing: Committing, interval_ms: int, stop: threading.Event | None = None
+) -> tuple[KafkaTransport, list[float | None]]:
+    """A transport during its first commit, and what its reader is told from now on."""
+    reader, settings = Gathering(), Settings(worker_commit_interval_ms=interval_ms)
+    one = KafkaTransport(settings, cast(Any, reader), cast(Any, committing), stop or threading.Event())
+    one.begin(BATCH, Outcome(ignored=1))
+    return one, reader.told
+
+
+def test_a_batch_grows_during_the_commit_before_it_and_for_the_interval_after_it() -> None:
+    committing = Committing()
+    one, told = gathering(committing, interval_ms=4_000)
     one.poll()
-    committed.set()
+    committing.may_end.set()
     one.finish()
     one.poll()
-    during, after = left_s
-    assert during > after == 0
+    assert told[0] is None
+    assert 0 < (told[1] or 0) <= 4
+
+
+def test_a_batch_waits_neither_for_a_slow_commit_nor_after_a_failed_one_nor_when_the_worker_stops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing, stop = Committing(RetryBatchError("refused")), threading.Event()
+    failed, told = gathering(failing, interval_ms=4_000)
+    failing.may_end.set()
+    with pytest.raises(RetryBatchError):
+        cast(Any, failed)._in_flight.committing.result(10)
+    failed.poll()
+    with pytest.raises(RetryBatchError):
+        failed.finish()
+    slow = Committing()
+    one, told_later = gathering(slow, interval_ms=4_000, stop=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.kafka.transport._GATHER_MOST_S", 0.0)
+        one.poll()
+    slow.may_end.set()
+    one.finish()
+    stop.set()
+    one.poll()
+    assert (told, told_later) == ([0.0], [0.0, 0.0])
