@@ -1,6 +1,7 @@
 """Each input once, whatever is refused, aborted, stopped or killed."""
 
 import json
+import os
 import random
 import signal
 import time
@@ -19,6 +20,7 @@ from tests.support.kafka_world import KafkaWorld, both_clients, both_clients_at_
 from tests.support.transport_contract import PATIENCE_S, commit, next_batch, until, work_off
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka import producer as kafka_producer
+from worker.kafka.offsets import STEP_LONGEST_S
 from worker.kafka.transport import KafkaTransport
 from worker.stream.records import Message, Outcome
 
@@ -359,3 +361,19 @@ def test_a_broker_that_is_killed_under_load_or_restarted_at_rest_costs_nothing(
         until(lambda: sum(kafka.committed().values()) == 15_010 or None)
         assert worker.stop() == 0
         assert sorted(int(value.partition(b"|")[0]) for value in kafka.values(kafka.output)) == list(range(15_010))
+
+
+@both_clients
+def test_a_batch_does_not_grow_for_as_long_as_a_commit_may_take(client: str, embedded_broker: Broker) -> None:
+    with KafkaWorld(embedded_broker.bootstrap_servers, client=client) as kafka:
+        transport = kafka.open()
+        kafka.send(b"1")
+        batch = next_batch(transport)
+        transport.begin(batch, echo(batch.records))
+        os.kill(embedded_broker.pid, signal.SIGSTOP)
+        begun_at_s = time.monotonic()
+        assert transport.poll() is None
+        assert time.monotonic() - begun_at_s < STEP_LONGEST_S / 2
+        os.kill(embedded_broker.pid, signal.SIGCONT)
+        transport.finish()
+        assert kafka.values(kafka.output) == [b"1"]
