@@ -24,6 +24,11 @@ NOT_CHECKED = ("not checked", "correct the settings first")
 NOWHERE = {"kafka_bootstrap_servers": "127.0.0.1:1", "worker_broker_wait_s": "0.2"}
 
 
+@pytest.fixture(autouse=True)
+def _no_long_wait_for_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.tools.check.command._WAIT_S", 0.2)
+
+
 def by_where(flags: dict[str, str]) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = {}
     for finding in preflight(flags):
