@@ -83,8 +83,7 @@ class GroupReader:
         A batch that is not full grows until the next transaction may begin: in so many seconds, or None while a commit
         that is under way decides it. A batch without records has offsets to commit all the same: of transaction markers
         and aborted records. During a commit only records are read: what asks for offsets, or lets the group rebalance,
-        waits until it is over. Raises NoStartOffset when a partition has no
-        offset to resume from, and WorkerError.
+        waits until it is over. Raises NoStartOffset when a partition has no offset to resume from, and WorkerError.
         """
         if during_commit and self._must_settle():
             return None
@@ -174,11 +173,13 @@ class GroupReader:
                 return records
             # A batch closed early only waits for the commit under way, and what comes meanwhile waits for two commits.
             left_s = next_begins_in_s()
-            if left_s is not None and (not records or (left_s == 0 and len(polled.sizes) < most)):
+            all_read = len(polled.sizes) < most
+            if left_s is not None and (not records or (left_s == 0 and all_read)):
                 return records
             if records:
-                time.sleep(GATHER_STEP_S if left_s is None else min(left_s, GATHER_STEP_S))
                 wait_ms = 0.0
+                if all_read:
+                    time.sleep(GATHER_STEP_S if left_s is None else min(left_s, GATHER_STEP_S))
             if during_commit and self._must_settle():
                 return records
 
