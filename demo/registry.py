@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from demo.avro import SCHEMA
 from demo.errors import RegistryAway, RegistryRefused, RegistryUnusable
 from demo.formats import SETTINGS
-from worker.errors import WorkerError
+from worker.errors import WorkerError, is_temporary
 from worker.kafka.registry import registry_client
 from worker.settings_loading import load_settings
-
-# The temporary ones below 500: request timeout, too many requests.
-_LATER: Final = frozenset({408, 429})
 
 
 class Registered(NamedTuple):
@@ -38,7 +35,7 @@ def registered(topic: str) -> Registered:
         schema_id = client.register_schema(subject, Schema(orjson.dumps(SCHEMA).decode(), "AVRO"))
     except SchemaRegistryError as error:
         status = error.http_status_code
-        if status < 500 and status not in _LATER:
+        if not is_temporary(status):
             raise RegistryRefused(
                 f"the schema registry {url} refused the schema of subject {subject} ({status}: {error.error_message}); "
                 "send to another topic if this one has another schema, or correct SCHEMA_REGISTRY_URL and the login in "

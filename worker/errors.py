@@ -111,3 +111,8 @@ def ending(error: Exception) -> tuple[ExitStatus, tuple[str, ...]]:
         "made, a restart continues at the committed offset"
     )
     return ExitStatus.RESTART, (bug,)
+
+
+def is_temporary(status: int) -> bool:
+    """Whether an HTTP status may pass: a server's own error, or request timeout, too early, too many requests."""
+    return status >= 500 or status in {408, 425, 429}

@@ -18,6 +18,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
+from worker.errors import is_temporary
 from worker.kafka.errors import AuthenticationFailed
 
 # The token is fetched on the client's network thread, which also sends heartbeats: far below the session timeout.
@@ -28,8 +29,6 @@ _RENEW_SHARE = 0.2
 _RETRY_AFTER_S = 10.0
 # RFC 6749 lets a server leave the lifetime out.
 _DEFAULT_LIFETIME_S = 300.0
-# The temporary ones below 500: request timeout, too early, too many requests.
-_LATER = frozenset({408, 425, 429})
 
 
 class NotATokenEndpoint(AuthenticationFailed):
@@ -157,7 +156,7 @@ class ClientCredentials:
         return Token(value, lifetime_s)
 
     def _answered(self, code: int) -> KafkaError:
-        if code >= 500 or code in _LATER:
+        if is_temporary(code):
             return TokenEndpointUnavailable(f"the token endpoint {self.url} answered {code}")
         # RFC 6749, 5.2: 401 for a wrong client or secret, 400 also for that and for a scope that it does not grant.
         if code in {400, 401, 403}:
