@@ -166,11 +166,11 @@ def test_a_registry_is_asked_and_what_is_wrong_with_it_is_a_problem_and_its_abse
         (refused,) = by_where(flags)["registry"]
         assert refused.weight is Weight.PROBLEM
         assert "SCHEMA_REGISTRY_USERNAME" in refused.line
-        monkeypatch.setitem(sys.modules, "confluent_kafka.schema_registry", None)
-        (missing,) = by_where(flags)["registry"]
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "confluent_kafka.schema_registry", None)
+            (missing,) = by_where(flags)["registry"]
         assert missing.weight is Weight.PROBLEM
         assert "stream-segmentation[avro]" in missing.line
-        monkeypatch.undo()
     monkeypatch.setattr(registry_of_schemas, "AWAY_MOST_S", 0.0)
     (away,) = by_where(flags)["registry"]
     assert away.weight is Weight.OUTAGE
