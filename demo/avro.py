@@ -65,8 +65,9 @@ def _kind(schema: Schema) -> str:
 
 
 def _or_null(schema: Schema, value: Any) -> bytes:
-    fits = type(value) is _TYPES[_kind(schema)] and not (isinstance(value, int) and not -(2**63) <= value < 2**63)
-    return _VALUE + avro_bytes(schema, value) if fits else _NULL
+    if type(value) is not _TYPES[_kind(schema)] or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        return _NULL
+    return _VALUE + avro_bytes(schema, value)
 
 
 def _long(number: int) -> bytes:

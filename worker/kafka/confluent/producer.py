@@ -31,8 +31,8 @@ class ConfluentProducer:
 
     def __init__(self, settings: Settings, connection: Mapping[str, Any], transactional_id: str) -> None:
         timeout_ms = settings.worker_transaction_timeout_ms
-        self._timeout_s = timeout_ms / 1000
-        self._request_s = timeout_ms / 2000
+        request_ms = timeout_ms // 2
+        self._timeout_s, self._request_s = timeout_ms / 1000, request_ms / 1000
         # Of this transaction.
         self._topics: tuple[str, ...] = ()
         self._refused: list[Exception] = []
@@ -42,8 +42,8 @@ class ConfluentProducer:
             "transactional.id": transactional_id,
             "transaction.timeout.ms": timeout_ms,
             # A record that cannot be delivered fails with its own reason before the flush gives up on it.
-            "request.timeout.ms": timeout_ms // 2,
-            "delivery.timeout.ms": timeout_ms // 2 + tuning.LINGER_MS,
+            "request.timeout.ms": request_ms,
+            "delivery.timeout.ms": request_ms + tuning.LINGER_MS,
             "linger.ms": tuning.LINGER_MS,
             "batch.size": tuning.BATCH_BYTES,
             "message.max.bytes": max(tuning.REQUEST_BYTES, settings.rejected_max_bytes + tuning.RECORD_OVERHEAD_BYTES),
