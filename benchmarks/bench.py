@@ -291,7 +291,7 @@ def latency(
     site: Site, programs: Mapping[Contender, Program], rates: Sequence[float], seconds: float, figures: Figures
 ) -> None:
     """The latency of all contenders at all rates that they can follow."""
-    cold = not figures.drains
+    disturbed = True
     for rate in rates:
         for contender, program in programs.items():
             drains = figures.drains.get(contender.name)
@@ -299,10 +299,10 @@ def latency(
                 drains and statistics.median(drain.events_per_s for drain in drains) < 1.2 * rate
             ):
                 continue
-            if cold:
-                print("a first turn that does not count: a broker that was just started is slow …", flush=True)
+            if disturbed:
+                print("a first turn that does not count: the broker just started, or deletes backlogs …", flush=True)
                 _latency(site, contender, program, rate, seconds)
-                cold = False
+                disturbed = False
             found = _latency(site, contender, program, rate, seconds)
             figures.latencies.setdefault(contender.name, {})[rate] = found
             print(f"at {rate:6,.0f}/s  {contender.name:20}  {report.latency_text(found)}", flush=True)

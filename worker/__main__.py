@@ -45,6 +45,8 @@ _USED = {
     "asyncapi": ("profile_class", *_INPUT, *_TOPICS, "worker_current_topic"),
 }
 
+_OBJECTS_OF_A_BATCH = 100_000
+
 # For an input topic that `run` creates: 2, 3 or 6 workers can share it evenly.
 _PARTITIONS = 6
 
@@ -85,12 +87,16 @@ def _run(flags: dict[str, str], arguments: argparse.Namespace) -> int:
 
     # Before the larger imports, so that a signal during them counts too.
     stop = StopSignals()
+    # A batch is small for it: its threads only get in each other's way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What imports create stays until the end: collecting garbage among it takes a tenth of the start.
     gc.disable()
     from worker.run import run
 
     gc.freeze()
     gc.enable()
+    # A collection in the middle of a batch would look through all of its objects, none of which is garbage.
+    gc.set_threshold(_OBJECTS_OF_A_BATCH)
     partitions = _PARTITIONS if arguments.partitions is None else arguments.partitions
     return run(flags, stop, partitions if arguments.create_topics else None)
 

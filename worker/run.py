@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Mapping
@@ -137,12 +136,7 @@ def _work(
         def process(batch: Batch) -> Outcome:
             with deadline.within(_LOOK_UP_S, "asking the schema registry"):
                 input_.look_up(batch.records.values)
-            # A collection in the middle would look through all objects of the batch, none of which is garbage.
-            gc.disable()
-            try:
-                return promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
-            finally:
-                gc.enable()
+            return promotions.scoring_for(batch.membership).process(batch.records, datetime.now(UTC))
 
         def admit(outcome: Outcome) -> None:
             internal_errors.require_scoring(outcome)

@@ -341,7 +341,7 @@ class Settings(BaseSettings):
         900_000, ge=1, le=100_000_000, description="A larger event is rejected as too_large."
     )
     worker_batch_max_events: Annotated[int, Flag("--batch-max-events")] = Field(
-        2_000, ge=1, le=100_000, description="Most events in a transaction."
+        3_000, ge=1, le=100_000, description="Most events in a transaction."
     )
     worker_batch_max_bytes: Annotated[int, Flag("--batch-max-bytes")] = Field(
         8_000_000,

@@ -105,9 +105,10 @@ class Transactions:
                 producer.begin()
                 self._left_open = True
                 producer.send(messages)
+                # While the client waits for reports about records, the loop works; after the last one only the commit is left.
+                producer.send_offsets(noted, membership)
                 # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
                 producer.flush(self._settings.worker_transaction_timeout_ms / 1000)
-                producer.send_offsets(noted, membership)
                 producer.commit()
                 self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:

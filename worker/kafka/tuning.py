@@ -13,7 +13,8 @@ RECONNECT_BACKOFF_MAX_MS: Final = 1_000
 HEARTBEAT_MS: Final = 1_000
 # Sending begins at the flush, so that a transaction is one batch per partition.
 LINGER_MS: Final = 200
-# Under the brokers' default limit for a batch (1 MiB), or each batch would be refused and sent again in halves.
-BATCH_BYTES: Final = 256 * 1024
+# Half of the brokers' default limit for a batch: one that is too large is refused, and kafka-python sends it again in
+# halves. Smaller ones make more requests of a transaction than may be in flight, and librdkafka waits for them busily.
+BATCH_BYTES: Final = 512 * 1024
 RECORD_OVERHEAD_BYTES: Final = 1024
 REQUEST_BYTES: Final = 1024 * 1024

@@ -50,7 +50,7 @@ _ASK_HEADERS: Final = methodcaller("headers")
 _EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # confluent-kafka's
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # confluent-kafka's
 # What the client holds ahead, beyond what it is fetching; outside of Python's heap.
-_QUEUED_KBYTES: Final = 32 * 1024
+_QUEUED_KBYTES: Final = 16 * 1024
 # While that much is held, fetching pauses; 1 s, the default, is what it then costs.
 _FETCH_BACKOFF_MS: Final = 20
 _PROPAGATION_MS: Final = 5_000
