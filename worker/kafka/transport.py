@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,8 @@ from worker.stream.records import Batch, Membership, Message, Outcome
 
 # During a commit that takes longer, what was read is processed, and the commit is waited for: a poll has a deadline.
 _GATHER_MOST_S = 1.0
+# A signal that comes just before this thread blocks is handled when it wakes up, and not before.
+_WAKE_UP_EVERY_S = 0.5
 
 _log = structlog.get_logger()
 
@@ -102,6 +104,8 @@ class KafkaTransport:
         in_flight, self._in_flight = self._in_flight, None
         if in_flight is None:
             raise ValueError("no commit was begun")
+        while not in_flight.committing.done():
+            wait([in_flight.committing], _WAKE_UP_EVERY_S)
         try:
             in_flight.committing.result()
         finally:

@@ -1,5 +1,6 @@
 """What the transport asks of its reader and its producer, with stand-ins for these two instead of Kafka."""
 
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -132,3 +133,24 @@ def test_a_batch_waits_neither_for_a_slow_commit_nor_after_a_failed_one_nor_when
     stop.set()
     one.poll()
     assert (told, told_later) == ([0.0], [0.0, 0.0])
+
+
+def test_a_signal_that_the_waiting_thread_slept_through_is_handled_before_a_slow_commit_ends() -> None:
+    committing = Committing()
+    one, _ = gathering(committing, interval_ms=0)
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: stopped.set())
+
+    def elsewhere() -> None:
+        # To this thread, so that it does not wake the other one, as if that had not been asleep yet.
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        seen.append(stopped.wait(8))
+        committing.may_end.set()
+
+    seen: list[bool] = []
+    try:
+        threading.Timer(0.2, elsewhere).start()
+        one.finish()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [True]
