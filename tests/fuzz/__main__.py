@@ -69,6 +69,7 @@ def _report(violated: Violated, subject: str, seed: int) -> None:
 def _print(figures: Figures, took_s: float, peak_before: float) -> None:
     print(f"tried          {figures.tried:>12,}   in {took_s:.0f} s, each alone and in batches of {BATCH}")
     print(f"assigned       {figures.assigned:>12,}")
+    print(f"erased         {figures.erased:>12,}")
     for reason, count in figures.reasons.most_common():
         print(f"rejected       {count:>12,}   {reason}")
     print(f"median cost    {figures.median_us:>12,.1f} µs   processor time of one event alone")

@@ -34,6 +34,7 @@ class Figures:
 
     tried: int
     assigned: int
+    erased: int
     reasons: Counter[str]
     median_us: float
     """Of all events, each alone, processor time."""
@@ -65,6 +66,7 @@ def run(
     """
     costs_us = array("d", bytes(8 * len(numbers)))
     assigned = array("b", bytes(len(numbers)))
+    erased = 0
     reasons: Counter[str] = Counter()
     in_batch_us: list[float] = []
     warm_at = int(len(numbers) * _WARM_UP)
@@ -80,6 +82,7 @@ def run(
             if (*alone.results, *alone.rejected) != (messages[record.offset],):
                 raise Violated(record.offset, "alone it has another outcome than in a batch")
             assigned[place] = alone.verdicts[0] is Verdict.ASSIGNED
+            erased += alone.verdicts[0] is Verdict.ERASED
             reasons.update(alone.reasons)
         check_agreement(exact, records, together)
         if start == 0:
@@ -92,6 +95,7 @@ def run(
     figures = Figures(
         tried=len(numbers),
         assigned=len(accepted_us),
+        erased=erased,
         reasons=reasons,
         median_us=statistics.median(costs_us),
         median_assigned_us=statistics.median(accepted_us or [0.0]),

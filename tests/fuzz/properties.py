@@ -19,7 +19,7 @@ from models.segmentation import Segmentation
 from models.store import StoredModel
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
-from schemas.events import SegmentAssigned
+from schemas.events import SegmentAssigned, SegmentErased, TombstoneHeader
 from schemas.formats.records import HEADERS_MOST
 from schemas.parsing import DETAIL_MAX_BYTES
 from schemas.rejected import RejectReason
@@ -104,35 +104,50 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
     if len(outcome.verdicts) != len(records):
         raise Violated(number, f"{len(outcome.verdicts)} verdicts on {len(records)} records")
     judged = [*zip(records, outcome.verdicts, strict=True)]
-    accepted = [record for record, verdict in judged if verdict is Verdict.ASSIGNED]
+    accepted = [(record, verdict) for record, verdict in judged if verdict in {Verdict.ASSIGNED, Verdict.ERASED}]
     refused = [record for record, verdict in judged if isinstance(verdict, RejectReason)]
     if len(outcome.results) != len(accepted) or len(outcome.rejected) != len(refused):
         raise Violated(number, f"{len(outcome.results)} results for {len(accepted)} accepted records")
     # One by one in input order: a message out of order fails on its offset.
     reasons = [verdict for verdict in outcome.verdicts if isinstance(verdict, RejectReason)]
     try:
-        for record, message in zip(accepted, outcome.results, strict=True):
+        for (record, verdict), message in zip(accepted, outcome.results, strict=True):
             number = record.offset
-            _check_result(record, message)
+            _check_result(record, message, verdict)
         for record, message, reason in zip(refused, outcome.rejected, reasons, strict=True):
             number = record.offset
             _check_rejected(record, message, reason)
     except (LookupError, TypeError, ValueError) as error:
         raise Violated(number, f"the message is malformed: {error!r}") from error
-    if sum(outcome.segments.values()) != len(accepted) or sum(outcome.reasons.values()) != len(refused):
+    _check_tombstones(accepted, outcome)
+    if sum(outcome.segments.values()) != outcome.assigned or sum(outcome.reasons.values()) != len(refused):
         raise Violated(number, "the counts do not match the messages")
     return {
         record.offset: message
         for record, message in (
-            *zip(accepted, outcome.results, strict=True),
+            *zip((record for record, _ in accepted), outcome.results, strict=True),
             *zip(refused, outcome.rejected, strict=True),
         )
     }
 
 
-def _check_result(record: Record, message: Message) -> None:
+def _check_tombstones(accepted: Sequence[tuple[Record, Verdict | RejectReason]], outcome: Outcome) -> None:
+    erased = {at: record for at, (record, verdict) in enumerate(accepted) if verdict is Verdict.ERASED}
+    if erased.keys() != outcome.erasures.keys():
+        raise Violated(accepted[0][0].offset, "not each erasure has one tombstone")
+    for at, record in erased.items():
+        tombstone = outcome.erasures[at]
+        place = {name: content.decode() for name, content in tombstone.headers}
+        if tombstone.value is not None or tombstone.key != outcome.results[at].key:
+            raise Violated(record.offset, "the tombstone has a value, or is of another user")
+        if (int(place[TombstoneHeader.PARTITION]), int(place[TombstoneHeader.OFFSET])) != record[1:3]:
+            raise Violated(record.offset, f"the tombstone answers {place}")
+
+
+def _check_result(record: Record, message: Message, verdict: Verdict | RejectReason) -> None:
+    kind = SegmentErased if verdict is Verdict.ERASED else SegmentAssigned
     try:
-        assigned = SegmentAssigned.model_validate_json(message.value or b"")
+        assigned = kind.model_validate_json(message.value or b"")
         given = _read_by_json(record.value or b"")
     except ValueError as error:
         raise Violated(record.offset, f"a result, or its event, is not valid: {error}") from error
@@ -144,7 +159,7 @@ def _check_result(record: Record, message: Message) -> None:
         raise Violated(record.offset, "the result's key is not the subject")
     if record.offset % 100 == 0:
         try:
-            _assigned_schema().validate(orjson.loads(message.value or b""))
+            _schema(kind.__name__).validate(orjson.loads(message.value or b""))
         except jsonschema.ValidationError as error:
             raise Violated(record.offset, f"a result does not match the AsyncAPI document: {error.message}") from error
 
@@ -159,9 +174,9 @@ def _read_by_json(value: bytes) -> dict[str, Any]:
 
 
 @cache
-def _assigned_schema() -> Any:
+def _schema(name: str) -> Any:
     document = asyncapi_document(UserProfile, "in", "out", "rejected", "1")
-    schema = {"$ref": "#/components/schemas/SegmentAssigned", "components": document["components"]}
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
     return jsonschema.Draft202012Validator(schema)
 
 

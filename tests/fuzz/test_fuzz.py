@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.events import TombstoneHeader
 from schemas.formats.input_format import ignored_rows
 from schemas.rejected import RejectReason
 from tests.fuzz import __main__ as command
@@ -28,8 +29,9 @@ SOME = range(300)
 
 def test_for_any_bytes_each_record_has_one_outcome_at_a_bounded_cost_without_a_memory_leak() -> None:
     figures = run(scoring(), seed=1, numbers=range(4_000))
-    assert figures.tried == 4_000 == figures.assigned + figures.reasons.total()
+    assert figures.tried == 4_000 == figures.assigned + figures.erased + figures.reasons.total()
     assert figures.assigned > 1_000
+    assert figures.erased > 50
     assert set(figures.reasons) == {
         "empty",
         "too_large",
@@ -47,6 +49,7 @@ def test_where_values_may_be_missing_events_in_columns_and_one_by_one_have_the_s
     assert by._reader.one_by_one_because is None
     figures = run(by, seed=1, numbers=range(1_000), mutant=optional.mutant)
     assert figures.assigned > 100
+    assert figures.erased > 10
     assert figures.reasons["too_little_known"] > 5
     assert figures.reasons["invalid_profile"] > 100
 
@@ -121,6 +124,28 @@ def of_another_user(records: Sequence[Record], right: Outcome) -> Outcome:
     return replace(right, results=tuple(message._replace(key=b"other") for message in right.results))
 
 
+def without_tombstones(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, erasures={})
+
+
+def with_values_as_tombstones(records: Sequence[Record], right: Outcome) -> Outcome:
+    return replace(right, erasures={at: right.results[at] for at in right.erasures})
+
+
+def with_tombstones_of(partition: bytes) -> Change:
+    def change(records: Sequence[Record], right: Outcome) -> Outcome:
+        name = TombstoneHeader.PARTITION.value
+        return replace(
+            right,
+            erasures={
+                at: each._replace(headers=tuple((n, partition if n == name else was) for n, was in each.headers))
+                for at, each in right.erasures.items()
+            },
+        )
+
+    return change
+
+
 def with_header(name: str, content: bytes) -> Change:
     def change(records: Sequence[Record], right: Outcome) -> Outcome:
         return replace(
@@ -176,6 +201,9 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "no JSON": (no_json, "is not valid"),
     "none of the schema": (none_valid, "is not valid"),
     "of another user": (of_another_user, "the result's key is not the subject"),
+    "no tombstones": (without_tombstones, "not each erasure has one tombstone"),
+    "tombstones with values": (with_values_as_tombstones, "the tombstone has a value"),
+    "tombstones of other records": (with_tombstones_of(b"2"), "the tombstone answers"),
     "unknown reason": (with_header("rejected.reason", b"because"), "the reason is 'because'"),
     "long detail": (with_header("rejected.detail", b"x" * 1001), "the detail is empty, too long or quotes the value"),
     "detail with the value": (

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from schemas.events import USER_ERASED_TYPE
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
 from worker.stream.records import Record
 
@@ -61,6 +62,7 @@ _VALUES: Final = (
     *b'null true false 0 -1 1.5 [] {} [[]] [null] [0] [""] {"a":1} "" "0" "c4n4ry" ["c4n4ry"] ["a","a"]'.split(),
 )
 _EVENT_BYTES: Final = 890_000
+_ERASED_SHARE: Final = 0.05
 
 
 def mutant(seed: int, number: int) -> Record:
@@ -79,13 +81,14 @@ class Pool(NamedTuple):
 def optional_mutant(seed: int, number: int, further: Mapping[str, Pool]) -> Record:
     """The same with further fields, and with any field of the profile missing or null."""
     draw = random.Random(f"optional/{seed}/{number}")
-    data = orjson.loads(_good(draw))["data"]
+    good = orjson.loads(_good(draw))
+    data = good["data"]
     least = draw.choice((0.0, 0.1, 0.1, 0.6))
     texts = {name: orjson.dumps(value) for name, value in data.items()}
     texts |= {name: draw.choice(pool.valid if draw.random() < 0.9 else pool.others) for name, pool in further.items()}
     kept = {name: b"null" if draw.random() < least else text for name, text in texts.items() if draw.random() >= least}
     fields = b",".join(b'"%b":%b' % (name.encode(), text) for name, text in kept.items())
-    return _mutant(number, draw, event_bytes(data="@@").replace(b'"@@"', b"{%b}" % fields))
+    return _mutant(number, draw, orjson.dumps({**good, "data": "@@"}).replace(b'"@@"', b"{%b}" % fields))
 
 
 def _mutant(number: int, draw: random.Random, value: bytes) -> Record:
@@ -109,6 +112,8 @@ def _mutant(number: int, draw: random.Random, value: bytes) -> Record:
 
 def _good(draw: random.Random) -> bytes:
     # The values differ, so that neighbouring events do.
+    # An erasure needs no data, and has any.
+    erasure: dict[str, Any] = {"type": USER_ERASED_TYPE} if draw.random() < _ERASED_SHARE else {}
     return event_bytes(
         {
             "gender": draw.choice(("Female", "Male", CANARY)),
@@ -118,6 +123,7 @@ def _good(draw: random.Random) -> bytes:
         },
         id=f"{CANARY}-{draw.getrandbits(32):x}",
         subject=f"{CANARY}-{draw.randrange(1000)}",
+        **erasure,
     )
 
 
