@@ -11,11 +11,12 @@ import orjson
 
 from demo.errors import ClusterError
 from demo.kafka.client import Reader, StoredRecord
+from schemas.events import SEGMENT_ERASED_TYPE, TombstoneHeader
 from schemas.rejected import RejectedHeader
-from tests.chaos.judgement import Answer, Commit, Input
+from tests.chaos.judgement import ERASED, Answer, Commit, Current, Input
 
 EXPECTED_HEADER = "chaos.expected"
-"""Of an input record: the reason that it has to be rejected for, or nothing."""
+"""Of an input record: what has to become of it, as `Input.expected` says."""
 _OFFSETS_TOPIC = "__consumer_offsets"
 _OFFSET_KEY_VERSIONS = (0, 1)
 _READ_S = 120
@@ -41,9 +42,24 @@ def _answer(record: StoredRecord) -> Answer:
         partition, offset = (int(record.headers[name]) for name in (RejectedHeader.PARTITION, RejectedHeader.OFFSET))
         reason = record.headers[RejectedHeader.REASON].decode()
     else:
-        place = orjson.loads(record.value or b"")["data"]["input"]
-        partition, offset, reason = place["partition"], place["offset"], ""
+        event = orjson.loads(record.value or b"")
+        place, reason = event["data"]["input"], ERASED if event["type"] == SEGMENT_ERASED_TYPE else ""
+        partition, offset = place["partition"], place["offset"]
     return Answer(record.topic, record.partition, record.offset, record.key, partition, offset, reason)
+
+
+def current(bootstrap_servers: str, topic: str) -> list[Current]:
+    """All that is left in the current topic."""
+    with Reader(bootstrap_servers, [topic]) as reader:
+        return [*map(_current, reader.read_to_end(_READ_S))]
+
+
+def _current(record: StoredRecord) -> Current:
+    if record.value is None:
+        partition, offset = (int(record.headers[name]) for name in (TombstoneHeader.PARTITION, TombstoneHeader.OFFSET))
+        return Current(record.key, partition, offset, erased=True)
+    place = orjson.loads(record.value)["data"]["input"]
+    return Current(record.key, place["partition"], place["offset"], erased=False)
 
 
 def commits(bootstrap_servers: str, group: str) -> list[Commit]:

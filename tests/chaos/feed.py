@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice, starmap
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
+import orjson
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
@@ -18,11 +21,13 @@ from demo.errors import ClusterError
 from demo.events import Emitted, emitted
 from demo.kafka.client import NewRecord, Sender
 from demo.population import Population
+from schemas.events import USER_ERASED_TYPE
 from tests.chaos.avro_events import writer
 from tests.chaos.evidence import EXPECTED_HEADER
-from tests.chaos.judgement import IGNORED
+from tests.chaos.judgement import ERASED, IGNORED
 
 _BAD_SHARE = 0.01
+_ERASED_EVERY = 50
 _TURN_S = 0.1
 _PART_S = 2.0
 _HANDFUL = 500
@@ -42,7 +47,7 @@ class Feed:
         self._part = 0
         self._count = count
         events = emitted(population, None, _BAD_SHARE, new_id=lambda: str(uuid.uuid4()), now=lambda: datetime.now(UTC))
-        self._events = starmap(writer(written_as), enumerate(events))
+        self._records = _records(events, written_as)
         self._lock = threading.Lock()  # the generator and the sender serve the thread and bursts
         self._sender: Sender | None = None
         self._flowing = threading.Event()
@@ -94,12 +99,12 @@ class Feed:
     def burst(self, count: int) -> None:
         """Send this many at once, and return when they are there. Raises ClusterError."""
         with self._lock:
-            self._send([*islice(self._events, count)])
+            self._send([*islice(self._records, count)])
 
     def burst_to(self, partition: int, of: int, count: int) -> None:
         """The same with events of users of one partition, of so many."""
         with self._lock:
-            theirs = (each for each in self._events if _partition(each.record.key, of) == partition)
+            theirs = (each for each in self._records if _partition(each.key, of) == partition)
             self._send([*islice(theirs, count)])
 
     def _send_all(self) -> None:
@@ -118,19 +123,11 @@ class Feed:
     def _send_due(self, due: int) -> None:
         while self.sent < due and self._flowing.is_set() and not self._enough.is_set():
             with self._lock:
-                handful = [*islice(self._events, min(due - self.sent, _HANDFUL))]
+                handful = [*islice(self._records, min(due - self.sent, _HANDFUL))]
                 self._send(handful)
                 self.sent += len(handful)
 
-    def _send(self, handful: list[Emitted]) -> None:
-        records = [
-            NewRecord(
-                each.record.key,
-                each.record.value,
-                {**(each.record.headers or {}), EXPECTED_HEADER: expected(each).encode()},
-            )
-            for each in handful
-        ]
+    def _send(self, records: list[NewRecord]) -> None:
         until = time.monotonic() + 4 * _CONFIRM_S
         while True:
             try:
@@ -152,9 +149,23 @@ class Feed:
         self._sender.flush(_CONFIRM_S)
 
 
-def expected(event: Emitted) -> str:
-    """What has to become of an event: the reason for which it is rejected, IGNORED, or nothing for a result."""
-    return IGNORED if event.ignored else event.reason or ""
+def _records(events: Iterable[Emitted], written_as: str) -> Iterator[NewRecord]:
+    """Records in this format, each with what has to become of it; CloudEvents with erasures among them."""
+    write = writer(written_as)
+    for number, each in enumerate(events):
+        if written_as == "cloudevents" and each.reason is None and number % _ERASED_EVERY == 0:
+            record, expected = _erasure(each.record), ERASED
+        else:
+            one = write(number, each)
+            record, expected = one.record, IGNORED if one.ignored else one.reason or ""
+        yield replace(record, headers={**(record.headers or {}), EXPECTED_HEADER: expected.encode()})
+
+
+def _erasure(event: NewRecord) -> NewRecord:
+    """What erases the user of an event."""
+    attributes = orjson.loads(event.value or b"")
+    del attributes["data"]
+    return replace(event, value=orjson.dumps({**attributes, "type": USER_ERASED_TYPE}))
 
 
 def _partition(key: bytes | None, partitions: int) -> int:

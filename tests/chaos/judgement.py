@@ -13,6 +13,7 @@ LINES_MOST: Final = 10
 NOT_COME_ABOUT: Final = "fault that did not come about"
 CRASH: Final = "crash"
 IGNORED: Final = "ignored"
+ERASED: Final = "erased"
 _VERIFIED_IGNORED: Final = re.compile(r"^ignored: ([\d,]+) ", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ class Input(NamedTuple):
     partition: int
     offset: int
     expected: str
-    """Why it has to be rejected, or IGNORED; empty when it has a result."""
+    """Why it has to be rejected, IGNORED, or ERASED; empty when it has an assignment."""
 
 
 class Answer(NamedTuple):
@@ -35,7 +36,16 @@ class Answer(NamedTuple):
     input_partition: int
     input_offset: int
     reason: str
-    """Why it was rejected; empty for a result."""
+    """Why it was rejected, or ERASED; empty for an assignment."""
+
+
+class Current(NamedTuple):
+    """One record of the current topic, and the input record that it answers."""
+
+    key: bytes | None
+    input_partition: int
+    input_offset: int
+    erased: bool
 
 
 class Commit(NamedTuple):
@@ -62,6 +72,8 @@ class Evidence:
     """What a reader received that began when all was over."""
     answers_meanwhile: Sequence[Answer]
     """What a reader received that read all the time."""
+    current: Sequence[Current]
+    """The current topic, in the order of its logs."""
     commits: Sequence[Commit]
     committed: dict[int, int]
     endings: Sequence[Ending]
@@ -131,6 +143,7 @@ def judge(seen: Evidence) -> Verdict:
         *_orphans(seen.inputs, seen.answers),
         *_wrong_outcomes(seen.inputs, answers),
         *_readers_differ(seen.answers, seen.answers_meanwhile),
+        *_not_current(seen.answers, seen.current),
         *_offsets_moved_back(seen.commits),
         *_endings(seen.endings),
         *_recovery(seen.recovery_s),
@@ -216,6 +229,18 @@ def _readers_differ(last: Iterable[Answer], meanwhile: Iterable[Answer]) -> Iter
         if answer.offset <= reached.get(log, -1):
             yield Violation("read out of order", f"{_place(answer)} after offset {reached[log]}")
         reached[log] = answer.offset
+
+
+def _not_current(answers: Iterable[Answer], current: Iterable[Current]) -> Iterator[Violation]:
+    """For each user, the last record of the current topic answers the same input as the user's last result."""
+    results = [answer for answer in answers if answer.reason in {"", ERASED}]
+    last: dict[bytes | None, Current] = {}
+    for one in sorted(results, key=lambda answer: answer.input_offset):
+        last[one.key] = Current(one.key, one.input_partition, one.input_offset, one.reason == ERASED)
+    found = {one.key: one for one in current}
+    for key in last.keys() | found.keys():
+        if last.get(key) != found.get(key):
+            yield Violation("current topic", f"{found.get(key)}, and the user's last result is {last.get(key)}")
 
 
 def _offsets_moved_back(commits: Iterable[Commit]) -> Iterator[Violation]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.kafka.broker import Broker, running_broker
+from demo.kafka.client import Cluster
 from demo.kafka.ports import LOOPBACK, free_ports
 from demo.population import Population
 from models.store import ModelStore
 from tests.chaos.avro_events import settings as input_settings
 from tests.chaos.crew import Crew
-from tests.chaos.evidence import Watch, answers, commits, inputs
+from tests.chaos.evidence import Watch, answers, commits, current, inputs
 from tests.chaos.faults import DO, STOP_S, Condition, NotComeAbout, Stage, Steps
 from tests.chaos.feed import Feed
 from tests.chaos.judgement import RECOVERY_MOST_S, Evidence, Verdict, judge
@@ -86,12 +87,14 @@ def run(
         broker, proxy = closing.enter_context(behind_a_proxy(directory / "broker"))
         site = WorkerSite(programs, proxy.address, f"chaos-{seed}", directory / "model-store", http_port=0)
         site.create_topics(PARTITIONS)
+        with Cluster(broker.bootstrap_servers) as cluster:
+            cluster.create_topic(site.current, PARTITIONS, {"cleanup.policy": "compact"})
         site.publish_model()
         outcomes = (site.output, site.rejected)
         watch = closing.enter_context(Watch(broker.bootstrap_servers, *outcomes))
         registry = closing.enter_context(schema_registry())
-        reading = input_settings(written_as, registry)
-        settings = {"KAFKA_CLIENT": client, **reading}
+        topics_and_format = {"WORKER_CURRENT_TOPIC": site.current, **input_settings(written_as, registry)}
+        settings = {"KAFKA_CLIENT": client, **topics_and_format}
         crew = Crew(
             lambda worker: _start(site, worker, plan.transaction_timeout_ms, mutation, settings),
             proxy.port,
@@ -120,13 +123,14 @@ def run(
         verified = programs.run(
             "worker",
             "verify",
-            **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers, **reading),
+            **site.environment(KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers, **topics_and_format),
         )
         logs = {log.name: log.read_text(errors="replace") for log in sorted(directory.glob("*.log"))}
         evidence = Evidence(
             inputs=inputs(broker.bootstrap_servers, site.input),
             answers=answers(broker.bootstrap_servers, *outcomes),
             answers_meanwhile=watch.finish(),
+            current=current(broker.bootstrap_servers, site.current),
             commits=commits(broker.bootstrap_servers, site.name),
             committed=dict(stage.committed()),
             endings=endings,

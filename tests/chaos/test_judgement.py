@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.judgement import IGNORED, RECOVERY_MOST_S, Answer, Commit, Ending, Evidence, Input, judge
+from tests.chaos.judgement import (
+    ERASED,
+    IGNORED,
+    RECOVERY_MOST_S,
+    Answer,
+    Commit,
+    Current,
+    Ending,
+    Evidence,
+    Input,
+    judge,
+)
 
 INPUTS = tuple(
     Input(partition, offset, "empty" if offset == 7 else "") for partition in range(2) for offset in range(10)
@@ -21,10 +32,20 @@ ANSWERS = tuple(
     )
     for one in INPUTS
 )
+
+
+def current(answers: tuple[Answer, ...]) -> tuple[Current, ...]:
+    """The current topic as it must be, after whatever was there before."""
+    before = (Current(b"user-0-0", 0, 0, erased=False),)
+    last = {each.key: each for each in sorted(answers, key=lambda each: each.input_offset) if each.topic == "out"}
+    return (*before, *(Current(key, *each[4:6], erased=each.reason == ERASED) for key, each in last.items()))
+
+
 CLEAN = Evidence(
     inputs=INPUTS,
     answers=ANSWERS,
     answers_meanwhile=ANSWERS,
+    current=current(ANSWERS),
     commits=(Commit(0, 0), Commit(1, 0), Commit(0, 4), Commit(1, 10), Commit(0, 10)),
     committed={0: 10, 1: 10},
     endings=(Ending("one", 0, frozenset({0, 1})), Ending("two", 137, frozenset({1, 137}))),
@@ -39,7 +60,7 @@ CLEAN = Evidence(
 
 def changed(answers: tuple[Answer, ...]) -> Evidence:
     """Both readers received these."""
-    return replace(CLEAN, answers=answers, answers_meanwhile=answers)
+    return replace(CLEAN, answers=answers, answers_meanwhile=answers, current=current(answers))
 
 
 def swapped() -> tuple[Answer, ...]:
@@ -71,6 +92,16 @@ def test_an_ignored_input_has_no_outcome_and_is_counted_by_verify() -> None:
     assert [where for kind, where in answered.violations if kind == "wrong outcome"] == [
         f"input {partition}/3: a result, and should be ignored" for partition in (0, 1)
     ]
+
+
+def test_an_erasure_has_a_result_and_a_tombstone() -> None:
+    erased = (1, 9)
+    inputs = tuple(one._replace(expected=ERASED) if one[:2] == erased else one for one in INPUTS)
+    answers = tuple(answer._replace(reason=ERASED) if answer[4:6] == erased else answer for answer in ANSWERS)
+    seen = replace(changed(answers), inputs=inputs)
+    assert judge(seen).violations == ()
+    assert [kind for kind, _ in judge(replace(seen, current=current(ANSWERS))).violations] == ["current topic"]
+    assert {kind for kind, _ in judge(replace(seen, inputs=INPUTS)).violations} == {"wrong outcome"}
 
 
 def test_an_input_without_an_outcome_is_missing() -> None:
@@ -128,6 +159,15 @@ BROKEN = {
     "an outcome that vanished": (
         replace(CLEAN, answers_meanwhile=(*ANSWERS, ANSWERS[-1]._replace(offset=99))),
         "visible once only",
+    ),
+    "a user who is not in the current topic": (replace(CLEAN, current=CLEAN.current[:-1]), "current topic"),
+    "a user with an older segment in the current topic": (
+        replace(CLEAN, current=(*CLEAN.current, Current(b"user-1-0", 1, 2, erased=False))),
+        "current topic",
+    ),
+    "a user who is in the current topic only": (
+        replace(CLEAN, current=(*CLEAN.current, Current(b"nobody", 1, 2, erased=True))),
+        "current topic",
     ),
     "offsets read backwards": (replace(CLEAN, answers_meanwhile=ANSWERS[::-1]), "read out of order"),
     "a committed offset that went back": (
