@@ -9,6 +9,7 @@ from enum import StrEnum
 from worker.client_options import is_segment_worker
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.lost_offsets import LostOffset
+from worker.kafka.tuning import BATCH_BYTES
 from worker.settings import Settings
 
 # The clocks of brokers and workers differ by less, unless one of them is wrong.
@@ -176,13 +177,13 @@ def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[F
 
 
 def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
+    needed = settings.rejected_max_bytes
+    taken = int(topic.configs.get("max.message.bytes", needed))
     if where != f"topic {settings.worker_rejected_topic}":
-        return
-    taken, needed = (
-        int(topic.configs.get("max.message.bytes", settings.rejected_max_bytes)),
-        settings.rejected_max_bytes,
-    )
-    if taken < needed:
+        if settings.kafka_client == "confluent" and taken < BATCH_BYTES:
+            what = f"max.message.bytes is {taken}: librdkafka stops at a larger batch of results, and cannot split it"
+            yield Finding(Weight.ADVICE, where, what, f"raise it to {BATCH_BYTES}, or set KAFKA_CLIENT=kafka-python")
+    elif taken < needed:
         what = f"max.message.bytes is {taken}, but an event of WORKER_EVENT_MAX_BYTES with its headers needs {needed}"
         yield Finding(Weight.PROBLEM, where, what, f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES")
 

@@ -8,6 +8,7 @@ import pytest
 from worker.client_options import CLIENT_ID
 from worker.cluster_rules import Finding, Weight, judge_cluster, problems
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, Member, TopicFacts
+from worker.kafka.tuning import BATCH_BYTES
 from worker.settings import Settings
 from worker.tools.check.output import as_json, as_text
 
@@ -109,6 +110,16 @@ def test_the_rejected_topic_must_take_the_largest_event_and_64_kib_more() -> Non
     assert weight is Weight.PROBLEM
     assert f"max.message.bytes is {needed - 1}" in line
     assert f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES" in line
+
+
+def test_with_librdkafka_a_topic_should_take_a_batch_of_results() -> None:
+    facts = with_config(OUTPUT, max_message_bytes=str(BATCH_BYTES - 1))
+    assert findings(facts) == []
+    weight, line = only(facts, Settings(kafka_client="confluent"))
+    assert weight is Weight.ADVICE
+    assert f"max.message.bytes is {BATCH_BYTES - 1}" in line
+    assert f"raise it to {BATCH_BYTES}, or set KAFKA_CLIENT=kafka-python" in line
+    assert findings(with_config(OUTPUT, max_message_bytes=str(BATCH_BYTES)), Settings(kafka_client="confluent")) == []
 
 
 def test_a_larger_event_limit_needs_a_larger_rejected_topic() -> None:
