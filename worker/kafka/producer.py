@@ -105,7 +105,7 @@ class Transactions:
                 producer.begin()
                 self._left_open = True
                 producer.send(messages)
-                # While the client waits for reports about records, the loop works; after the last one only the commit is left.
+                # Before the flush, which can last as long as the loop works: after it, only the commit is left.
                 producer.send_offsets(noted, membership)
                 # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
                 producer.flush(self._settings.worker_transaction_timeout_ms / 1000)
