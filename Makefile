@@ -11,7 +11,7 @@ DOTS := while read -r line; do case "$$line" in Collecting*) printf .;; "Install
 	FAILED) echo; exit 1;; esac; done; echo
 # Most tests wait for a broker most of the time. Each process has a broker of its own; a file stays in one process.
 # In the order of the folders: first the tests that wait for brokers, so that many short files are left for an even end.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-annotate
 
 .DEFAULT_GOAL := help

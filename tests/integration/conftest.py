@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.kafka.broker import Broker, running_broker
-from tests.support.brokers import ROOT, Programs, TestBroker, chosen_broker
+from tests.support.brokers import ROOT, Programs, TestBroker, chosen_broker, wait_until
 from worker.kafka import patches
 
 # Settings of the programs, and what would reach into the Java machine of a broker.
@@ -21,6 +21,7 @@ _PREFIXES = ("KAFKA_", "WORKER_", "MODEL", "PROFILE_CLASS", "JAVA_", "_JAVA_", "
 def broker() -> Iterator[TestBroker]:
     """The broker that TEST_BROKER names, the same for all tests: `embedded` (default), `container` or `host:port`."""
     with chosen_broker(os.environ.get("TEST_BROKER") or "embedded") as chosen:
+        wait_until(chosen.knows_a_coordinator, "the topic of committed offsets, which the first group makes")
         yield chosen
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.errors import RetriableError
 
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster, NewRecord, Sender, StoredRecord, read_committed
@@ -49,6 +51,17 @@ class TestBroker:
         with self.cluster() as cluster:
             cluster.create_topic(name, partitions, config)
         return name
+
+    def knows_a_coordinator(self) -> bool:
+        """Whether a group can commit offsets; asking makes it so after a while."""
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            admin.list_group_offsets({self.fresh_name("first"): None})
+        except RetriableError:
+            return False
+        finally:
+            admin.close()
+        return True
 
     def cluster(self) -> Cluster:
         """Questions and orders to the broker; a context manager."""

@@ -69,14 +69,19 @@ def values(batch: Batch) -> list[bytes | None]:
 def work_off(transport: Transport, count: int) -> None:
     """Poll, process and commit until this many records were committed; like the loop, read again what was refused."""
     refused: list[RetryBatchError] = []
+    must_rewind = False
     while count > 0:
-        batch = next_batch(transport)
         try:
+            if must_rewind:
+                transport.rewind()
+                must_rewind = False
+            batch = next_batch(transport)
             commit(transport, batch, echo(batch.records))
         except RetryBatchError as error:
             refused.append(error)
             assert len(refused) < 10, refused
-            transport.rewind()
+            must_rewind = True
+            time.sleep(0.1 * len(refused))
         else:
             count -= len(batch.records)
 
