@@ -45,6 +45,7 @@ _USED = {
     "asyncapi": ("profile_class", *_INPUT, *_TOPICS, "worker_current_topic"),
 }
 
+# More than a batch of the default size keeps alive.
 _OBJECTS_OF_A_BATCH = 100_000
 
 # For an input topic that `run` creates: 2, 3 or 6 workers can share it evenly.
@@ -87,7 +88,7 @@ def _run(flags: dict[str, str], arguments: argparse.Namespace) -> int:
 
     # Before the larger imports, so that a signal during them counts too.
     stop = StopSignals()
-    # A batch is small for it: its threads only get in each other's way.
+    # Its threads cost more than they save on arrays as small as a batch.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What imports create stays until the end: collecting garbage among it takes a tenth of the start.
     gc.disable()

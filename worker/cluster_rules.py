@@ -177,13 +177,12 @@ def _compaction(where: str, topic: TopicFacts, settings: Settings) -> Iterator[F
 
 
 def _sizes(where: str, topic: TopicFacts, settings: Settings) -> Iterator[Finding]:
-    needed = settings.rejected_max_bytes
-    taken = int(topic.configs.get("max.message.bytes", needed))
-    if where != f"topic {settings.worker_rejected_topic}":
-        if settings.kafka_client == "confluent" and taken < BATCH_BYTES:
-            what = f"max.message.bytes is {taken}: librdkafka stops at a larger batch of results, and cannot split it"
-            yield Finding(Weight.ADVICE, where, what, f"raise it to {BATCH_BYTES}, or set KAFKA_CLIENT=kafka-python")
-    elif taken < needed:
+    needed = settings.rejected_max_bytes if where == f"topic {settings.worker_rejected_topic}" else 0
+    taken = int(topic.configs.get("max.message.bytes", max(needed, BATCH_BYTES)))
+    if settings.kafka_client == "confluent" and needed <= taken < BATCH_BYTES:
+        what = f"max.message.bytes is {taken}: the worker stops at a larger batch, because librdkafka cannot split it"
+        yield Finding(Weight.ADVICE, where, what, f"raise it to {BATCH_BYTES}, or set KAFKA_CLIENT=kafka-python")
+    if taken < needed:
         what = f"max.message.bytes is {taken}, but an event of WORKER_EVENT_MAX_BYTES with its headers needs {needed}"
         yield Finding(Weight.PROBLEM, where, what, f"raise it to {needed}, or lower WORKER_EVENT_MAX_BYTES")
 

@@ -125,7 +125,9 @@ class Verdict:
             yield from (f"    {where}" for where in places)
 
 
-_DAMAGE: Final = frozenset({"missing", "duplicates", "out of order", "orphans", "committed offset moved back"})
+_DAMAGE: Final = frozenset(
+    {"missing", "duplicates", "out of order", "orphans", "committed offset moved back", "current topic"}
+)
 
 
 def judge(seen: Evidence) -> Verdict:

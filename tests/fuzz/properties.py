@@ -117,9 +117,9 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
         for record, message, reason in zip(refused, outcome.rejected, reasons, strict=True):
             number = record.offset
             _check_rejected(record, message, reason)
+        _check_tombstones(records[0].offset, accepted, outcome)
     except (LookupError, TypeError, ValueError) as error:
         raise Violated(number, f"the message is malformed: {error!r}") from error
-    _check_tombstones(accepted, outcome)
     if sum(outcome.segments.values()) != outcome.assigned or sum(outcome.reasons.values()) != len(refused):
         raise Violated(number, "the counts do not match the messages")
     return {
@@ -131,10 +131,10 @@ def check(records: Sequence[Record], outcome: Outcome) -> Mapping[int, Message]:
     }
 
 
-def _check_tombstones(accepted: Sequence[tuple[Record, Verdict | RejectReason]], outcome: Outcome) -> None:
+def _check_tombstones(number: int, accepted: Sequence[tuple[Record, Verdict | RejectReason]], outcome: Outcome) -> None:
     erased = {at: record for at, (record, verdict) in enumerate(accepted) if verdict is Verdict.ERASED}
     if erased.keys() != outcome.erasures.keys():
-        raise Violated(accepted[0][0].offset, "not each erasure has one tombstone")
+        raise Violated(number, "not each erasure has one tombstone")
     for at, record in erased.items():
         tombstone = outcome.erasures[at]
         place = {name: content.decode() for name, content in tombstone.headers}

@@ -204,6 +204,12 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "no tombstones": (without_tombstones, "not each erasure has one tombstone"),
     "tombstones with values": (with_values_as_tombstones, "the tombstone has a value"),
     "tombstones of other records": (with_tombstones_of(b"2"), "the tombstone answers"),
+    "tombstones without headers": (
+        lambda _, right: replace(
+            right, erasures={at: each._replace(headers=()) for at, each in right.erasures.items()}
+        ),
+        "the message is malformed",
+    ),
     "unknown reason": (with_header("rejected.reason", b"because"), "the reason is 'because'"),
     "long detail": (with_header("rejected.detail", b"x" * 1001), "the detail is empty, too long or quotes the value"),
     "detail with the value": (

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    FencedInstanceIdError,
+    KafkaError,
+    KafkaTimeoutError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, ProducerFenced, RetryBatchError, StopProcessError
@@ -105,10 +111,9 @@ class Transactions:
                 producer.begin()
                 self._left_open = True
                 producer.send(messages)
-                # Before the flush, which can last as long as the loop works: after it, only the commit is left.
-                producer.send_offsets(noted, membership)
                 # Before the commit, which can succeed although a record was lost on the way. Nothing is sent after it.
                 producer.flush(self._settings.worker_transaction_timeout_ms / 1000)
+                producer.send_offsets(noted, membership)
                 producer.commit()
                 self._left_open, self._fencings_in_a_row = False, 0
         except KafkaError as error:
@@ -160,6 +165,12 @@ class Transactions:
             return RetryBatchError(
                 f"{doing}: topic {', '.join(missing)} was deleted; create it again with the same number "
                 "of partitions, and the worker continues without loss; or set another topic and restart"
+            )
+        if any(isinstance(cause, FencedInstanceIdError) for cause in causes):
+            # After a session that ended it may be this very process, which joined again while the batch was in hand.
+            return RetryBatchError(
+                f"{doing}: the group has a newer member of this instance id, and this process joins again, or stops if "
+                "another one uses that id"
             )
         failure = fault(causes, doing, self._settings)
         if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -104,8 +105,7 @@ class KafkaTransport:
         in_flight, self._in_flight = self._in_flight, None
         if in_flight is None:
             raise ValueError("no commit was begun")
-        while not in_flight.committing.done():
-            wait([in_flight.committing], _WAKE_UP_EVERY_S)
+        _wait_for(in_flight.committing)
         try:
             in_flight.committing.result()
         finally:
@@ -141,6 +141,8 @@ class KafkaTransport:
         # First, because it ends the transaction that a failed commit left open: until then neither this worker nor the
         # next owner of the partitions knows the committed offsets, and readers wait.
         self._transactions.open()
+        # The error that led here held its whole batch in a cycle, through the frames of its traceback.
+        gc.collect()
         try:
             self._reader.offsets.rewind()
         except NoStartOffset as error:
@@ -156,6 +158,8 @@ class KafkaTransport:
         if self._closed:
             return
         self._closed = True
+        if self._in_flight is not None:
+            _wait_for(self._in_flight.committing)
         self._thread.shutdown()
         self._transactions.close()
         self._reader.close()
@@ -192,6 +196,11 @@ class KafkaTransport:
             self._reader.offsets.begin(starts)
         except NoStartOffset as error:
             raise RetryBatchError("the offsets to start at are gone again") from error
+
+
+def _wait_for(committing: Future[None]) -> None:
+    while not committing.done():
+        wait([committing], _WAKE_UP_EVERY_S)
 
 
 def _report(starts: Starts) -> None:

@@ -13,8 +13,8 @@ RECONNECT_BACKOFF_MAX_MS: Final = 1_000
 HEARTBEAT_MS: Final = 1_000
 # Sending begins at the flush, so that a transaction is one batch per partition.
 LINGER_MS: Final = 200
-# Half of the brokers' default limit for a batch: one that is too large is refused, and kafka-python sends it again in
-# halves. Smaller ones make more requests of a transaction than may be in flight, and librdkafka waits for them busily.
+# Half of the brokers' default limit, beyond which they refuse a batch. With smaller ones a transaction needs more
+# requests than may be in flight, and librdkafka waits for their turn in a busy loop.
 BATCH_BYTES: Final = 512 * 1024
 RECORD_OVERHEAD_BYTES: Final = 1024
 REQUEST_BYTES: Final = 1024 * 1024

@@ -120,6 +120,10 @@ def test_with_librdkafka_a_topic_should_take_a_batch_of_results() -> None:
     assert f"max.message.bytes is {BATCH_BYTES - 1}" in line
     assert f"raise it to {BATCH_BYTES}, or set KAFKA_CLIENT=kafka-python" in line
     assert findings(with_config(OUTPUT, max_message_bytes=str(BATCH_BYTES)), Settings(kafka_client="confluent")) == []
+    small = Settings(kafka_client="confluent", worker_event_max_bytes=100_000)
+    weight, line = only(with_config(REJECTED, max_message_bytes="200000"), small)
+    assert weight is Weight.ADVICE
+    assert "max.message.bytes is 200000" in line
 
 
 def test_a_larger_event_limit_needs_a_larger_rejected_topic() -> None:
