@@ -7,13 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.errors import (
-    FencedInstanceIdError,
-    KafkaError,
-    KafkaTimeoutError,
-    UnknownTopicOrPartitionError,
-    for_code,
-)
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError, for_code
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, ProducerFenced, RetryBatchError, StopProcessError
@@ -165,12 +159,6 @@ class Transactions:
             return RetryBatchError(
                 f"{doing}: topic {', '.join(missing)} was deleted; create it again with the same number "
                 "of partitions, and the worker continues without loss; or set another topic and restart"
-            )
-        if any(isinstance(cause, FencedInstanceIdError) for cause in causes):
-            # After a session that ended it may be this very process, which joined again while the batch was in hand.
-            return RetryBatchError(
-                f"{doing}: the group has a newer member of this instance id, and this process joins again, or stops if "
-                "another one uses that id"
             )
         failure = fault(causes, doing, self._settings)
         if isinstance(failure, StopProcessError) or not (in_time and is_fencing(causes)):

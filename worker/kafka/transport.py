@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from kafka.errors import KafkaError
+from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.structs import TopicPartition
 
 from worker.errors import ExitStatus, RetryBatchError, StopProcessError
@@ -120,6 +120,11 @@ class KafkaTransport:
         try:
             notes = dict.fromkeys(batch.next_offsets, self._reader.offsets.topic_id)
             self._transactions.commit(messages, batch.next_offsets, batch.membership, notes)
+        except StopProcessError as error:
+            if isinstance(error.__cause__, FencedInstanceIdError) and self._reader.membership() != batch.membership:
+                # Not by another process: this one joined again, after its session had ended with the batch in hand.
+                raise RetryBatchError("this worker joined its group again while the batch was in hand") from error
+            raise
         finally:
             self._ended_at_s = time.monotonic()
 

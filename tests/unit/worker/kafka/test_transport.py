@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from kafka.errors import FencedInstanceIdError
 
-from worker.errors import RetryBatchError
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError
 from worker.kafka.offsets import NoStartOffset
 from worker.kafka.transport import KafkaTransport
 from worker.settings import Settings
@@ -62,13 +63,14 @@ class Gathering:
 
     def __init__(self) -> None:
         self.offsets = self
+        self.member: Membership | None = BATCH.membership
         self.told: list[float | None] = []
 
     def poll(self, _: int, __: bool, next_begins_in_s: Callable[[], float | None]) -> None:
         self.told.append(next_begins_in_s())
 
-    def membership(self) -> Membership:
-        return BATCH.membership
+    def membership(self) -> Membership | None:
+        return self.member
 
     def note_committed(self, _: object) -> None:
         pass
@@ -154,3 +156,26 @@ def test_a_signal_that_the_waiting_thread_slept_through_is_handled_before_a_slow
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        (BATCH.membership, StopProcessError),
+        (None, RetryBatchError),
+        (Membership("g", "of a new session", 2, instance_id="one"), RetryBatchError),
+    ],
+)
+def test_offsets_that_are_fenced_stop_the_worker_unless_it_was_this_process_that_joined_again(
+    member: Membership | None, expected: type[Exception]
+) -> None:
+    fenced = StopProcessError("the instance id is used by another worker", ExitStatus.ACT_FIRST)
+    fenced.__cause__ = FencedInstanceIdError()
+    committing = Committing(fenced)
+    reader = Gathering()
+    one = KafkaTransport(Settings(), cast(Any, reader), cast(Any, committing), threading.Event())
+    one.begin(BATCH, Outcome(ignored=1))
+    reader.member = member
+    committing.may_end.set()
+    with pytest.raises(expected):
+        one.finish()
