@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
@@ -43,8 +43,8 @@ def _answer(record: StoredRecord) -> Answer:
         reason = record.headers[RejectedHeader.REASON].decode()
     else:
         event = orjson.loads(record.value or b"")
-        place, reason = event["data"]["input"], ERASED if event["type"] == SEGMENT_ERASED_TYPE else ""
-        partition, offset = place["partition"], place["offset"]
+        reason = ERASED if event["type"] == SEGMENT_ERASED_TYPE else ""
+        partition, offset = _place(event)
     return Answer(record.topic, record.partition, record.offset, record.key, partition, offset, reason)
 
 
@@ -58,8 +58,13 @@ def _current(record: StoredRecord) -> Current:
     if record.value is None:
         partition, offset = (int(record.headers[name]) for name in (TombstoneHeader.PARTITION, TombstoneHeader.OFFSET))
         return Current(record.key, partition, offset, erased=True)
-    place = orjson.loads(record.value)["data"]["input"]
-    return Current(record.key, place["partition"], place["offset"], erased=False)
+    return Current(record.key, *_place(orjson.loads(record.value)), erased=False)
+
+
+def _place(result: Any) -> tuple[int, int]:
+    """Partition and offset of the input record that a result answers."""
+    given = result["data"]["input"]
+    return given["partition"], given["offset"]
 
 
 def commits(bootstrap_servers: str, group: str) -> list[Commit]:

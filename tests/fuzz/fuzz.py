@@ -127,7 +127,7 @@ def _measured(by: Scoring, records: Sequence[Record], typical_us: float = float(
 
 
 def _fill_text_cache() -> None:
-    # pydantic keeps up to 16,384 short texts of JSON, each where its hash says; what fills that later is no leak.
+    # pydantic keeps up to 16,384 short texts of JSON, each where its hash says; what fills that later is not a leak.
     TypeAdapter(list[str]).validate_json(orjson.dumps([str(number) for number in range(100_000)]))
 
 

@@ -111,9 +111,9 @@ def _mutant(number: int, draw: random.Random, value: bytes) -> Record:
 
 
 def _good(draw: random.Random) -> bytes:
-    # The values differ, so that neighbouring events do.
     # An erasure needs no data; these carry some.
     erasure: dict[str, Any] = {"type": USER_ERASED_TYPE} if draw.random() < _ERASED_SHARE else {}
+    # The values differ, so that neighbouring events do.
     return event_bytes(
         {
             "gender": draw.choice(("Female", "Male", CANARY)),
