@@ -33,7 +33,7 @@ def field_tests(sample: Sample, labels: Labels, seed: int) -> tuple[FieldTest, .
     users, or the only one in the distance.
     """
     # The matrix is computed here, once, before the cores share it.
-    p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), sample.fields)]
+    p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), sample.fields, sample.scaled)]
     adjusted = stats.false_discovery_control(p_values, method="bh")
     return tuple(
         FieldTest(field.name, field.header, p_value, bool(corrected <= FALSE_DISCOVERY_RATE))

@@ -196,7 +196,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     nulls: list[tuple[Candidate, ...]] = []
 
     def search_draws(draws: range) -> None:
-        for found in on_all_cores(partial(_searched, null, choice, seed), draws):
+        for found in on_all_cores(partial(_searched, null, choice, seed), draws, sample.scaled):
             nulls.append(found)
             watcher.at(comparing, len(nulls), draws.stop)
 
@@ -206,7 +206,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         stability = stability_of[candidate.k]
         here = between_out_of_bag(sample.scaled, stability.resamples)
         centres = [centres_of(resample, sample.scaled) for resample in stability.resamples]
-        drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS))]
+        drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS), sample.scaled)]
         return Evidence(
             related_columns=len(related),
             halved=candidate.start is Start.HALVES,

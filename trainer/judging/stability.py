@@ -65,7 +65,7 @@ def stabilities(
     """
     asked = [(plan.solution, draw) for plan in plans for draw in range(plan.resamples)]
     found: list[tuple[Floats, Resample]] = []
-    for each in on_all_cores(partial(_resampled, scaled, seed), asked):
+    for each in on_all_cores(partial(_resampled, scaled, seed), asked, scaled):
         found.append(each)
         on_progress(len(found), len(asked))
     ends = np.cumsum([plan.resamples for plan in plans]).tolist()

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -232,15 +232,10 @@ def test_users_of_as_few_kinds_as_there_are_segments_are_a_table_of_labels() -> 
     assert judgement.trials[-1].gap is None  # every user is at a centre
 
 
-def one_after_the_other(work: Callable[[Any], Any], asked: Sequence[Any]) -> Iterator[Any]:
-    return map(work, asked)
-
-
 def test_the_number_of_cores_changes_nothing(
     separate: tuple[Choice, Judged], one_cloud: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.judging.judge.on_all_cores", one_after_the_other)
-    monkeypatch.setattr("trainer.judging.stability.on_all_cores", one_after_the_other)
+    monkeypatch.setattr("trainer.fitting.scikit.VALUES_FOR_THREADS", 0)
     assert judged(groups(8)).judgement == separate[1].judgement
     assert judged(cloud()).judgement == one_cloud.judgement
 
