@@ -26,15 +26,25 @@ from benchmarks.load import PARTITIONS, Topics, compare, expected, fill
 from benchmarks.outcomes import Expected
 from benchmarks.process import cpu_s, memory_mb
 from benchmarks.report import Drain, Figures
-from benchmarks.subjects import Subject, fitted, schema_registry, with_fields, with_format, with_segments
+from benchmarks.subjects import (
+    EVENT_MAX_BYTES,
+    Subject,
+    fitted,
+    schema_registry,
+    with_bad,
+    with_fields,
+    with_format,
+    with_segments,
+)
 from benchmarks.worker_environment import worker_environment
 from demo.kafka.broker import running_broker
 from demo.kafka.client import Cluster
 from demo.kafka.processes import GuardedProcess, last_lines
 from worker.stream.processor import Scoring
 
-EVENT_MAX_BYTES, REJECTED_MAX_BYTES = 900_000, 1_000_000
-SWEEPS = ("backlog", "segments", "fields", "formats")
+REJECTED_MAX_BYTES = 1_000_000
+SWEEPS = ("backlog", "segments", "fields", "formats", "bad")
+BAD_SHARES = (0.001, 0.01, 0.1)
 SWEEPS_OF_WORKERS_ONLY = ("fields", "formats")
 LOOK_EVERY_S = 0.2
 STALLED_S = 60.0
@@ -270,6 +280,8 @@ def _steps(site: Site, what: str, events: int) -> Mapping[int | str, tuple[Subje
             return {k: (with_segments(base, k, scratch / f"segments-{k}"), events) for k in (2, 10, 50, 200)}
         case "fields":
             return {count: (with_fields(count, scratch / f"fields-{count}"), events) for count in (7, 15, 50, 100)}
+        case "bad":
+            return {f"{share:.1%}": (with_bad(base, share), events) for share in BAD_SHARES}
         case _:
             formats = ("cloudevents", "json", "avro")
             return {name: (with_format(base, name, site.registry_url), events) for name in formats}
@@ -373,8 +385,8 @@ def main() -> None:
     add("--rates", type=float, nargs="*", default=[500, 5000], help="events/s for latency (default 500 5000; none: "
         "give no number)")  # fmt: skip
     add("--sweep", choices=SWEEPS, help="instead: cost per event against the size of the backlog, the number of "
-        "segments, the number of fields, or the format of the events (the last two: workers only); without --only, of "
-        "the workers")  # fmt: skip
+        "segments, the number of fields, the format of the events (these two: workers only), or the share of bad "
+        "events; without --only, of the workers")  # fmt: skip
     add("--latency-s", type=float, default=30, help="how long latency is measured at each rate (default 30)")
     asked = parser.parse_args()
     workers = [each.name for each in contenders.ALL if each.name.startswith("worker")]

@@ -35,6 +35,7 @@ from worker.operations.http_server import Answer, HttpServer
 from worker.settings_loading import load_settings
 
 BAD_SHARE = 0.001
+EVENT_MAX_BYTES = 900_000
 _SCHEMA_ID = 1
 _SCHEMA = orjson.dumps(SCHEMA).decode()
 _GOLDEN_ROWS = 30
@@ -127,6 +128,12 @@ def with_fields(count: int, folder: Path) -> Subject:
     golden = {name: tuple(values[:_GOLDEN_ROWS]) for name, values in columns.items()}
     model = _in_production(folder / "models", _random_segments(encoder, 10), golden, load_profile_class(profile))
     return Subject(f"fields-{count}", folder / "models", model, profile, [*_events(columns)])
+
+
+def with_bad(base: Subject, share: float) -> Subject:
+    """The same users and model, with this share of invalid events; none too large, or bytes would be measured."""
+    events = [each for each in templates(share) if len(each.value(0) or b"") <= EVENT_MAX_BYTES]
+    return replace(base, name=f"bad-{share:g}", events=events)
 
 
 def with_format(base: Subject, name: str, registry_url: str) -> Subject:
