@@ -21,7 +21,7 @@ from schemas.events import (
 )
 from schemas.formats.cloudevents import CLOUDEVENTS
 from schemas.formats.input_format import InputFormat
-from schemas.formats.json_schema import conditions_schema, value_schema
+from schemas.formats.json_schema import conditions_schema, profile_schema, value_schema
 from schemas.formats.mapped import Mapped
 from schemas.formats.where import Where
 from schemas.parsing import load_json
@@ -45,13 +45,16 @@ def asyncapi_document(
     input_classes: list[type[BaseModel]] = [input_class] if mapped else [input_class, UserErased]
     names, definitions = models_json_schema(
         [
-            *((each, "validation") for each in input_classes),
+            *((each, "validation") for each in dict.fromkeys([*input_classes, profile_class])),
             (SegmentAssigned, "serialization"),
             (SegmentErased, "serialization"),
         ],
         by_alias=False,
         ref_template=_SCHEMAS,
     )
+    schemas = definitions["$defs"]
+    profile = names[(profile_class, "validation")]["$ref"].rpartition("/")[2]
+    schemas[profile] = profile_schema(schemas[profile], profile_class)
     user_id = {"type": "string", "description": "The user's id."}
     result_headers = {
         "type": "object",
@@ -145,7 +148,7 @@ def asyncapi_document(
                     "payload": {"description": "The original value, any bytes."},
                 },
             },
-            "schemas": definitions["$defs"],
+            "schemas": schemas,
         },
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from schemas.counting import counted
 from worker.client_options import is_segment_worker
 from worker.kafka.facts import Absent, ClusterFacts, GroupFacts, TopicFacts
 from worker.kafka.lost_offsets import LostOffset
@@ -58,7 +59,7 @@ def problems(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def judge_cluster(facts: ClusterFacts, settings: Settings) -> tuple[Finding, ...]:
     """Every finding about brokers, topics, group and rights, in that order, whatever their weight."""
     return (
-        Finding(Weight.FINE, "brokers", f"{_counted(facts.brokers, 'broker')}, cluster id {facts.cluster_id}"),
+        Finding(Weight.FINE, "brokers", f"{counted(facts.brokers, 'broker')}, cluster id {facts.cluster_id}"),
         *_topics(facts, settings),
         *_group(facts.group, settings),
         *_transactional_id(facts, settings),
@@ -86,7 +87,7 @@ def _topics(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         else:
             found = [*_usable(where, topic, operation), *_configured(where, topic, operation, facts, settings)]
             if not problems(found):
-                size = f"{_counted(topic.partitions, 'partition')} with {_counted(topic.replicas, 'replica')}"
+                size = f"{counted(topic.partitions, 'partition')} with {counted(topic.replicas, 'replica')}"
                 what = f"{size}{' each' if topic.partitions > 1 else ''}, {operation} allowed"
                 yield Finding(Weight.FINE, where, what)
             yield from found
@@ -99,7 +100,7 @@ def _usable(where: str, topic: TopicFacts, operation: str) -> Iterator[Finding]:
         yield Finding(Weight.PROBLEM, where, f"{operation} is not allowed", remedy)
     if topic.leaderless:
         what = (
-            f"{_counted(len(topic.leaderless), 'partition')} without a leader: {', '.join(map(str, topic.leaderless))}"
+            f"{counted(len(topic.leaderless), 'partition')} without a leader: {', '.join(map(str, topic.leaderless))}"
         )
         yield Finding(Weight.OUTAGE, where, what, "start the brokers that hold their replicas")
 
@@ -116,7 +117,7 @@ def _configured(
     in_sync = int(topic.configs.get("min.insync.replicas", "1"))
     if in_sync > topic.replicas:
         # Since Kafka 3.7 the number of replicas is its limit (apache/kafka#14594).
-        replicas = _counted(topic.replicas, "replica")
+        replicas = counted(topic.replicas, "replica")
         what = f"min.insync.replicas is {in_sync}, but the topic has {replicas}: brokers before Kafka 3.7 refuse writes"
         yield Finding(Weight.ADVICE, where, what, "add replicas, or lower min.insync.replicas")
     elif in_sync == topic.replicas > 1:
@@ -199,7 +200,7 @@ def _partitions(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         written = None if name is None else facts.topics[name]
         if isinstance(written, TopicFacts) and read.partitions != written.partitions:
             what = (
-                f"has {_counted(written.partitions, 'partition')}, "
+                f"has {counted(written.partitions, 'partition')}, "
                 f"topic {settings.worker_input_topic} has {read.partitions}"
             )
             remedy = "give both the same number, so that readers can join them partition by partition"
@@ -296,7 +297,3 @@ def _timeouts(configs: Mapping[str, str], settings: Settings) -> Iterator[Findin
             yield Finding(
                 Weight.PROBLEM, "brokers", what, f"{'lower' if is_longest else 'raise'} {variable} to {allowed}"
             )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -93,8 +93,10 @@ def read_settings(flags: Mapping[str, str]) -> tuple[Settings, SettingsError | N
 
 
 def _problem(name: str, details: list[ErrorDetails], flags: Mapping[str, str]) -> str:
-    given = next(detail["input"] for detail in details if detail["loc"][0] == name)
-    return f"{name.upper()} ({_origin(name, flags)}): expected {_allowed(name)}; got {_shown(name, given)}"
+    given, message = next((detail["input"], detail["msg"]) for detail in details if detail["loc"][0] == name)
+    expected = f"{name.upper()} ({_origin(name, flags)}): expected {_allowed(name)}; got {_shown(name, given)}"
+    # Of all settings, only this one can be wrong in more ways than its form shows.
+    return f"{expected}: {message.removeprefix('Value error, ')}" if name == "worker_input_where" else expected
 
 
 def _origin(name: str, flags: Mapping[str, str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from pydantic import AliasChoices, AliasPath, BaseModel
+from pydantic.fields import FieldInfo
 
 from schemas.formats.input_format import Layout
 from schemas.formats.mapped import Mapped
@@ -17,6 +20,35 @@ def value_schema(of: Mapped, profile: Mapping[str, Any]) -> Schema:
     """The schema of a record's value; `profile` is that of the profile. What is in an array is left out."""
     layouts = [_layout_schema(layout, profile) for layout in of.layouts]
     return layouts[0] if len(layouts) == 1 else {"anyOf": layouts}
+
+
+def profile_schema(by_names: Schema, profile_class: type[BaseModel]) -> Schema:
+    """The schema of a profile by the names of its fields, with each field where events have it.
+
+    Of several places the first; what is in an array is left out.
+    """
+    config = profile_class.model_config
+    if config.get("validate_by_name") or config.get("populate_by_name") or config.get("validate_by_alias") is False:
+        return by_names
+    schema: Schema = {**by_names, "properties": {}, "required": []}
+    for name, value in by_names["properties"].items():
+        at = _place(name, profile_class.model_fields[name])
+        if not all(isinstance(level, str) for level in at):
+            continue
+        inner = schema
+        for level in at:
+            if name in by_names.get("required", ()) and level not in inner.setdefault("required", []):
+                inner["required"].append(level)
+            inner.setdefault("type", "object")
+            inner = inner.setdefault("properties", {}).setdefault(level, {})
+        inner.update(value)
+    return schema
+
+
+def _place(name: str, field: FieldInfo) -> Sequence[str | int]:
+    alias = field.validation_alias
+    first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+    return first.path if isinstance(first, AliasPath) else (first or name,)
 
 
 def conditions_schema(conditions: Iterable[Condition]) -> Schema:

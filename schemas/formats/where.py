@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +14,8 @@ from schemas.formats.records import HEADERS_MOST, Headers
 
 _AND: Final = "&&"
 _HEADER: Final = "header:"
+# Up to the next "&&" that is not in a JSON string.
+_CONDITION: Final = re.compile(rf'(?:"(?:[^"\\]|\\.)*"|(?!{_AND}).)*', re.DOTALL)
 
 Scalar = str | int | float | bool | None
 
@@ -64,23 +68,39 @@ class Where:
 def where(text: str) -> Where:
     """The conditions that a text has: `/event=profile_updated && header:kind=user`; raises ValueError.
 
-    A value is a JSON scalar, or else the text itself.
+    A value is a JSON scalar, or else the text itself, unless that looks like another comparison. That of a header is
+    bytes: of a JSON scalar, only the quotation marks of a string are taken off.
     """
     headers: dict[str, bytes] = {}
     values: dict[Pointer, Condition] = {}
-    for part in text.split(_AND):
+    for part in _conditions(text):
         place, equals, expected = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise ValueError(f"{part.strip()!r} has no =")
+            raise ValueError(f"{part.strip()!r} has no =" if part.strip() else "a condition is empty")
+        if place.endswith(("!", "<", ">", "~")):
+            raise ValueError(f"{place[-1]}= is unknown, as is everything but =")
+        scalar = _scalar(expected)
         if place.startswith(_HEADER) and place != _HEADER:
             _require_new(place, name := place.removeprefix(_HEADER), headers)
-            headers[name] = expected.encode()
+            if name.split() != [name]:
+                raise ValueError(f"{place!r} has a space in the name of the header")
+            headers[name] = (scalar if isinstance(scalar, str) else expected).encode()
         elif place.startswith("/"):
             _require_new(place, at := pointer(place), values)
-            values[at] = Condition((at,), (_scalar(expected),))
+            values[at] = Condition((at,), (scalar,))
         else:
             raise ValueError(f"{place!r} is neither a JSON Pointer nor a header")
     return Where(tuple(headers.items()), tuple(values.values()))
+
+
+def _conditions(text: str) -> Iterator[str]:
+    end = -len(_AND)
+    while end < len(text):
+        found = _CONDITION.match(text, end + len(_AND))
+        if found is None:
+            return
+        yield found[0]
+        end = found.end()
 
 
 def _require_new(place: str, name: Any, known: Any) -> None:
@@ -92,7 +112,11 @@ def _scalar(text: str) -> Scalar:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
+        if "=" in text or '"' in text or text.startswith("'"):
+            raise ValueError(f'{text!r} is no JSON scalar: text with = or quotation marks is written as "…"') from None
         return text
+    if isinstance(value, float) and text.lstrip("-").isdecimal():
+        raise ValueError(f"{text} has more than 64 bits")
     if isinstance(value, dict | list):
         raise ValueError(f"{text!r} is not a JSON scalar")  # noqa: TRY004  # as all that is wrong with a setting
     scalar: Scalar = value

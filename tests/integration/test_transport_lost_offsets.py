@@ -302,6 +302,23 @@ def test_offsets_without_records_are_committed_seldom(kafka: KafkaWorld) -> None
 
 
 @both_clients
+def test_a_worker_that_drains_commits_how_far_it_read(kafka: KafkaWorld) -> None:
+    worker = worked_off(kafka, 2)
+    worker._reader._markers_not_before_s = math.inf
+    upstream_transaction(kafka, b"aborted", committed=False)
+    until(lambda: worker.poll() or worker._reader.offsets.ahead() == {(kafka.input, 0): 4} or None)
+    worker.commit_markers()
+    until(lambda: kafka.committed() == {0: 4} or None)
+    assert worker._reader.markers() is None
+    upstream_transaction(kafka, b"aborted", committed=False)
+    until(lambda: worker.poll() or worker._reader.offsets.ahead() == {(kafka.input, 0): 6} or None)
+    worker._reader.forget_positions()  # as when the group has rebalanced since
+    worker.commit_markers()
+    worker.close()
+    assert kafka.committed() == {0: 4}
+
+
+@both_clients
 def test_a_marker_that_retention_deletes_before_it_is_committed_does_not_stop_the_worker_that_read_it(
     kafka: KafkaWorld,
 ) -> None:

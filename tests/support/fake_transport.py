@@ -84,6 +84,10 @@ class FakeTransport:
             self._committed[partition] = offset
         return 0.0
 
+    def commit_markers(self) -> None:
+        self.calls.append("commit_markers")
+        assert self._in_flight is None
+
     def rewind(self) -> None:
         self.calls.append("rewind")
         assert self._in_flight is None

@@ -267,7 +267,7 @@ def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
     if bad_rows.count > len(bad_rows.first):
         lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
     if any(EMPTY in row.problem for row in bad_rows.first):
-        lines.append("If the value of a field may be missing, declare it: float | None instead of float, for example.")
+        lines.append("If a value may be missing, add `| None` to the type of its field in the profile class.")
     raise HistoryError(
         "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
     )

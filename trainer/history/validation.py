@@ -139,7 +139,7 @@ class Check:
 
     def _checked(self, inputs: Sequence[dict[str, Any]]) -> tuple[list[_Problem], tuple[Values, ...]]:
         try:
-            profiles = self._rule.validate_python(inputs)
+            profiles = self._rule.validate_python(inputs, by_alias=False, by_name=True)
         except ValidationError as error:
             return [_problem(each) for each in error.errors(include_url=False, include_input=False)], ()
         except NOT_CAUSED_BY_EVENT:
@@ -159,7 +159,7 @@ class Check:
 
     def _raised(self, row: int, one: dict[str, Any]) -> Iterator[_Problem]:
         try:
-            self._rule.validate_python([one])
+            self._rule.validate_python([one], by_alias=False, by_name=True)
         except NOT_CAUSED_BY_EVENT:
             raise
         except ValidationError:

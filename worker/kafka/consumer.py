@@ -120,6 +120,16 @@ class GroupReader:
         next_offsets = {(records.topic, partition): offset + 1 for partition, offset in last.items()}
         return Batch(records, {**next_offsets, **ahead}, before)
 
+    def markers(self) -> Batch | None:
+        """Offsets beyond all records that were polled, as a batch without records; None if there are none.
+
+        Also None unless this process is still the member that read them.
+        """
+        membership, ahead = self.settled_membership(), self.offsets.ahead()
+        if membership is None or membership != self._positioned_under or not ahead:
+            return None
+        return Batch(Records(self._settings.worker_input_topic), ahead, membership)
+
     def report_dropped(self, records: int) -> None:
         """Log and count a batch that was read, and is read again because the group rebalanced meanwhile."""
         _log.info("batch_dropped", because="the group rebalanced", records=records)

@@ -158,6 +158,8 @@ class TopicReader:
         moved_s = time.monotonic()
         with self._answers("reading"):
             self._consumer.assign(list(left))
+            # A partition that was assigned before keeps that it was paused, when a range before this one ended.
+            self._consumer.resume(*left)
             for at, span in left.items():
                 self._consumer.seek(at, span.start)
         reached = {at: span.start for at, span in left.items()}

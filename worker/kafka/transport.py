@@ -76,10 +76,18 @@ class KafkaTransport:
         finally:
             self._polled_at_s = time.monotonic()
         if batch is not None and not batch.records:
-            self._commit(batch, {})
-            self._reader.offsets.note_committed(batch.next_offsets)
+            self._commit_without_records(batch)
             return None
         return batch
+
+    def commit_markers(self) -> None:
+        """Commit offsets that were read and that no record belongs to; all that was polled must be finished."""
+        if (batch := self._reader.markers()) is not None:
+            self._commit_without_records(batch)
+
+    def _commit_without_records(self, batch: Batch) -> None:
+        self._commit(batch, {})
+        self._reader.offsets.note_committed(batch.next_offsets)
 
     def begin(self, batch: Batch, outcome: Outcome) -> None:
         """Begin to make all of the outcome visible and the batch's offsets committed, or nothing of either."""

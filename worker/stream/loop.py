@@ -43,7 +43,7 @@ def run(
     retry_delay_s: Callable[[int], float] = backoff_s,
     admit: Admit = lambda _: None,
 ) -> None:
-    """Work until stopped, then finish the current batch and leave the group.
+    """Work until stopped, then finish the current batch, commit how far was read, and leave the group.
 
     One batch is read and processed while the one before it is committed, but nothing of it is sent before that is over.
     Raises StopProcessError, after leaving the group, when the process must end for another reason.
@@ -92,6 +92,8 @@ def run(
                 _wait(delay_s, stop)
         try:
             finish()
+            if not must_rewind:
+                transport.commit_markers()
         except RetryBatchError as error:
             observer.retrying(error, 0.0)
     finally:

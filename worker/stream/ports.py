@@ -53,6 +53,10 @@ class Transport(Protocol):
         """
         ...
 
+    def commit_markers(self) -> None:
+        """Commit offsets that were read and that no record belongs to; all that was polled must be finished."""
+        ...
+
     def rewind(self) -> None:
         """Go back to the committed offsets: what was polled since and not committed is polled again."""
         ...

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import pytest
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 
 from schemas import UserProfile
 from schemas.asyncapi import asyncapi_document
@@ -107,6 +108,42 @@ def test_its_input_schema_has_the_field_names_of_events() -> None:
     assert list(properties) == list(PROFILE)
 
 
+class Elsewhere(BaseModel):
+    age: Annotated[float, Field(validation_alias=AliasPath("stats", "age"))]
+    visits: Annotated[float | None, Field(validation_alias=AliasPath("stats", "visits"))] = None
+    name: Annotated[str, Field(validation_alias=AliasChoices("full_name", "name"))]
+    score: Annotated[float, Field(validation_alias=AliasPath("scores", 0))]
+    plain: float
+
+
+@pytest.mark.parametrize(
+    ("row", "valid"),
+    [
+        ({"stats": {"age": 5}, "full_name": "a", "plain": 1}, True),
+        ({"stats": {"age": 5, "visits": 1}, "full_name": "a", "plain": 1}, True),
+        ({"stats": {"age": 5, "visits": "x"}, "full_name": "a", "plain": 1}, False),
+        ({"stats": {}, "full_name": "a", "plain": 1}, False),
+        ({"age": 5, "full_name": "a", "plain": 1}, False),
+        ({"stats": {"age": 5}, "name": "a", "plain": 1}, False),
+    ],
+)
+def test_a_field_is_where_events_have_it(row: dict[str, Any], valid: bool) -> None:
+    document = document_of("json", Elsewhere, user="$key")
+    jsonschema.Draft7Validator(PUBLISHED).validate(json.loads(json.dumps(document)))
+    payload = document["components"]["messages"]["observed"]["payload"]
+    validator = jsonschema.Draft202012Validator({**payload, "components": document["components"]})
+    assert validator.is_valid(row) == valid
+
+
+def test_a_class_that_takes_both_names_is_described_by_those_of_its_fields() -> None:
+    class Both(Elsewhere):
+        model_config = ConfigDict(validate_by_name=True)
+
+    assert [*document_of("json", Both, user="$key")["components"]["schemas"]["Both"]["properties"]] == [
+        *Both.model_fields
+    ]
+
+
 def test_every_header_of_a_rejected_record_is_described() -> None:
     headers = DOCUMENT["components"]["messages"]["rejected"]["headers"]
     assert set(headers["properties"]) == {str(header) for header in RejectedHeader}
@@ -114,9 +151,9 @@ def test_every_header_of_a_rejected_record_is_described() -> None:
     assert "rejected.nulls" not in headers["required"]
 
 
-def document_of(preset: str, **given: Any) -> Any:
+def document_of(preset: str, profile_class: type[BaseModel] = UserProfile, **given: Any) -> Any:
     of = mapped(PRESETS[preset], Given(**given), numeric_ids=True)
-    document = asyncapi_document(UserProfile, "in", "out", "bad", "0.1.0", input_format=of)
+    document = asyncapi_document(profile_class, "in", "out", "bad", "0.1.0", input_format=of)
     return json.loads(json.dumps(document))
 
 

@@ -175,15 +175,17 @@ def _offsets(facts: ClusterFacts, settings: Settings) -> Iterator[Finding]:
         return
     if "READ" not in topic.operations or "READ" not in group.operations:
         return
+    doing = "check whether workers can resume from its committed offsets"
+    where = f"group {settings.worker_group_id}"
     try:
         with TopicReader(settings, connection_arguments(settings), settings.worker_group_id) as reader:
             lost = tuple(reader.lost_offsets(settings.worker_input_topic, topic.partitions))
+            yield from judge_offsets(lost, settings)
+            doing, where = "try its newest records as events", f"topic {settings.worker_input_topic}"
             records = newest(reader, settings.worker_input_topic, topic.partitions, topic.partitions)
     except WorkerError as error:
-        what = f"could not check whether workers can resume from its committed offsets: {error}"
-        yield Finding(Weight.UNKNOWN, f"group {settings.worker_group_id}", what)
+        yield Finding(Weight.UNKNOWN, where, f"could not {doing}: {error}")
         return
-    yield from judge_offsets(lost, settings)
     yield from _events(topic, records, settings)
 
 

@@ -101,6 +101,9 @@ def remedies(found: Sequence[Tried], records: Records, reader: EventReader, sett
     reasons = Counter(each.verdict for each in found if each.verdict is not Verdict.IGNORED)
     yield _remedy(reasons.most_common(1)[0][0] if reasons else Verdict.IGNORED, settings)
     of = reader.input_format
+    if of.where.headers:
+        names = [*dict.fromkeys(_shown(name) for headers in records.headers for name, _ in headers)]
+        yield f"these records have the headers: {_some(names)}" if names else "these records have no headers"
     starts = of.start if isinstance(of, Mapped) else ((),)
     documents = [of.load(value, settings.worker_event_max_bytes) for value in records.values]
     found_in = [find_first(document, starts) for document in documents]
@@ -114,23 +117,27 @@ def remedies(found: Sequence[Tried], records: Records, reader: EventReader, sett
 def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
     chosen = f"WORKER_INPUT_FORMAT={settings.worker_input_format}"
     where = f"WORKER_INPUT_WHERE={settings.worker_input_where}"
+    expected = f"PROFILE_CLASS={settings.profile_class}"
+    often = "no record is an event; most often,"
     match most:
         case Verdict.IGNORED:
-            conditions = f"{where} and {chosen}" if settings.worker_input_where is not None else chosen
-            return f"no record meets the conditions of {conditions}; correct them"
+            if settings.worker_input_where is None:
+                return f"{chosen} reads no record like these; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+            return f"no record meets {where}; correct it, or try more records with --count, if such events are rare"
         case RejectReason.NOT_JSON | RejectReason.NOT_AVRO | RejectReason.EMPTY | RejectReason.TOO_LARGE:
-            return f"no record has a value that {chosen} can read; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+            return f"{often} {chosen} cannot read the value: check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
         case RejectReason.UNKNOWN_SCHEMA:
-            return f"no record's schema is in {settings.schema_registry_url}; check SCHEMA_REGISTRY_URL"
+            return f"{often} {settings.schema_registry_url} does not have the schema: check SCHEMA_REGISTRY_URL"
         case RejectReason.INVALID_ENVELOPE | RejectReason.UNKNOWN_TYPE:
             if settings.worker_input_format == "cloudevents":
                 return f"no record is an event as {chosen} expects it; for other JSON set WORKER_INPUT_FORMAT=json"
             return (
-                "no record has user, time and id where WORKER_INPUT_USER, WORKER_INPUT_TIME and WORKER_INPUT_ID say; "
-                "correct them, and set WORKER_INPUT_NUMERIC_IDS=true where ids are integers"
+                f"{often} user, time or id is not where WORKER_INPUT_USER, WORKER_INPUT_TIME and WORKER_INPUT_ID say: "
+                "correct them; ids that are integers need WORKER_INPUT_NUMERIC_IDS=true, times that are numbers "
+                "WORKER_INPUT_TIME_FORMAT=s, ms or us"
             )
         case _:
-            return f"no record has a profile as PROFILE_CLASS={settings.profile_class} expects it; correct " + (
+            return f"{often} the profile is not as {expected} expects it: correct " + (
                 "the class"
                 if settings.worker_input_format.startswith(("cloudevents", "debezium"))
                 else "WORKER_INPUT_DATA, or the class"
@@ -138,9 +145,12 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
 
 
 def _places(documents: Iterable[Any]) -> str:
-    places = [*dict.fromkeys(place for document in documents for place in _pointers(document, ()))]
-    more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
-    return ", ".join(map(_shown, places[:_PLACES_SHOWN])) + more
+    return _some([*dict.fromkeys(_shown(place) for document in documents for place in _pointers(document, ()))])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _PLACES_SHOWN} more" if len(names) > _PLACES_SHOWN else ""
+    return ", ".join(names[:_PLACES_SHOWN]) + more
 
 
 def _pointers(value: Any, at: tuple[str, ...]) -> Iterator[str]:

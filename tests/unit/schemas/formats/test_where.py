@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,11 @@ from schemas.formats.where import where
         ("/event=profile_updated", {"event": ["profile_updated"]}, False),
         ("/event=Order Completed", {"event": "Order Completed"}, True),
         ("/event=", {"event": ""}, True),
-        ("/a=x=y", {"a": "x=y"}, True),
+        ('/a="x=y"', {"a": "x=y"}, True),
+        ('/a="x && /b=1" && /c=2', {"a": "x && /b=1", "c": 2}, True),
+        ('/a="x \\" && y"', {"a": 'x " && y'}, True),
+        ("/a=Men's wear", {"a": "Men's wear"}, True),
+        ("/v=18446744073709551615", {"v": 18446744073709551615}, True),
         ("/v=2", {"v": 2}, True),
         ("/v=2", {"v": 2.0}, True),
         ("/v=2", {"v": "2"}, False),
@@ -53,6 +58,10 @@ def test_the_last_header_of_a_name_counts(headers: list[tuple[str, bytes | None]
     assert where("header:kind=user").headers_match(tuple(headers)) == matches
 
 
+def test_a_header_is_bytes_and_only_quotation_marks_are_taken_off() -> None:
+    assert where('header:a="eu" && header:b=5 && header:c=true').headers == (("a", b"eu"), ("b", b"5"), ("c", b"true"))
+
+
 def test_without_a_condition_on_headers_none_is_needed() -> None:
     assert where("/a=1").headers_match(())
 
@@ -63,4 +72,23 @@ def test_without_a_condition_on_headers_none_is_needed() -> None:
 )
 def test_what_is_not_a_condition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
+        where(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("/a!=b", "!="),
+        ("/a>=1", ">="),
+        ("/a==b", "'=b'"),
+        ("/a='b'", "'b'"),
+        ('/a="b', '"b'),
+        ("/a=b and /c=1", "and /c"),
+        ("/a=b & /c=1", "& /c"),
+        ("header: tenant=eu", "header: tenant"),
+        ("/id=12345678901234567890123", "12345678901234567890123"),
+    ],
+)
+def test_what_somebody_may_mean_otherwise_is_refused_and_named(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(named)):
         where(text)

@@ -1,11 +1,11 @@
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import pytest
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, AliasChoices, AliasPath, Field, model_validator
 
 from schemas import UserProfile
-from tests.support.histories import noise, read, table, users, write
+from tests.support.histories import columns, noise, read, table, users, write
 from tests.support.nasty_classes import CANARY, GOOD, NASTY, Nasty, profile_class
 from trainer.history.validation import Check
 
@@ -39,6 +39,19 @@ def test_a_row_on_which_the_class_raises_leaves_the_others(tmp_path: Path) -> No
     found = read(history(tmp_path, 1, 13, "x", 2, "nan"), profile_class(x=Annotated[float, AfterValidator(not_13)]))
     assert users(found) == ("u0", "u3")
     assert found.bad_rows.count == 3
+
+
+@pytest.mark.parametrize("alias", [AliasPath("stats", "x"), AliasPath("stats", 0), AliasChoices("y", "x"), "y"])
+@pytest.mark.parametrize("optional", [True, False])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_history_has_a_field_under_its_name_wherever_events_have_it(
+    alias: str | AliasPath | AliasChoices, optional: bool, validated: bool, tmp_path: Path
+) -> None:
+    of: Any = Annotated[float | None if optional else float, Field(ge=0, validation_alias=alias)]
+    same = Annotated[str, AfterValidator(str)] if validated else str
+    found = read(history(tmp_path, 1, -1, 2), profile_class(x=of, label=same))
+    assert columns(found)["x"] == [1, 2]
+    assert [(row.number, row.problem.partition(":")[0]) for row in found.bad_rows] == [(3, "x")]
 
 
 class CheckedByClass(UserProfile):

@@ -92,7 +92,7 @@ def test_a_batch_is_read_and_processed_during_the_commit_before_it_and_begun_aft
 
     run(transport, process, Seen(), stop, no_delay)
     first, second = ["poll", "process", "begin"], ["poll", "process", "finish", "begin"]
-    assert transport.calls == [*first, *second, "poll", "finish", "poll", "close"]
+    assert transport.calls == [*first, *second, "poll", "finish", "poll", "commit_markers", "close"]
 
 
 def test_an_outcome_is_admitted_when_all_before_it_are_counted_and_a_refused_one_is_not_sent(
@@ -176,6 +176,15 @@ def test_a_stop_finishes_the_batch_in_hand(stop: Event) -> None:
     run(transport, echoed, Seen(), stop, no_delay)
     assert [message.value for message in transport.results] == [b"a", b"b"]
     assert transport.closed
+
+
+def test_how_far_was_read_is_not_committed_after_a_last_commit_that_failed(stop: Event) -> None:
+    transport = FakeTransport()
+    transport.send(0, b"0")
+    transport.commit_errors.append(RetryBatchError("aborted"))
+    transport.on_poll = stop.set
+    run(transport, echoed, Seen(), stop, no_delay)
+    assert transport.calls == ["poll", "begin", "finish", "close"]
 
 
 def test_a_stop_ends_the_wait_before_a_retry(stop: Event) -> None:

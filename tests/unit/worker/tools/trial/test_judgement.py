@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 
 from schemas import UserProfile
 from schemas.event_columns import EventReader
+from schemas.formats.records import Headers
 from schemas.rejected import RejectReason
 from tests.support.avro import record_schema, wire
 from tests.support.events import ENVELOPE, PROFILE, event_bytes
@@ -68,11 +70,13 @@ def test_where_one_record_is_an_event_there_is_nothing_to_do() -> None:
         ([{"user": "u"}], {}, ["WORKER_INPUT_FORMAT=cloudevents", "WORKER_INPUT_FORMAT=json"]),
         ([b"\x00avro"], JSON, ["WORKER_INPUT_TOPIC", "WORKER_INPUT_FORMAT"]),
         ([{"id": 5}], JSON, ["WORKER_INPUT_USER", "WORKER_INPUT_NUMERIC_IDS"]),
+        ([{"id": 5}], JSON, ["WORKER_INPUT_TIME_FORMAT"]),
         ([{"user": "u", "traits": PROFILE}], JSON, ["PROFILE_CLASS", "WORKER_INPUT_DATA"]),
         ([event_bytes(data={})], {}, ["PROFILE_CLASS"]),
         ([{"event": "y"}] * 9, {**JSON, "worker_input_where": "/event=x"}, ["WORKER_INPUT_WHERE=/event=x"]),
         ([{"event": "y"}] * 9 + [{"event": "x"}], {**JSON, "worker_input_where": "/event=x"}, ["WORKER_INPUT_USER"]),
-        ([{"type": "page"}], {"worker_input_format": "segment"}, ["WORKER_INPUT_FORMAT=segment"]),
+        ([{"event": "y"}], {**JSON, "worker_input_where": "/event=x"}, ["--count"]),
+        ([{"type": "page"}], {"worker_input_format": "segment"}, ["WORKER_INPUT_FORMAT=segment", "WORKER_INPUT_TOPIC"]),
     ],
 )
 def test_where_none_is_an_event_the_settings_to_correct_are_named(
@@ -98,6 +102,15 @@ def test_what_the_records_have_is_named_as_pointers_and_never_its_values() -> No
     *_, places = remedies(*try_out([{str(number): 0 for number in range(25)}], JSON))
     assert places.endswith(" and 5 more")
     assert len([*remedies(*try_out([b"{", b"[]"], JSON))]) == 1
+
+
+def test_where_conditions_are_on_headers_the_headers_are_named() -> None:
+    flags = {**JSON, "worker_input_where": "header:kind=user"}
+    found, records, reader, settings = try_out([{"user": "u"}] * 2, flags)
+    kinds: tuple[Headers, ...] = ((("kind", b"secret"),), (("ki\x1bnd", None), ("kind", b"")))
+    _, headers, _ = remedies(found, replace(records, headers=kinds), reader, settings)
+    assert headers == "these records have the headers: kind, ki\\x1bnd"
+    assert "these records have no headers" in [*remedies(found, records, reader, settings)]
 
 
 def test_a_registry_that_fails_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
