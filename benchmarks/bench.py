@@ -53,7 +53,7 @@ FROM, TO = 0.10, 0.95
 
 
 class Failed(Exception):
-    """A contender's run is no measurement; the message says why."""
+    """A contender's run is not a valid measurement; the message says why."""
 
 
 @dataclass

@@ -152,8 +152,8 @@ def _require_few_reassigned(manifest: Manifest, current: str, found: Reassigned 
         earlier = found or manifest.reassigned
         known = "was never measured" if earlier is None else f"was measured against {earlier.against}"
         raise PromotionRefused(
-            f"how many users would change their segment when {manifest.id} replaces the current version {current} is "
-            f"not known (it {known}): give a history to measure it on with --data FILE"
+            f"it is not known how many users would change their segment if {manifest.id} replaced the current version "
+            f"{current} (this {known}): give a history to measure it on with --data FILE"
         )
     if found.share > limit.max_share:
         raise PromotionRefused(

@@ -120,9 +120,9 @@ def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_c
     near = [(name, other) for name in missing if (other := _nearest(name, others)) is not None]
     draft = f"segment-trainer init {shlex.quote(str(path))} -o profile.py"
     if near:
-        pairs = ", ".join(f'"{name}" for {other!r}' for name, other in near[:NAMES_SHOWN])
+        pairs = " and ".join(f'{other!r} meant to be "{name}"' for name, other in near[:NAMES_SHOWN])
         return (
-            f"did the file mean {pairs}? Rename the columns in its header or in the class (a space or a capital letter "
+            f"is {pairs}? Rename the columns in its header or in the class (a space or a capital letter "
             f"makes another name), or write a class for this table: {draft}"
         )
     return (

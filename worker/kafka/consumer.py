@@ -82,8 +82,8 @@ class GroupReader:
 
         A batch that is not full grows until the next transaction may begin: in so many seconds, or None while a commit
         that is under way decides it. A batch without records has offsets to commit all the same: of transaction markers
-        and aborted records. During a commit only records are read: what asks for offsets, or lets the group rebalance,
-        waits until it is over. Raises NoStartOffset when a partition has no offset to resume from, and WorkerError.
+        and aborted records. During a commit only records are read: requests for offsets and rebalances wait until it
+        is over. Raises NoStartOffset when a partition has no offset to resume from, and WorkerError.
         """
         if during_commit and self._must_settle():
             return None

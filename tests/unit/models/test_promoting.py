@@ -126,9 +126,9 @@ def test_a_share_measured_against_a_version_that_is_not_current_is_ignored(store
     promoting.promote(store, first.id, "production", NOON)
     promoting.promote(store, second.id, "production", NOON)
     limit = ReassignedLimit(1.0, None)
-    with pytest.raises(PromotionRefused, match=rf"not known \(it was measured against {first.id}\).* with --data FILE"):
+    with pytest.raises(PromotionRefused, match=rf"was measured against {first.id}\).* --data"):
         promoting.promote(store, third.id, "production", NOON, limit=limit)
-    with pytest.raises(PromotionRefused, match=r"not known \(it was never measured\)"):
+    with pytest.raises(PromotionRefused, match=r"never measured"):
         promoting.promote(store, first.id, "production", NOON, limit=limit)
     promoting.rollback(store, "production", NOON)
     assert promoting.promote(store, third.id, "production", NOON, limit=limit).version == third.id

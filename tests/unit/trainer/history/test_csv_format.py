@@ -128,8 +128,8 @@ def test_a_user_without_an_id_is_known_by_the_number_of_the_line(tmp_path: Path)
     [
         ({}, "customer;spend;city;tags\n", r"semicolons.*CsvFormat\(delimiter=';'\)"),
         ({"delimiter": ";"}, "customer,spend,city,tags\n", r"commas.*CsvFormat\(delimiter=','\)"),
-        ({}, "customer, Spend ,city,tags\n", "\"spend\" for ' Spend '"),
-        ({}, "customer,spends,city,tags\n", "\"spend\" for 'spends'"),
+        ({}, "customer, Spend ,city,tags\n", "' Spend ' meant .*\"spend\""),
+        ({}, "customer,spends,city,tags\n", "'spends' meant .*\"spend\""),
         ({}, "customer,spend,City,CITY,tags\n", "segment-trainer init"),
         ({}, "who,when,what,how\n", r"segment-trainer init \S+ -o profile.py"),
     ],
