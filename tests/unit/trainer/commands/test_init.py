@@ -99,4 +99,4 @@ def test_fit_names_the_columns_that_nearly_fit(tmp_path: Path, capsys: pytest.Ca
     path = write(tmp_path / "users.csv", rows)
     assert main(["fit", str(path), "--models", str(tmp_path / "store")]) == 2
     shown = capsys.readouterr().err
-    assert all(f'"{name}" for {other!r}' in shown for name, other in renamed.items())
+    assert all(f'{other!r} meant to be "{name}"' in shown for name, other in renamed.items())

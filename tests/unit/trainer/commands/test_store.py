@@ -126,7 +126,7 @@ def test_where_production_has_changed_since_the_users_are_compared_on_the_data_g
     run("promote", other.id)
     status, _, errors = run("promote", third.id, "--max-reassigned", "0.5")
     assert status == 2
-    assert f"(it was measured against {first.id}): give a history to measure it on with --data FILE" in errors
+    assert f"(this was measured against {first.id}): give a history to measure it on with --data FILE" in errors
     # Random centres: the two versions have nothing in common.
     status, _, errors = run("promote", third.id, "--max-reassigned", "0.1", "--data", "users.csv")
     assert status == 2
