@@ -131,7 +131,7 @@ def with_fields(count: int, folder: Path) -> Subject:
 
 
 def with_bad(base: Subject, share: float) -> Subject:
-    """The same users and model, with this share of invalid events; none too large, or bytes would be measured."""
+    """The same users and model, with about this share of invalid events; none too large, or bytes would be measured."""
     events = [each for each in templates(share) if len(each.value(0) or b"") <= EVENT_MAX_BYTES]
     return replace(base, name=f"bad-{share:g}", events=events)
 

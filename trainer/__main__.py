@@ -39,14 +39,14 @@ INTERRUPTED = 130
 
 OUR_PACKAGES = frozenset({"trainer", "models", "schemas"})
 
-_OBJECTS_OF_IMPORTS = 100_000
+_NEW_OBJECTS = 100_000
 
 
 def program() -> int:
     """`main` in a process of its own."""
-    # What imports create is no garbage: looking for some among it, again and again and once more at the end, takes an
-    # eighth of a fit to 1,000 users.
-    gc.set_threshold(_OBJECTS_OF_IMPORTS)
+    # Imports create no garbage: searching their objects, again and again and once more at the end, takes an eighth of a
+    # fit to 1,000 users.
+    gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)
     return main()
 

@@ -25,30 +25,31 @@ def value_schema(of: Mapped, profile: Mapping[str, Any]) -> Schema:
 def profile_schema(by_names: Schema, profile_class: type[BaseModel]) -> Schema:
     """The schema of a profile by the names of its fields, with each field where events have it.
 
-    Of several places the first; what is in an array is left out.
+    Of several places the first, and then the field is not required; what is in an array is left out.
     """
     config = profile_class.model_config
     if config.get("validate_by_name") or config.get("populate_by_name") or config.get("validate_by_alias") is False:
         return by_names
     schema: Schema = {**by_names, "properties": {}, "required": []}
     for name, value in by_names["properties"].items():
-        at = _place(name, profile_class.model_fields[name])
-        if not all(isinstance(level, str) for level in at):
-            continue
+        places = _places(name, profile_class.model_fields[name])
+        at = next((each for each in places if all(isinstance(level, str) for level in each)), ())
+        is_required = name in by_names.get("required", ()) and len(places) == 1
         inner = schema
         for level in at:
-            if name in by_names.get("required", ()) and level not in inner.setdefault("required", []):
+            if is_required and level not in inner.setdefault("required", []):
                 inner["required"].append(level)
             inner.setdefault("type", "object")
             inner = inner.setdefault("properties", {}).setdefault(level, {})
-        inner.update(value)
+        if at:
+            inner.update(value)
     return schema
 
 
-def _place(name: str, field: FieldInfo) -> Sequence[str | int]:
+def _places(name: str, field: FieldInfo) -> Sequence[Sequence[str | int]]:
     alias = field.validation_alias
-    first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
-    return first.path if isinstance(first, AliasPath) else (first or name,)
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+    return [each.path if isinstance(each, AliasPath) else (each,) for each in choices]
 
 
 def conditions_schema(conditions: Iterable[Condition]) -> Schema:

@@ -14,8 +14,8 @@ from schemas.formats.records import HEADERS_MOST, Headers
 
 _AND: Final = "&&"
 _HEADER: Final = "header:"
-# Up to the next "&&" that is not in a JSON string.
-_CONDITION: Final = re.compile(rf'(?:"(?:[^"\\]|\\.)*"|(?!{_AND}).)*', re.DOTALL)
+# Up to the next "&&" that is not in a value that is a JSON string.
+_CONDITION: Final = re.compile(rf'(?:=\s*"(?:[^"\\]|\\.)*"|(?!{_AND}).)*', re.DOTALL)
 
 Scalar = str | int | float | bool | None
 
@@ -68,8 +68,8 @@ class Where:
 def where(text: str) -> Where:
     """The conditions that a text has: `/event=profile_updated && header:kind=user`; raises ValueError.
 
-    A value is a JSON scalar, or else the text itself, unless that looks like another comparison. That of a header is
-    bytes: of a JSON scalar, only the quotation marks of a string are taken off.
+    A value is a JSON scalar, or else the text itself, unless that looks like another comparison. The value of a header
+    is text, with or without quotation marks.
     """
     headers: dict[str, bytes] = {}
     values: dict[Pointer, Condition] = {}
@@ -78,16 +78,15 @@ def where(text: str) -> Where:
         if not equals:
             raise ValueError(f"{part.strip()!r} has no =" if part.strip() else "a condition is empty")
         if place.endswith(("!", "<", ">", "~")):
-            raise ValueError(f"{place[-1]}= is unknown, as is everything but =")
-        scalar = _scalar(expected)
+            raise ValueError(f"only = is supported, got {place[-1]}=")
         if place.startswith(_HEADER) and place != _HEADER:
             _require_new(place, name := place.removeprefix(_HEADER), headers)
             if name.split() != [name]:
                 raise ValueError(f"{place!r} has a space in the name of the header")
-            headers[name] = (scalar if isinstance(scalar, str) else expected).encode()
+            headers[name] = _text(expected).encode()
         elif place.startswith("/"):
             _require_new(place, at := pointer(place), values)
-            values[at] = Condition((at,), (scalar,))
+            values[at] = Condition((at,), (_scalar(expected),))
         else:
             raise ValueError(f"{place!r} is neither a JSON Pointer nor a header")
     return Where(tuple(headers.items()), tuple(values.values()))
@@ -112,8 +111,7 @@ def _scalar(text: str) -> Scalar:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        if "=" in text or '"' in text or text.startswith("'"):
-            raise ValueError(f'{text!r} is no JSON scalar: text with = or quotation marks is written as "…"') from None
+        _require_plain(text)
         return text
     if isinstance(value, float) and text.lstrip("-").isdecimal():
         raise ValueError(f"{text} has more than 64 bits")
@@ -121,3 +119,17 @@ def _scalar(text: str) -> Scalar:
         raise ValueError(f"{text!r} is not a JSON scalar")  # noqa: TRY004  # as all that is wrong with a setting
     scalar: Scalar = value
     return scalar
+
+
+def _text(text: str) -> str:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        _require_plain(text)
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _require_plain(text: str) -> None:
+    if "=" in text or '"' in text or text.startswith(("'", "<", ">", "~")):
+        raise ValueError(f'{text!r} is not a JSON scalar: write such text as "…"')

@@ -21,8 +21,8 @@ from models.encoding import Floats
 STARTS = 5
 STARTS_PER_RESAMPLE = 3
 MOST_ITERATIONS = 300
-# 1,000 rows of 9 columns take 1.6 s in one thread and 2.3 s in two, 4,000 rows as long in both, 5,000 of 60 columns
-# 7.9 s and 6.2 s.
+# On two cores, 1,000 rows of 9 columns take 1.6 s in one thread and 2.3 s in two, 4,000 rows as long in both, 5,000 of
+# 60 columns 7.9 s and 6.2 s.
 VALUES_FOR_THREADS = 40_000
 # Distances from this many rows to all others are computed at a time, to stay in the processor's cache.
 SILHOUETTE_ROWS = 128

@@ -29,9 +29,9 @@ from trainer.text.progress import Watcher
 from trainer.text.wording import decimal, mean_of, percent
 
 CLEAR_SEPARATION = 0.75
-# Half a circle cut in two is above it as often as groups of 75, 18 and 7 % are below it: in one table of sixty.
+# Half a circle that is cut in two is above it about as often as groups of 75, 18 and 7 % are below it.
 WEAK_SEPARATION = 0.425
-# Of four groups in a row, one other number finds 70 %, two find all; a third would only find more by chance.
+# With one other number, four groups in a row are missed in a third of the tables; more would find more by chance.
 OTHERS_TRIED = 2
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
 LEAST_ROOM = 0.05
@@ -174,10 +174,10 @@ class Judged:
 def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
     """Whether the segments chosen on a sample are real; equal arguments give equal judgements on any machine.
 
-    Where too many users lie between them, one of the two numbers of segments that exceed data without segments the most
-    in silhouette takes their place, if those segments are separate: of three groups in a row, the silhouette takes two
-    segments, and cuts the middle group. related are the names of the columns that are associated with another one; if
-    there are none, so is the verdict, but the curves are still drawn.
+    Where too many users lie between them, two other numbers of segments are tried: those with the silhouettes furthest
+    above that of data without segments. The first whose segments are separate takes their place. Of three groups in a
+    row, for example, the silhouette takes two segments, and cuts the middle group. related are the names of the columns
+    that are associated with another one; if there are none, so is the verdict, but the curves are still drawn.
     """
     first = choice.chosen
     resampling = "clustering bootstrap resamples"
@@ -275,7 +275,7 @@ def _others(choice: Choice, nulls: Sequence[Sequence[Candidate]]) -> Sequence[Ca
         return candidate.silhouette - mean_of([_silhouette(found, candidate.k) for found in nulls])
 
     allowed = best_first(choice.candidates, choice.least_share)
-    others = [candidate for candidate in allowed if candidate is not choice.chosen]
+    others = [candidate for candidate in allowed if candidate is not choice.chosen and above(candidate) > 0]
     return sorted(others, key=lambda candidate: (-above(candidate), candidate.k))[:OTHERS_TRIED]
 
 

@@ -50,7 +50,7 @@ class Null:
     def draw(self, generator: np.random.Generator) -> Floats:
         """As many rows as the sample has, in the same space; each column holds the sample's values in another order.
 
-        A column with missing values repeats its values to full length; then the gaps are applied.
+        A column with missing values repeats its values to full length; then some are made missing.
         """
         latent = self.vectors @ generator.normal(size=(len(self.blocks), len(self.scaled)))
         drawn = self.scaled.copy()

@@ -233,8 +233,9 @@ def choice(judgement: Judgement) -> list[str]:
 def _reason_for_k(judgement: Judgement) -> str:
     if judgement.crowded_k is not None:
         return (
-            f"The silhouette is highest for {judgement.crowded_k} segments, but too many users lie between those. For "
-            f"{judgement.k} it is furthest above that of data without segments, and these segments are separate."
+            f"The silhouette is highest for {judgement.crowded_k} segments, but too many users lie between those. Of "
+            "the two other numbers whose silhouettes are furthest above that of data without segments, "
+            f"{judgement.k} is the first with separate segments."
         )
     if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):
         return (

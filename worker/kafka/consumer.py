@@ -123,10 +123,10 @@ class GroupReader:
     def markers(self) -> Batch | None:
         """Offsets beyond all records that were polled, as a batch without records; None if there are none.
 
-        Also None unless this process is still the member that read them.
+        Also None unless this process is still the member that read them, and a coordinator would answer.
         """
         membership, ahead = self.settled_membership(), self.offsets.ahead()
-        if membership is None or membership != self._positioned_under or not ahead:
+        if not (ahead and membership and membership == self._positioned_under and self._client.coordinator_known):
             return None
         return Batch(Records(self._settings.worker_input_topic), ahead, membership)
 

@@ -14,7 +14,7 @@ import structlog
 from kafka.errors import FencedInstanceIdError, KafkaError
 from kafka.structs import TopicPartition
 
-from worker.errors import ExitStatus, RetryBatchError, StopProcessError
+from worker.errors import ExitStatus, RetryBatchError, StopProcessError, WorkerError
 from worker.kafka.batch_limit import BatchLimit
 from worker.kafka.clients import consumer_client, producer_client
 from worker.kafka.consumer import GroupReader
@@ -81,9 +81,14 @@ class KafkaTransport:
         return batch
 
     def commit_markers(self) -> None:
-        """Commit offsets that were read and that no record belongs to; all that was polled must be finished."""
-        if (batch := self._reader.markers()) is not None:
+        """Commit offsets that were read and that no record belongs to, if that works at the first try."""
+        if (batch := self._reader.markers()) is None:
+            return
+        try:
             self._commit_without_records(batch)
+        except WorkerError as error:
+            # All records are committed: nothing is lost, and the next worker reads the markers again.
+            _log.info("markers_not_committed", because=str(error))
 
     def _commit_without_records(self, batch: Batch) -> None:
         self._commit(batch, {})

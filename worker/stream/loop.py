@@ -43,7 +43,7 @@ def run(
     retry_delay_s: Callable[[int], float] = backoff_s,
     admit: Admit = lambda _: None,
 ) -> None:
-    """Work until stopped, then finish the current batch, commit how far was read, and leave the group.
+    """Work until stopped, then finish the current batch, commit the offsets that were read, and leave the group.
 
     One batch is read and processed while the one before it is committed, but nothing of it is sent before that is over.
     Raises StopProcessError, after leaving the group, when the process must end for another reason.

@@ -54,7 +54,10 @@ class Transport(Protocol):
         ...
 
     def commit_markers(self) -> None:
-        """Commit offsets that were read and that no record belongs to; all that was polled must be finished."""
+        """Commit offsets that were read and that no record belongs to, if that works at the first try; never raises.
+
+        All that was polled must be finished.
+        """
         ...
 
     def rewind(self) -> None:

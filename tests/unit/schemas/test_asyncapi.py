@@ -124,7 +124,8 @@ class Elsewhere(BaseModel):
         ({"stats": {"age": 5, "visits": "x"}, "full_name": "a", "plain": 1}, False),
         ({"stats": {}, "full_name": "a", "plain": 1}, False),
         ({"age": 5, "full_name": "a", "plain": 1}, False),
-        ({"stats": {"age": 5}, "name": "a", "plain": 1}, False),
+        ({"stats": {"age": 5}, "name": "a", "plain": 1}, True),
+        ({"stats": {"age": 5}, "full_name": 1, "plain": 1}, False),
     ],
 )
 def test_a_field_is_where_events_have_it(row: dict[str, Any], valid: bool) -> None:

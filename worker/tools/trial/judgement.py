@@ -122,7 +122,9 @@ def _remedy(most: Verdict | RejectReason, settings: Settings) -> str:
     match most:
         case Verdict.IGNORED:
             if settings.worker_input_where is None:
-                return f"{chosen} reads no record like these; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+                return (
+                    f"none of these records is an event in {chosen}; check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"
+                )
             return f"no record meets {where}; correct it, or try more records with --count, if such events are rare"
         case RejectReason.NOT_JSON | RejectReason.NOT_AVRO | RejectReason.EMPTY | RejectReason.TOO_LARGE:
             return f"{often} {chosen} cannot read the value: check WORKER_INPUT_TOPIC and WORKER_INPUT_FORMAT"

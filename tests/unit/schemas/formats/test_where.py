@@ -18,6 +18,7 @@ from schemas.formats.where import where
         ('/a="x && /b=1" && /c=2', {"a": "x && /b=1", "c": 2}, True),
         ('/a="x \\" && y"', {"a": 'x " && y'}, True),
         ("/a=Men's wear", {"a": "Men's wear"}, True),
+        ('/a"b=1 && /c"d=2', {'a"b': 1, 'c"d': 2}, True),
         ("/v=18446744073709551615", {"v": 18446744073709551615}, True),
         ("/v=2", {"v": 2}, True),
         ("/v=2", {"v": 2.0}, True),
@@ -59,7 +60,16 @@ def test_the_last_header_of_a_name_counts(headers: list[tuple[str, bytes | None]
 
 
 def test_a_header_is_bytes_and_only_quotation_marks_are_taken_off() -> None:
-    assert where('header:a="eu" && header:b=5 && header:c=true').headers == (("a", b"eu"), ("b", b"5"), ("c", b"true"))
+    found = where(
+        'header:a="eu" && header:b=5 && header:c=true && header:d={"e":1} && header:f=12345678901234567890123'
+    )
+    assert dict(found.headers) == {
+        "a": b"eu",
+        "b": b"5",
+        "c": b"true",
+        "d": b'{"e":1}',
+        "f": b"12345678901234567890123",
+    }
 
 
 def test_without_a_condition_on_headers_none_is_needed() -> None:
@@ -81,6 +91,8 @@ def test_what_is_not_a_condition_is_refused(text: str) -> None:
         ("/a!=b", "!="),
         ("/a>=1", ">="),
         ("/a==b", "'=b'"),
+        ("/a=>1", "'>1'"),
+        ("/a=~^b", "'~^b'"),
         ("/a='b'", "'b'"),
         ('/a="b', '"b'),
         ("/a=b and /c=1", "and /c"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.judgement import seen
-from benchmarks.other_tables import groups_beside_items, groups_in_categories, survey
+from benchmarks.other_tables import four_in_a_row, groups_beside_items, groups_in_categories, survey
 from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import load_profile_class
@@ -60,3 +60,9 @@ def test_answers_of_a_survey_without_groups_are_not_segments() -> None:
     assert judgement.verdict is Verdict.NONE
     assert judgement.separation is not None
     assert abs(judgement.separation) < 0.2
+
+
+def test_four_groups_in_a_row_are_four_where_six_exceed_data_without_segments_more() -> None:
+    users = four_in_a_row(np.random.default_rng(8004))
+    found = seen(users, 8004).judgement
+    assert (found.k, found.crowded_k, found.verdict) == (4, 2, Verdict.WEAK)

@@ -166,7 +166,7 @@ def test_a_given_number_is_not_called_chosen() -> None:
 def test_a_number_that_the_silhouette_did_not_choose_is_explained() -> None:
     said = " ".join(choice(replace(clear().judgement, crowded_k=2)))
     assert "highest for 2 segments" in said
-    assert "For 5 " in said
+    assert "5 is the first with separate segments" in said
     assert "production" not in said
 
 

@@ -75,6 +75,9 @@ class Gathering:
     def note_committed(self, _: object) -> None:
         pass
 
+    def markers(self) -> Batch:
+        return Batch(Records("in"), {("in", 0): 2}, BATCH.membership)
+
 
 class Committing(Transactions):
     """Transactions of which each ends when it may, or fails."""
@@ -101,6 +104,14 @@ def gathering(
     one = KafkaTransport(settings, cast(Any, reader), cast(Any, committing), stop or threading.Event())
     one.begin(BATCH, Outcome(ignored=1))
     return one, reader.told
+
+
+@pytest.mark.parametrize("error", [RetryBatchError("away"), StopProcessError("no right", ExitStatus.ACT_FIRST)])
+def test_markers_that_cannot_be_committed_do_not_spoil_a_drain(error: Exception) -> None:
+    committing = Committing(error)
+    committing.may_end.set()
+    one = KafkaTransport(Settings(), cast(Any, Gathering()), cast(Any, committing), threading.Event())
+    one.commit_markers()
 
 
 def test_a_batch_grows_during_the_commit_before_it_and_for_the_interval_after_it() -> None:
