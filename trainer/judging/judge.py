@@ -18,7 +18,7 @@ import numpy as np
 from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Border, Judgement, Trial
-from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, different_rows, search
+from trainer.fitting.choose_k import FEWEST_SEGMENTS, Candidate, Choice, Start, best_first, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
@@ -29,8 +29,10 @@ from trainer.text.progress import Watcher
 from trainer.text.wording import decimal, mean_of, percent
 
 CLEAR_SEPARATION = 0.75
-# Half a circle that is cut in two is above it about as often as groups of 75, 18 and 7 % are below it.
-WEAK_SEPARATION = 0.425
+WEAK_SEPARATION = 0.40
+# Where there are only two, their one border cannot show that they lead from one to the next, as along a curve: of 90
+# half circles that were cut in two, 7 were above .42, one was above .45.
+WEAK_SEPARATION_OF_TWO = 0.45
 # With one other number, four groups in a row are missed in a third of the tables; more would find more by chance.
 OTHERS_TRIED = 2
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
@@ -61,6 +63,8 @@ ROUNDING = 1e-9
 class Evidence:
     """Everything that the verdict depends on."""
 
+    k: int
+    """How many segments."""
     related_columns: int
     """Columns that are related to another."""
     halved: bool
@@ -110,6 +114,11 @@ class Evidence:
             return sum(null >= self.silhouette for null in self.null_silhouettes)
         return sum(null <= self.between for null in self.null_between)
 
+    @property
+    def weak_separation(self) -> float:
+        """The least separation of segments."""
+        return WEAK_SEPARATION_OF_TWO if self.k == FEWEST_SEGMENTS else WEAK_SEPARATION
+
     def reaches(self, separation: float, effect: float) -> bool:
         """Whether the separation reaches its limit; where it is unknown, whether the effect does."""
         return self.effect >= effect if self.separation is None else self.separation >= separation
@@ -128,12 +137,12 @@ class Evidence:
     @property
     def is_crowded(self) -> bool:
         """Whether too many users lie between the segments."""
-        return self.separation is not None and self.separation < WEAK_SEPARATION
+        return self.separation is not None and self.separation < self.weak_separation
 
     @property
     def is_separate(self) -> bool:
         """Whether few users lie between the segments, so that they may take the place of the silhouette's choice."""
-        return self.separation is not None and self.separation >= WEAK_SEPARATION and _objection(self) is None
+        return self.separation is not None and _objection(self) is None
 
     @property
     def is_open(self) -> bool:
@@ -209,6 +218,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         centres = [centres_of(resample, sample.scaled) for resample in stability.resamples]
         drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS), sample.scaled)]
         return Evidence(
+            k=candidate.k,
             related_columns=len(related),
             halved=candidate.start is Start.HALVES,
             kinds_per_segment=different_rows(sample.scaled) / candidate.k,
@@ -371,7 +381,7 @@ def _objection(evidence: Evidence) -> str | None:
     if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
         return "the columns have so few distinct values that the segments are just a table of them"
     # With nineteen draws, p ≤ 0.05 means that none has reached the data.
-    if evidence.reached or not evidence.reaches(WEAK_SEPARATION, WEAK_EFFECT):
+    if evidence.reached or not evidence.reaches(evidence.weak_separation, WEAK_EFFECT):
         return "the segments are not separate enough"
     if evidence.separation is not None and evidence.joined:
         return "the segments lead from one to the next without a gap, as along a curve"

@@ -280,6 +280,7 @@ def test_a_judgement_is_renumbered_in_ascending_order(separate: tuple[Choice, Ju
 # --- the verdict -----------------------------------------------------------------------------------------------------
 
 CLEAR = Evidence(
+    k=2,
     related_columns=4,
     halved=False,
     kinds_per_segment=50.0,
@@ -302,7 +303,7 @@ NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
         (CLEAR, Verdict.CLEAR, "2 % of users lie between segments, 10 % would in data without segments; every segment"),
         (replace(CLEAR, multimodal_columns=("Time",)), Verdict.CLEAR, "there is a gap between it and its nearest"),
         (replace(CLEAR, between=0.026), Verdict.WEAK, "but the difference is small"),
-        (replace(CLEAR, between=0.057), Verdict.WEAK, "but the difference is small"),
+        (replace(CLEAR, between=0.054), Verdict.WEAK, "but the difference is small"),
         (replace(CLEAR, least_jaccard=0.749), Verdict.WEAK, "bootstrap resamples by only 74 %"),
         (
             replace(CLEAR, borders=(Border(0, 1, 0.051), Border(1, 0, 0.0))),
@@ -347,8 +348,10 @@ def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verd
 @pytest.mark.parametrize(
     ("evidence", "is_separate"),
     [
-        (replace(CLEAR, between=0.057), True),
-        (replace(CLEAR, between=0.058), False),
+        (replace(CLEAR, between=0.054), True),
+        (replace(CLEAR, between=0.056), False),
+        (replace(CLEAR, between=0.056, k=3), True),
+        (replace(CLEAR, between=0.061, k=3), False),
         (replace(CLEAR, least_jaccard=0.599), False),
         (replace(CLEAR, joined=True), False),
         (NO_ROOM, False),
