@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
+from kafka.producer.transaction_manager import TransactionManager
 
 from worker.__main__ import main
 from worker.kafka.consumer import GroupReader
@@ -64,7 +65,7 @@ def read_uncommitted(said: _Said) -> None:
 
 def bare_group_id(said: _Said) -> None:
     """Offsets are sent with the name of the group only, so that no broker checks who sends them."""
-    send_offsets = _there(KafkaProducer, "send_offsets_to_transaction")
+    send_offsets = _there(TransactionManager, "send_offsets_to_transaction")
 
     def bare(self: Any, offsets: Any, group_metadata: Any) -> Any:
         if not getattr(group_metadata, "member_id", None):
@@ -72,7 +73,7 @@ def bare_group_id(said: _Said) -> None:
         said()
         return send_offsets(self, offsets, group_metadata.group_id)
 
-    setattr(KafkaProducer, "send_offsets_to_transaction", bare)  # noqa: B010  # a plain assignment is no method to mypy
+    setattr(TransactionManager, "send_offsets_to_transaction", bare)  # noqa: B010  # a plain assignment is no method to mypy
 
 
 def snapshot_after_poll(said: _Said) -> None:

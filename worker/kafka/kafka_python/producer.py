@@ -47,6 +47,7 @@ class KafkaPythonProducer:
         key_serializer: Serializer | None = None,
     ) -> None:
         timeout_ms = settings.worker_transaction_timeout_ms
+        self._answer_ms = timeout_ms // 2
         self._futures: list[Any] = []
         self._producer = connected(
             KafkaProducer,
@@ -136,12 +137,16 @@ class KafkaPythonProducer:
 
     def send_offsets(self, offsets: Mapping[TopicPartition, NotedOffset], membership: Membership) -> None:
         """Add offsets and their notes; the broker refuses them when the group has moved on from this membership."""
-        self._producer.send_offsets_to_transaction(
+        # As send_offsets_to_transaction does, which waits without end while the group's coordinator is away.
+        added = self._producer._transaction_manager.send_offsets_to_transaction(  # noqa: SLF001
             {at: OffsetAndMetadata(each.offset, each.metadata, -1) for at, each in offsets.items()},
             ConsumerGroupMetadata(
                 membership.group_id, membership.generation, membership.member_id, membership.instance_id
             ),
         )
+        self._producer._sender.wakeup()  # noqa: SLF001
+        if not added.wait(self._answer_ms):
+            raise KafkaTimeoutError("the offsets were not added in time: the group's coordinator may be away")
 
     def commit(self) -> None:
         """Commit; nothing is known about the transaction when this raises."""
