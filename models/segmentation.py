@@ -128,7 +128,7 @@ class Segmentation:
         )
 
     def _reach(self, distance: Floats, nearest: npt.NDArray[np.intp], missing: Mapping[str, Rows]) -> Floats:
-        """Per user, the distance that counts for outliers: a missing value counts as the mean, so it is no evidence."""
+        """Per user, the distance that counts for outliers: a missing value counts as the mean, so it adds none."""
         squared = np.square(distance)
         observed = np.full(len(distance), float(len(self.encoder.kept)))
         for column, block in self.encoder.blocks:

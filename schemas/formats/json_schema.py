@@ -35,14 +35,8 @@ def profile_schema(by_names: Schema, profile_class: type[BaseModel]) -> Schema:
         places = _places(name, profile_class.model_fields[name])
         at = next((each for each in places if all(isinstance(level, str) for level in each)), ())
         is_required = name in by_names.get("required", ()) and len(places) == 1
-        inner = schema
-        for level in at:
-            if is_required and level not in inner.setdefault("required", []):
-                inner["required"].append(level)
-            inner.setdefault("type", "object")
-            inner = inner.setdefault("properties", {}).setdefault(level, {})
         if at:
-            inner.update(value)
+            _within(schema, map(str, at), is_required=is_required).update(value)
     return schema
 
 
@@ -74,11 +68,15 @@ def _layout_schema(layout: Layout, profile: Mapping[str, Any]) -> Schema:
 def _put(schema: Schema, at: Pointer, value: Mapping[str, Any]) -> None:
     if any(map(is_index, at)):
         return
+    # A place may be read as several things, and the profile may be the object in which the others are.
+    _within(schema, at, is_required=True).setdefault("allOf", []).append(dict(value))
+
+
+def _within(schema: Schema, at: Iterable[str], *, is_required: bool) -> Schema:
+    """The schema of the value at this place, with objects on the way to it."""
     for level in at:
         schema.setdefault("type", "object")
-        required = schema.setdefault("required", [])
-        if level not in required:
+        if is_required and level not in (required := schema.setdefault("required", [])):
             required.append(level)
         schema = schema.setdefault("properties", {}).setdefault(level, {})
-    # A place may be read as several things, and the profile may be the object in which the others are.
-    schema.setdefault("allOf", []).append(dict(value))
+    return schema

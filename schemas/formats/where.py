@@ -83,7 +83,7 @@ def where(text: str) -> Where:
             _require_new(place, name := place.removeprefix(_HEADER), headers)
             if name.split() != [name]:
                 raise ValueError(f"{place!r} has a space in the name of the header")
-            headers[name] = _text(expected).encode()
+            headers[name] = _header_text(expected).encode()
         elif place.startswith("/"):
             _require_new(place, at := pointer(place), values)
             values[at] = Condition((at,), (_scalar(expected),))
@@ -108,11 +108,7 @@ def _require_new(place: str, name: Any, known: Any) -> None:
 
 
 def _scalar(text: str) -> Scalar:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        _require_plain(text)
-        return text
+    value = _json_or_text(text)
     if isinstance(value, float) and text.lstrip("-").isdecimal():
         raise ValueError(f"{text} has more than 64 bits")
     if isinstance(value, dict | list):
@@ -121,15 +117,15 @@ def _scalar(text: str) -> Scalar:
     return scalar
 
 
-def _text(text: str) -> str:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        _require_plain(text)
-        return text
+def _header_text(text: str) -> str:
+    value = _json_or_text(text)
     return value if isinstance(value, str) else text
 
 
-def _require_plain(text: str) -> None:
-    if "=" in text or '"' in text or text.startswith(("'", "<", ">", "~")):
-        raise ValueError(f'{text!r} is not a JSON scalar: write such text as "…"')
+def _json_or_text(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if "=" in text or '"' in text or text.startswith(("'", "<", ">", "~")):
+            raise ValueError(f'{text!r} is not a JSON scalar: write such text as "…"') from None
+        return text

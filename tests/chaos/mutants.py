@@ -73,7 +73,7 @@ def bare_group_id(said: _Said) -> None:
         said()
         return send_offsets(self, offsets, group_metadata.group_id)
 
-    setattr(TransactionManager, "send_offsets_to_transaction", bare)  # noqa: B010  # a plain assignment is no method to mypy
+    setattr(TransactionManager, "send_offsets_to_transaction", bare)  # noqa: B010  # mypy refuses a plain assignment
 
 
 def snapshot_after_poll(said: _Said) -> None:
