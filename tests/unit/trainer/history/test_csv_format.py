@@ -47,9 +47,10 @@ def shopper(**written: Any) -> type[BaseModel]:
         ),
         ({"quote": "'"}, "customer,spend,city,tags\na,1234.5,Köln,x|y\nb,-2,'Paris, 1',\n".encode()),
         ({}, 'sep=;\r\ncustomer;spend;city;tags\r\na;1234.5;Köln;x|y\r\nb;-2;"Paris, 1";\r\n'.encode()),
+        ({}, '"sep=;"\ncustomer;spend;city;tags\na;1234.5;Köln;x|y\nb;-2;"Paris, 1";\n'.encode()),
         ({}, '\ufeffcustomer,spend,city,tags\na,1234.5,Köln,x|y\n\ufeffb,-2,"Paris, 1",\n'.encode()),
     ],
-    ids=["plain", "decimal comma", "Windows-1252, tabs", "euros", "single quotes", "sep=", "byte-order marks"],
+    ids=["plain", "decimal comma", "Windows, tabs", "euros", "single quotes", "sep=", '"sep="', "byte-order marks"],
 )  # fmt: skip
 def test_every_dialect_gives_the_same_users(tmp_path: Path, written: dict[str, Any], content: bytes) -> None:
     path = tmp_path / "shoppers.csv"
