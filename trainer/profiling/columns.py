@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import numpy as np
 from schemas.roles import Kind
 from trainer.history.dates import dates_in
 from trainer.history.lone_extreme import lone_extreme
+from trainer.profiling.amounts import units, unreadable
 from trainer.profiling.facts import EXAMPLES, Facts
+from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
 from trainer.profiling.scales import known_order, numbered_steps
 from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
@@ -29,17 +32,15 @@ from trainer.profiling.words import (
     date_forms,
     group_of,
     is_count,
+    is_plural,
     words_of,
 )
 
-# A column with more labels says little about groups.
-MOST_LEVELS: Final = 200
-# As long as a label of a profile may be.
-LONGEST_LABEL: Final = 200
 _FREE_TEXT_WORDS: Final = 5
+_FEW_LABELS: Final = 20
 # Of an extreme number, before a person is asked whether it stands for a missing value.
 _LEAST_REPEATED: Final = 3
-_SEPARATORS: Final = (",", ";", "|", "/")
+_PADDED: Final = re.compile(r"\s*0\d+\s*")
 ISO_FORMAT: Final = "%Y-%m-%d"
 
 
@@ -84,6 +85,8 @@ def described(facts: Facts) -> Kept | LeftOut:
         return _dates(facts, forms)
     if facts.are_booleans:
         return _boolean(facts)
+    if column.stored is Stored.CELLS and (reason := unreadable(facts)):
+        return LeftOut(reason)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
         return _number(facts)
     return _labels(facts)
@@ -175,15 +178,17 @@ def _number(facts: Facts) -> Kept | LeftOut:
     bad_example = ""
     if mixed:
         bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
-    if not facts.decimals and words & CODES and facts.column.stored is Stored.CELLS and not mixed:
-        return _category(facts, "digits that are labels: a code")
+    if not facts.decimals and facts.column.stored is Stored.CELLS and not mixed:
+        padded = next((cell for cell in facts.numbers if _PADDED.fullmatch(cell)), "")
+        if padded or words & CODES:
+            return _category(facts, f"digits that are labels: {f'{padded} is ' if padded else ''}a code")
     low, high = -math.inf if facts.column.later_negative else min(values), max(values)
     whole = not facts.decimals
     # The format declares the symbols of all columns together.
     symbols = [symbol for symbol in facts.written.symbols if any(symbol in cell for cell in facts.numbers)]
     bounds = bounds_of(header, low, high, symbols, whole=whole)
     reason = f"numbers: {bounds.why}"
-    if {*values} <= {0, 1} and not words & AMOUNTS:
+    if {*values} <= {0, 1} and not words & AMOUNTS and not is_plural(header):
         bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"
     typical = sorted(values)[len(values) // 2]
     return Kept(
@@ -205,23 +210,9 @@ def _labels(facts: Facts) -> Kept | LeftOut:
     several = _several(facts)
     if several is not None:
         return several
-    texts = [*facts.cells]
-    words = sum(len(text.split()) for text in texts) / len(texts)
-    if max(map(len, texts)) > LONGEST_LABEL or (words > _FREE_TEXT_WORDS and facts.distinct > 20):
-        return LeftOut("free text")
-    numeric = facts.numeric_rows / facts.known
-    levels = known_order(texts)
-    if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
-        text = next(text for text in texts if text not in facts.numbers)
-        return LeftOut(
-            f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
-        )
-    if facts.unique and facts.distinct > 2:
-        return LeftOut("unique values: every user has another")
-    if facts.distinct > MOST_LEVELS:
-        return LeftOut(f"{_count(facts)} different labels, more than {MOST_LEVELS}: merge them into broader ones")
-    if facts.distinct > 20 and facts.distinct > facts.known / 3:
-        return LeftOut(f"{_count(facts)} different labels among {facts.known:,} users: merge them into broader ones")
+    levels = known_order(facts.cells)
+    if reason := _no_labels(facts, levels):
+        return LeftOut(reason)
     if levels is not None:
         return Kept(
             Kind.ORDERED,
@@ -234,13 +225,33 @@ def _labels(facts: Facts) -> Kept | LeftOut:
     return _category(facts, f"{facts.distinct} labels")
 
 
-def _count(facts: Facts) -> str:
+def _no_labels(facts: Facts, levels: tuple[str, ...] | None) -> str:
+    """Why the cells of a column are not labels that can segment; empty where they may be."""
+    words = sum(len(text.split()) for text in facts.cells) / len(facts.cells)
+    if max(map(len, facts.cells)) > LONGEST_LABEL or (words > _FREE_TEXT_WORDS and facts.distinct > _FEW_LABELS):
+        return "free text"
+    numeric = facts.numeric_rows / facts.known
+    if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
+        text = next(text for text in facts.cells if text not in facts.numbers)
+        return f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
+    if facts.distinct > _FEW_LABELS and levels is None and (reason := units(facts)):
+        return reason
+    if facts.unique and facts.distinct > 2:
+        return "unique values: every user has another"
+    if facts.distinct > MOST_LEVELS:
+        return f"{_labels_counted(facts)} different labels, more than {MOST_LEVELS}: merge them into broader ones"
+    if facts.distinct > _FEW_LABELS and facts.distinct > facts.known / 3:
+        return f"{_labels_counted(facts)} different labels among {facts.known:,} users: merge them into broader ones"
+    return ""
+
+
+def _labels_counted(facts: Facts) -> str:
     return f"{facts.distinct:,}" if facts.complete else f"more than {len(facts.cells):,}"
 
 
 def _category(facts: Facts, reason: str) -> Kept | LeftOut:
     if facts.distinct > MOST_LEVELS:
-        return LeftOut(f"{reason}, with {_count(facts)} different ones, more than {MOST_LEVELS}")
+        return LeftOut(f"{reason}, with {_labels_counted(facts)} different ones, more than {MOST_LEVELS}")
     return Kept(
         Kind.CATEGORY,
         group_of(facts.column.header, "attribute"),
@@ -258,10 +269,27 @@ def _outcome(facts: Facts) -> str:
 
 
 def _question(facts: Facts) -> str:
-    if outcome := _outcome(facts):
-        return outcome
     if facts.are_numbers:
-        return _sentinel(facts, facts.numbers)
+        return _asked(facts.doubt.question, _outcome(facts) or _count(facts) or _sentinel(facts, facts.numbers))
+    steps = numbered_steps(facts.cells)
+    ordered = f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels."
+    return _asked(_spelling(facts), _outcome(facts) or (ordered if steps else ""))
+
+
+def _asked(*questions: str) -> str:
+    return " ".join(filter(None, questions))
+
+
+def _count(facts: Facts) -> str:
+    if is_plural(facts.column.header) and {*facts.numbers.values()} == {0, 1}:
+        return (
+            "Is it a count that was 0 or 1 so far? If it means no and yes, make it a boolean, and declare "
+            'true=("1",) and false=("0",) in history_format.'
+        )
+    return ""
+
+
+def _spelling(facts: Facts) -> str:
     plain: dict[str, list[str]] = {}
     for label in facts.cells:
         plain.setdefault(" ".join(label.split()).casefold(), []).append(label)
@@ -272,9 +300,12 @@ def _question(facts: Facts) -> str:
                 f"{listed} differ only in spaces or capital letters. If they are the same, add "
                 "StringConstraints(strip_whitespace=True, to_lower=True), from pydantic."
             )
-    steps = numbered_steps(facts.cells)
+    spaced = next((label for label in facts.cells if label != label.strip()), "")
     return (
-        f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels." if steps else ""
+        f"Should events have the space in {spaced!r}, too? If not, add StringConstraints(strip_whitespace=True), "
+        "from pydantic."
+        if spaced
+        else ""
     )
 
 
@@ -301,44 +332,16 @@ def _commonest(cells: Mapping[str, int]) -> str:
 def _several(facts: Facts) -> Kept | LeftOut | None:
     if facts.column.stored is Stored.LISTS:
         return _items(facts, ITEM_SEPARATOR)
-    if not facts.complete:
-        return None
-    best = max(_SEPARATORS, key=lambda separator: sum(n for cell, n in facts.cells.items() if separator in cell))
-    return _items(facts, best) if _is_list(facts, best) else None
-
-
-def _is_list(facts: Facts, separator: str) -> bool:
-    """Whether cells are lists: some have several items, and the same items come back in different cells.
-
-    A label with a comma of its own, such as "Home, Garden", does not share its parts with others; and "Paris, France"
-    has one of two kinds of parts in each place.
-    """
-    lists = {cell: _split(cell, separator) for cell in facts.cells}
-    several = [cell for cell, items in lists.items() if len(items) > 1]
-    if sum(facts.cells[cell] for cell in several) < 0.05 * facts.known:
-        return False
-    cells_of = Counter(item for items in lists.values() for item in {*items})
-    rows_of: Counter[str] = Counter()
-    for cell, items in lists.items():
-        for item in {*items}:
-            rows_of[item] += facts.cells[cell]
-    shared = [item for item in {item for cell in several for item in lists[cell]} if cells_of[item] > 1]
-    in_several = {item for cell in several for item in lists[cell]}
-    if not 2 <= len(cells_of) <= MOST_LEVELS or max(map(len, cells_of)) > LONGEST_LABEL / 4:
-        return False
-    if separator == "/" and any(len(item) < 2 for item in cells_of):
-        return False
-    if {len(items) for items in lists.values()} == {2} and not (
-        {items[0] for items in lists.values()} & {items[1] for items in lists.values()}
-    ):
-        return False
-    return len(shared) >= 0.5 * len(in_several) and rows_of.total() >= 2 * len(rows_of)
+    if are_literals(facts):
+        return LeftOut("lists or objects as a program prints them: write the labels with a separator, such as a,b")
+    separator = separator_of(facts)
+    return None if separator is None else _items(facts, separator)
 
 
 def _items(facts: Facts, separator: str) -> Kept | LeftOut:
     counted: Counter[str] = Counter()
     for cell, n in facts.cells.items():
-        for item in _split(cell, separator):
+        for item in split(cell, separator):
             counted[item] += n
     if len(counted) > MOST_LEVELS:
         return LeftOut(f"lists of {len(counted):,} different labels, more than {MOST_LEVELS}")
@@ -353,7 +356,3 @@ def _items(facts: Facts, separator: str) -> Kept | LeftOut:
         (first, second),
         separator="," if separator == ITEM_SEPARATOR else separator,
     )
-
-
-def _split(cell: str, separator: str) -> list[str]:
-    return [*filter(None, map(str.strip, cell.split(separator)))]

@@ -13,9 +13,9 @@ from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
 from trainer.profiling.columns import Kept, LeftOut, described
-from trainer.profiling.dialect import sniffed_numbers
 from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
+from trainer.profiling.number_formats import Doubt, sniffed_numbers
 from trainer.profiling.table import MISSING, Column, Stored, Table
 from trainer.profiling.words import FALSE, TRUE, words_of
 
@@ -31,7 +31,6 @@ MOST_FIELDS: Final = 200
 _PEOPLE: Final = frozenset(
     {"user", "customer", "cust", "client", "member", "subscriber", "shopper", "household", "kunde", "kunden", "person"}
 )
-_TWICE: Final = LeftOut("its header appears twice: rename one of them")
 _ID_WORDS: Final = frozenset({"id", "uid", "uuid", "guid", "key", "nr", "no", "code", "index", "rownames"})
 _JOINED_ID: Final = re.compile(
     r"(user|customer|cust|client|member|subscriber|household|account|kunden)(id|key|no|nr|number|nummer)"
@@ -79,8 +78,8 @@ def draft_of(path: Path, table: Table) -> Draft:
     Raises HistoryError for a table without rows, of events instead of users, or without a column that can segment.
     """
     _refuse_rows(path, table)
-    written = None if table.cells is None else _written(table)
-    facts = [facts_of(column, table, written) for column in table.columns]
+    written, doubts = _written(table)
+    facts = [facts_of(column, table, written, doubt) for column, doubt in zip(table.columns, doubts, strict=True)]
     headers = Counter(column.header for column in table.columns)
     id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
     names = field_names(column.header for column in table.columns)
@@ -88,7 +87,8 @@ def draft_of(path: Path, table: Table) -> Draft:
     texts_of_booleans: set[str] = set()
     for one in facts:
         header = one.column.header
-        role = None if one is id_column else _TWICE if headers[header] > 1 else described(one)
+        twice = headers[header] > 1 and header.strip()
+        role = None if one is id_column else _repeated(header, table) if twice else described(one)
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
         examples = () if role is None else one.examples
@@ -114,6 +114,11 @@ def draft_of(path: Path, table: Table) -> Draft:
     return drafted
 
 
+def _repeated(header: str, table: Table) -> LeftOut:
+    *others, last = (str(at) for at, column in enumerate(table.columns, start=1) if column.header == header)
+    return LeftOut(f"columns {', '.join(others)} and {last} have this header: give each its own")
+
+
 def _missing(facts: Facts, role: Kept | LeftOut | None) -> int:
     """Rows without a value in the column; an empty cell of a list is an empty list."""
     if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:
@@ -137,6 +142,8 @@ def _refuse_rows(path: Path, table: Table) -> None:
 def _notes(table: Table) -> Iterable[str]:
     if table.uneven:
         yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
+    if table.total:
+        yield f"{table.total}, which counts as a user: remove the line if it sums up the others"
     if table.rows < 200:
         yield f"{table.rows} users are few: choosing a number of segments takes 40, and certainty hundreds"
 
@@ -144,20 +151,21 @@ def _notes(table: Table) -> Iterable[str]:
 # --- how cells are written -------------------------------------------------------------------------------------------
 
 
-def _written(table: Table) -> CsvFormat:
-    """The format of the cells, with numbers and missing values as all columns together have them."""
+def _written(table: Table) -> tuple[CsvFormat | None, Sequence[Doubt]]:
+    """The format of the cells, with numbers and missing values as all columns together have them; and each's doubt."""
+    if table.cells is None:
+        return None, [Doubt()] * len(table.columns)
     without = [
         {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in MISSING}
         for column in table.columns
     ]
-    assert table.cells is not None  # noqa: S101  # of a CSV file
-    written = sniffed_numbers(without, table.cells)
+    written, doubts = sniffed_numbers(without, table.cells)
     missing: set[str] = set()
     for column, others in zip(table.columns, without, strict=True):
-        numbers = Facts(column, others, table.rows, written).are_numbers
+        numbers = Facts(column, others, table.rows, written, Doubt()).are_numbers
         missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
     # An empty cell is missing without being declared.
-    return replace(written, missing=tuple(sorted(missing - {""})))
+    return replace(written, missing=tuple(sorted(missing - {""}))), doubts
 
 
 def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:

@@ -12,9 +12,9 @@ from typing import Final
 
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
-from trainer.profiling.dialect import MOSTLY
+from trainer.profiling.number_formats import MOSTLY, Doubt
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
-from trainer.profiling.words import AMOUNTS, CODES, FALSE, TRUE, date_forms, personal, words_of
+from trainer.profiling.words import AMOUNTS, CODES, FALSE, TRUE, date_forms, is_plural, personal, words_of
 
 EXAMPLES: Final = 3
 _EXAMPLE_CHARACTERS: Final = 30
@@ -29,6 +29,7 @@ class Facts:
     """Different cells that hold a value -> rows."""
     rows: int
     written: CsvFormat
+    doubt: Doubt
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -83,7 +84,8 @@ class Facts:
         if self.column.stored is not Stored.CELLS or not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
             return False
         # 0 and 1 may also be the first two of many, or the code of a label.
-        return not self.are_numbers or not words_of(self.column.header) & (AMOUNTS | CODES)
+        header = self.column.header
+        return not self.are_numbers or not (words_of(header) & (AMOUNTS | CODES) or is_plural(header))
 
     @cached_property
     def decimals(self) -> bool:
@@ -138,10 +140,10 @@ class Facts:
         )
 
 
-def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
+def facts_of(column: Column, table: Table, written: CsvFormat | None, doubt: Doubt) -> Facts:
     """The facts of a column, of which the cells that the format declares as missing hold no value."""
     if written is None:
-        return Facts(column, column.counts, table.rows, CsvFormat())
+        return Facts(column, column.counts, table.rows, CsvFormat(), doubt)
     missing = {*written.missing, ""}
     cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
-    return Facts(column, cells, table.rows - table.uneven, written)
+    return Facts(column, cells, table.rows - table.uneven, written, doubt)

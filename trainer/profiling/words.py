@@ -246,6 +246,11 @@ def is_count(header: str) -> bool:
     return bool(words_of(header) & COUNTS)
 
 
+def is_plural(header: str) -> bool:
+    """Whether a header is a single word such as "pets": how many there are, even if there was at most one so far."""
+    return re.fullmatch(r"[A-Za-z]{2,}[^\W\diIsSuU_][sS]", header.strip()) is not None
+
+
 def group_of(header: str, otherwise: str) -> str:
     """The group of a field by its header."""
     words = words_of(header)

@@ -217,6 +217,9 @@ def test_numbers_are_declared_as_they_are_written(path: Path, cells: list[str], 
         ("mixed", [i if i % 3 else "many" for i in NUMBERED], "left out"),
         ("mostly empty", [i if i % 3 == 0 else "" for i in NUMBERED], "left out"),
         ("row key", [1000 + i for i in NUMBERED], "left out"),
+        ("dept", [f"{i % 7:04}" for i in NUMBERED], "category"),
+        ("likes", [str([*TAGS[i % 5]]) for i in NUMBERED], "left out"),
+        ("likes", [f"{{{','.join(TAGS[i % 5])}}}" for i in NUMBERED], "left out"),
     ],
 )  # fmt: skip
 def test_each_column_gets_the_role_that_fits_its_values(
@@ -335,12 +338,14 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
     [
         ("churn", [i % 2 for i in NUMBERED], "outcome"),
         ("plan", [("pro", "Pro ", "free")[i % 3] for i in NUMBERED], "'Pro '"),
+        ("plan", [(" pro", " free")[i % 2] for i in NUMBERED], "' pro'"),
+        ("bedrooms", [i % 2 for i in NUMBERED], "a count that was 0 or 1 so far"),
         ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "l0, l1, l2, l3"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
         ("spend", [9999 if i % 20 == 0 else 5 + i for i in NUMBERED], "9999"),
         ("last_seen", [f"2025-01-{i % 28 + 1:02}" if i % 20 else "1900-01-01" for i in NUMBERED], "1900-01-01"),
     ],
-    ids=["outcome", "twins", "steps", "below", "above", "date"],
+    ids=["outcome", "twins", "spaces", "count", "steps", "below", "above", "date"],
 )
 def test_what_a_person_should_decide_is_asked_in_the_file(
     path: Path, header: str, values: Sequence[Any], asked: str
@@ -368,7 +373,16 @@ def test_booleans_of_parquet_are_found(tmp_path: Path) -> None:
     assert roles(drafted(tmp_path / "customers.parquet"))["active"] == "boolean"
 
 
-@pytest.mark.parametrize(("header", "kind"), [("gender", "category"), ("children", "number"), ("vip", "boolean")])
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("gender", "category"),
+        ("children", "number"),
+        ("pets", "number"),
+        ("vip", "boolean"),
+        ("genre_sports", "boolean"),
+    ],
+)
 def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) -> None:
     columns: Columns = {"id": NUMBERED, header: [i % 2 for i in NUMBERED], "visits": VISITS}
     assert roles(drafted(as_csv(path, columns)))[header] == kind
@@ -461,7 +475,20 @@ ROWS = "".join(f"{i},{i % 7}\n" for i in range(30))
         (b"a,b\n", "no rows"),
         (b"a,b\n1,2\n", "a single row"),
         (b"value\n1\n2\n", "a single column, 'value'"),
-        (b"1,2\n3,4\n", "line 1 has only numbers"),
+        (b"1,2\n3,4\n", r"line 1 has numbers as names \(1, 2\)"),
+        (f"K7,581.0,23,red\nK8,{ROWS}".encode(), r"line 1 has numbers as names \(581.0, 23\)"),
+        (
+            b"Report\n\na;b;c\n" + b"1;2;3\n" * 9,
+            "most lines have 3, separated by semicolons: remove the lines above line 3",
+        ),
+        (b"Report,,\na,b,c\n" + b"1,2,3\n" * 9, "line 1 names only one of its 3 columns"),
+        (b"a b c\n" + b"1 2 3\n" * 9, "separated by spaces"),
+        (b'"a,b"\n' + b'"1,2"\n' * 9, "in quotes as a whole"),
+        (b'[{"a": 1, "b": 2},\n{"a": 1, "b": 2}]\n', "JSON"),
+        (b'a,b\n1,"say \\"x\\", y"\n', "with a backslash"),
+        (b"a,b\r1,2\r3,4\r", "carriage return"),
+        ("a,b\n1,grün\n".encode() + "2,grün\n".encode("latin-1"), "line 2 is UTF-8 and line 3 is not"),
+        (b"a,b\n1,\x81\n", r"line 2 is not WINDOWS-1252 \(byte 0x81\): save the file as UTF-8$"),
         (b'"a", "b"\n"1", "2"\n' * 3, "line 1 has spaces before quotes"),
         (b"PK\x03\x04rest", "a spreadsheet"),
         (b'{"a": 1}\n{"a": 2}\n', "JSON"),
@@ -484,6 +511,10 @@ def test_a_file_that_is_not_a_table_is_refused_and_nothing_is_written(
 def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None:
     path.write_text("id,spend,spend,,visits\n" + "".join(f"{i},{i},{i},{i},{i % 9}\n" for i in NUMBERED))
     draft = drafted(path)
+    assert [column.role.reason for column in draft.columns if isinstance(column.role, LeftOut)] == [
+        *["columns 2 and 3 have this header: give each its own"] * 2,
+        "it has no name: give it one in the header",
+    ]
     assert [(column.header, type(column.role)) for column in draft.columns] == [
         ("id", type(None)),
         ("spend", LeftOut),
@@ -491,6 +522,21 @@ def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None
         ("", LeftOut),
         ("visits", Kept),
     ]
+
+
+def test_years_and_numbers_of_columns_may_be_headers(path: Path) -> None:
+    assert roles(drafted(as_csv(path, {"id": NUMBERED, "2023": SPEND, "2024": VISITS})))["2024"] == "number"
+
+
+@pytest.mark.parametrize("delimiter", [":", "^"])
+def test_colons_and_carets_separate_where_nothing_else_does(path: Path, delimiter: str) -> None:
+    columns: Columns = {"id": NUMBERED, "spend": SPEND, "visits": VISITS}
+    assert drafted(as_csv(path, columns, delimiter)).written == CsvFormat(delimiter=delimiter)
+
+
+def test_a_line_of_sums_at_the_end_is_noted(path: Path) -> None:
+    columns: Columns = {"id": [*NUMBERED, "Total"], "spend": [*SPEND, sum(SPEND)], "visits": [*VISITS, sum(VISITS)]}
+    assert any("line 122 has 'Total'" in note for note in drafted(as_csv(path, columns)).notes)
 
 
 def test_a_byte_order_mark_in_mid_file_is_no_part_of_a_cell(path: Path) -> None:
