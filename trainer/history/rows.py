@@ -94,9 +94,8 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel], un
     twice = sorted({name for name in wanted if header.count(name) > 1})
     if twice:
         *others, last = (str(at) for at, name in enumerate(header, start=1) if name == twice[0])
-        raise HistoryError(
-            f"{path} has more than one column named {twice[0]!r} ({', '.join(others)} and {last}): keep only one"
-        )
+        columns = f"columns {', '.join(others)} and {last}"
+        raise HistoryError(f"{path} has more than one column named {twice[0]!r} ({columns}): keep only one")
     return Layout(
         header=tuple(header),
         id_header=id_header or unit,

@@ -153,16 +153,15 @@ def _doubt(one: _Readings, best: CsvFormat, agreed: frozenset[CsvFormat], *, gro
         # Programs write a decimal point, whatever people write in other columns.
         by_program = _are_whole(one.values[best]) and not grouped
         others = [meaning for meaning in others if meaning & agreed or (by_program and CsvFormat() in meaning)]
-    return Doubt(question=_asked(one, best, others[0])) if others else Doubt()
+    return Doubt(question=_asked(one, best, others[0], agreed)) if others else Doubt()
 
 
-def _asked(one: _Readings, best: CsvFormat, meaning: frozenset[CsvFormat]) -> str:
+def _asked(one: _Readings, best: CsvFormat, meaning: frozenset[CsvFormat], agreed: frozenset[CsvFormat]) -> str:
     other = min(meaning, key=_NUMBERS.index)
     cell, value, otherwise = _differing(one, best, other)
-    return (
-        f"Is {cell} the number {value}, as it is read, or {otherwise}? If the latter, declare "
-        f'decimal="{other.decimal}" and thousands="{other.thousands}" in history_format.'
-    )
+    declare = f'declare decimal="{other.decimal}" and thousands="{other.thousands}" in history_format'
+    remedy = declare if other in agreed else "write the numbers of all columns in one way"
+    return f"Is {cell} the number {value}, as it is read, or {otherwise}? If the latter, {remedy}."
 
 
 def _contrary(one: _Readings, best: CsvFormat, meaning: frozenset[CsvFormat]) -> str:

@@ -68,6 +68,7 @@ def test_three_digits_after_every_mark_are_asked_about(
 ) -> None:
     asked = question(drafted(tmp_path, {"weight": cells}, delimiter), "weight")
     assert f"Is {cells[0]} the number {read}, as it is read, or" in asked
+    assert "declare decimal=" in asked
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_another_column_decides(tmp_path: Path, others: list[str], cells: list[s
 
 def test_a_program_may_write_points_where_people_write_commas(tmp_path: Path) -> None:
     draft = drafted(tmp_path, {"eur": [f"{i % 50},5" for i in USERS], "lat": THREE_DECIMALS}, ";")
-    assert "Is 1.100 the number 1100, as it is read, or 1.1?" in question(draft, "lat")
+    assert "Is 1.100 the number 1100, as it is read, or 1.1? If the latter, write" in question(draft, "lat")
 
 
 def test_a_column_written_in_another_way_than_the_others_is_left_out(tmp_path: Path) -> None:
