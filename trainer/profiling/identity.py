@@ -63,7 +63,7 @@ def identifies(facts: Facts) -> str:
     An income or a count can be different for every user, too: its header says so, or its values do.
     """
     header = facts.column.header
-    if facts.counts_up:
+    if _numbers_the_rows(facts):
         return "its numbers are those of the rows"
     if is_measure(header) or facts.distinct < (1 - MOST_REPEATED) * facts.known or not _are_plain(facts):
         return ""
@@ -124,10 +124,20 @@ def id_rank(facts: Facts) -> int:
         return NO_RANK
     if facts.personal:
         return 7 if code or identifying or facts.personal == EMAILS else NO_RANK
-    if _is_a_user(header) and (code or identifying):
-        return 1
+    if _is_a_user(header):  # in words, it may be a name
+        return 1 if identifying or (not facts.are_numbers and _are_single_words(facts)) else NO_RANK
     if _names_an_id(header) and (identifying or not facts.are_numbers):
         return 3
-    if facts.counts_up:
+    if _numbers_the_rows(facts):
         return 6
     return BY_ITS_FORM if code or identifying else NO_RANK
+
+
+def _numbers_the_rows(facts: Facts) -> bool:
+    """Whether numbers count up like the rows; the header "x", which R gives them, measures nothing then."""
+    header = facts.column.header.strip()
+    return facts.counts_up and (len(header) == 1 or not is_measure(header))
+
+
+def _are_single_words(facts: Facts) -> bool:
+    return all(len(cell.split()) == 1 for cell in facts.cells)

@@ -456,7 +456,16 @@ def test_whole_numbers_in_no_order_that_are_all_different_are_the_ids(path: Path
     assert column.examples == ()
 
 
-def test_ids_in_order_and_without_an_end_are_ids_by_their_form_which_is_said(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cells", "found"), [([f"ann{'ab'[i % 2] * i}" for i in NUMBERED], "user"), ([f"Ann B{i}" for i in NUMBERED], None)]
+)
+def test_one_word_is_the_id_of_a_user_and_several_may_be_a_name(
+    path: Path, cells: Sequence[str], found: str | None
+) -> None:
+    assert drafted(as_csv(path, {"user": cells, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+def test_numbers_without_gaps_are_ids_by_their_form_which_is_said(path: Path) -> None:
     draft = drafted(as_csv(path, {"visits": VISITS, "nummernkreis": [i * 7 % USERS + 57 for i in NUMBERED]}))
     assert draft.id_header == "nummernkreis"
     assert any("'nummernkreis' is the id only because its numbers" in note for note in draft.notes)
@@ -472,6 +481,7 @@ def test_ids_in_order_and_without_an_end_are_ids_by_their_form_which_is_said(pat
         ("wealth (€)", UNORDERED),
         ("wealth", [f"{value:,}" for value in UNORDERED]),
         ("wealth", [i * i + 1_000 * i + 17 for i in NUMBERED]),
+        ("recency", NUMBERED),
         ("signup_ts", [1_735_718_709 + value for value in UNORDERED]),
     ],
 )
