@@ -16,8 +16,10 @@ from schemas.roles import Kind
 from trainer.history.dates import dates_in
 from trainer.history.lone_extreme import lone_extreme
 from trainer.profiling.amounts import units, unreadable
-from trainer.profiling.facts import EXAMPLES, Facts
+from trainer.profiling.facts import EXAMPLES, Facts, shortened
+from trainer.profiling.identity import identifies, may_identify
 from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
+from trainer.profiling.personal import BIRTHS
 from trainer.profiling.scales import known_order, numbered_steps
 from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
@@ -26,6 +28,7 @@ from trainer.profiling.words import (
     DATE_FORMATS,
     OUTCOMES,
     OUTCOMES_IF_FEW,
+    TRUE,
     UNBOUNDED,
     Bounds,
     bounds_of,
@@ -100,12 +103,15 @@ def _unusable(facts: Facts) -> str:
     if not facts.cells:
         return "all of its cells are empty"
     if facts.personal:
-        return f"looks personal ({facts.personal}): it identifies users, and does not group them"
+        remedy = "an age in years groups them" if facts.personal == BIRTHS else "and does not group them"
+        return f"looks personal ({facts.personal}): it identifies users, {remedy}"
     if column.stored is Stored.OTHERWISE:
         return f"stored as {column.type_name}, which no field can be: store it as text or a number"
     if len(facts.cells) == 1 and facts.complete:
         others = "no value or" if facts.missing else "all users have"
-        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}"
+        says_yes = facts.missing and {cell.strip().casefold() for cell in facts.cells} <= TRUE | {"x"}
+        remedy = ": if its empty cells mean no, say so in them" if says_yes else ""
+        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}{remedy}"
     return ""
 
 
@@ -170,15 +176,12 @@ def _boolean(facts: Facts) -> Kept:
 def _number(facts: Facts) -> Kept | LeftOut:
     header, words = facts.column.header, words_of(facts.column.header)
     values = [*facts.numbers.values()]
-    if facts.counts_up or (
-        facts.unique and not facts.decimals and facts.known > 2 and words & {"id", "uid", "key", "nr", "index"}
-    ):
-        return LeftOut("unique values: it numbers the rows")
+    identifying = identifies(facts)
     mixed = [cell for cell in facts.cells if cell not in facts.numbers]
     bad_example = ""
     if mixed:
         bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
-    if not facts.decimals and facts.column.stored is Stored.CELLS and not mixed:
+    if not identifying and not facts.decimals and facts.column.stored is Stored.CELLS and not mixed:
         padded = next((cell for cell in facts.numbers if _PADDED.fullmatch(cell)), "")
         if padded or words & CODES:
             return _category(facts, f"digits that are labels: {f'{padded} is ' if padded else ''}a code")
@@ -191,7 +194,7 @@ def _number(facts: Facts) -> Kept | LeftOut:
     if {*values} <= {0, 1} and not words & AMOUNTS and not is_plural(header):
         bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"
     typical = sorted(values)[len(values) // 2]
-    return Kept(
+    kept = Kept(
         Kind.NUMBER,
         group_of(header, "behaviour"),
         reason,
@@ -201,6 +204,11 @@ def _number(facts: Facts) -> Kept | LeftOut:
         question=_question(facts),
         bad_example=bad_example,
     )
+    if identifying:
+        return LeftOut(
+            f"identifies users, and does not group them: {identifying}. Uncomment it if it measures something", kept
+        )
+    return kept
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -270,14 +278,29 @@ def _outcome(facts: Facts) -> str:
 
 def _question(facts: Facts) -> str:
     if facts.are_numbers:
-        return _asked(facts.doubt.question, _outcome(facts) or _count(facts) or _sentinel(facts, facts.numbers))
-    steps = numbered_steps(facts.cells)
-    ordered = f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels."
-    return _asked(_spelling(facts), _outcome(facts) or (ordered if steps else ""))
+        return _asked(
+            facts.doubt.question,
+            _outcome(facts) or _identity(facts) or _count(facts) or _sentinel(facts, facts.numbers),
+        )
+    return _asked(_spelling(facts), _outcome(facts) or _order(facts))
 
 
 def _asked(*questions: str) -> str:
     return " ".join(filter(None, questions))
+
+
+def _identity(facts: Facts) -> str:
+    if may_identify(facts):
+        return "Do these numbers, which are all different, identify users? Then comment it out, or make it the id."
+    return ""
+
+
+def _order(facts: Facts) -> str:
+    steps = numbered_steps(facts.cells)
+    if not steps:
+        return ""
+    listed = ", ".join([*steps[:EXAMPLES], *(["…"] if len(steps) > EXAMPLES else [])])
+    return f"Are {listed} steps from low to high? Then ordered is its role, with its labels in this order."
 
 
 def _count(facts: Facts) -> str:
@@ -295,7 +318,7 @@ def _spelling(facts: Facts) -> str:
         plain.setdefault(" ".join(label.split()).casefold(), []).append(label)
     for twins in plain.values():
         if len(twins) > 1:
-            listed = ", ".join(f"{label!r} ({facts.cells[label]:,})" for label in twins[:EXAMPLES])
+            listed = ", ".join(f"{shortened(label)!r} ({facts.cells[label]:,})" for label in twins[:EXAMPLES])
             return (
                 f"{listed} differ only in spaces or capital letters. If they are the same, add "
                 "StringConstraints(strip_whitespace=True, to_lower=True), from pydantic."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,10 @@ from trainer.errors import HistoryError
 from trainer.profiling.columns import Kept, LeftOut, described
 from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
+from trainer.profiling.identity import BY_ITS_FORM, NO_RANK, id_rank, identifies, names_the_user
 from trainer.profiling.number_formats import Doubt, sniffed_numbers
 from trainer.profiling.table import MISSING, Column, Stored, Table
-from trainer.profiling.words import FALSE, TRUE, words_of
+from trainer.profiling.words import FALSE, TRUE
 
 # Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
 # beside other short codes.
@@ -28,13 +28,6 @@ MOST_BAD_ROWS: Final = 0.05
 MOST_MISSING: Final = 0.5
 # `fit` compares every pair of columns.
 MOST_FIELDS: Final = 200
-_PEOPLE: Final = frozenset(
-    {"user", "customer", "cust", "client", "member", "subscriber", "shopper", "household", "kunde", "kunden", "person"}
-)
-_ID_WORDS: Final = frozenset({"id", "uid", "uuid", "guid", "key", "nr", "no", "code", "index", "rownames"})
-_JOINED_ID: Final = re.compile(
-    r"(user|customer|cust|client|member|subscriber|household|account|kunden)(id|key|no|nr|number|nummer)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def draft_of(path: Path, table: Table) -> Draft:
         role = None if one is id_column else _repeated(header, table) if twice else described(one)
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
-        examples = () if role is None else one.examples
+        examples = () if role is None or _hides_its_values(one, role) else one.examples
         missing_share = _missing(one, role) / table.rows
         refused = one.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
         drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
@@ -125,6 +118,11 @@ def _missing(facts: Facts, role: Kept | LeftOut | None) -> int:
         without_value = facts.column.counts.keys() - facts.cells.keys()
         return facts.missing - sum(facts.column.counts[cell] for cell in without_value if not cell.strip())
     return facts.missing
+
+
+def _hides_its_values(facts: Facts, role: Kept | LeftOut) -> bool:
+    """Whether a column is left out for good, so that its values may be names, or identify users in another way."""
+    return isinstance(role, LeftOut) and (role.otherwise is None or bool(identifies(facts)))
 
 
 def _refuse_rows(path: Path, table: Table) -> None:
@@ -190,23 +188,27 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
     """The column that identifies a user, how many of its rows repeat one or have none, and what to say about it."""
     usable = [one for one in facts if one.column.header and _can_be_id(one.column.stored)]
     for one in usable:
-        if _names_users(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
+        if names_the_user(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
             raise HistoryError(
                 f"{path} has {table.rows:,} rows for {one.distinct:,} users in {one.column.header!r}, so it is a table "
                 "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
             )
-    ranked = sorted(
-        (one for one in usable if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows and _id_rank(one) < 5), key=_id_rank
-    )
-    if not ranked:
+    ranked = [(id_rank(one), at) for at, one in enumerate(usable) if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows]
+    rank, at = min(ranked, default=(NO_RANK, 0))
+    if rank == NO_RANK:
         return (
             None,
             0,
             ["no column identifies a user: the number of a user's line is the id, so keep the order of rows"],
         )
-    found = ranked[0]
+    found = usable[at]
     repeated = table.rows - table.uneven - found.distinct if found.complete else found.missing
     notes = [f"{repeated:,} rows repeat a user of {found.column.header!r} or have none"] if repeated else []
+    if rank == BY_ITS_FORM and (why := identifies(found)):
+        notes.append(
+            f"{found.column.header!r} is the id only because {why}: if it measures something, set history_id_column to "
+            "None and add a field for it"
+        )
     if found.personal:
         notes.append(f"the only id is personal ({found.personal}): a number or a hash in its place protects your users")
     return found, repeated, notes
@@ -214,32 +216,6 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
 
 def _can_be_id(stored: Stored) -> bool:
     return stored in {Stored.CELLS, Stored.TEXT, Stored.NUMBERS}
-
-
-def _names_users(header: str) -> bool:
-    return _names_a_person(header) or words_of(header) == {"id"}
-
-
-def _names_a_person(header: str) -> bool:
-    words = words_of(header)
-    joined = "".join(sorted(words, key=header.casefold().find))
-    return bool(_JOINED_ID.fullmatch(joined)) or (bool(words & _PEOPLE) and "id" in words and len(words) <= 3)
-
-
-def _id_rank(one: Facts) -> int:
-    """0 for the likeliest column with ids, 5 for a column without ids."""
-    words = words_of(one.column.header)
-    if not one.unique and not _names_users(one.column.header):
-        return 5
-    if _names_a_person(one.column.header):
-        return 0
-    if words == {"id"}:
-        return 1
-    if words & _ID_WORDS and not one.decimals:
-        return 2
-    if one.counts_up or (not one.are_numbers and one.code_like):
-        return 3
-    return 4 if one.personal == "email addresses" else 5
 
 
 # --- the columns that `fit` accepts ----------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from typing import Final
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
 from trainer.profiling.number_formats import MOSTLY, Doubt
+from trainer.profiling.personal import personal
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
-from trainer.profiling.words import AMOUNTS, CODES, FALSE, TRUE, date_forms, is_plural, personal, words_of
+from trainer.profiling.words import AMOUNTS, CODES, are_true_and_false, date_forms, is_plural, words_of
 
 EXAMPLES: Final = 3
 _EXAMPLE_CHARACTERS: Final = 30
@@ -81,7 +82,7 @@ class Facts:
         if self.column.stored is Stored.BOOLEANS:
             return True
         texts = {cell.strip().casefold() for cell in self.cells}
-        if self.column.stored is not Stored.CELLS or not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
+        if self.column.stored is not Stored.CELLS or not are_true_and_false(texts):
             return False
         # 0 and 1 may also be the first two of many, or the code of a label.
         header = self.column.header
@@ -134,10 +135,12 @@ class Facts:
             cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
         else:
             cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:EXAMPLES]
-        shown = (cell.replace(ITEM_SEPARATOR, ", ") for cell in cells)
-        return tuple(
-            cell if len(cell) <= _EXAMPLE_CHARACTERS else f"{cell[: _EXAMPLE_CHARACTERS - 1]}…" for cell in shown
-        )
+        return tuple(shortened(cell.replace(ITEM_SEPARATOR, ", ")) for cell in cells)
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is too long for an example."""
+    return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[: _EXAMPLE_CHARACTERS - 1]}…"
 
 
 def facts_of(column: Column, table: Table, written: CsvFormat | None, doubt: Doubt) -> Facts:

@@ -340,7 +340,7 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
         ("plan", [("pro", "Pro ", "free")[i % 3] for i in NUMBERED], "'Pro '"),
         ("plan", [(" pro", " free")[i % 2] for i in NUMBERED], "' pro'"),
         ("bedrooms", [i % 2 for i in NUMBERED], "a count that was 0 or 1 so far"),
-        ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "l0, l1, l2, l3"),
+        ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "Are l0, l1, l2, … steps"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
         ("spend", [9999 if i % 20 == 0 else 5 + i for i in NUMBERED], "9999"),
         ("last_seen", [f"2025-01-{i % 28 + 1:02}" if i % 20 else "1900-01-01" for i in NUMBERED], "1900-01-01"),
@@ -355,7 +355,8 @@ def test_what_a_person_should_decide_is_asked_in_the_file(
 
 
 @pytest.mark.parametrize(
-    ("true", "false"), [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0")]
+    ("true", "false"),
+    [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0"), ("S", "N"), ("✓", "✗")],
 )
 def test_true_and_false_are_found_however_they_are_written(path: Path, true: str, false: str) -> None:
     columns: Columns = {"id": NUMBERED, "newsletter": [(true, false)[i % 3 == 0] for i in NUMBERED], "visits": VISITS}
@@ -436,12 +437,102 @@ def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_rea
         (("x", "id"), "id"),
         (("Unnamed: 0", "UserID"), "UserID"),
         (("hash", "kundennummer"), "kundennummer"),
-        (("hash", "ref"), "hash"),
+        (("hash", "x"), "hash"),
+        (("IBAN", "Mitgliedsnr."), "Mitgliedsnr."),
+        (("hash", "client_ref"), "client_ref"),
     ],
 )
 def test_the_column_that_names_users_is_the_id(path: Path, headers: tuple[str, str], found: str) -> None:
     ids = {header: [f"{header[0]}{i * 17 % 1009}" for i in NUMBERED] for header in headers}
     assert drafted(as_csv(path, {**ids, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+# Six digits in no order, all different.
+UNORDERED = [100_000 + i * 7_919 * 61 % 899_981 for i in NUMBERED]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Policy Number", "Member #", "membership_number", "Vertragsnummer", "Patientennummer", "numero_cliente"),
+        *("Nº de cliente", "N° client", "código", "cliente", "MRN", "user", "Kunde", "client_ref", "card", "account"),
+        *("customer", "Row Labels", "№"),
+    ],
+)
+def test_whole_numbers_in_no_order_that_are_all_different_are_the_ids(path: Path, header: str) -> None:
+    draft = drafted(as_csv(path, {"visits": VISITS, header: UNORDERED, "email": [f"a{i}@b.org" for i in NUMBERED]}))
+    assert draft.id_header == header
+    draft = drafted(as_csv(path, {"customer_id": [f"K{i}" for i in NUMBERED], header: UNORDERED, "visits": VISITS}))
+    assert (draft.id_header, roles(draft)[header]) == ("customer_id", "left out")
+    (column,) = (each for each in draft.columns if each.header == header)
+    assert isinstance(column.role, LeftOut)
+    assert column.role.otherwise is not None, "so that it can be uncommented"
+    assert column.examples == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"), [([f"ann{'ab'[i % 2] * i}" for i in NUMBERED], "user"), ([f"Ann B{i}" for i in NUMBERED], None)]
+)
+def test_one_word_is_the_id_of_a_user_and_several_may_be_a_name(
+    path: Path, cells: Sequence[str], found: str | None
+) -> None:
+    assert drafted(as_csv(path, {"user": cells, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+def test_numbers_without_gaps_are_ids_by_their_form_which_is_said(path: Path) -> None:
+    draft = drafted(as_csv(path, {"visits": VISITS, "nummernkreis": [i * 7 % USERS + 57 for i in NUMBERED]}))
+    assert draft.id_header == "nummernkreis"
+    assert any("'nummernkreis' is the id only because its numbers" in note for note in draft.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("annual income", UNORDERED),
+        ("Jahreseinkommen", UNORDERED),
+        ("number of clicks", UNORDERED),
+        ("steps", UNORDERED),
+        ("wealth (€)", UNORDERED),
+        ("wealth", [f"{value:,}" for value in UNORDERED]),
+        ("wealth", [i * i + 1_000 * i + 17 for i in NUMBERED]),
+        ("recency", NUMBERED),
+        ("signup_ts", [1_735_718_709 + value for value in UNORDERED]),
+    ],
+)
+def test_numbers_that_measure_something_stay_numbers_even_if_all_differ(
+    path: Path, header: str, values: Sequence[Any]
+) -> None:
+    draft = drafted(as_csv(path, {header: values, "visits": VISITS}))
+    assert (draft.id_header, kept(draft, header).kind) == (None, "number")
+
+
+def test_numbers_that_may_be_ids_are_asked_about(path: Path) -> None:
+    draft = drafted(as_csv(path, {"id": NUMBERED, "wealth": [20_000 + i * i * 5 for i in NUMBERED], "visits": VISITS}))
+    assert "identify users?" in kept(draft, "wealth").question
+
+
+def test_a_flag_and_a_manager_are_not_the_user_of_a_table_of_events(path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "client": [i % 3 for i in NUMBERED], "no_client": [i % 2 for i in NUMBERED]}
+    columns |= {"agent_id": [i % 9 for i in NUMBERED], "visits": VISITS}
+    assert drafted(as_csv(path, columns)).id_header == "id"
+
+
+def test_no_value_of_a_column_that_may_hold_names_is_shown(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "Spieler": [f"Ann Smith {i}" for i in NUMBERED],
+        "Freund": [f"Ann Smith {i % 90}" for i in NUMBERED],
+        "visits": VISITS,
+    }
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert "Smith" not in done.output.read_text()
+    assert [column.examples for column in done.draft.columns if column.header in {"Spieler", "Freund"}] == [(), ()]
+
+
+@pytest.mark.parametrize("mark", ["yes", "x"])
+def test_a_lone_yes_is_constant_and_the_empty_cells_may_mean_no(path: Path, mark: str) -> None:
+    columns: Columns = {"id": NUMBERED, "opt_in": [mark if i % 3 else "" for i in NUMBERED], "visits": VISITS}
+    assert "mean no" in reason(drafted(as_csv(path, columns)), "opt_in")
 
 
 def test_without_a_column_that_identifies_users_the_line_does(path: Path, tmp_path: Path) -> None:
