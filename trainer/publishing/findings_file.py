@@ -10,8 +10,8 @@ from models.store import ModelStore
 from trainer.findings import Findings
 
 FINDINGS_FILE = "findings.json"
-# 3: with the users between segments.
-FINDINGS_FORMAT = 3
+# 4: with the number of segments that the silhouette would have chosen.
+FINDINGS_FORMAT = 4
 
 
 class _Head(BaseModel):

@@ -231,11 +231,11 @@ def choice(judgement: Judgement) -> list[str]:
 
 
 def _reason_for_k(judgement: Judgement) -> str:
-    if judgement.crowded_k is not None:
+    if judgement.silhouette_k is not None:
         return (
-            f"The silhouette is highest for {judgement.crowded_k} segments, but too many users lie between those. Of "
-            "the two other numbers whose silhouettes are furthest above that of data without segments, "
-            f"{judgement.k} is the first with separate segments."
+            f"The silhouette is highest for {judgement.silhouette_k} segments, but {judgement.k} have a better "
+            "verdict. At most two other numbers are tried: those whose silhouettes are furthest above that of data "
+            "without segments."
         )
     if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):
         return (
