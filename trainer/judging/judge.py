@@ -18,7 +18,7 @@ import numpy as np
 from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Border, Judgement, Trial
-from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, different_rows, search
+from trainer.fitting.choose_k import FEWEST_SEGMENTS, Candidate, Choice, Start, best_first, different_rows, search
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
@@ -40,7 +40,7 @@ CLEAR_SEPARATION = 0.75
 WEAK_SEPARATION = 0.40
 # Where the users between two segments lie this far aside of the line between the centres, as around a bend.
 BENT = 0.25
-WEAK_SEPARATION_AT_A_BEND = 0.50
+WEAK_SEPARATION_AT_A_BEND = 0.45
 # With one other number, four groups in a row are missed in a third of the tables; more would find more by chance.
 OTHERS_TRIED = 2
 WORST_FIRST = (Verdict.NONE, Verdict.WEAK, Verdict.CLEAR)
@@ -139,6 +139,20 @@ class Evidence:
         return all(border.dip_p_value <= GREATEST_DIP_P_VALUE for border in self.borders)
 
     @property
+    def is_open_to_others(self) -> bool:
+        """Whether other numbers of segments are worth a try.
+
+        Not where three or more lead from one to the next: a curve does so in any number of pieces, and two may hide it.
+        """
+        is_curve = self.joined and self.k > FEWEST_SEGMENTS and not self.is_crowded
+        return self.related_columns > 0 and not is_curve and verdict_of(self)[0] is not Verdict.CLEAR
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether too many users lie between the segments."""
+        return self.separation is not None and self.separation < WEAK_SEPARATION
+
+    @property
     def is_open(self) -> bool:
         """Whether silhouettes of further draws could change the verdict."""
         return (
@@ -177,11 +191,11 @@ class Judged:
 def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
     """Whether the segments chosen on a sample are real; equal arguments give equal judgements on any machine.
 
-    Unless they are clear, two other numbers of segments are tried: those with the silhouettes furthest above that of
-    data without segments. One with a better verdict takes their place. Of three groups in a row, for example, the
-    silhouette takes two segments, and cuts the middle group; of groups beside labels that follow them loosely, it takes
-    one for each combination of labels. related are the names of the columns that are associated with another one; if
-    there are none, so is the verdict, but the curves are still drawn.
+    Unless they are clear, up to three other numbers of segments are tried: the two with the silhouettes furthest above
+    that of data without segments, and the elbow. One with a better verdict takes their place. Of three groups in a row,
+    for example, the silhouette takes two segments, and cuts the middle group; of groups beside labels that follow them
+    loosely, it takes one for each combination of labels. related are the names of the columns that are associated with
+    another one; if there are none, so is the verdict, but the curves are still drawn.
     """
     first = choice.chosen
     resampling = "clustering bootstrap resamples"
@@ -232,7 +246,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
 
     search_draws(range(SEARCHED_DRAWS))
     chosen, evidence = first, evidence_on(first)
-    for other in _others(choice, stability_of, nulls) if related and _rank(evidence) < len(WORST_FIRST) - 1 else ():
+    for other in _others(choice, stability_of, nulls) if evidence.is_open_to_others else ():
         # The resamples of the curve say whether it is worth the rest.
         if _is_better(evidence_on(other), evidence):
             (stability_of[other.k],) = resampled([Plan(other, RESAMPLES)])
@@ -284,9 +298,10 @@ def _is_better(other: Evidence, evidence: Evidence) -> bool:
 def _others(
     choice: Choice, stability_of: Mapping[int, Stability], nulls: Sequence[Sequence[Candidate]]
 ) -> Sequence[Candidate]:
-    """The candidates to try instead of the chosen one: those whose silhouettes exceed data without segments the most.
+    """The candidates to try instead of the chosen one, all with segments large enough, and found again in resamples.
 
-    Their segments are large enough, and found again in resamples.
+    First those whose silhouettes exceed data without segments the most, then the elbow: where groups are very far
+    apart, what differs within them, such as labels, decides over the silhouettes, but not over the elbow.
     """
 
     def above(candidate: Candidate) -> float:
@@ -299,7 +314,9 @@ def _others(
         and min(stability_of[candidate.k].jaccard) >= WEAK_JACCARD
         and above(candidate) > 0
     ]
-    return sorted(others, key=lambda candidate: (-above(candidate), candidate.k))[:OTHERS_TRIED]
+    ranked = sorted(others, key=lambda candidate: (-above(candidate), candidate.k))
+    elbow = [candidate for candidate in ranked[OTHERS_TRIED:] if candidate.k == choice.elbow_k]
+    return [*ranked[:OTHERS_TRIED], *elbow]
 
 
 def _draw(null: Null, seed: int, draw: int) -> tuple[Floats, np.random.Generator]:

@@ -138,7 +138,7 @@ def _by_k(judgement: Judgement) -> str:
     if judgement.k_was_given:
         return f"{tried} (k was given)"
     elbow = "no elbow" if judgement.elbow_k is None else f"the inertia has its elbow at {judgement.elbow_k}"
-    return f"{tried} ({elbow}; the elbow has no vote)"
+    return f"{tried} ({elbow})"
 
 
 def _evidence(judgement: Judgement) -> list[tuple[str, str]]:

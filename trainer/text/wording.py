@@ -222,7 +222,7 @@ def choice(judgement: Judgement) -> list[str]:
     """How the number of segments was chosen, one sentence per fact."""
     if judgement.k_was_given:
         return [f"The number of segments, {judgement.k}, was given on the command line; it was not chosen."]
-    sentences = [f"{_reason_for_k(judgement)} The other curves are shown for comparison; they do not decide."]
+    sentences = [f"{_reason_for_k(judgement)} The other curves do not decide."]
     if judgement.runner_up is not None:
         sentences.append(f"The runner-up is {judgement.runner_up}.")
     if judgement.elbow_k is not None:
@@ -234,8 +234,8 @@ def _reason_for_k(judgement: Judgement) -> str:
     if judgement.silhouette_k is not None:
         return (
             f"The silhouette is highest for {judgement.silhouette_k} segments, but {judgement.k} have a better "
-            "verdict. At most two other numbers are tried: those whose silhouettes are furthest above that of data "
-            "without segments."
+            "verdict. At most three other numbers are tried: the two whose silhouettes are furthest above that of "
+            "data without segments, and the elbow."
         )
     if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):
         return (
