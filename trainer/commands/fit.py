@@ -14,6 +14,7 @@ from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
 from trainer.errors import FitRefused
 from trainer.findings import Findings
+from trainer.history.dates import DayRule, today_anywhere
 from trainer.history.history import History, read_history, refuse_bad_rows
 from trainer.lineage.succession import before_fit
 from trainer.pipeline import FitOptions, Fitted, fit
@@ -49,15 +50,17 @@ def fit_history(
     store: ModelStore,
     created_at: datetime,
     watcher: Watcher,
-    today: date | None = None,
+    as_of: date | None = None,
 ) -> Published:
     """Fit a history and publish the version, whole or not at all; nothing is promoted.
 
-    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
-    file that is not a history, FitRefused when it cannot be segmented, and what ModelStore.publish raises.
+    Days since a date are counted to as_of (None: to the newest date in the history). Raises HistoryError for a file
+    that is not a history or whose newest date is after created_at, FitRefused when it cannot be segmented, and what
+    ModelStore.publish raises.
     """
     publishing.check_writable(store)
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
+    day_rule = DayRule(as_of, today_anywhere(created_at))
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
         if bad_rows is BadRows.REFUSE:
             refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
         if history.rows == 0:

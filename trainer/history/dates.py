@@ -2,12 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from schemas.dates import days_between
-from schemas.roles import ProfileField
+from schemas.roles import Kind, ProfileField, profile_fields
+from trainer.errors import HistoryError
+from trainer.history.rows import Source
+
+# The zone whose days begin first is that far ahead of UTC.
+_AHEAD = timedelta(hours=14)
+
+
+@dataclass(frozen=True, slots=True)
+class DateAt:
+    """A date, and where it is in a history."""
+
+    day: date
+    header: str
+    place: str
+    """Such as "line 7"."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedTo:
+    """The day to which the days since a date are counted, and why to this one."""
+
+    day: date
+    because: str
+
+    def __str__(self) -> str:
+        return f"{self.day} ({self.because})"
+
+
+@dataclass(frozen=True, slots=True)
+class DayRule:
+    """Which day the days since the dates of a history are counted to.
+
+    Without a given one it is the newest date of the history, since that is about when it was written, but no day before
+    those of the fits that it is compared with: a part of a history may lack its newest dates.
+    """
+
+    given: date | None = None
+    latest: date = date.max
+    """Today: a newer date is wrong, or lies in the future on purpose."""
+    fitted: Mapping[str, date] = dataclasses.field(default_factory=dict)
+    """Version -> the day of its fit."""
+
+    def after(self, newest: DateAt, path: Path) -> CountedTo:
+        """The day for a history with this newest date; raises HistoryError where it lies in the future."""
+        if newest.day > self.latest:
+            raise HistoryError(
+                f'{path}, {newest.place}: column "{newest.header}" has the date {newest.day}, which is in the future, '
+                "and days are counted to the newest date. If the date is wrong, correct it, or give --as-of with the "
+                "day on which the file was written: rows with a later date are then bad rows. If the column holds "
+                "future dates on purpose, such as the end of a contract, remove it from the profile class, since "
+                "events with such dates are rejected"
+            )
+        version = max(self.fitted, key=lambda each: self.fitted[each], default=None)
+        if version is None or self.fitted[version] <= newest.day:
+            return CountedTo(newest.day, f'the newest date, in column "{newest.header}"; --as-of sets another day')
+        why = f"the day of version {version}, since no date here is newer; --as-of sets another day"
+        return CountedTo(self.fitted[version], why)
+
+
+NEWEST_DATE: Final = DayRule()
+
+
+def today_anywhere(now: datetime) -> date:
+    """The day that it is in the zone where the day begins first; now is in UTC."""
+    return (now + _AHEAD).date()
+
+
+def has_dates(profile_class: type[BaseModel]) -> bool:
+    """Whether days since a date are counted for a field of the class."""
+    return any(field.kind is Kind.DAYS_SINCE for field in profile_fields(profile_class))
+
+
+def newest_date(source: Source, missing: Collection[str]) -> DateAt | None:
+    """The newest date of a history, without the cells that are declared as missing; None where there is none."""
+    newest: DateAt | None = None
+    columns = zip(source.layout.fields, source.layout.field_at, strict=True)
+    dated = [(at, field) for field, at in columns if field.kind is Kind.DAYS_SINCE]
+    for rows in source.rows:
+        for at, field in dated if rows.numbers else ():
+            cells = [None if isinstance(cell, str) and cell.strip() in missing else cell for cell in rows.columns[at]]
+            dates = dates_in(cells, field.date_format)
+            day = max((each for each in dates if isinstance(each, date)), default=date.min)
+            if day > (date.min if newest is None else newest.day):
+                newest = DateAt(day, field.header, f"{source.unit} {rows.numbers[dates.index(day)]}")
+    return newest
 
 
 def days_of(field: ProfileField, today: date) -> Callable[[Sequence[Any]], list[Any]]:

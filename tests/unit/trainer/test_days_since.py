@@ -26,6 +26,7 @@ from tests.support.reading import read_events
 from trainer.errors import HistoryError
 from trainer.explaining.phrases import phrase
 from trainer.fitting.assignment import assign_users
+from trainer.history.dates import DayRule
 from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segment_profiles
 from trainer.text.wording import difference
@@ -57,15 +58,16 @@ def in_format(of: type[BaseModel], date_format: str) -> type[BaseModel]:
 
 
 def read(path: Path, of: type[BaseModel], today: date | None = None) -> History:
-    with read_history(path, of, lambda *_: None, today) as history:
+    with read_history(path, of, lambda *_: None, DayRule(today)) as history:
         table(history)  # while it is open
         return history
 
 
-def days(path: Path, of: type[BaseModel], today: date | None = None) -> tuple[list[float], date | None]:
-    with read_history(path, of, lambda *_: None, today) as history:
+def days(path: Path, of: type[BaseModel], today: date | None = None) -> tuple[list[float], date]:
+    with read_history(path, of, lambda *_: None, DayRule(today)) as history:
         assert history.bad_rows.count == 0
-        return table(history)["last_order"].tolist(), history.today
+        assert history.counted_to is not None
+        return table(history)["last_order"].tolist(), history.counted_to.day
 
 
 def as_csv(path: Path, *cells: str) -> Path:
@@ -124,7 +126,8 @@ def test_a_declared_missing_date_does_not_set_the_day(tmp_path: Path) -> None:
     with read_history(
         as_csv(tmp_path / "b.csv", "2026-03-01", "9999-12-31", " 9999-12-31 "), of, lambda *_: None
     ) as history:
-        assert history.today == date(2026, 3, 1)
+        assert history.counted_to is not None
+        assert history.counted_to.day == date(2026, 3, 1)
 
 
 EVENT = {"spend": 1.5, "last_order": "2026-02-28"}
