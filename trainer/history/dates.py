@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +17,13 @@ from schemas.dates import days_between
 from schemas.roles import Kind, ProfileField, profile_fields
 from trainer.errors import HistoryError
 from trainer.history.rows import Source
+
+_TIME: Final = re.compile(
+    r"(?:T|,? +)(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+    r"(?: ?[AaPp]\.?[Mm]\.?)?(?: ?(?:Z|[A-Z]{3,4}|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?))?\Z"
+)
+_TIMED: Final = re.compile("%[HIMSfpXcTRzZ]")
+"""What a format has that reads a time of day itself."""
 
 # The zone whose days begin first is that far ahead of UTC.
 _AHEAD = timedelta(hours=14)
@@ -115,7 +124,10 @@ def days_of(field: ProfileField, today: date) -> Callable[[Sequence[Any]], list[
 
 
 def dates_in(cells: Sequence[Any], date_format: str) -> list[Any]:
-    """The date in each cell, text or of Parquet; a cell that does not hold one stays."""
+    """The date in each cell, text or of Parquet; a cell that does not hold one stays.
+
+    A time of day after the date is ignored, and so is its zone: the day is the one that is written.
+    """
     found = {cell: _date(cell, date_format) for cell in set(cells)}
     return [found[cell] for cell in cells]
 
@@ -125,7 +137,20 @@ def _date(cell: Any, date_format: str) -> Any:
         return cell.date()
     if not isinstance(cell, str):
         return cell
+    text = cell.strip()
+    day = _day(text if _TIMED.search(date_format) else without_time(text), date_format)
+    return cell if day is None else day
+
+
+# Many stamps are of the same day.
+@lru_cache(maxsize=10_000)
+def _day(text: str, date_format: str) -> date | None:
     try:
-        return datetime.strptime(cell.strip(), date_format).date()  # noqa: DTZ007  # only its day counts
+        return datetime.strptime(text, date_format).date()  # noqa: DTZ007  # only its day counts
     except ValueError:
-        return cell
+        return None
+
+
+def without_time(text: str) -> str:
+    """The text without a time of day at its end, since only the day counts: as 10:30, T10:30:00.5Z or 9:05 PM UTC."""
+    return _TIME.sub("", text)

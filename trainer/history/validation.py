@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
 from schemas.column_types import OnlyByClass, column_types
-from schemas.dates import days_between
+from schemas.dates import days_between, is_iso_date
 from schemas.roles import Kind, ProfileField
 from schemas.values import EMPTY, NOT_CAUSED_BY_EVENT, BadValue, class_failed, most_missing, plain_values
 from trainer.history.rows import BadRow, Layout, Read, Rows
@@ -187,8 +187,14 @@ class Check:
         at = self._at[name]
         header = self._layout.header[at]
         cell = cell_text(rows.columns[at][i])
-        if read[self._names.index(name)][i] is None or not cell.strip():
+        field, values = next(of for of in zip(self._layout.fields, read, strict=True) if of[0].name == name)
+        value = values[i]
+        if value is None or not cell.strip():
             return f"{header}: {EMPTY}"
+        if field.kind is Kind.DAYS_SINCE and isinstance(value, str) and not is_iso_date(value):
+            return f"{header}: {shown(cell)} is not a date such as {date(2026, 1, 31):{field.date_format}}"
+        if field.kind is Kind.DAYS_SINCE and isinstance(value, int) and value < 0:
+            return f"{header}: {shown(cell)} must not be after {self._today}"
         if message.startswith("Input "):
             return f"{header}: {shown(cell)} {message.removeprefix('Input ')}"
         return f"{header}: {shown(cell)}: {message[:1].lower()}{message[1:]}"
