@@ -29,10 +29,6 @@ MOST_VALUES: Final = 100_000
 # Of all columns together, which bounds the memory for a table with thousands of them.
 _MOST_VALUES_IN_ALL: Final = 5_000_000
 _SNIFFED_LINES: Final = 1_000
-# What programs write where there is no value.
-MISSING: Final = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing"}
-)
 ITEM_SEPARATOR: Final = "\x1f"
 """Between the items of a list in a Parquet file, as a column's cells have them."""
 

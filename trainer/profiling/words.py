@@ -1,4 +1,4 @@
-"""What a column means by the words of its header and the form of its values: group, bounds, personal data, dates."""
+"""What a column means by the words of its header and the form of its values: group, bounds, personal data."""
 
 from __future__ import annotations
 
@@ -120,15 +120,6 @@ CODES: Final = frozenset(
     }
 )
 """Where digits are labels."""
-DATE_FORMATS: Final = (
-    "%Y-%m-%d",
-    *(f"%Y-%m-%d{between}{time}" for between in " T" for time in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")),
-    *(f"%Y-%m-%d{between}{time}%z" for between in " T" for time in ("%H:%M:%S", "%H:%M:%S.%f")),
-    *("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d.%m.%Y %H:%M"),
-    *(f"{day}{year}" for day in ("%d/%m/", "%m/%d/", "%d-%m-", "%m-%d-") for year in ("%Y", "%y", "%Y %H:%M")),
-    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
-)
-"""How dates are written in tables, as `datetime.strptime` reads them."""
 TRUE: Final = frozenset({"true", "yes", "t", "y", "1", "1.0", "on", "ja", "oui", "si", "sí"})
 FALSE: Final = frozenset({"false", "no", "f", "n", "0", "0.0", "off", "nein", "non"})
 """What stands for true and for false where a column has nothing else."""
@@ -174,20 +165,6 @@ _FORMS: Final = (
     ("bank accounts", re.compile(r"[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,}( ?[A-Z0-9]{1,3})?")),
 )
 _WORD: Final = re.compile(r"[A-Z]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+|[^\W\d_]+")
-_DATES: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?",
-        r"\d{4}/\d{1,2}/\d{1,2}( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}/\d{1,2}/(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}-\d{1,2}-(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}[ -][A-Za-z]{3,9}[ ,-]+(\d{4}|\d{2})",
-        r"[A-Za-z]{3,9}\.? \d{1,2},? \d{4}",
-        r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])",
-        r"\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?",
-    )
-)
 
 
 def words_of(header: str) -> frozenset[str]:
@@ -254,7 +231,7 @@ def group_of(header: str, otherwise: str) -> str:
     return "demographic" if words & DEMOGRAPHIC else otherwise
 
 
-# --- personal data, dates --------------------------------------------------------------------------------------------
+# --- personal data ---------------------------------------------------------------------------------------------------
 
 
 def personal(header: str, cells: Mapping[str, int]) -> str | None:
@@ -271,20 +248,6 @@ def personal(header: str, cells: Mapping[str, int]) -> str | None:
     if words & _IDENTITY:
         return "personal data"
     return next((form for form, pattern in _FORMS if _share(cells, pattern) > 0.5), None)
-
-
-def date_forms(header: str, cells: Mapping[str, int]) -> list[str]:
-    """An example of each way in which the dates of a column are written; empty for a column of other things."""
-    found: dict[re.Pattern[str], str] = {}
-    dates = 0
-    plain_digits = not words_of(header) & {"date", "day", "datum", "time", "at", "on", "since"}
-    for cell, count in cells.items():
-        for pattern in _DATES:
-            if pattern.fullmatch(cell.strip()) and not (plain_digits and cell.isdigit()):
-                found.setdefault(pattern, cell)
-                dates += count
-                break
-    return [*found.values()] if dates > 0.9 * sum(cells.values()) > 0 else []
 
 
 def _share(cells: Mapping[str, int], pattern: re.Pattern[str]) -> float:
