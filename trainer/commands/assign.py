@@ -15,8 +15,9 @@ from schemas.counting import counted
 from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
+from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
-from trainer.history.history import History, read_history, refuse_bad_rows
+from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segmented_users, write_segmented_users_as_parquet
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
@@ -88,7 +89,7 @@ def assign_history(
             yield chunk.users, found
 
     with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
-        refuse_bad_rows(path, history, "correct them")
+        refuse_bad_rows(path, history.bad_rows, "correct them")
         history.require(needed)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
         with atomic_file(output) as unfinished, one_thread():

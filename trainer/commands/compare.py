@@ -14,8 +14,9 @@ from models.store import ModelStore, StoredModel
 from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
+from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
-from trainer.history.history import read_history, refuse_bad_rows
+from trainer.history.history import read_history
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
 from trainer.text.console import print_facts, print_json, print_table
 from trainer.text.progress import Watcher, reading
@@ -77,7 +78,7 @@ def _scored(
     for model in (before, after):
         model.manifest.check_profile(profile_class)
     with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
-        refuse_bad_rows(path, history, "correct them")
+        refuse_bad_rows(path, history.bad_rows, "correct them")
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
         def chunks() -> Iterator[Columns]:

@@ -14,8 +14,9 @@ from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
 from trainer.errors import FitRefused
 from trainer.findings import Findings
+from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import DayRule, today_anywhere
-from trainer.history.history import History, read_history, refuse_bad_rows
+from trainer.history.history import History, read_history
 from trainer.lineage.succession import before_fit
 from trainer.pipeline import FitOptions, Fitted, fit
 from trainer.publishing.version import Origin, files_of, findings_of, fit_of
@@ -62,7 +63,7 @@ def fit_history(
     day_rule = DayRule(as_of, today_anywhere(created_at))
     with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
         if bad_rows is BadRows.REFUSE:
-            refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
+            refuse_bad_rows(path, history.bad_rows, "correct them, or leave them out with --skip-bad-rows")
         if history.rows == 0:
             raise FitRefused(f"{path} has no row that can be used: {_first_problem(history)}")
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))

@@ -21,10 +21,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 from models.encoding import Columns, Floats
-from schemas.counting import counted
 from schemas.csv_format import history_format
 from schemas.roles import Kind, ProfileField
-from schemas.values import EMPTY
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import MISSING, MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
@@ -258,21 +256,6 @@ def read_history(
         )
 
 
-def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
-    """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
-    bad_rows = history.bad_rows
-    if not bad_rows.count:
-        return
-    lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
-    if bad_rows.count > len(bad_rows.first):
-        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
-    if any(EMPTY in row.problem for row in bad_rows.first):
-        lines.append("If a value may be missing, add `| None` to the type of its field in the profile class.")
-    raise HistoryError(
-        "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
-    )
-
-
 def _counted_to(path: Path, profile_class: type[BaseModel], on_progress: OnProgress, rule: DayRule) -> CountedTo | None:
     if not has_dates(profile_class):
         return None
@@ -358,4 +341,5 @@ def _repeated_rows(source: Source, repeated: RowNumbers, first: RowNumbers, befo
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
     both = BadRows(bad_rows.unit, header)
     both.add(merge(bad_rows, others, key=attrgetter("number")))
+    both.without_value = bad_rows.without_value
     return both

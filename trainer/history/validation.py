@@ -20,6 +20,7 @@ from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between, is_iso_date
 from schemas.roles import Kind, ProfileField
 from schemas.values import EMPTY, NOT_CAUSED_BY_EVENT, BadValue, class_failed, most_missing, plain_values
+from trainer.history.markers import AMONG_NUMBERS
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
@@ -116,6 +117,7 @@ class Check:
 
     def _by_class(self, rows: Rows, users: Sequence[str], read: Sequence[Sequence[Any]]) -> Checked:
         problems = {i: [f"{self._layout.id_header}: is empty"] for i, user in enumerate(users) if not user}
+        refused: dict[int, set[str]] = {}
         # Twice as fast as a comprehension.
         inputs = [*map(dict, map(zip, repeat(self._names), zip(*read, strict=True)))]
         while True:
@@ -126,8 +128,15 @@ class Check:
             for position, where, message in found:
                 i = good[position]
                 problems.setdefault(i, []).append(self._described(message, where, rows, read, i))
+                if where and where[0] in self._at:
+                    refused.setdefault(i, set()).add(cell_text(rows.columns[self._at[str(where[0])]][i]).strip())
         bad_rows = [
-            BadRow(rows.numbers[i], "; ".join(why), tuple(cell_text(column[i]) for column in rows.columns))
+            BadRow(
+                rows.numbers[i],
+                "; ".join(why),
+                tuple(cell_text(column[i]) for column in rows.columns),
+                frozenset(cell for cell in refused.get(i, ()) if cell.casefold() in AMONG_NUMBERS),
+            )
             for i, why in problems.items()
         ]
         return Checked(

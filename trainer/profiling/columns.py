@@ -131,7 +131,7 @@ def _dates(facts: Facts, dates: Dates, orders: Orders) -> Kept | LeftOut:
         what = "day" if day_first else "month"
         kept = replace(_days_since(facts, dates), reason=f"{kept.reason}; the {what} is first, as in {proof!r}")
     if dates.markers:  # a format of CSV declares them as missing
-        return LeftOut(f"dates of which {dates.markers[0]} is none: empty these cells", kept)
+        return LeftOut(f"dates, but {dates.markers[0]} stands for none: empty these cells", kept)
     return kept
 
 
@@ -142,7 +142,7 @@ def _days_since(facts: Facts, dates: Dates) -> Kept:
     return Kept(
         Kind.DAYS_SINCE,
         group_of(facts.column.header, "behaviour"),
-        f"dates: the days since{f'; {min(none).strip()} is a missing one' if none else ''}",
+        f"dates: the days since{f'; {min(none).strip()} stands for none' if none else ''}",
         str(min(dates.days.values())),
         date_format=dates.formats[0],
         question=_outcome(facts) or _sentinel(facts, known),
