@@ -90,6 +90,6 @@ def _may_be_missing(bad_rows: BadRows) -> Iterator[str]:
     if markers:
         declare = f"declare history_format with missing={markers}" if bad_rows.unit == "line" else "write null instead"
         yield (
-            f"If {' or '.join(map(repr, markers))} stands for no value, {declare}, and add `| None` to the type of each "
-            "such field, in the profile class."
+            f"If {' or '.join(map(repr, markers))} stands for no value, {declare}, and add `| None` to the type of "
+            "each such field, in the profile class."
         )

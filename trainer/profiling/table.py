@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from schemas.csv_format import CsvFormat
 from trainer.errors import HistoryError
 from trainer.history.csv_source import CsvRows, decompressed, text_lines
-from trainer.history.parquet_source import PARQUET_MARK
+from trainer.history.parquet_source import PARQUET_MARK, cells_of
 from trainer.history.rows import READ_ROWS
 from trainer.profiling.dialect import ENCODINGS, sniffed_cells
 
@@ -202,8 +202,9 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
         total = 0
         for batch in opened.iter_batches(batch_size=READ_ROWS):
             numbers = range(total + 1, total + batch.num_rows + 1)
-            for column, cells in zip(columns, batch.columns, strict=True):
-                column.add(numbers, [_cell(cell) for cell in cells.to_pylist()], most)
+            for column, values in zip(columns, batch.columns, strict=True):
+                cells = cells_of(path, column.header, values, total)
+                column.add(numbers, [_cell(cell) for cell in cells], most)
             total += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise HistoryError(
