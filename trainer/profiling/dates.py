@@ -138,16 +138,20 @@ def _days(texts: Iterable[str], date_format: str) -> dict[str, date]:
 def date_forms(header: str, cells: Mapping[str, int]) -> list[str]:
     """An example of each way in which the dates of a column are written; empty for a column of other things."""
     found: dict[re.Pattern[str], str] = {}
-    dates = 0
+    # Most columns hold other things, which the first cells show.
+    others_allowed = (1 - _MOSTLY) * sum(cells.values())
     plain_digits = not words_of(header) & {"date", "day", "datum", "time", "at", "on", "since"}
     for cell, count in cells.items():
         text = without_time(cell.strip())
         for pattern in _FORMS:
             if pattern.fullmatch(text) and not (plain_digits and cell.isdigit()):
                 found.setdefault(pattern, cell)
-                dates += count
                 break
-    return [*found.values()] if dates > _MOSTLY * sum(cells.values()) > 0 else []
+        else:
+            others_allowed -= count
+            if others_allowed <= 0:
+                return []
+    return [*found.values()]
 
 
 Orders = Mapping[str, tuple[bool, str]]
