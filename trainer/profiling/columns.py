@@ -124,8 +124,7 @@ def _dates(facts: Facts, dates: Dates, orders: Orders) -> Kept | LeftOut:
     if len(dates.formats) > 1:
         order = orders.get(dates.numeric_separator or "")
         if order is None:
-            cell, either = dates.read_in_two_ways()
-            return LeftOut(f"dates of which the day or the month may be first: {cell} is {' or '.join(either)}", kept)
+            return LeftOut(f"dates of which the day or the month may be first: {dates.example_of_two()}", kept)
         day_first, proof = order
         dates = dates.with_order(day_first=day_first)
         what = "day" if day_first else "month"

@@ -89,12 +89,13 @@ class Dates:
         """Those of some other cells that stand for no date."""
         return _none_of(_days(cells, self.formats[0]))
 
-    def read_in_two_ways(self) -> tuple[str, list[str]]:
-        """A cell that the formats read as different dates, if there is one, and these dates."""
+    def example_of_two(self) -> str:
+        """A cell that the formats read as different dates, and these dates."""
         read = [_days(self.days, each) for each in self.formats]
         by_all = [cell for cell in self.days if all(cell in days for days in read)]
         cell = max(by_all, key=lambda each: len({days[each] for days in read}))
-        return cell, [str(days[cell]) for days in read]
+        either = {str(days[cell]): None for days in read}
+        return f"{cell} is {' or '.join(either)}" if len(either) > 1 else "they are the same in every cell"
 
     def with_order(self, *, day_first: bool) -> Dates:
         """The same where it is known whether the day is before the month."""

@@ -403,6 +403,7 @@ def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: st
     ("cells", "named"),
     [
         (("01/01/2025", "01/02/2025", "03/04/2025"), "01/02/2025 is 2025-02-01 or 2025-01-02"),
+        (("02/02/2025", "03/03/2025"), "the same in every cell"),
         (("2025-01-31", "31.01.2025", "01/31/2025"), "3 ways"),
         (("2025-01-31", "2025-02-30"), "cannot be read (line 3 has '2025-02-30')"),
         (("01/13/2025", "13/01/2025"), "cannot be read (line 2"),
