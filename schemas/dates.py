@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from pydantic_core import CoreSchema, core_schema
 
-ISO_TEXT: Final = core_schema.str_schema(strict=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+NOT_ISO: Final = "not_an_iso_date"
+"""The type of pydantic's error for a value that is not text such as 2026-01-31."""
+ISO_TEXT: Final = core_schema.custom_error_schema(
+    core_schema.str_schema(strict=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    custom_error_type=NOT_ISO,
+    custom_error_message="Input should be a date such as 2026-01-31",
+)
 _ISO: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

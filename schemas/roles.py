@@ -83,8 +83,8 @@ def number(group: str) -> Role:
 def days_since(group: str, date_format: str = "%Y-%m-%d") -> Role:
     """The days since a date: a number in an event, or the date, from which the event's own time is counted.
 
-    A history has the date, in this format of `datetime.strptime`; days are counted to one day for all of its users. The
-    date is never after the event.
+    A history has the date, in this format of `datetime.strptime`, and any time of day after it, which is ignored; days
+    are counted to one day for all of its users. The date is never after the event.
     """
     return Role(group, Kind.DAYS_SINCE, date_format=date_format)
 

@@ -119,8 +119,8 @@ def _outcomes(learned: Sequence[Learned], found: Sequence[Relation]) -> Iterator
 
 def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
-    if history.today is not None:
-        notes.append(f"days since a date are counted to {history.today} (--as-of)")
+    if history.counted_to is not None:
+        notes.append(f"days since a date are counted to {history.counted_to}")
     if history.too_little_known:
         users = counted(history.too_little_known, "user")
         notes.append(f"left out {users} of whom more than half of the fields have no value")

@@ -21,15 +21,13 @@ import pandas as pd
 from pydantic import BaseModel
 
 from models.encoding import Columns, Floats
-from schemas.counting import counted
 from schemas.csv_format import history_format
-from schemas.roles import Kind, ProfileField, profile_fields
-from schemas.values import EMPTY
+from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import MISSING, MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
-from trainer.history.dates import dates_in
+from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule, has_dates, newest_date
 from trainer.history.parquet_source import PARQUET_MARK, parquet_source
 from trainer.history.rows import BadRow, OnProgress, Source
 from trainer.history.sampling import Drawn, draw
@@ -69,8 +67,8 @@ class History:
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
-    today: date | None
-    """The day to which days are counted; None where no field has dates."""
+    counted_to: CountedTo | None
+    """The day to which days are counted; None where there are no dates."""
     copy: CheckedCopy
     kept_open: ExitStack
 
@@ -207,17 +205,17 @@ def number_values(numbers: Floats) -> list[float | None]:
 
 
 def read_history(
-    path: Path, profile_class: type[BaseModel], on_progress: OnProgress, today: date | None = None
+    path: Path, profile_class: type[BaseModel], on_progress: OnProgress, day_rule: DayRule = NEWEST_DATE
 ) -> History:
     """All users of the file; on_progress is called with how much has been read, and the whole length.
 
-    Days since a date are counted to today, or to the newest date in the file. The first bytes decide how it is read: as
-    CSV, CSV compressed with gzip, or Parquet. A row that is not a valid profile, or that repeats a user, goes to
-    bad_rows. Raises HistoryError for a file that cannot be read, is not CSV as the class declares it, lacks a column,
-    or has no rows; ScratchError when the disk is full.
+    The day rule says to which day the days since a date are counted. The first bytes decide how it is read: as CSV, CSV
+    compressed with gzip, or Parquet. A row that is not a valid profile, or that repeats a user, goes to bad_rows.
+    Raises HistoryError for a file that cannot be read, is not CSV as the class declares it, lacks a column, or has no
+    rows, or where the day would lie in the future; ScratchError when the disk is full.
     """
-    has_dates = any(field.kind is Kind.DAYS_SINCE for field in profile_fields(profile_class))
-    today = today or (_newest_date(path, profile_class, on_progress) if has_dates else date.min)
+    counted_to = _counted_to(path, profile_class, on_progress, day_rule)
+    today = date.min if counted_to is None else counted_to.day
     with ExitStack() as undo, _opened(path, profile_class, today, on_progress) as source:
         layout = source.layout
         check = Check(profile_class, layout, source.read, today)
@@ -252,39 +250,20 @@ def read_history(
             too_little_known=too_little_known,
             ignored_headers=layout.ignored,
             digest=digest,
-            today=today if has_dates else None,
+            counted_to=counted_to,
             copy=copy,
             kept_open=undo.pop_all(),
         )
 
 
-def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
-    """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
-    bad_rows = history.bad_rows
-    if not bad_rows.count:
-        return
-    lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
-    if bad_rows.count > len(bad_rows.first):
-        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
-    if any(EMPTY in row.problem for row in bad_rows.first):
-        lines.append("If a value may be missing, add `| None` to the type of its field in the profile class.")
-    raise HistoryError(
-        "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
-    )
-
-
-def _newest_date(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> date:
-    newest = date.min
-    missing = history_format(profile_class).missing
-    with _opened(path, profile_class, newest, on_progress) as source:
-        columns = zip(source.layout.fields, source.layout.field_at, strict=True)
-        formats = {at: field.date_format for field, at in columns if field.kind is Kind.DAYS_SINCE}
-        for rows in source.rows:
-            for at, date_format in formats.items() if rows.numbers else ():
-                cells = [cell for cell in rows.columns[at] if not (isinstance(cell, str) and cell.strip() in missing)]
-                dates = (each for each in dates_in(cells, date_format) if isinstance(each, date))
-                newest = max((newest, *dates))
-    return newest
+def _counted_to(path: Path, profile_class: type[BaseModel], on_progress: OnProgress, rule: DayRule) -> CountedTo | None:
+    if not has_dates(profile_class):
+        return None
+    if rule.given is not None:
+        return CountedTo(rule.given, "as --as-of says")
+    with _opened(path, profile_class, date.min, on_progress) as source:
+        newest = newest_date(source, history_format(profile_class).missing)
+    return None if newest is None else rule.after(newest, path)
 
 
 @contextmanager
@@ -362,4 +341,5 @@ def _repeated_rows(source: Source, repeated: RowNumbers, first: RowNumbers, befo
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
     both = BadRows(bad_rows.unit, header)
     both.add(merge(bad_rows, others, key=attrgetter("number")))
+    both.without_value = bad_rows.without_value
     return both

@@ -78,7 +78,7 @@ def _rows(path: Path, opened: Any, layout: Layout, on_progress: OnProgress) -> I
     done, total = 0, opened.metadata.num_rows
     try:
         for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
-            columns = [batch.column(name).to_pylist() for name in layout.header]
+            columns = [cells_of(path, name, batch.column(name), done) for name in layout.header]
             if layout.id_at is not None:
                 columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
             yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())
@@ -86,6 +86,29 @@ def _rows(path: Path, opened: Any, layout: Layout, on_progress: OnProgress) -> I
             on_progress(done, total)
     except (pa.ArrowException, OSError) as error:
         _refuse_damaged(path, error)
+
+
+def cells_of(path: Path, name: str, column: Any, rows_before: int) -> list[Any]:
+    """The values of a part of a column; raises HistoryError with the row of one that Python cannot hold."""
+    try:
+        cells: list[Any] = column.to_pylist()
+    except pa.ArrowException:
+        raise
+    except (OverflowError, ValueError) as error:  # as a date after the year 9999, or text that is not UTF-8
+        row = next(number for number, cell in enumerate(column, rows_before + 1) if not _can_be_read(cell))
+        raise HistoryError(
+            f'{path}, row {row}: column "{name}" has a value that cannot be read ({error}): correct it, or remove the '
+            "column from the file"
+        ) from error
+    return cells
+
+
+def _can_be_read(cell: Any) -> bool:
+    try:
+        cell.as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class BadRow:
     """Of its line or row, from 1."""
     problem: str
     cells: tuple[str, ...]
+    without_value: frozenset[str] = frozenset()
+    """Its refused cells that usually hold no value: empty, or such as "N/A"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _wanted(profile_class: type[BaseModel]) -> list[str]:
 def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_class: type[BaseModel]) -> str:
     """What to do about missing columns: correct names that differ only a little, or write a class for this table."""
     others = [name for name in header if name not in _wanted(profile_class)]
-    near = [(name, other) for name in missing if (other := _nearest(name, others)) is not None]
+    near = _near(missing, others)
     draft = f"segment-trainer init {shlex.quote(str(path))} -o profile.py"
     if near:
         pairs = " and ".join(f'{other!r} meant to be "{name}"' for name, other in near[:NAMES_SHOWN])
@@ -132,12 +135,22 @@ def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_c
     )
 
 
-def _nearest(name: str, others: Sequence[str]) -> str | None:
-    """The only name that differs in case, spaces or punctuation, else one that differs in a letter or two."""
-    alike = [other for other in others if _letters(other) == _letters(name)]
-    if not alike:
-        alike = get_close_matches(name, others, n=1, cutoff=0.85)
-    return alike[0] if len(alike) == 1 else None
+def _near(missing: Sequence[str], others: Sequence[str]) -> list[tuple[str, str]]:
+    """The missing names that another stands for, each with that one, which stands for a single name.
+
+    Those that differ only in case, spaces or punctuation come first, then those that differ in a letter or two.
+    """
+    found: dict[str, str] = {}
+    for alike in (_twins, partial(get_close_matches, n=1, cutoff=0.85)):
+        for name in missing:
+            free = [other for other in others if other not in found.values()]
+            if name not in found and len(near := alike(name, free)) == 1:
+                found[name] = near[0]
+    return [(name, found[name]) for name in missing if name in found]
+
+
+def _twins(name: str, others: Sequence[str]) -> list[str]:
+    return [other for other in others if _letters(other) == _letters(name)]
 
 
 def _letters(name: str) -> str:

@@ -17,9 +17,10 @@ from pydantic_core import ErrorDetails
 
 from models.encoding import Floats
 from schemas.column_types import OnlyByClass, column_types
-from schemas.dates import days_between
+from schemas.dates import days_between, is_iso_date
 from schemas.roles import Kind, ProfileField
 from schemas.values import EMPTY, NOT_CAUSED_BY_EVENT, BadValue, class_failed, most_missing, plain_values
+from trainer.history.markers import AMONG_NUMBERS
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
@@ -116,6 +117,7 @@ class Check:
 
     def _by_class(self, rows: Rows, users: Sequence[str], read: Sequence[Sequence[Any]]) -> Checked:
         problems = {i: [f"{self._layout.id_header}: is empty"] for i, user in enumerate(users) if not user}
+        refused: dict[int, set[str]] = {}
         # Twice as fast as a comprehension.
         inputs = [*map(dict, map(zip, repeat(self._names), zip(*read, strict=True)))]
         while True:
@@ -126,8 +128,15 @@ class Check:
             for position, where, message in found:
                 i = good[position]
                 problems.setdefault(i, []).append(self._described(message, where, rows, read, i))
+                if where and where[0] in self._at:
+                    refused.setdefault(i, set()).add(cell_text(rows.columns[self._at[str(where[0])]][i]).strip())
         bad_rows = [
-            BadRow(rows.numbers[i], "; ".join(why), tuple(cell_text(column[i]) for column in rows.columns))
+            BadRow(
+                rows.numbers[i],
+                "; ".join(why),
+                tuple(cell_text(column[i]) for column in rows.columns),
+                frozenset(cell for cell in refused.get(i, ()) if cell.casefold() in AMONG_NUMBERS),
+            )
             for i, why in problems.items()
         ]
         return Checked(
@@ -187,8 +196,14 @@ class Check:
         at = self._at[name]
         header = self._layout.header[at]
         cell = cell_text(rows.columns[at][i])
-        if read[self._names.index(name)][i] is None or not cell.strip():
+        field, values = next(of for of in zip(self._layout.fields, read, strict=True) if of[0].name == name)
+        value = values[i]
+        if value is None or not cell.strip():
             return f"{header}: {EMPTY}"
+        if field.kind is Kind.DAYS_SINCE and isinstance(value, str) and not is_iso_date(value):
+            return f"{header}: {shown(cell)} is not a date such as {date(2026, 1, 31):{field.date_format}}"
+        if field.kind is Kind.DAYS_SINCE and isinstance(value, int) and value < 0:
+            return f"{header}: {shown(cell)} must not be after {self._today}"
         if message.startswith("Input "):
             return f"{header}: {shown(cell)} {message.removeprefix('Input ')}"
         return f"{header}: {shown(cell)}: {message[:1].lower()}{message[1:]}"

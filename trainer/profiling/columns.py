@@ -6,16 +6,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 import numpy as np
 
 from schemas.roles import Kind
-from trainer.history.dates import dates_in
 from trainer.history.lone_extreme import lone_extreme
 from trainer.profiling.amounts import units, unreadable
+from trainer.profiling.dates import Dates, Orders
 from trainer.profiling.facts import EXAMPLES, Facts, shortened
 from trainer.profiling.identity import identifies, may_identify
 from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
@@ -25,14 +25,12 @@ from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
     AMOUNTS,
     CODES,
-    DATE_FORMATS,
     OUTCOMES,
     OUTCOMES_IF_FEW,
     TRUE,
     UNBOUNDED,
     Bounds,
     bounds_of,
-    date_forms,
     group_of,
     is_count,
     is_plural,
@@ -44,7 +42,6 @@ _FEW_LABELS: Final = 20
 # Of an extreme number, before a person is asked whether it stands for a missing value.
 _LEAST_REPEATED: Final = 3
 _PADDED: Final = re.compile(r"\s*0\d+\s*")
-ISO_FORMAT: Final = "%Y-%m-%d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,12 @@ class Kept:
     """Whether the number counts things."""
     question: str = ""
     """What a person should decide about it, in a sentence."""
+    misspelt: int = 0
+    """Rows with a cell that the field cannot have."""
     bad_example: str = ""
-    """A cell that is not a number, and where it is."""
+    """Such a cell, and where it is."""
+    newest: date | None = None
+    """Of a column of dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,16 @@ class LeftOut:
     otherwise: Kept | None = None
 
 
-def described(facts: Facts) -> Kept | LeftOut:
-    """What the column can be, and why."""
-    column = facts.column
+def described(facts: Facts, orders: Orders) -> Kept | LeftOut:
+    """What the column can be, and why; orders are those of day and month in the other columns."""
     unusable = _unusable(facts)
     if unusable:
         return LeftOut(unusable)
-    if column.stored is Stored.DATES:
-        return _days_since(facts, [ISO_FORMAT])
-    if column.stored is not Stored.LISTS and (forms := date_forms(column.header, facts.cells)):
-        return _dates(facts, forms)
+    if facts.dates is not None:
+        return _dates(facts, facts.dates, orders)
     if facts.are_booleans:
         return _boolean(facts)
-    if column.stored is Stored.CELLS and (reason := unreadable(facts)):
+    if facts.column.stored is Stored.CELLS and (reason := unreadable(facts)):
         return LeftOut(reason)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
         return _number(facts)
@@ -122,39 +120,48 @@ def _unit(facts: Facts) -> str:
 # --- dates -----------------------------------------------------------------------------------------------------------
 
 
-def _dates(facts: Facts, forms: list[str]) -> Kept | LeftOut:
-    formats = [each for each in DATE_FORMATS if all(_is_date(cell, each) for cell in facts.cells)]
-    if formats:
-        return _days_since(facts, formats)
-    where = [f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in forms]
-    if len(forms) > 1:
-        return LeftOut(f"dates written in {len(forms)} ways ({'; '.join(where)}): write them in one")
-    return LeftOut(f"dates or times of which some cannot be read ({where[0]}): write them as 2026-01-31")
-
-
-def _days_since(facts: Facts, formats: list[str]) -> Kept | LeftOut:
-    dates = {cell: _date(cell, formats[0]) for cell in facts.cells}
-    days = {cell: float(day.toordinal()) for cell, day in dates.items() if isinstance(day, date)}
-    kept = Kept(
-        Kind.DAYS_SINCE,
-        group_of(facts.column.header, "behaviour"),
-        "dates: the days since",
-        min(map(str, dates.values())),
-        date_format=formats[0],
-        question=_outcome(facts) or _sentinel(facts, days),
-    )
-    if len(formats) > 1:
-        either = " or ".join(f"{_date(facts.examples[0], each)}" for each in formats)
-        return LeftOut(f"dates of which the day or the month may be first: {facts.examples[0]} is {either}", kept)
+def _dates(facts: Facts, dates: Dates, orders: Orders) -> Kept | LeftOut:
+    if facts.column.stored is Stored.NUMBERS:
+        return LeftOut(f"dates stored as {facts.column.type_name}: store them as dates")
+    if not dates.formats and len(dates.forms) > 1:
+        where = "; ".join(f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in dates.forms)
+        return LeftOut(f"dates written in {len(dates.forms)} ways ({where}): write them in one")
+    if not dates.formats:
+        bad = next(cell for cell in facts.cells if cell not in dates.days)
+        return LeftOut(f"dates or times that cannot be read ({_where(facts, bad)}): write them as 2026-01-31")
+    kept = _days_since(facts, dates)
+    if len(dates.formats) > 1:
+        order = orders.get(dates.numeric_separator or "")
+        if order is None:
+            return LeftOut(f"dates of which the day or the month may be first: {dates.example_of_two()}", kept)
+        day_first, proof = order
+        dates = dates.with_order(day_first=day_first)
+        what = "day" if day_first else "month"
+        kept = replace(_days_since(facts, dates), reason=f"{kept.reason}; the {what} is first, as in {proof!r}")
+    if dates.markers:  # a format of CSV declares them as missing
+        return LeftOut(f"dates, but {dates.markers[0]} stands for none: empty these cells", kept)
     return kept
 
 
-def _is_date(cell: str, date_format: str) -> bool:
-    return isinstance(_date(cell, date_format), date)
+def _days_since(facts: Facts, dates: Dates) -> Kept:
+    known = {cell: float(day.toordinal()) for cell, day in dates.days.items()}
+    none = dates.none_among(facts.column.counts.keys() - facts.cells.keys())
+    misspelt = [cell for cell in facts.cells if cell not in dates.days]
+    return Kept(
+        Kind.DAYS_SINCE,
+        group_of(facts.column.header, "behaviour"),
+        f"dates: the days since{f'; {min(none).strip()} stands for none' if none else ''}",
+        str(min(dates.days.values())),
+        date_format=dates.formats[0],
+        question=_outcome(facts) or _sentinel(facts, known),
+        newest=max(dates.days.values()),
+        misspelt=sum(facts.cells[cell] for cell in misspelt),
+        bad_example=f" that is a date ({_where(facts, misspelt[0])})" if misspelt else "",
+    )
 
 
-def _date(cell: str, date_format: str) -> object:
-    return dates_in([cell], date_format)[0]
+def _where(facts: Facts, cell: str) -> str:
+    return f"{_unit(facts)} {facts.column.first[cell]} has {cell[:20]!r}"
 
 
 # --- booleans --------------------------------------------------------------------------------------------------------
@@ -180,7 +187,7 @@ def _number(facts: Facts) -> Kept | LeftOut:
     mixed = [cell for cell in facts.cells if cell not in facts.numbers]
     bad_example = ""
     if mixed:
-        bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
+        bad_example = f" that is a number ({_where(facts, mixed[0])})"
     if not identifying and not facts.decimals and facts.column.stored is Stored.CELLS and not mixed:
         padded = next((cell for cell in facts.numbers if _PADDED.fullmatch(cell)), "")
         if padded or words & CODES:
@@ -202,6 +209,7 @@ def _number(facts: Facts) -> Kept | LeftOut:
         bounds=bounds,
         whole=whole and bounds.low is not None and is_count(header),
         question=_question(facts),
+        misspelt=facts.misspelt,
         bad_example=bad_example,
     )
     if identifying:

@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
+from trainer.history.markers import AMONG_LABELS, AMONG_NUMBERS
 from trainer.profiling.columns import Kept, LeftOut, described
+from trainer.profiling.dates import TO_COME, orders_of
 from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
 from trainer.profiling.identity import BY_ITS_FORM, NO_RANK, id_rank, identifies, names_the_user
 from trainer.profiling.number_formats import Doubt, sniffed_numbers
-from trainer.profiling.table import MISSING, Column, Stored, Table
-from trainer.profiling.words import FALSE, TRUE
+from trainer.profiling.table import Column, Stored, Table
+from trainer.profiling.words import FALSE, TRUE, words_of
 
-# Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
-# beside other short codes.
-_MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
 # The share of rows that may be refused for the sake of columns with a few misspelt cells.
 MOST_BAD_ROWS: Final = 0.05
 # `fit` leaves out a column that more users lack.
 MOST_MISSING: Final = 0.5
+# How far the newest date of a column is after those of all others, before a person is asked about it.
+_FAR: Final = timedelta(days=366)
+# Others that are so much older are birthdays.
+_OF_BIRTH: Final = timedelta(days=3653)
 # `fit` compares every pair of columns.
 MOST_FIELDS: Final = 200
 
@@ -78,17 +82,18 @@ def draft_of(path: Path, table: Table) -> Draft:
     names = field_names(column.header for column in table.columns)
     drafted_columns = []
     texts_of_booleans: set[str] = set()
+    orders = orders_of((one.column.header, one.dates) for one in facts)
     for one in facts:
         header = one.column.header
         twice = headers[header] > 1 and header.strip()
-        role = None if one is id_column else _repeated(header, table) if twice else described(one)
+        role = None if one is id_column else _repeated(header, table) if twice else described(one, orders)
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
         examples = () if role is None or _hides_its_values(one, role) else one.examples
         missing_share = _missing(one, role) / table.rows
-        refused = one.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
+        refused = role.misspelt if isinstance(role, Kept) else 0
         drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
-    columns, bad = _within_limits(drafted_columns, table.rows, repeated + table.uneven)
+    columns, bad = _within_limits(_without_future(drafted_columns), table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
@@ -154,14 +159,16 @@ def _written(table: Table) -> tuple[CsvFormat | None, Sequence[Doubt]]:
     if table.cells is None:
         return None, [Doubt()] * len(table.columns)
     without = [
-        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in MISSING}
+        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in AMONG_NUMBERS}
         for column in table.columns
     ]
     written, doubts = sniffed_numbers(without, table.cells)
     missing: set[str] = set()
     for column, others in zip(table.columns, without, strict=True):
-        numbers = Facts(column, others, table.rows, written, Doubt()).are_numbers
-        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
+        facts = Facts(column, others, table.rows, written, Doubt())
+        strict = facts.are_numbers or facts.dates is not None
+        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, strict=strict)}
+        missing |= {cell.strip() for cell in facts.dates.markers} if facts.dates is not None else set()
     # An empty cell is missing without being declared.
     return replace(written, missing=tuple(sorted(missing - {""}))), doubts
 
@@ -172,10 +179,12 @@ def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
     return replace(written, true=true, false=false) if texts else written
 
 
-def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:
+def _is_missing(cell: str, column: Column, *, strict: bool) -> bool:
+    """Whether a cell holds no value, in a column of numbers or dates (strict) or of labels."""
     marker = cell.casefold()
-    if numbers or marker != "na":
-        return marker in (MISSING if numbers else _MISSING_LABELS)
+    if strict or marker != "na":
+        return marker in (AMONG_NUMBERS if strict else AMONG_LABELS)
+    # A label beside other short codes: Namibia, North America.
     labels = [label.strip() for label in column.counts if label.strip() != cell]
     codes = [label for label in labels if len(label) <= 3 and label.isupper()]
     return len(codes) < 0.5 * len(labels)
@@ -216,6 +225,32 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
 
 def _can_be_id(stored: Stored) -> bool:
     return stored in {Stored.CELLS, Stored.TEXT, Stored.NUMBERS}
+
+
+# --- dates that may be in the future ---------------------------------------------------------------------------------
+
+
+def _without_future(columns: Sequence[DraftedColumn]) -> list[DraftedColumn]:
+    """The columns, without dates that may be in the future by their header and by the other columns.
+
+    Today plays no part in it: the same table always gives the same draft.
+    """
+    roles = {at: one.role for at, one in enumerate(columns) if isinstance(one.role, Kept)}
+    newest = {at: role.newest for at, role in roles.items() if role.newest is not None}
+    to_come = {at for at in newest if words_of(columns[at].header) & TO_COME}
+    found: dict[int, Kept | LeftOut] = {}
+    for at, day in newest.items():
+        others = [other for each, other in newest.items() if each not in to_come and each != at]
+        if at in to_come and (not others or day > max(others)):
+            found[at] = LeftOut(
+                f"its header says that its dates, up to {day}, may be in the future, and events with such dates are "
+                "rejected: make it the number of days until then, or uncomment it if all are past",
+                roles[at],
+            )
+        elif others and _FAR < day - max(others) < _OF_BIRTH and not roles[at].question:
+            question = f"Is {day} in the future? Then comment it out: events with such dates are rejected."
+            found[at] = replace(roles[at], question=question)
+    return [replace(one, role=found.get(at, one.role)) for at, one in enumerate(columns)]
 
 
 # --- the columns that `fit` accepts ----------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from typing import Final
 
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
+from trainer.profiling.dates import Dates, dates_of
 from trainer.profiling.number_formats import MOSTLY, Doubt
 from trainer.profiling.personal import personal
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
-from trainer.profiling.words import AMOUNTS, CODES, are_true_and_false, date_forms, is_plural, words_of
+from trainer.profiling.words import AMOUNTS, CODES, are_true_and_false, is_plural, words_of
 
 EXAMPLES: Final = 3
 _EXAMPLE_CHARACTERS: Final = 30
@@ -108,7 +109,12 @@ class Facts:
     def code_like(self) -> bool:
         """Whether most cells look like K-0012 or a8f3…: one word with digits."""
         like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"[\w.:-]*\d[\w.:-]*", cell.strip()))
-        return like >= MOSTLY * self.known > 0 and not date_forms(self.column.header, self.cells)
+        return like >= MOSTLY * self.known > 0 and self.dates is None
+
+    @cached_property
+    def dates(self) -> Dates | None:
+        """Its cells as dates; None for a column of other things."""
+        return None if self.column.stored is Stored.LISTS else dates_of(self.column.header, self.cells)
 
     @cached_property
     def personal(self) -> str | None:
@@ -128,7 +134,7 @@ class Facts:
     @property
     def examples(self) -> tuple[str, ...]:
         """Three values, but none of those that may identify a person."""
-        if self.personal or (self.unique and not self.are_numbers and not date_forms(self.column.header, self.cells)):
+        if self.personal or (self.unique and not self.are_numbers and self.dates is None):
             return ()
         if self.are_numbers:
             ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from trainer.profiling.words import PARTICLES, USERS, date_forms, has_stem, is_measure, words_of
+from trainer.profiling.dates import date_forms
+from trainer.profiling.words import PARTICLES, USERS, has_stem, is_measure, words_of
 
 _PEOPLE: Final = USERS | frozenset(
     {

@@ -10,7 +10,8 @@ from typing import Any, Final
 from schemas.csv_format import CsvFormat
 from schemas.events import OBSERVED_TYPE
 from schemas.roles import Kind
-from trainer.profiling.columns import ISO_FORMAT, Kept, LeftOut
+from trainer.profiling.columns import Kept, LeftOut
+from trainer.profiling.dates import ISO_FORMAT
 from trainer.profiling.draft import Draft, DraftedColumn
 from trainer.profiling.words import Bounds
 

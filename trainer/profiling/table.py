@@ -21,7 +21,7 @@ from schemas.csv_format import CsvFormat
 from trainer.errors import HistoryError
 from trainer.history.csv_source import CsvRows, decompressed, text_lines
 from trainer.history.file_types import refuse_other_formats
-from trainer.history.parquet_source import PARQUET_MARK
+from trainer.history.parquet_source import PARQUET_MARK, cells_of
 from trainer.history.rows import READ_ROWS
 from trainer.profiling.dialect import UTF_8, WINDOWS, single_column_hint, sniffed_cells
 
@@ -30,10 +30,6 @@ MOST_VALUES: Final = 100_000
 # Of all columns together, which bounds the memory for a table with thousands of them.
 _MOST_VALUES_IN_ALL: Final = 5_000_000
 _SNIFFED_LINES: Final = 1_000
-# What programs write where there is no value.
-MISSING: Final = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing"}
-)
 # What spreadsheets write before the sums in their last row.
 _TOTALS: Final = frozenset({"total", "totals", "sum", "summe", "gesamt", "gesamtergebnis", "average", "mean"})
 ITEM_SEPARATOR: Final = "\x1f"
@@ -240,8 +236,9 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
         total = 0
         for batch in opened.iter_batches(batch_size=READ_ROWS):
             numbers = range(total + 1, total + batch.num_rows + 1)
-            for column, cells in zip(columns, batch.columns, strict=True):
-                column.add(numbers, [_cell(cell) for cell in cells.to_pylist()], most)
+            for column, values in zip(columns, batch.columns, strict=True):
+                cells = cells_of(path, column.header, values, total)
+                column.add(numbers, [_cell(cell) for cell in cells], most)
             total += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise HistoryError(

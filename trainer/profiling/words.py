@@ -1,10 +1,10 @@
-"""What a column means by the words of its header and the form of its values: group, bounds, dates."""
+"""What a column means by the words of its header: group, bounds, codes, outcomes."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,15 +65,6 @@ USERS: Final = _set(
 )
 """Who is segmented, in the singular: the plural counts them."""
 PARTICLES: Final = _set("the my of de del du di da do der des van la el le il d l in at")
-DATE_FORMATS: Final = (
-    "%Y-%m-%d",
-    *(f"%Y-%m-%d{between}{time}" for between in " T" for time in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")),
-    *(f"%Y-%m-%d{between}{time}%z" for between in " T" for time in ("%H:%M:%S", "%H:%M:%S.%f")),
-    *("%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d.%m.%Y %H:%M"),
-    *(f"{day}{year}" for day in ("%d/%m/", "%m/%d/", "%d-%m-", "%m-%d-") for year in ("%Y", "%y", "%Y %H:%M")),
-    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
-)
-"""How dates are written in tables, as `datetime.strptime` reads them."""
 _TRUE_AND_FALSE: Final = (
     *("true false", "yes no", "y n", "t f", "1 0", "1.0 0.0", "on off", "ja nein", "ja nee", "ja nej", "j n"),
     *("oui non", "o n", "si no", "sí no", "s n", "sim não", "sim nao", "vrai faux", "wahr falsch", "waar onwaar"),
@@ -87,20 +78,6 @@ OUTCOMES: Final = frozenset({"target", "label", "churn", "churned", "outcome", "
 OUTCOMES_IF_FEW: Final = frozenset({"default", "class", "purchased", "exited"})
 """Where only columns with a few values are outcomes."""
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+|#")
-_DATES: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?",
-        r"\d{4}/\d{1,2}/\d{1,2}( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}\.\d{1,2}\.(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}/\d{1,2}/(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}-\d{1,2}-(\d{4}|\d{2})( \d{1,2}:\d{2}.*)?",
-        r"\d{1,2}[ -][A-Za-z]{3,9}[ ,-]+(\d{4}|\d{2})",
-        r"[A-Za-z]{3,9}\.? \d{1,2},? \d{4}",
-        r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])",
-        r"\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?",
-    )
-)
 
 
 def words_in_order(header: str) -> list[str]:
@@ -200,20 +177,3 @@ def group_of(header: str, otherwise: str) -> str:
     if words & DEVICE:
         return "device"
     return "demographic" if words & DEMOGRAPHIC else otherwise
-
-
-# --- dates ------------------------------------------------------------------------------------------------------------
-
-
-def date_forms(header: str, cells: Mapping[str, int]) -> list[str]:
-    """An example of each way in which the dates of a column are written; empty for a column of other things."""
-    found: dict[re.Pattern[str], str] = {}
-    dates = 0
-    plain_digits = not words_of(header) & {"date", "day", "datum", "time", "at", "on", "since"}
-    for cell, count in cells.items():
-        for pattern in _DATES:
-            if pattern.fullmatch(cell.strip()) and not (plain_digits and cell.isdigit()):
-                found.setdefault(pattern, cell)
-                dates += count
-                break
-    return [*found.values()] if dates > 0.9 * sum(cells.values()) > 0 else []

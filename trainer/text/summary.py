@@ -111,6 +111,11 @@ def left_out(too_little_known: int) -> list[tuple[str, str]]:
     return [("left out", f"{counted(too_little_known, 'user')}: more than half of their fields have no value")]
 
 
+def days_counted(day: object | None) -> list[tuple[str, str]]:
+    """The day to which the days since a date are counted, if there are dates."""
+    return [] if day is None else [("days counted to", str(day))]
+
+
 def reasons_in_words(left_out: Mapping[str, str]) -> str:
     """The reasons why columns were left out, each once, with its columns."""
     by_reason: dict[str, list[str]] = {}

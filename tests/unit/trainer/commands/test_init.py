@@ -132,3 +132,16 @@ def test_fit_names_the_columns_that_nearly_fit(tmp_path: Path, capsys: pytest.Ca
     assert main(["fit", str(path), "--models", str(tmp_path / "store")]) == 2
     shown = capsys.readouterr().err
     assert all(f'{other!r} meant to be "{name}"' in shown for name, other in renamed.items())
+
+
+def test_a_column_is_offered_for_one_name_and_first_for_the_one_that_differs_only_in_spaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weekday, weekend = "Time Spent Online (hrs/weekday)", "Time Spent Online (hrs/weekend)"
+    for given in ((f"{weekend} ",), (f"{weekday} ", f"{weekend} ")):
+        rows = [{name: value for name, value in row.items() if name not in (weekday, weekend)} for row in noise(3)]
+        path = write(tmp_path / "users.csv", [row | dict.fromkeys(given, 1) for row in rows])
+        assert main(["fit", str(path), "--models", str(tmp_path / "store")]) == 2
+        shown = capsys.readouterr().err
+        assert f'{weekend + " "!r} meant to be "{weekend}"' in shown
+        assert shown.count("meant to be") == len(given)

@@ -1,15 +1,19 @@
 """Histories in Parquet files, written by hand with the types that people's tools write."""
 
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.roles import days_since
 from tests.support.histories import HEADER, noise, read, table, users, write
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import CHUNK_ROWS
+from trainer.profiling.table import read_table
 
 
 @pytest.fixture
@@ -144,3 +148,25 @@ def test_a_parquet_file_that_is_no_history_is_refused_with_the_reason(path: Path
     pq.write_table(pq.read_table(parquet(path, noise(3))).slice(0, 0), path)
     with pytest.raises(HistoryError, match="no rows"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([0] * 1_000 + [253_402_300_800_000_000, 0], pa.int64()).cast(pa.timestamp("us")),
+        pa.array([0] * 1_000 + [2_932_897, 0], pa.int32()).cast(pa.date32()),
+        pa.array([b"a"] * 1_000 + [b"\xff", b"a"]).view(pa.string()),
+    ],
+    ids=["timestamp after the year 9999", "date after the year 9999", "text that is not UTF-8"],
+)
+def test_a_value_that_python_cannot_hold_is_refused_with_its_row_and_column(path: Path, values: Any) -> None:
+    pq.write_table(pa.table({"User ID": [f"u{i}" for i in range(1_002)], "Last Order": values}), path)
+
+    class Buyer(BaseModel):
+        history_id_column: ClassVar[str] = "User ID"
+        last_order: Annotated[date, days_since("behaviour")] = Field(alias="Last Order")
+        model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)
+
+    for reads in (read_table, lambda path: read(path, Buyer)):
+        with pytest.raises(HistoryError, match='row 1001: column "Last Order" has a value that cannot be read'):
+            reads(path)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -391,7 +391,11 @@ def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) ->
 
 @pytest.mark.parametrize(
     "date_format",
-    ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"],
+    [
+        *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"),
+        *("%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M %p", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC"),
+        *("%Y-%m-%d %H:%M:%S+00", "%Y-%m-%d %H:%M:%S.%f000", "%Y-%m-%dT%H:%MZ", "%d. %m. %Y"),
+    ],
 )
 def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: str) -> None:
     moments = [datetime(2025, 1, 14, 10, 30, tzinfo=UTC) + timedelta(days=i * 7 % 99) for i in NUMBERED]
@@ -413,9 +417,11 @@ def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: st
 @pytest.mark.parametrize(
     ("cells", "named"),
     [
-        (("01/02/2025", "03/04/2025"), "2025-02-01 or 2025-01-02"),
+        (("01/01/2025", "01/02/2025", "03/04/2025"), "01/02/2025 is 2025-02-01 or 2025-01-02"),
+        (("02/02/2025", "03/03/2025"), "the same in every cell"),
         (("2025-01-31", "31.01.2025", "01/31/2025"), "3 ways"),
-        (("2025-01-31", "2025-02-30"), "cannot be read"),
+        (("2025-01-31", "2025-02-30"), "cannot be read (line 3 has '2025-02-30')"),
+        (("01/13/2025", "13/01/2025"), "cannot be read (line 2"),
     ],
 )
 def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_reason(
@@ -425,6 +431,76 @@ def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_rea
     draft = drafted(as_csv(path, columns))
     assert (roles(draft)["signup"], named in reason(draft, "signup")) == ("left out", True)
     load_profile_class(f"{init(path, path.with_name('profile.py'), '').output}:Customer")
+
+
+def test_another_column_decides_whether_the_day_or_the_month_is_first(path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "signup": [f"{i % 12 + 1:02}/{i % 11 + 1:02}/2025" for i in NUMBERED],
+        "visit": [f"{i % 28 + 1:02}/{i % 11 + 1:02}/2025" for i in NUMBERED],
+        "spend": SPEND,
+    }
+    signup = kept(drafted(as_csv(path, columns)), "signup")
+    assert signup.date_format == "%d/%m/%Y"
+    assert "the day is first, as in 'visit'" in signup.reason
+    columns["order"] = [f"{i % 11 + 1:02}/{i % 28 + 1:02}/2025" for i in NUMBERED]
+    assert "may be first" in reason(drafted(as_csv(path, columns)), "signup")
+
+
+def test_a_date_that_cannot_be_read_costs_its_row_as_a_misspelt_number_does(path: Path) -> None:
+    dates = ["2025-02-30" if i == 9 else f"2025-01-{i % 28 + 1:02}" for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "signup": dates, "spend": SPEND}), path.with_name("profile.py"), "")
+    assert (roles(done.draft)["signup"], done.draft.bad_rows) == ("days-since", 1)
+    (row,) = read(path, load_profile_class(f"{done.output}:Customer")).bad_rows.first
+    assert (row.number, "'2025-02-30' is not a date" in row.problem) == (11, True)
+    dates = ["2025-02-30" if i % 15 == 9 else date for i, date in enumerate(dates)]
+    assert "line 11 has '2025-02-30'" in reason(
+        drafted(as_csv(path, {"id": NUMBERED, "signup": dates, "spend": SPEND})), "signup"
+    )
+
+
+@pytest.mark.parametrize("marker", ["9999-12-31", "0001-01-01", "0000-00-00", "unknown"])
+def test_what_stands_for_no_date_is_missing(path: Path, marker: str) -> None:
+    dates = [marker if i % 9 == 0 else f"2025-01-{i % 28 + 1:02}" for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "quit": dates, "spend": SPEND}), path.with_name("profile.py"), "")
+    assert done.draft.written == CsvFormat(missing=(marker,))
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    assert str(history.counted_to).startswith("2025-01-28")
+
+
+def test_a_year_beyond_all_is_not_a_date_in_parquet(tmp_path: Path) -> None:
+    dates = [date(9999, 12, 31) if i % 9 == 0 else date(2025, 1, i % 28 + 1) for i in NUMBERED]
+    columns = {"id": [*NUMBERED], "quit": dates, "spend": SPEND}
+    pq.write_table(pa.table(columns), tmp_path / "customers.parquet")
+    assert "9999-12-31" in reason(drafted(tmp_path / "customers.parquet"), "quit")
+
+
+@pytest.mark.parametrize(
+    ("header", "year", "role"),
+    [
+        ("contract end", 2027, "left out"),
+        ("Vertrag bis", 2025, "left out"),
+        ("session end", 2024, "days-since"),
+        ("weekend visit", 2027, "days-since"),
+    ],
+)
+def test_dates_that_may_be_in_the_future_are_left_out_or_asked_about(
+    path: Path, header: str, year: int, role: str
+) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        header: [f"{year}-06-{i % 28 + 1:02}" for i in NUMBERED],
+        "joined": [f"2025-01-{i % 28 + 1:02}" for i in NUMBERED],
+        "spend": SPEND,
+    }
+    draft = drafted(as_csv(path, columns))
+    assert roles(draft)[header] == role
+    why = reason(draft, header) if role == "left out" else kept(draft, header).question
+    assert ("rejected" in why) is (year > 2024)
+    assert roles(drafted(as_csv(path, {each: columns[each] for each in ("id", header, "spend")})))[header] == (
+        "days-since" if header == "weekend visit" else "left out"
+    )
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from trainer.profiling.words import UNBOUNDED, are_true_and_false, bounds_of, date_forms, is_measure, words_of
+from trainer.profiling.dates import date_forms
+from trainer.profiling.words import UNBOUNDED, are_true_and_false, bounds_of, is_measure, words_of
 
 
 @pytest.mark.parametrize("header", ["Time Spent (hrs)", "timeSpentHrs", "time_spent_hrs", "TIME-SPENT-HRS"])
