@@ -36,7 +36,7 @@ class Assigned:
     unknown: Mapping[str, int]
     """Field name -> users whose value was not in the training data; fields without one are absent."""
     too_little_known: int
-    """Users left out, because more than half of their fields have no value."""
+    """Users left out, because more than half of the fields that the model uses have no value."""
     output: Path
 
 
@@ -62,7 +62,7 @@ def assign_history(
 ) -> Assigned:
     """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
 
-    Users with more than half of their fields missing are left out, and counted.
+    Users who lack more than half of the fields that the version uses are left out, and counted.
 
     Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
     file that is not a history or has a bad row, ProfileMismatch for another profile class, and OutputError when the
@@ -86,9 +86,10 @@ def assign_history(
             done += len(chunk.users)
             yield chunk.users, found
 
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
-        refuse_bad_rows(path, history, "correct them")
-        history.require(needed)
+    with read_history(path, profile_class, reading(watcher, path), today) as whole:
+        refuse_bad_rows(path, whole, "correct them")
+        whole.require(needed)
+        history = whole.known_enough(segmentation.encoder.used)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
         with atomic_file(output) as unfinished, one_thread():
             header, names, chunks = history.id_header, segmentation.names, assigned(history)

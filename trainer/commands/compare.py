@@ -34,7 +34,7 @@ class Comparison:
     accepted: frozenset[str]
     """Versions of the store that were promoted without structure."""
     too_little_known: int
-    """Users left out because more than half of their fields have no value."""
+    """Users left out because more than half of the fields that one of the versions uses have no value."""
 
 
 def compare(
@@ -75,8 +75,11 @@ def _scored(
 ) -> tuple[Overlap, int]:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
-        refuse_bad_rows(path, history, "correct them")
+    with read_history(path, profile_class, reading(watcher, path), today) as whole:
+        refuse_bad_rows(path, whole, "correct them")
+        history = whole
+        for model in (before, after):
+            history = history.known_enough(model.segmentation.encoder.used)
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
         def chunks() -> Iterator[Columns]:

@@ -178,7 +178,7 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
         event_bytes(data={}, id="four"),
         event_bytes(data={"x": 1, "label": ""}, id="five"),
     ]
-    found, rejections = read_events(EventReader(NothingNeeded, MAX_BYTES), events)
+    found, rejections = read_events(EventReader(NothingNeeded, MAX_BYTES, used=("x", "label", "third")), events)
     assert ([*found.ids], [*found.rows]) == (["one", "three"], [0, 2])
     assert {row: each.reason for row, each in rejections.items()} == dict.fromkeys(
         (1, 3, 4), RejectReason.TOO_LITTLE_KNOWN
