@@ -52,7 +52,10 @@ class Role:
     date_format: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make dates and booleans strict: pydantic would take 1, "on" and "f" for true and false."""
+        """Make dates and booleans strict, and let optional text be empty, which is missing.
+
+        For pydantic, 1, "on" and "f" were true and false.
+        """
         schema: Any = handler(source)
         if self.kind in {Kind.DAYS_SINCE, Kind.BOOLEAN} and schema["type"].startswith("function-"):
             raise ProfileClassError(
@@ -62,8 +65,18 @@ class Role:
             return days_schema(schema)
         if self.kind is Kind.BOOLEAN:
             return _strict(schema)
+        if self.kind in {Kind.ORDERED, Kind.CATEGORY} and schema["type"] == "nullable":
+            schema = {**schema, "schema": _or_empty(schema["schema"])}
         found: CoreSchema = schema
         return found
+
+
+def _or_empty(label: Any) -> Any:
+    if label["type"] == "str" and label.get("min_length") == 1:
+        return {name: value for name, value in label.items() if name != "min_length"}
+    if label["type"] == "literal":
+        return {**label, "expected": [*dict.fromkeys([*label["expected"], ""])]}
+    return label
 
 
 def _strict(schema: Any) -> CoreSchema:
