@@ -103,7 +103,7 @@ def print_initialised_as_json(done: Initialised) -> None:
             "profile": f"{done.output}:{CLASS_NAME}",
             "users": draft.rows,
             "id": draft.id_header,
-            "format": None if draft.written is None else asdict(draft.written),
+            "format": asdict(draft.written) if draft.unit == "line" or draft.written.missing else None,
             "columns": [_as_json(column) for column in draft.columns],
             "bad_rows_at_most": draft.bad_rows,
             "notes": [*draft.notes],
@@ -121,6 +121,7 @@ def _as_json(column: DraftedColumn) -> dict[str, Any]:
         shown |= {"low": role.bounds.low, "high": role.bounds.high} if role.kind == "number" else {}
         shown |= {"levels": [*role.levels]} if role.levels else {}
         shown |= {"separator": role.separator} if role.kind == "several-of" else {}
+        shown |= {"missing": [*column.missing]} if column.missing else {}
     return shown | {"no_value_share": column.missing_share, "examples": [*column.examples]}
 
 

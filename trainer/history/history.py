@@ -296,10 +296,14 @@ def _newest_date(path: Path, profile_class: type[BaseModel], on_progress: OnProg
     missing = history_format(profile_class).missing
     with _opened(path, profile_class, newest, on_progress) as source:
         columns = zip(source.layout.fields, source.layout.field_at, strict=True)
-        formats = {at: field.date_format for field, at in columns if field.kind is Kind.DAYS_SINCE}
+        dated = [
+            (at, field.date_format, {*missing, *field.missing})
+            for field, at in columns
+            if field.kind is Kind.DAYS_SINCE
+        ]
         for rows in source.rows:
-            for at, date_format in formats.items() if rows.numbers else ():
-                cells = [cell for cell in rows.columns[at] if not (isinstance(cell, str) and cell.strip() in missing)]
+            for at, date_format, empty in dated if rows.numbers else ():
+                cells = [cell for cell in rows.columns[at] if not (isinstance(cell, str) and cell.strip() in empty)]
                 dates = (each for each in dates_in(cells, date_format) if isinstance(each, date))
                 newest = max((newest, *dates))
     return newest

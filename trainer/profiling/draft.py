@@ -51,6 +51,8 @@ class DraftedColumn:
     """The share of rows without a value."""
     refused: int
     """Rows with a cell that the field cannot have."""
+    missing: tuple[str, ...] = ()
+    """Cells without a value that are labels in another column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Draft:
     path: Path
     rows: int
     unit: str
-    written: CsvFormat | None
+    written: CsvFormat
+    """Of a Parquet file only what is missing."""
     id_header: str | None
     columns: tuple[DraftedColumn, ...]
     bad_rows: int
@@ -79,8 +82,8 @@ def draft_of(path: Path, table: Table) -> Draft:
     Raises HistoryError for a table without rows, of events instead of users, or without a column that can segment.
     """
     _refuse_rows(path, table)
-    written = None if table.cells is None else _written(table)
-    facts = [facts_of(column, table, written) for column in table.columns]
+    written, markers = _written(table)
+    facts = [facts_of(*each, table, written) for each in zip(table.columns, markers, strict=True)]
     headers = Counter(column.header for column in table.columns)
     id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
     names = field_names(column.header for column in table.columns)
@@ -94,13 +97,14 @@ def draft_of(path: Path, table: Table) -> Draft:
         examples = () if role is None else one.examples
         missing_share = _missing(one, role) / table.rows
         refused = one.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
-        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
+        own = tuple(sorted(one.markers - {*written.missing}))
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused, own))
     columns, bad = _within_limits(drafted_columns, table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
         unit=table.unit,
-        written=None if written is None else _with_booleans(written, texts_of_booleans),
+        written=written if table.cells is None else _with_booleans(written, texts_of_booleans),
         id_header=None if id_column is None else id_column.column.header,
         columns=tuple(columns),
         bad_rows=bad,
@@ -144,20 +148,29 @@ def _notes(table: Table) -> Iterable[str]:
 # --- how cells are written -------------------------------------------------------------------------------------------
 
 
-def _written(table: Table) -> CsvFormat:
-    """The format of the cells, with numbers and missing values as all columns together have them."""
+def _written(table: Table) -> tuple[CsvFormat, list[frozenset[str]]]:
+    """The format of the cells, with numbers and missing values as all columns together have them.
+
+    And the cells that hold no value, by column: the format has those that are not labels in another one.
+    """
     without = [
         {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in MISSING}
         for column in table.columns
     ]
-    assert table.cells is not None  # noqa: S101  # of a CSV file
-    written = sniffed_numbers(without, table.cells)
-    missing: set[str] = set()
+    written = CsvFormat() if table.cells is None else sniffed_numbers(without, table.cells)
+    markers: list[frozenset[str]] = []
+    elsewhere: set[str] = set()
     for column, others in zip(table.columns, without, strict=True):
         numbers = Facts(column, others, table.rows, written).are_numbers
-        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
-    # An empty cell is missing without being declared.
-    return replace(written, missing=tuple(sorted(missing - {""})))
+        known = {cell.strip() for cell in column.counts if cell.strip().casefold() in MISSING}
+        missing = {cell for cell in known if _may_be_missing(column) and _is_missing(cell, column, numbers=numbers)}
+        markers.append(frozenset(missing - {""}))  # an empty cell is missing without being declared
+        elsewhere |= known - missing
+    return replace(written, missing=tuple(sorted(frozenset().union(*markers) - elsewhere))), markers
+
+
+def _may_be_missing(column: Column) -> bool:
+    return column.stored in {Stored.CELLS, Stored.TEXT}
 
 
 def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
@@ -168,6 +181,8 @@ def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
 
 def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:
     marker = cell.casefold()
+    if not numbers and marker == "-" and any(label.strip() == "+" for label in column.counts):
+        return False
     if numbers or marker != "na":
         return marker in (MISSING if numbers else _MISSING_LABELS)
     labels = [label.strip() for label in column.counts if label.strip() != cell]

@@ -29,6 +29,8 @@ class Facts:
     """Different cells that hold a value -> rows."""
     rows: int
     written: CsvFormat
+    markers: frozenset[str] = frozenset()
+    """Cells that stand for a missing value, without spaces around them."""
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -138,10 +140,7 @@ class Facts:
         )
 
 
-def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
-    """The facts of a column, of which the cells that the format declares as missing hold no value."""
-    if written is None:
-        return Facts(column, column.counts, table.rows, CsvFormat())
-    missing = {*written.missing, ""}
-    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
-    return Facts(column, cells, table.rows - table.uneven, written)
+def facts_of(column: Column, markers: frozenset[str], table: Table, written: CsvFormat) -> Facts:
+    """The facts of a column, in which blank cells and these markers hold no value."""
+    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in markers | {""}}
+    return Facts(column, cells, table.rows - table.uneven, written, markers)
