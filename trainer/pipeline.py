@@ -81,7 +81,11 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
         _refuse_small(assigned, options.min_segment_users)
 
         watcher.at("matching the segments with those in production")
-        followed = continued(by_size, before, partial(_columns, history, before))
+        # As `compare` has them: of the others, the model before knew too little.
+        compared = history if before.model is None else history.known_enough(before.model.encoder.used)
+        if not compared.rows:
+            before = replace(before, model=None)
+        followed = continued(by_size, before, partial(_columns, compared))
         assigned = assigned.renumbered(followed.numbers)
         number_of = dict(zip(cluster_of, assigned.numbers, strict=True))
         judgement = judged.renumbered(number_of)
@@ -129,10 +133,8 @@ def _columns_and_users(history: History, options: FitOptions, watcher: Watcher) 
     return columns, known
 
 
-def _columns(history: History, before: Before, names: Iterable[str]) -> Iterator[Columns]:
-    """Of the users of whom the model before knows enough, too, as `compare` has them."""
-    known = history if before.model is None else history.known_enough(before.model.encoder.used)
-    return (chunk.columns for chunk in known.chunks([*names]))
+def _columns(history: History, names: Iterable[str]) -> Iterator[Columns]:
+    return (chunk.columns for chunk in history.chunks([*names]))
 
 
 def _chosen(sample: Sample, rows: int, options: FitOptions, warm: Floats | None, watcher: Watcher) -> Choice:

@@ -13,7 +13,7 @@ from models.encoding import Columns
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
 from trainer.atomic_file import atomic_file
-from trainer.errors import OutputError
+from trainer.errors import HistoryError, OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.history.history import read_history, refuse_bad_rows
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
@@ -80,6 +80,11 @@ def _scored(
         history = whole
         for model in (before, after):
             history = history.known_enough(model.segmentation.encoder.used)
+        if not history.rows:
+            raise HistoryError(
+                f"{path} has no user with half of the fields that each version uses, so nothing can be compared: "
+                "compare over the history of a fit"
+            )
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
         def chunks() -> Iterator[Columns]:

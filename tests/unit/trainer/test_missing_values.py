@@ -152,6 +152,23 @@ def test_who_lacks_only_what_the_model_does_not_use_counts_and_who_lacks_what_it
         assert {*users} == {row[0] for row in [*csv.reader(file)][1:]}
     compared = json.loads(run("compare", version["id"], version["id"], path, *of, *store, "--json")[1])
     assert (compared["too_little_known"], compared["reassigned"]["compared"]) == (30, 270)
+    nobody = written(tmp_path / "nobody.csv", numbers, sides, np.array([1.0, 1.0, 0, 0, 0, 0, 0]))
+    status, _, errors = run("compare", version["id"], version["id"], nobody, *of, *store)
+    assert (status, "nothing can be compared" in errors) == (2, True)
+
+
+def test_a_fit_of_which_the_model_before_knows_no_user_continues_none_of_its_segments(tmp_path: Path) -> None:
+    numbers, sides, groups = three_groups(300)
+    first, found = fitted(
+        written(tmp_path / "first.csv", numbers[:, ::-1], sides, np.array([0.0] * 3 + [1.0] * 4)), WithHoles
+    )
+    path = written(tmp_path / "second.csv", numbers, sides, np.array([1.0] * 3 + [0.0] * 4))
+    before = replace(NOTHING_BEFORE, parent="20261122T090000Z-cc081013", model=found.segmentation, next_number=7)
+    second = fit(read_history(path, WithHoles, lambda *_: None), OPTIONS, before, Silence())
+    with first, second.history:
+        assert second.lineage is None
+        assert min(second.segmentation.names) == 7
+        assert adjusted_rand_score(groups, np.concatenate([each.segment for each in second.assigned.chunks()])) > 0.9
 
 
 def test_without_a_hole_an_optional_field_changes_nothing(tmp_path: Path) -> None:
