@@ -37,7 +37,7 @@ class Assigned:
     unknown: Mapping[str, int]
     """Field name -> users whose value was not in the training data; fields without one are absent."""
     too_little_known: int
-    """Users left out, because more than half of their fields have no value."""
+    """Users left out, because more than half of the fields that the model uses have no value."""
     counted_to: CountedTo | None
     output: Path
 
@@ -64,7 +64,7 @@ def assign_history(
 ) -> Assigned:
     """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
 
-    Users with more than half of their fields missing are left out, and counted.
+    Users who lack more than half of the fields that the version uses are left out, and counted.
 
     The day rule says to which day the days since a date are counted. Raises HistoryError for a file that is not a
     history or has a bad row, ProfileMismatch for another profile class, and OutputError when the output cannot be
@@ -88,9 +88,10 @@ def assign_history(
             done += len(chunk.users)
             yield chunk.users, found
 
-    with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
-        refuse_bad_rows(path, history.bad_rows, "correct them")
-        history.require(needed)
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
+        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        whole.require(needed)
+        history = whole.known_enough(segmentation.encoder.used)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
         with atomic_file(output) as unfinished, one_thread():
             header, names, chunks = history.id_header, segmentation.names, assigned(history)

@@ -12,7 +12,7 @@ from models.encoding import Columns
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
 from trainer.atomic_file import atomic_file
-from trainer.errors import OutputError
+from trainer.errors import HistoryError, OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
 from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
@@ -35,7 +35,7 @@ class Comparison:
     accepted: frozenset[str]
     """Versions of the store that were promoted without structure."""
     too_little_known: int
-    """Users left out because more than half of their fields have no value."""
+    """Users left out because more than half of the fields that one of the versions uses have no value."""
     counted_to: CountedTo | None
 
 
@@ -77,8 +77,16 @@ def _scored(
 ) -> tuple[Overlap, int, CountedTo | None]:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
-    with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
-        refuse_bad_rows(path, history.bad_rows, "correct them")
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
+        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        history = whole
+        for model in (before, after):
+            history = history.known_enough(model.segmentation.encoder.used)
+        if not history.rows:
+            raise HistoryError(
+                f"{path} has no user with half of the fields that each version uses, so nothing can be compared: "
+                "compare over the history of a fit"
+            )
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
         def chunks() -> Iterator[Columns]:

@@ -70,8 +70,9 @@ def fit_history(
         fitted = fit(history, options, before, watcher)
         watcher.at("writing the report and the version")
         origin = Origin(created_at, before.parent, ProfileReference.of(profile_class))
-        found = findings_of(fitted, history, options, origin)
-        manifest = publishing.publish(store, fit_of(fitted, history, origin), files_of(fitted, history, found))
+        used = fitted.history
+        found = findings_of(fitted, used, options, origin)
+        manifest = publishing.publish(store, fit_of(fitted, used, origin), files_of(fitted, used, found))
     return Published(manifest, fitted, found)
 
 
@@ -86,7 +87,5 @@ def print_fit(published: Published, store: ModelStore, next_step: str | None) ->
 
 
 def _first_problem(history: History) -> str:
-    if not history.bad_rows.count:
-        return "in every row more than half of the fields have no value"
     first = history.bad_rows.first[0]
     return f"the first problem is {history.bad_rows.before_number} {first.number}, {first.problem}"

@@ -108,7 +108,7 @@ def print_initialised_as_json(done: Initialised) -> None:
             "profile": f"{done.output}:{CLASS_NAME}",
             "users": draft.rows,
             "id": draft.id_header,
-            "format": None if draft.written is None else asdict(draft.written),
+            "format": asdict(draft.written) if draft.unit == "line" or draft.written.missing else None,
             "columns": [_as_json(column) for column in draft.columns],
             "bad_rows_at_most": draft.bad_rows,
             "notes": [*draft.notes],
@@ -134,6 +134,7 @@ def _field_as_json(column: DraftedColumn, role: Kept) -> dict[str, Any]:
     shown |= {"levels": [*role.levels]} if role.levels else {}
     shown |= {"separator": role.separator} if role.kind is Kind.SEVERAL_OF else {}
     shown |= {"date_format": role.date_format} if role.kind is Kind.DAYS_SINCE else {}
+    shown |= {"missing": [*column.missing]} if column.missing else {}
     return shown | ({"question": role.question} if role.question else {})
 
 

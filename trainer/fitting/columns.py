@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.encoding import BooleanColumn, CategoryColumn, Encoder
-from schemas.counting import counted
 from trainer.errors import FitRefused
 from trainer.fitting.encoders import Learned, encoder, learn
 from trainer.fitting.relations import Relation, duplicates, likely_outcomes, related, relations
@@ -121,9 +120,6 @@ def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
     if history.counted_to is not None:
         notes.append(f"days since a date are counted to {history.counted_to}")
-    if history.too_little_known:
-        users = counted(history.too_little_known, "user")
-        notes.append(f"left out {users} of whom more than half of the fields have no value")
     if history.ignored_headers:
         names = ", ".join(f'"{header}"' for header in history.ignored_headers)
         notes.append(f"ignored columns that the profile class does not list: {names}")

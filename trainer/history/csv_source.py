@@ -36,6 +36,7 @@ from trainer.history.rows import (
     items_of,
     layout,
     missing_columns,
+    with_missing,
 )
 
 if TYPE_CHECKING:
@@ -240,20 +241,4 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
         read = booleans_of(written)
     elif field.kind is Kind.SEVERAL_OF:
         read = partial(items_of, separator=field.separator)
-    missing = frozenset(written.missing)
-    if field.kind is not Kind.SEVERAL_OF:
-        missing |= {""} if field.optional else set()
-    elif not field.optional:  # nothing between two separators is no item, not a missing list
-        missing -= {""}
-    return partial(_with_missing, read, missing) if missing else read
-
-
-def _with_missing(
-    read: Callable[[Sequence[str]], list[Any]], missing: frozenset[str], cells: Sequence[str]
-) -> list[Any]:
-    """The values of the cells, and None for those that the class declares as missing."""
-    empty = {cell for cell in set(cells) if cell.strip() in missing}
-    if not empty:
-        return read(cells)
-    values = iter(read([cell for cell in cells if cell not in empty]))
-    return [None if cell in empty else next(values) for cell in cells]
+    return with_missing(read, field, written)

@@ -101,7 +101,8 @@ def newest_date(source: Source, missing: Collection[str]) -> DateAt | None:
     dated = [(at, field) for field, at in columns if field.kind is Kind.DAYS_SINCE]
     for rows in source.rows:
         for at, field in dated if rows.numbers else ():
-            cells = [None if isinstance(cell, str) and cell.strip() in missing else cell for cell in rows.columns[at]]
+            empty = {*missing, *field.missing}
+            cells = [None if isinstance(cell, str) and cell.strip() in empty else cell for cell in rows.columns[at]]
             dates = dates_in(cells, field.date_format)
             day = max((each for each in dates if isinstance(each, date)), default=date.min)
             if day > (date.min if newest is None else newest.day):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from heapq import merge
 from itertools import chain, repeat
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from models.encoding import Columns, Floats
 from schemas.csv_format import history_format
 from schemas.roles import Kind, ProfileField
+from schemas.values import most_missing
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import MISSING, MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
@@ -63,7 +64,7 @@ class History:
     """Of the profile class, in its order."""
     bad_rows: BadRows
     too_little_known: int
-    """Users left out because more than half of their fields have no value."""
+    """Users left out because more than half of the fields that a model uses have no value."""
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
@@ -102,6 +103,26 @@ class History:
                     f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model has: '
                     "correct the column, or fit a new model"
                 )
+
+    def known_enough(self, used: Collection[str]) -> History:
+        """The same without the users of whom more than half of these fields have no value, who are counted.
+
+        Takes the fields that a model uses. Raises ScratchError when the disk is full.
+        """
+        most = most_missing(len(used))
+        optional = [field.name for field in self.fields if field.optional and field.name in used]
+        if len(optional) <= most:
+            return self
+        missing = zip(*map(self.without_value, optional), strict=True)
+        too_little = [
+            numbers[np.sum(each, axis=0) > most] for numbers, each in zip(self.copy.row_numbers(), missing, strict=True)
+        ]
+        users = sum(map(len, too_little))
+        if not users:
+            return self
+        copy = self.copy.without(np.concatenate(too_little))
+        self.kept_open.callback(copy.close)
+        return replace(self, copy=copy, too_little_known=self.too_little_known + users)
 
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
         """All users, a few thousand at a time, with the columns of these fields (None: of all) that have one."""
@@ -223,15 +244,13 @@ def read_history(
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
-        too_little_known = 0
         with _cycle_collection_paused():
             for rows in source.rows:
                 checked = check(rows)
-                too_little_known += checked.too_little_known
                 bad_rows.add(checked.bad_rows)
                 writer.add(checked.numbers, checked.users, checked.columns)
         copy = writer.finish()
-        if copy.rows + bad_rows.count + too_little_known == 0:
+        if copy.rows + bad_rows.count == 0:
             raise HistoryError(f"{path} has a header but no rows: add one row per user")
         digest = source.digest()
         repeated, first = _repeated(copy)
@@ -247,7 +266,7 @@ def read_history(
             id_type=source.id_type,
             all_fields=layout.fields,
             bad_rows=bad_rows,
-            too_little_known=too_little_known,
+            too_little_known=0,
             ignored_headers=layout.ignored,
             digest=digest,
             counted_to=counted_to,

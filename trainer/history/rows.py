@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.roles import ProfileField, history_id_column, profile_fields
+from schemas.csv_format import CsvFormat
+from schemas.roles import Kind, ProfileField, history_id_column, profile_fields
 from trainer.errors import HistoryError
 
 # Rows that are read and checked at a time: a larger batch leaves the processor's cache before the next step, which
@@ -161,6 +162,24 @@ def _shown(header: Sequence[str]) -> str:
     """The columns of a header, shortened; quotes make spaces at their ends visible."""
     names = ", ".join(f"{name[:NAME_CHARACTERS]!r}" for name in header[:NAMES_SHOWN])
     return f"{names} and {len(header) - NAMES_SHOWN} more" if len(header) > NAMES_SHOWN else names
+
+
+def with_missing(read: Read, field: ProfileField, written: CsvFormat) -> Read:
+    """How text cells are read: those that the class declares as missing hold None, and so do empty optional ones."""
+    missing = frozenset((*written.missing, *field.missing))
+    if field.kind is not Kind.SEVERAL_OF:
+        missing |= {""} if field.optional else set()
+    elif not field.optional:  # nothing between two separators is no item, not a missing list
+        missing -= {""}
+
+    def values(cells: Sequence[str | None]) -> list[Any]:
+        empty = {cell for cell in {*cells} if cell is not None and cell.strip() in missing}
+        if not empty:
+            return read(cells)
+        found = iter(read([cell for cell in cells if cell not in empty]))
+        return [None if cell in empty else next(found) for cell in cells]
+
+    return values if missing else read
 
 
 def items_of(cells: Sequence[str], separator: str) -> list[list[str]]:

@@ -347,9 +347,7 @@ def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
     if lone is None:
         return ""
     cell = next(cell.strip() for cell, value in numbers.items() if value == lone.number)
-    remedy = (
-        f"add {cell!r} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
-    )
+    remedy = f"add missing=({cell!r},) to its role" if facts.column.stored is Stored.CELLS else "empty these cells"
     return f"Does {cell} stand for a missing value ({lone.users:,} users)? Then {remedy}."
 
 

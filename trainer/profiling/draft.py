@@ -47,6 +47,8 @@ class DraftedColumn:
     """The share of rows without a value."""
     refused: int
     """Rows with a cell that the field cannot have."""
+    missing: tuple[str, ...] = ()
+    """Cells without a value that are labels in another column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Draft:
     path: Path
     rows: int
     unit: str
-    written: CsvFormat | None
+    written: CsvFormat
+    """Of a Parquet file only what is missing."""
     id_header: str | None
     columns: tuple[DraftedColumn, ...]
     bad_rows: int
@@ -75,8 +78,8 @@ def draft_of(path: Path, table: Table) -> Draft:
     Raises HistoryError for a table without rows, of events instead of users, or without a column that can segment.
     """
     _refuse_rows(path, table)
-    written, doubts = _written(table)
-    facts = [facts_of(column, table, written, doubt) for column, doubt in zip(table.columns, doubts, strict=True)]
+    written, doubts, markers = _written(table)
+    facts = [facts_of(*each, table, written) for each in zip(table.columns, markers, doubts, strict=True)]
     headers = Counter(column.header for column in table.columns)
     id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
     names = field_names(column.header for column in table.columns)
@@ -92,13 +95,14 @@ def draft_of(path: Path, table: Table) -> Draft:
         examples = () if role is None or _hides_its_values(one, role) else one.examples
         missing_share = _missing(one, role) / table.rows
         refused = role.misspelt if isinstance(role, Kept) else 0
-        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
+        own = tuple(sorted(one.markers - {*written.missing}))
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused, own))
     columns, bad = _within_limits(_without_future(drafted_columns), table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
         unit=table.unit,
-        written=None if written is None else _with_booleans(written, texts_of_booleans),
+        written=written if table.cells is None else _with_booleans(written, texts_of_booleans),
         id_header=None if id_column is None else id_column.column.header,
         columns=tuple(columns),
         bad_rows=bad,
@@ -154,23 +158,34 @@ def _notes(table: Table) -> Iterable[str]:
 # --- how cells are written -------------------------------------------------------------------------------------------
 
 
-def _written(table: Table) -> tuple[CsvFormat | None, Sequence[Doubt]]:
-    """The format of the cells, with numbers and missing values as all columns together have them; and each's doubt."""
-    if table.cells is None:
-        return None, [Doubt()] * len(table.columns)
+def _written(table: Table) -> tuple[CsvFormat, Sequence[Doubt], list[frozenset[str]]]:
+    """The format of the cells, with numbers and missing values as all columns together have them.
+
+    And by column what is doubtful about its numbers, and the cells that hold no value: the format has those that are
+    not labels in another one.
+    """
     without = [
         {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in AMONG_NUMBERS}
         for column in table.columns
     ]
-    written, doubts = sniffed_numbers(without, table.cells)
-    missing: set[str] = set()
+    undoubted = CsvFormat(), [Doubt()] * len(table.columns)
+    written, doubts = undoubted if table.cells is None else sniffed_numbers(without, table.cells)
+    markers: list[frozenset[str]] = []
+    elsewhere: set[str] = set()
     for column, others in zip(table.columns, without, strict=True):
         facts = Facts(column, others, table.rows, written, Doubt())
         strict = facts.are_numbers or facts.dates is not None
-        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, strict=strict)}
-        missing |= {cell.strip() for cell in facts.dates.markers} if facts.dates is not None else set()
-    # An empty cell is missing without being declared.
-    return replace(written, missing=tuple(sorted(missing - {""}))), doubts
+        known = {cell.strip() for cell in column.counts if cell.strip().casefold() in AMONG_NUMBERS}
+        missing = {cell for cell in known if _may_be_missing(column) and _is_missing(cell, column, strict=strict)}
+        if facts.dates is not None and _may_be_missing(column):
+            missing |= {cell.strip() for cell in facts.dates.markers}
+        markers.append(frozenset(missing - {""}))  # an empty cell is missing without being declared
+        elsewhere |= known - missing
+    return replace(written, missing=tuple(sorted(frozenset().union(*markers) - elsewhere))), doubts, markers
+
+
+def _may_be_missing(column: Column) -> bool:
+    return column.stored in {Stored.CELLS, Stored.TEXT}
 
 
 def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
@@ -182,6 +197,8 @@ def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
 def _is_missing(cell: str, column: Column, *, strict: bool) -> bool:
     """Whether a cell holds no value, in a column of numbers or dates (strict) or of labels."""
     marker = cell.casefold()
+    if not strict and marker == "-" and any(label.strip() == "+" for label in column.counts):
+        return False
     if strict or marker != "na":
         return marker in (AMONG_NUMBERS if strict else AMONG_LABELS)
     # A label beside other short codes: Namibia, North America.

@@ -32,6 +32,8 @@ class Facts:
     rows: int
     written: CsvFormat
     doubt: Doubt
+    markers: frozenset[str] = frozenset()
+    """Cells that stand for a missing value, without spaces around them."""
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -149,10 +151,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[: _EXAMPLE_CHARACTERS - 1]}…"
 
 
-def facts_of(column: Column, table: Table, written: CsvFormat | None, doubt: Doubt) -> Facts:
-    """The facts of a column, of which the cells that the format declares as missing hold no value."""
-    if written is None:
-        return Facts(column, column.counts, table.rows, CsvFormat(), doubt)
-    missing = {*written.missing, ""}
-    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
-    return Facts(column, cells, table.rows - table.uneven, written, doubt)
+def facts_of(column: Column, markers: frozenset[str], doubt: Doubt, table: Table, written: CsvFormat) -> Facts:
+    """The facts of a column, in which blank cells and these markers hold no value."""
+    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in markers | {""}}
+    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers)

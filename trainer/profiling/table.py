@@ -21,7 +21,7 @@ from schemas.csv_format import CsvFormat
 from trainer.errors import HistoryError
 from trainer.history.csv_source import CsvRows, decompressed, text_lines
 from trainer.history.file_types import refuse_other_formats
-from trainer.history.parquet_source import PARQUET_MARK, cells_of
+from trainer.history.parquet_source import PARQUET_MARK, cells_of, is_list_of_text, is_nan, is_number, is_text
 from trainer.history.rows import READ_ROWS
 from trainer.profiling.dialect import UTF_8, WINDOWS, single_column_hint, sniffed_cells
 
@@ -250,22 +250,23 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if is_nan(value):
+        return None
     if isinstance(value, datetime):
         return str(value.date())
-    return ITEM_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):  # of which null and blank items are none
+        return ITEM_SEPARATOR.join(str(item) for item in value if item is not None and str(item).strip())
+    return str(value)
 
 
 def _stored(found: Any) -> Stored:
     types = pa.types
-    if types.is_dictionary(found):
-        found = found.value_type
-    if types.is_integer(found) or types.is_floating(found) or types.is_decimal(found):
+    if is_number(found):
         return Stored.NUMBERS
-    if types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
+    if is_text(found):
         return Stored.TEXT
     if types.is_boolean(found):
         return Stored.BOOLEANS
     if types.is_date(found) or types.is_timestamp(found):
         return Stored.DATES
-    lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
-    return Stored.LISTS if lists and _stored(found.value_type) is Stored.TEXT else Stored.OTHERWISE
+    return Stored.LISTS if is_list_of_text(found) else Stored.OTHERWISE

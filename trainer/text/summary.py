@@ -108,7 +108,8 @@ def left_out(too_little_known: int) -> list[tuple[str, str]]:
     """How many users of a history have no segment, if any."""
     if not too_little_known:
         return []
-    return [("left out", f"{counted(too_little_known, 'user')}: more than half of their fields have no value")]
+    users = counted(too_little_known, "user")
+    return [("left out", f"{users}: more than half of the fields that the model uses have no value")]
 
 
 def days_counted(day: object | None) -> list[tuple[str, str]]:

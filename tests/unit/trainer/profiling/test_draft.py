@@ -23,7 +23,7 @@ from schemas.event_columns import EventReader
 from schemas.events import UserEvent
 from schemas.rejected import RejectReason
 from schemas.roles import load_profile_class, profile_fields
-from tests.support.histories import read, table
+from tests.support.histories import read, table, users
 from tests.support.reading import parse_event, read_events
 from trainer.commands.init import init
 from trainer.errors import HistoryError
@@ -297,6 +297,70 @@ def test_na_is_a_label_among_codes_and_missing_elsewhere(path: Path) -> None:
     plans = ["NA" if i == 5 else ("free", "team")[i % 2] for i in NUMBERED]
     draft = drafted(as_csv(path, {"id": NUMBERED, "plan": plans, "visits": VISITS}))
     assert draft.written == CsvFormat(missing=("NA",))
+
+
+@pytest.mark.parametrize(
+    ("marker", "labels", "role"),
+    [("none", ("none", "silver", "gold"), "ordered"), ("NA", ("NA", "EU", "AS"), "category")],
+)
+def test_a_marker_of_one_column_that_is_a_label_in_another_is_missing_in_the_first_only(
+    path: Path, marker: str, labels: Sequence[str], role: str
+) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "complaints": [marker if i % 10 == 0 else i % 7 for i in NUMBERED],
+        "tier": [labels[i % 3] for i in NUMBERED],
+        "plan": ["N/A" if i % 9 == 0 else ("a", "b", "c")[i % 3] for i in NUMBERED],
+    }
+    done = init(as_csv(path, columns), path.with_name("profile.py"), "")
+    assert roles(done.draft) == {"id": "id", "complaints": "number", "tier": role, "plan": "category"}
+    assert done.draft.written.missing == ("N/A",)
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    found = table(history).isna().mean()
+    assert (found["complaints"], found["tier"], found["plan"]) == (0.1, 0.0, pytest.approx(14 / 120))
+
+
+def test_a_minus_beside_a_plus_is_a_sign_and_no_missing_label(path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "rh": [("+", "-")[i % 3 == 0] for i in NUMBERED], "visits": VISITS}
+    draft = drafted(as_csv(path, columns))
+    assert (kept(draft, "rh").kind, draft.written.missing) == ("category", ())
+
+
+def test_what_is_missing_in_parquet_is_what_is_missing_in_a_csv(path: Path, tmp_path: Path) -> None:
+    spend = [math.nan if i % 5 == 0 else 1.5 * i for i in NUMBERED]
+    different: list[list[str | None]] = [["a", "b"], ["b", None], ["c", " "], []]
+    lists = [different[i % 4] for i in NUMBERED]
+    columns: Columns = {
+        "id": [float(i) for i in NUMBERED],
+        "spend": spend,
+        "plan": [("", "a", "b", "N/A", "c", "  ")[i % 6] for i in NUMBERED],
+        "joined": ["" if i % 9 == 0 else f"2025-{i % 12 + 1:02}-{i % 28 + 1:02}" for i in NUMBERED],
+        "likes": lists,
+    }
+    as_text: Columns = {
+        "spend": ["" if math.isnan(value) else value for value in spend],
+        "likes": [",".join(item or "" for item in items) for items in lists],
+        "id": NUMBERED,
+    }
+    data = tmp_path / "customers.parquet"
+    pq.write_table(pa.table(columns | {"spend": pa.array(spend, from_pandas=False)}), data)
+    as_csv(path, columns | as_text)
+    found = []
+    for each in (path, data):
+        done = init(each, each.with_name(f"{each.suffix[1:]}.py"), "")
+        history = read(each, load_profile_class(f"{done.output}:Customer"))
+        assert (history.bad_rows.count, done.draft.bad_rows) == (0, 0)
+        shares = {column.header: column.missing_share for column in done.draft.columns}
+        found.append((roles(done.draft), shares, done.draft.written.missing, table(history).to_dict(), users(history)))
+        event = example_event(done.draft)
+        profile_class = load_profile_class(f"{done.output}:Customer")
+        assert not read_events(EventReader(profile_class, 900_000), [orjson.dumps(event)])[1]
+    assert str(found[0]) == str(found[1])
+    assert found[0][0] == {
+        "id": "id", "spend": "number", "plan": "category", "joined": "days-since", "likes": "several-of",
+    }  # fmt: skip
+    assert found[0][1] == {"id": 0, "spend": 0.2, "plan": 0.5, "joined": pytest.approx(14 / 120), "likes": 0}
 
 
 def test_values_of_personal_columns_and_ids_are_not_shown(path: Path, tmp_path: Path) -> None:
