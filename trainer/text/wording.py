@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,9 +12,8 @@ from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
 from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
+from trainer.text.shortening import plain
 
-_BREAKS = re.compile(r"[^\S\xa0]+")
-"""White space but for the space that holds a number and its unit together."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 _LONGEST_PLAIN = 1e15
@@ -87,57 +84,15 @@ def _signed(digits: str) -> str:
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
-def plain(text: str) -> str:
-    """A label on one line, without control characters.
-
-    They break XML, and marks that change the writing direction would also change it in the text around the label.
-    """
-    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-    read = (
-        sign
-        for sign in _BREAKS.sub(" ", text)
-        if not (unicodedata.category(sign) in {"Cc", "Cs", "Cn"} or unicodedata.bidirectional(sign) in turning)
-    )
-    return "".join(read).strip()
-
-
-def shortened(text: str, columns: int) -> str:
-    """A plain label in at most this many columns of an average letter; wide characters (Chinese, emoji) take two."""
-    text = plain(text)
-    if _columns(text) <= columns:
-        return text
-    taken = ""
-    for sign in text:
-        if _columns(taken + sign) > columns - 1:
-            break
-        taken += sign
-    return taken.rstrip() + "…"
-
-
-def in_two_lines(text: str, columns: int) -> str:
-    """A plain label in at most two lines of this many columns each, broken at a space if possible."""
-    text = plain(text)
-    if _columns(text) <= columns:
-        return text
-    taken = ""
-    for sign in text:
-        if _columns(taken + sign) > columns:
-            break
-        taken += sign
-    first = taken.rpartition(" ")[0] or taken
-    return f"{first.rstrip()}\n{shortened(text[len(first) :], columns)}"
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign) for sign in text)
-
-
 def sentence(text: str) -> str:
     """A plain text with a capital at its start and a full stop at its end."""
-    text = plain(text)
-    if text.partition(" ")[0].islower():  # not an iPhone
-        text = text[:1].upper() + text[1:]
+    text = capitalised(plain(text))
     return text + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
+def capitalised(text: str) -> str:
+    """A text with a capital at its start, unless its first word has a spelling of its own, such as iPhone."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].islower() else text
 
 
 def title_of(segment: int, name: str) -> str:

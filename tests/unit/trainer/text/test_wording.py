@@ -16,16 +16,13 @@ from trainer.text.wording import (
     fates,
     headline,
     in_short,
-    in_two_lines,
     interval,
     pair,
     percent,
-    plain,
     probability,
     reassigned,
     sentence,
     short_count,
-    shortened,
     strength,
     subject,
     tiers,
@@ -100,24 +97,6 @@ def test_a_count_in_a_small_cell_is_short(users: int | None, text: str) -> None:
 
 def test_a_count_that_may_not_be_shown_is_under_20() -> None:
     assert (count(None), count(1_234_567)) == ("<20", "1,234,567")
-
-
-def test_a_label_has_no_sign_that_breaks_a_file_or_turns_the_text_around_it() -> None:
-    assert plain(" a\x00b\u202ec\n d\t\ue000👩‍🔬 ") == "abc d \ue000👩‍🔬"
-    assert plain("34\xa0%") == "34\xa0%"
-
-
-def test_a_long_label_ends_in_an_ellipsis_and_wide_signs_count_twice() -> None:
-    assert shortened("Photography", 11) == "Photography"
-    assert shortened("Photography", 10) == "Photograp…"
-    assert shortened("数据科学", 8) == "数据科学"
-    assert shortened("数据科学", 7) == "数据科…"
-
-
-def test_a_label_breaks_at_a_space_into_two_lines() -> None:
-    assert in_two_lines("Likes", 20) == "Likes"
-    assert in_two_lines("Time Spent Online (hrs/weekend)", 20) == "Time Spent Online\n(hrs/weekend)"
-    assert in_two_lines("W" * 50, 10) == "W" * 10 + "\n" + "W" * 9 + "…"
 
 
 def test_a_reason_becomes_a_sentence() -> None:
