@@ -208,11 +208,39 @@ def _reason_for_k(judgement: Judgement) -> str:
 
 def tiers(found: Tiers) -> list[str]:
     """The range of each tier, lowest first, such as "below 38", "38 to below 61" and "61 or more"."""
-    # As short as the cuts were rounded: their own digits, no more.
-    cuts = [decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent))) for cut in found.cuts]
-    unit = " days ago" if found.kind is Kind.DAYS_SINCE else ""
+    cuts, unit = [_round(cut) for cut in found.cuts], _unit(found.kind)
     inner = [f"{low} to below {high}{unit}" for low, high in pairwise(cuts)]
     return [f"below {cuts[0]}{unit}", *inner, f"{cuts[-1]}{unit} or more"]
+
+
+def no_tiers(findings: Findings) -> str:
+    """Why there are no tiers."""
+    kinds = {Kind.NUMBER, Kind.DAYS_SINCE}
+    numbers = [each for each in findings.quality.columns if each.left_out_because is None and each.kind in kinds]
+    withheld = [each.header for each in numbers if each.group in _not_named(findings)]
+    if not numbers:
+        return "no number is used in the distance"
+    if len(withheld) < len(numbers):
+        return f"no cut of a number in the distance leaves a tenth of the users, and {LEAST_SHOWN}, on both sides"
+    return (
+        f"only demographic numbers are used in the distance ({', '.join(withheld)}); to cut one of these, fit again "
+        "with --name-demographics"
+    )
+
+
+def limits(header: str, findings: Findings) -> str:
+    """A limit in a number with several peaks, where one was found, such as ", such as 7,"."""
+    found = [each for each in findings.thresholds if each.header == header]
+    return "".join(f", such as {_round(each.value)}{_unit(each.kind)}," for each in found)
+
+
+def _round(cut: float) -> str:
+    """A number that was rounded, with its own digits and no more."""
+    return decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent)))
+
+
+def _unit(kind: Kind) -> str:
+    return " days ago" if kind is Kind.DAYS_SINCE else ""
 
 
 # --- what sets a segment apart ---------------------------------------------------------------------------------------
@@ -241,6 +269,9 @@ def difference(effect: Effect) -> str:
 
 def interval(effect: Effect) -> str:
     """The size of an effect with its 95 % interval."""
+    if effect.measure is Measure.SHARE_DIFFERENCE and effect.low == effect.high:
+        # The bound for privacy is the same in every resample.
+        return f"at least {decimal(100 * abs(effect.size), 0)} points {'higher' if effect.size > 0 else 'lower'}"
     if effect.measure is Measure.SHARE_DIFFERENCE:
         return f"{_plus(100 * effect.size, 0)} points ({_plus(100 * effect.low, 0)} to {_plus(100 * effect.high, 0)})"
     unit = "sd" if effect.measure is Measure.STANDARDISED_DIFFERENCE else "δ"
@@ -255,6 +286,24 @@ def _plus(value: float, decimals: int) -> str:
 def strength(cramers_v: float) -> str:
     """How well segments predict a field, in one word."""
     return next((word for limit, word in _STRENGTHS if cramers_v < limit), _STRONGEST)
+
+
+def unnamed(findings: Findings) -> str:
+    """How segments get names that only demographic fields set apart; empty if there are none."""
+    withheld = _not_named(findings)
+    for card in findings.cards:
+        if (
+            card.effects
+            and card.name == f"Segment {card.segment}"
+            and {each.group for each in card.effects} <= withheld
+        ):
+            return "demographic fields give no names or suggestions unless you fit with --name-demographics"
+    return ""
+
+
+def _not_named(findings: Findings) -> frozenset[str]:
+    """The groups of fields that give no names, suggestions or tiers."""
+    return frozenset(findings.origin.options.get("not named", "").split(","))
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------
