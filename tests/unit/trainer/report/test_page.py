@@ -136,7 +136,11 @@ def test_without_segments_a_page_does_not_describe_any(
 
 def test_a_limit_between_two_peaks_is_named_if_it_was_found() -> None:
     limit = Threshold("likes_and_reactions", "Likes and Reactions", Kind.NUMBER, 2_300.0)
-    assert "A limit between two peaks, such as 2,300, describes" in page_of(replace(none(), thresholds=(limit,))).words
+    tiers = replace(none().tiers, cuts=(2_300.0,), shares=(0.5, 0.5)) if none().tiers else None
+    words = page_of(replace(none(), thresholds=(limit,), tiers=tiers)).words
+    assert "A limit between two peaks, such as 2,300, describes" in words
+    assert "This cut lies where the fewest users are" in words
+    assert "are alike" not in words
 
 
 def test_a_page_without_segments_gives_the_reason_of_the_verdict_and_no_other() -> None:
@@ -165,6 +169,16 @@ def test_long_subjects_on_cards_and_in_the_heat_map_are_told_apart() -> None:
     assert [subject.endswith(f"in {season}") for subject, season in zip(subjects, seasons, strict=True)] == [True] * 2
     drawn = report_files(replace(findings, cards=cards, heat=heat))["figure-profile.svg"].decode()
     assert all(season in drawn for season in seasons)
+
+
+def test_the_option_that_names_by_demographic_fields_is_said_above_the_cards() -> None:
+    findings = clear()
+    card = findings.cards[0]
+    effects = tuple(replace(effect, group="demographic") for effect in card.effects)
+    unnamed = replace(card, name=f"Segment {card.segment}", effects=effects)
+    origin = replace(findings.origin, options={"not named": "demographic"})
+    words = page_of(replace(findings, cards=(unnamed, *findings.cards[1:]), origin=origin)).words
+    assert "give no names or suggestions unless you fit with --name-demographics." in words
 
 
 def test_the_kinds_of_all_columns_are_explained(pages: dict[str, Page]) -> None:
