@@ -132,7 +132,9 @@ DATE_FORMATS: Final = (
 TRUE: Final = frozenset({"true", "yes", "t", "y", "1", "1.0", "on", "ja", "oui", "si", "sí"})
 FALSE: Final = frozenset({"false", "no", "f", "n", "0", "0.0", "off", "nein", "non"})
 """What stands for true and for false where a column has nothing else."""
-OUTCOMES: Final = frozenset({"target", "label", "churn", "churned", "outcome", "response", "survived", "converted"})
+OUTCOMES: Final = frozenset(
+    {"target", "label", "churn", "churned", "outcome", "response", "survived", "converted", "readmitted"}
+)
 OUTCOMES_IF_FEW: Final = frozenset({"default", "class", "purchased", "exited"})
 """Where only columns with a few values are outcomes."""
 _PERSON: Final = frozenset(

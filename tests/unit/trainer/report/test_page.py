@@ -7,7 +7,7 @@ import pytest
 
 from schemas.roles import Kind
 from tests.support.findings_examples import BEFORE, SCRIPT, clear, none, odd, weak
-from trainer.findings import Findings, Threshold
+from trainer.findings import Findings, Threshold, Tiers
 from trainer.report.page import report_files
 
 EXAMPLES = {"clear": clear, "weak": weak, "none": none, "odd": odd}
@@ -136,7 +136,7 @@ def test_without_segments_a_page_does_not_describe_any(
 
 def test_a_limit_between_two_peaks_is_named_if_it_was_found() -> None:
     limit = Threshold("likes_and_reactions", "Likes and Reactions", Kind.NUMBER, 2_300.0)
-    tiers = replace(none().tiers, cuts=(2_300.0,), shares=(0.5, 0.5)) if none().tiers else None
+    tiers = Tiers(limit.field, limit.header, limit.kind, 0.9, (limit.value,), (0.5, 0.5))
     words = page_of(replace(none(), thresholds=(limit,), tiers=tiers)).words
     assert "A limit between two peaks, such as 2,300, describes" in words
     assert "This cut lies where the fewest users are" in words
