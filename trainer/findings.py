@@ -168,6 +168,17 @@ class Tiers:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A limit between two peaks of one number."""
+
+    field: str
+    header: str
+    kind: Kind
+    """A number or a date."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Proxy:
     """How strongly the segments predict a demographic field."""
 
@@ -326,3 +337,5 @@ class Findings:
     """Of each field that lacks values; empty with verdict none."""
     tiers: Tiers | None = None
     """With verdict none, if a number can be cut."""
+    thresholds: tuple[Threshold, ...] = ()
+    """With verdict none, of each number that is multimodal by itself and has a clear valley."""

@@ -104,6 +104,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
             division,
             [outliers[number_of[cluster]] for cluster in clusters],
             judgement.verdict,
+            judgement.multimodal_columns,
             followed.given_names,
             options.not_named,
             options.seed,

@@ -1,7 +1,11 @@
 """Effects for tests, with figures that nobody looks at unless they are given."""
 
+from collections.abc import Iterable
+
 from schemas import UserProfile
-from schemas.roles import Kind, profile_fields
+from schemas.roles import Kind, ProfileField, profile_fields
+from trainer.explaining.effects import Middle
+from trainer.explaining.titles import Titles
 from trainer.findings import Effect, Measure
 
 FIELDS = {field.name: field for field in profile_fields(UserProfile)}
@@ -36,3 +40,13 @@ def elsewhere(field: str, header: str, kind: Kind, level: str | None = None, siz
     """An effect in a field of somebody else's profile."""
     measure = Measure.STANDARDISED_DIFFERENCE if level is None else Measure.SHARE_DIFFERENCE
     return Effect(field, header, "usage", kind, level, measure, size, size / 2, size * 2, 0.6, 0.1, None)
+
+
+def titles_of(found: Iterable[Effect | Middle]) -> Titles:
+    """The titles of a model with these fields and labels."""
+    fields = {each.field: ProfileField(each.field, each.header, each.group, each.kind, ()) for each in found}
+    levels: dict[str, list[str]] = {}
+    for each in found:
+        if isinstance(each, Effect) and each.level is not None:
+            levels.setdefault(each.field, []).append(each.level)
+    return Titles.of([*fields.values()], levels)

@@ -9,6 +9,7 @@ from trainer.explaining.division import Division
 from trainer.explaining.effects import middles, prominent
 from trainer.explaining.naming import names
 from trainer.explaining.suggestions import suggestion
+from trainer.explaining.titles import Titles
 from trainer.findings import Card, Effect
 from trainer.privacy import shown
 
@@ -29,8 +30,8 @@ def cards(
     if verdict is Verdict.NONE:
         effects = {}
     reported = {division.numbers[index]: effects.get(division.numbers[index], ()) for index in division.by_size}
-    outstanding = prominent(reported)
-    called = names(reported, middles(division, reported), given_names, not_named)
+    outstanding, titles = prominent(reported), Titles.in_sample(division.sample)
+    called = names(reported, middles(division, reported), given_names, not_named, titles)
     return tuple(
         Card(
             segment=number,
@@ -39,7 +40,7 @@ def cards(
             share=division.users[index] / division.all_users,
             outliers=shown(outliers[index]),
             effects=tuple(reported[number]),
-            suggestion="" if verdict is Verdict.NONE else suggestion(reported[number], outstanding[number], not_named),
+            suggestion=suggestion(reported[number], outstanding[number], not_named, titles),
         )
         for index in division.by_size
         for number in [division.numbers[index]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.manifest import Verdict
@@ -14,8 +14,9 @@ from trainer.explaining.heat import heat_rows
 from trainer.explaining.missing import missing_values
 from trainer.explaining.projection import projection
 from trainer.explaining.proxies import proxies
+from trainer.explaining.thresholds import thresholds
 from trainer.explaining.tiers import tiers
-from trainer.findings import Card, FieldTest, HeatRow, Map, MissingValues, Proxy, Tiers
+from trainer.findings import Card, FieldTest, HeatRow, Map, MissingValues, Proxy, Threshold, Tiers
 
 NO_MAP = Map(x=(), y=(), segment=(), explained=(0.0, 0.0))
 
@@ -30,6 +31,7 @@ class Explained:
     map: Map
     heat: tuple[HeatRow, ...]
     missing: tuple[MissingValues, ...]
+    thresholds: tuple[Threshold, ...]
     tiers: Tiers | None
 
 
@@ -37,18 +39,20 @@ def explain(
     division: Division,
     outliers: Sequence[int],
     verdict: Verdict,
+    multimodal: Collection[str],
     given_names: Mapping[int, str],
     not_named: frozenset[str],
     seed: int,
 ) -> Explained:
-    """What sets the segments apart; with verdict none only their sizes, since nothing does, and tiers.
+    """What sets the segments apart; with verdict none only their sizes, since nothing does, limits and tiers.
 
-    outliers are users of the whole history by cluster index. given_names (by stable number) are kept; fields of the
-    groups not_named are used in no name, suggestion or tier. How strongly the segments predict demographic fields is
-    reported with any verdict, for those who use them anyway.
+    outliers are users of the whole history by cluster index; multimodal are headers of columns with several peaks.
+    given_names (by stable number) are kept; fields of the groups not_named are used in no name, suggestion or tier. How
+    strongly the segments predict demographic fields is reported with any verdict, for those who use them anyway.
     """
     insights = verdict is not Verdict.NONE
     tests = field_tests(division.sample, division.labels, seed) if insights else ()
+    limits = () if insights else thresholds(division.sample, multimodal)
     # Fields that only make the segments together pass no test alone: then what is named is where the centres differ.
     found = effects(division, surviving(tests) or frozenset(column.name for column in division.sample.encoder.kept))
     return Explained(
@@ -58,5 +62,6 @@ def explain(
         map=projection(division) if insights else NO_MAP,
         heat=heat_rows(division, tests) if insights else (),
         missing=missing_values(division, seed) if insights else (),
-        tiers=None if insights else tiers(division.sample, not_named),
+        thresholds=limits,
+        tiers=None if insights else tiers(division.sample, not_named, {each.field: each.value for each in limits}),
     )

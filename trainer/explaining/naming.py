@@ -9,19 +9,20 @@ from itertools import combinations, product
 from schemas.roles import Kind
 from trainer.explaining.effects import Middle, prominent, strength
 from trainer.explaining.phrases import (
-    LONGEST_PHRASE,
     MIDDLE,
     MORE,
     TOGETHER,
     direction,
     holds,
+    is_alone,
     known_effects,
     level_phrase,
     phrase,
     signs_of,
 )
+from trainer.explaining.titles import Titles
 from trainer.findings import Effect
-from trainer.text.wording import shortened
+from trainer.text.wording import capitalised
 
 LONGEST_NAME = 45
 
@@ -39,7 +40,7 @@ class _Part:
     @property
     def first(self) -> str:
         """The part at the start of a name."""
-        return self.text if self.is_label else self.text[:1].upper() + self.text[1:]
+        return self.text if self.is_label else capitalised(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def names(
     middles: Mapping[int, Sequence[Middle]],
     given_names: Mapping[int, str],
     not_named: frozenset[str],
+    titles: Titles,
 ) -> Mapping[int, str]:
     """Stable number of each segment -> its name, of at most 45 characters, distinct, in the order of effects.
 
@@ -79,6 +81,7 @@ def names(
             [each for each in found if each.group not in not_named],
             outstanding[number],
             [each for each in middles.get(number, ()) if each.group not in not_named],
+            titles,
         )
         for number, found in effects.items()
         if number not in given_names
@@ -102,7 +105,9 @@ def _key(name: str) -> frozenset[str]:
     return frozenset(name.casefold().split(", "))
 
 
-def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Sequence[Middle]) -> _Parts:
+def _parts(
+    effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Sequence[Middle], titles: Titles
+) -> _Parts:
     by_field = known_effects(effects)
     signs = signs_of(by_field)
     more_or_less = [
@@ -113,13 +118,13 @@ def _parts(effects: Sequence[Effect], outstanding: Sequence[Effect], middles: Se
     covered = frozenset().union(*(part.fields for part in more_or_less))
     fewer: list[_Part] = []
     for effect in effects:
-        text = phrase(effect)
+        text = phrase(effect, titles)
         if text and effect in outstanding and not (effect.level is None and effect.field in covered):
             is_fewer = effect.level is not None and direction(effect) is not MORE and effect.kind is not Kind.BOOLEAN
             kind = fewer if is_fewer else more_or_less
-            is_label = effect.level is not None and text == shortened(effect.level, LONGEST_PHRASE)
+            is_label = kind is more_or_less and is_alone(effect, titles)
             kind.append(_Part(text, frozenset({effect.field}), strength(effect), is_label))
-    middle = [_Part(level_phrase(each, MIDDLE), frozenset({each.field}), each.strength) for each in middles]
+    middle = [_Part(level_phrase(each, MIDDLE, titles), frozenset({each.field}), each.strength) for each in middles]
     return _Parts(
         *(tuple(sorted(kind, key=lambda part: -round(part.strength, 6))) for kind in (more_or_less, middle, fewer))
     )

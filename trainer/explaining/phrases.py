@@ -6,7 +6,6 @@ field, also one that happens to have such a name but another header, is named af
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -14,10 +13,11 @@ from enum import Enum
 from schemas import UserProfile
 from schemas.roles import Kind, profile_fields
 from trainer.explaining.effects import Middle
+from trainer.explaining.titles import LONGEST_TITLE, Titles
 from trainer.findings import Effect
-from trainer.text.wording import shortened
+from trainer.text.shortening import columns_of
 
-LONGEST_PHRASE = 30
+LONGEST_PHRASE = 45
 
 
 class Direction(Enum):
@@ -176,43 +176,47 @@ def holds(wanted: Signs, signs: Signs) -> bool:
     return wanted.items() <= signs.items()
 
 
-def phrase(effect: Effect) -> str:
-    """One effect in words, in at most 30 columns; empty if its label has no readable character."""
+def phrase(effect: Effect, titles: Titles) -> str:
+    """One effect in words, in at most 45 columns; empty if its label has no readable character."""
     if effect.level is None:
-        return level_phrase(effect, direction(effect))
+        return level_phrase(effect, direction(effect), titles)
     if effect.kind is Kind.BOOLEAN:
-        answer = "yes" if direction(effect) is MORE else "no"
-        return shortened(f"{_title(effect.field, effect.header)}: {answer}", LONGEST_PHRASE)
-    label = shortened(effect.level, LONGEST_PHRASE)
-    # An item or a label of these devices is clear by itself; "yes" is not.
+        return f"{titles.title(effect.field)}: {'yes' if direction(effect) is MORE else 'no'}"
+    label, less = titles.label(effect.field, effect.level), "" if direction(effect) is MORE else "less "
+    if not label or is_alone(effect, titles):
+        return label and f"{less}{label}"
+    title = _title_beside(label, effect, titles)
+    return f"{title}: {less}{label}" if titles.is_degree(effect.field) else f"{less}{title}: {label}"
+
+
+def is_alone(effect: Effect, titles: Titles) -> bool:
+    """Whether its label says without its field what it is: an item, or one of these devices; "yes" does not."""
     clear = effect.field == "device_usage" and known(effect.field, effect.header)
-    if label and effect.kind is Kind.CATEGORY and not clear:
-        label = topic(effect)
-    return label if not label or direction(effect) is MORE else shortened(f"less {label}", LONGEST_PHRASE)
+    return effect.level is not None and (
+        (clear or effect.kind is Kind.SEVERAL_OF) and titles.stands_alone(effect.level)
+    )
 
 
-def topic(effect: Effect) -> str:
-    """The field of an effect within a sentence, with its label, in at most 30 columns."""
-    title = _title(effect.field, effect.header)
-    return shortened(title if effect.level is None else f"{title}: {effect.level}", LONGEST_PHRASE)
+def topic(effect: Effect, titles: Titles) -> str:
+    """The field of an effect within a sentence, with its label, in at most 45 columns."""
+    if effect.level is None:
+        return titles.title(effect.field)
+    label = titles.label(effect.field, effect.level)
+    return f"{_title_beside(label, effect, titles)}: {label}"
 
 
-def level_phrase(found: Effect | Middle, where: Direction) -> str:
-    """Where a segment is in a number, date or ordered field, in at most 30 columns, such as "low annual income"."""
+def _title_beside(label: str, effect: Effect, titles: Titles) -> str:
+    """The title of a field in the room that its label leaves."""
+    room = LONGEST_PHRASE - columns_of(f"less : {label}")
+    return titles.title(effect.field, min(LONGEST_TITLE, room))
+
+
+def level_phrase(found: Effect | Middle, where: Direction, titles: Titles) -> str:
+    """Where a segment is in a number, date or ordered field, such as "low annual income"."""
     if known(found.field, found.header) and found.field in PHRASES:
         return PHRASES[found.field][where]
-    title = _title(found.field, found.header)
+    title = titles.title(found.field)
     if found.kind is Kind.DAYS_SINCE:
-        when = {MORE: "long ago", LESS: "recent", MIDDLE: "in between"}[where]
-        return shortened(f"{title}: {when}", LONGEST_PHRASE)
+        return f"{title}: { ({MORE: 'long ago', LESS: 'recent', MIDDLE: 'in between'}[where]) }"
     word = {MORE: "high", LESS: "low", MIDDLE: "medium"}[where]
-    return shortened(f"{word} {title}", LONGEST_PHRASE)
-
-
-def _title(field: str, header: str) -> str:
-    """The header of a field within a sentence: without a unit in brackets, in lower case.
-
-    Words in capitals only, such as CTR, stay as they are.
-    """
-    words = re.sub(r"\([^)]*\)", " ", header).replace("_", " ").split() or field.replace("_", " ").split()
-    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
+    return f"{title}: {word}" if titles.is_degree(found.field) else f"{word} {title}"

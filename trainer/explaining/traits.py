@@ -67,9 +67,12 @@ def traits(sample: Sample, field: ProfileField) -> tuple[Trait, ...]:
 
 def _limits(sample: Sample, field: ProfileField) -> tuple[float, float]:
     (column,) = (each for each in sample.encoder.columns if each.name == field.name and isinstance(each, NumberColumn))
-    if column.log_unit is None:
-        return column.low, column.high
-    return float(np.expm1(column.low) * column.log_unit), float(np.expm1(column.high) * column.log_unit)
+    return in_its_unit(column, column.low), in_its_unit(column, column.high)
+
+
+def in_its_unit(column: NumberColumn, encoded: float) -> float:
+    """The number of which this is the encoded value."""
+    return encoded if column.log_unit is None else float(np.expm1(encoded) * column.log_unit)
 
 
 def _levels(

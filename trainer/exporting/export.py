@@ -1,4 +1,4 @@
-"""A stored model in a form that other programs run: from raw fields to the segment, without this project.
+"""A stored model in a form that other programs run: from the fields of an event to the segment, without this project.
 
 Before the file gets its name, it is read back and compared with the model on synthetic rows. Neither trainer nor
 worker ever loads an exported file.

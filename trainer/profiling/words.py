@@ -74,7 +74,9 @@ _BOOLEANS: Final = tuple(tuple(pair.split()) for pair in _TRUE_AND_FALSE)
 TRUE: Final = frozenset(true for true, _ in _BOOLEANS)
 FALSE: Final = frozenset(false for _, false in _BOOLEANS)
 """What stands for true and for false where a column has nothing else."""
-OUTCOMES: Final = frozenset({"target", "label", "churn", "churned", "outcome", "response", "survived", "converted"})
+OUTCOMES: Final = frozenset(
+    {"target", "label", "churn", "churned", "outcome", "response", "survived", "converted", "readmitted"}
+)
 OUTCOMES_IF_FEW: Final = frozenset({"default", "class", "purchased", "exited"})
 """Where only columns with a few values are outcomes."""
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+|#")

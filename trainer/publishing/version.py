@@ -73,6 +73,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
         heat=fitted.explained.heat,
         missing=fitted.explained.missing,
         tiers=fitted.explained.tiers,
+        thresholds=fitted.explained.thresholds,
         lineage=fitted.lineage,
         quality=Quality(
             rows=history.rows,

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from trainer.report.palette import Look, text_on
-from trainer.text.wording import plain
+from trainer.text.shortening import plain
 
 if TYPE_CHECKING:  # missing in some supported releases
     from matplotlib.typing import RcKeyType

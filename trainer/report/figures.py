@@ -30,17 +30,16 @@ from trainer.report.drawing import (
     pictures_of,
 )
 from trainer.report.palette import Look, looks
+from trainer.text.shortening import in_two_lines, shortened, told_apart
 from trainer.text.wording import (
     count,
     decimal,
     describes_segments,
     fates,
-    in_two_lines,
     percent,
     reassigned,
     sentence,
     short_count,
-    shortened,
     strength,
     title_of,
 )
@@ -49,6 +48,9 @@ HEAT_LIMIT = 2.0
 """Standard deviations at which a cell reaches the full colour."""
 MARKED_FROM = 0.5
 """Standard deviations from which a cell has an arrow."""
+
+LABEL_COLUMNS = 20
+"""Of each of the two lines that a label of the heat map may take; a wide letter at the first line's end leaves one."""
 
 _HEAT_COLOURS = LinearSegmentedColormap.from_list("heat", ["#0072B2", "#FFFFFF", "#E08A00"])
 _SHARE_COLOURS = LinearSegmentedColormap.from_list("share", ["#FFFFFF", "#5B6770"])
@@ -155,7 +157,8 @@ def _profile(rows: Sequence[HeatRow], cards: Sequence[Card], look: Mapping[int, 
     longest = max((len(text) for row in rows for text in row.texts), default=1)
     cell, head, label = max(40.0, 5.4 * min(longest, 10) + 14), 30.0, 112.0
     groups = list(dict.fromkeys(row.group for row in rows))
-    labels = [in_two_lines(row.label, 20) for row in rows]
+    short = told_apart([row.label for row in rows], 2 * LABEL_COLUMNS - 1)
+    labels = [in_two_lines(short[row.label], LABEL_COLUMNS) for row in rows]
     highs = [27.0 if "\n" in text else 19.0 for text in labels]
     width = max(WIDTH, label + cell * len(cards) + 2)
     cell = (width - label - 2) / len(cards)
@@ -262,10 +265,11 @@ def _proxies(proxies: Sequence[Proxy]) -> list[Drawing]:
         )
     for low, high in itertools.pairwise(limits):
         axes.text(left + wide * (low + high) / 2, 9, strength(low), ha="center", va="center", fontsize=9, color=QUIET)
+    headers = told_apart([proxy.header for proxy in proxies], 36)
     for place, proxy in enumerate(proxies):
         y = head + row * place
         over_the_lines = {"facecolor": "#FFFFFF", "edgecolor": "none", "pad": 1}
-        text = f"{shortened(proxy.header, 36)}: {decimal(proxy.strength)}"
+        text = f"{headers[proxy.header]}: {decimal(proxy.strength)}"
         axes.text(left, y + 10, text, va="center", fontsize=10.5, bbox=over_the_lines)
         line = y + 24
         axes.plot([left + wide * proxy.low, left + wide * proxy.high], [line, line], color=INK, linewidth=2.2)

@@ -18,11 +18,14 @@ from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
 from trainer.report.drawing import WIDTH, Picture
 from trainer.report.figures import looks_of, pictures
 from trainer.text import wording
+from trainer.text.shortening import plain, shortened, told_apart
 
 REPORT_FILE = "report.html"
 
 SHOWN_EFFECTS = 5
 """Per card; the rest is behind a click."""
+LONGEST_SUBJECT = 80
+"""Columns of a field with its label on a card."""
 LOW_EXPLAINED = 0.5
 """The map gets a warning below this share of explained variance."""
 CLOSE_CORRELATION = 0.7
@@ -70,6 +73,10 @@ def _page(findings: Findings, drawn: Sequence[Picture]) -> bytes:
         pictures={picture.name: picture for picture in drawn},
         wide={picture.name for picture in drawn if picture.width > WIDTH},
         looks=looks_of(findings),
+        subjects=told_apart(
+            [wording.subject(effect) for card in findings.cards for effect in card.effects], LONGEST_SUBJECT
+        ),
+        shortened=shortened,
         bar=lambda effect: _bar(effect, scales[effect.measure]),
         shown_effects=SHOWN_EFFECTS,
         low_explained=LOW_EXPLAINED,
@@ -103,7 +110,7 @@ def _readable(value: Any) -> Any:
     """A value as it is printed: labels without control characters, never the word None."""
     if value is None:
         raise ValueError("the report would print None")
-    return wording.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _scales(findings: Findings) -> dict[Measure, float]:

@@ -10,7 +10,7 @@ from models.promotion_history import AliasEntry
 from models.store import ModelStore, StoredModel
 from schemas.counting import counted
 from trainer.findings import Card, Fate, Findings, Judgement, Lineage, Origin
-from trainer.text.wording import between, mean_of, percent, reassigned, tiers
+from trainer.text.wording import between, mean_of, no_tiers, percent, reassigned, tiers, unnamed
 
 ACCEPTED = "accepted without structure"
 """The mark of every version that was promoted although no segments were found in its data."""
@@ -41,6 +41,8 @@ def facts_of(manifest: Manifest, findings: Findings, accepted: frozenset[str] = 
         facts.append(("missing values", ", ".join(missing)))
     if manifest.given_names:
         facts.append(("named by hand", by_number(manifest.given_names)))
+    if unnamed(findings):
+        facts.append(("not named", unnamed(findings)))
     if findings.lineage is not None:
         moves = reassigned_since(findings.lineage.reassigned, accepted)
         facts.append(("since the last", f"{_fates(findings.lineage)}; {moves}"))
@@ -171,7 +173,7 @@ def _tiers(findings: Findings) -> list[tuple[str, str]]:
         return []
     found = findings.tiers
     if found is None:
-        return [("tiers", "none: no number in the distance can be cut into tiers")]
+        return [("tiers", f"none: {no_tiers(findings)}")]
     ranges = [f"{name} ({share:.0%})" for name, share in zip(tiers(found), found.shares, strict=True)]
     return [("tiers", f"{found.header}: {', '.join(ranges)} (cut points, not segments)")]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,9 +12,8 @@ from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
 from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
+from trainer.text.shortening import plain
 
-_BREAKS = re.compile(r"[^\S\xa0]+")
-"""White space but for the space that holds a number and its unit together."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 _LONGEST_PLAIN = 1e15
@@ -87,57 +84,15 @@ def _signed(digits: str) -> str:
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
-def plain(text: str) -> str:
-    """A label on one line, without control characters.
-
-    They break XML, and marks that change the writing direction would also change it in the text around the label.
-    """
-    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-    read = (
-        sign
-        for sign in _BREAKS.sub(" ", text)
-        if not (unicodedata.category(sign) in {"Cc", "Cs", "Cn"} or unicodedata.bidirectional(sign) in turning)
-    )
-    return "".join(read).strip()
-
-
-def shortened(text: str, columns: int) -> str:
-    """A plain label in at most this many columns of an average letter; wide characters (Chinese, emoji) take two."""
-    text = plain(text)
-    if _columns(text) <= columns:
-        return text
-    taken = ""
-    for sign in text:
-        if _columns(taken + sign) > columns - 1:
-            break
-        taken += sign
-    return taken.rstrip() + "…"
-
-
-def in_two_lines(text: str, columns: int) -> str:
-    """A plain label in at most two lines of this many columns each, broken at a space if possible."""
-    text = plain(text)
-    if _columns(text) <= columns:
-        return text
-    taken = ""
-    for sign in text:
-        if _columns(taken + sign) > columns:
-            break
-        taken += sign
-    first = taken.rpartition(" ")[0] or taken
-    return f"{first.rstrip()}\n{shortened(text[len(first) :], columns)}"
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign) for sign in text)
-
-
 def sentence(text: str) -> str:
     """A plain text with a capital at its start and a full stop at its end."""
-    text = plain(text)
-    if text.partition(" ")[0].islower():  # not an iPhone
-        text = text[:1].upper() + text[1:]
+    text = capitalised(plain(text))
     return text + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
+def capitalised(text: str) -> str:
+    """A text with a capital at its start, unless its first word has a spelling of its own, such as iPhone."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].islower() else text
 
 
 def title_of(segment: int, name: str) -> str:
@@ -253,11 +208,39 @@ def _reason_for_k(judgement: Judgement) -> str:
 
 def tiers(found: Tiers) -> list[str]:
     """The range of each tier, lowest first, such as "below 38", "38 to below 61" and "61 or more"."""
-    # As short as the cuts were rounded: their own digits, no more.
-    cuts = [decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent))) for cut in found.cuts]
-    unit = " days ago" if found.kind is Kind.DAYS_SINCE else ""
+    cuts, unit = [_round(cut) for cut in found.cuts], _unit(found.kind)
     inner = [f"{low} to below {high}{unit}" for low, high in pairwise(cuts)]
     return [f"below {cuts[0]}{unit}", *inner, f"{cuts[-1]}{unit} or more"]
+
+
+def no_tiers(findings: Findings) -> str:
+    """Why there are no tiers."""
+    kinds = {Kind.NUMBER, Kind.DAYS_SINCE}
+    numbers = [each for each in findings.quality.columns if each.left_out_because is None and each.kind in kinds]
+    withheld = [each.header for each in numbers if each.group in _not_named(findings)]
+    if not numbers:
+        return "no number is used in the distance"
+    if len(withheld) < len(numbers):
+        return f"no cut of a number in the distance leaves a tenth of the users, and {LEAST_SHOWN}, on both sides"
+    return (
+        f"only demographic numbers are used in the distance ({', '.join(withheld)}); to cut one of these, fit again "
+        "with --name-demographics"
+    )
+
+
+def limits(header: str, findings: Findings) -> str:
+    """A limit in a number with several peaks, where one was found, such as ", such as 7,"."""
+    found = [each for each in findings.thresholds if each.header == header]
+    return "".join(f", such as {_round(each.value)}{_unit(each.kind)}," for each in found)
+
+
+def _round(cut: float) -> str:
+    """A number that was rounded, with its own digits and no more."""
+    return decimal(cut, max(0, -int(Decimal(repr(cut)).normalize().as_tuple().exponent)))
+
+
+def _unit(kind: Kind) -> str:
+    return " days ago" if kind is Kind.DAYS_SINCE else ""
 
 
 # --- what sets a segment apart ---------------------------------------------------------------------------------------
@@ -286,6 +269,9 @@ def difference(effect: Effect) -> str:
 
 def interval(effect: Effect) -> str:
     """The size of an effect with its 95 % interval."""
+    if effect.measure is Measure.SHARE_DIFFERENCE and effect.low == effect.high:
+        # The bound for privacy is the same in every resample.
+        return f"at least {decimal(100 * abs(effect.size), 0)} points {'higher' if effect.size > 0 else 'lower'}"
     if effect.measure is Measure.SHARE_DIFFERENCE:
         return f"{_plus(100 * effect.size, 0)} points ({_plus(100 * effect.low, 0)} to {_plus(100 * effect.high, 0)})"
     unit = "sd" if effect.measure is Measure.STANDARDISED_DIFFERENCE else "δ"
@@ -300,6 +286,24 @@ def _plus(value: float, decimals: int) -> str:
 def strength(cramers_v: float) -> str:
     """How well segments predict a field, in one word."""
     return next((word for limit, word in _STRENGTHS if cramers_v < limit), _STRONGEST)
+
+
+def unnamed(findings: Findings) -> str:
+    """How segments get names that only demographic fields set apart; empty if there are none."""
+    withheld = _not_named(findings)
+    for card in findings.cards:
+        if (
+            card.effects
+            and card.name == f"Segment {card.segment}"
+            and {each.group for each in card.effects} <= withheld
+        ):
+            return "demographic fields give no names or suggestions unless you fit with --name-demographics"
+    return ""
+
+
+def _not_named(findings: Findings) -> frozenset[str]:
+    """The groups of fields that give no names, suggestions or tiers."""
+    return frozenset(findings.origin.options.get("not named", "").split(","))
 
 
 # --- what changed ----------------------------------------------------------------------------------------------------

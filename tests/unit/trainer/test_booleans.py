@@ -22,6 +22,7 @@ from schemas.errors import ProfileClassError
 from schemas.event_columns import EventReader
 from schemas.rejected import RejectReason
 from schemas.roles import Kind, ProfileField, Role, boolean, days_since, number, profile_fields
+from tests.support.effect_values import titles_of
 from tests.support.events import event_bytes
 from tests.support.fitted import fit
 from tests.support.histories import read, table
@@ -198,7 +199,8 @@ def test_a_card_says_how_many_have_yes_and_a_name_says_yes_or_no() -> None:
         "Newsletter: yes",
         "70\N{NO-BREAK SPACE}% against 30\N{NO-BREAK SPACE}% elsewhere",
     )
-    assert (phrase(more), phrase(fewer)) == ("newsletter: yes", "newsletter: no")
+    titles = titles_of([more])
+    assert (phrase(more, titles), phrase(fewer, titles)) == ("Newsletter: yes", "Newsletter: no")
 
 
 def test_the_table_of_segments_has_the_share_of_true_but_not_of_fewer_than_20(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from schemas.errors import ProfileClassError
 from schemas.event_columns import EventReader
 from schemas.rejected import RejectReason
 from schemas.roles import Kind, days_since, number, profile_fields
-from tests.support.effect_values import elsewhere
+from tests.support.effect_values import elsewhere, titles_of
 from tests.support.events import event_bytes
 from tests.support.histories import table
 from tests.support.reading import read_events
@@ -235,4 +235,5 @@ def test_the_table_of_segments_says_that_its_figures_are_days(tmp_path: Path) ->
 def test_a_card_and_a_name_say_days_ago() -> None:
     longer, shorter = (elsewhere("last_order", "Last Order", Kind.DAYS_SINCE, size=size) for size in (0.5, -0.5))
     assert difference(longer) == "0.60 days ago against 0.10 elsewhere"
-    assert (phrase(longer), phrase(shorter)) == ("last order: long ago", "last order: recent")
+    titles = titles_of([longer])
+    assert (phrase(longer, titles), phrase(shorter, titles)) == ("Last Order: long ago", "Last Order: recent")

@@ -15,7 +15,7 @@ def number(name: str, header: str) -> ProfileField:
 
 
 def explained(columns: Mapping[str, Sequence[float]], fields: Sequence[ProfileField], k: int) -> Explained:
-    return explain(divided(sample_of(columns, fields), k), (0,) * k, Verdict.CLEAR, {}, frozenset(), 0)
+    return explain(divided(sample_of(columns, fields), k), (0,) * k, Verdict.CLEAR, (), {}, frozenset(), 0)
 
 
 def test_five_groups_in_two_columns_are_each_named_by_what_is_strongest_in_them() -> None:
@@ -58,6 +58,6 @@ def test_with_verdict_none_no_user_is_on_a_map(verdict: Verdict, users: int) -> 
         name: (generator.normal(size=120) + shift * (np.arange(120) < 60)).tolist() for name, shift in shifts.items()
     }
     fields = [ProfileField(name, name, "behaviour", Kind.NUMBER, ()) for name in columns]
-    found = explain(divided(sample_of(columns, fields), 2), (0, 0), verdict, {}, frozenset(), 0)
+    found = explain(divided(sample_of(columns, fields), 2), (0, 0), verdict, (), {}, frozenset(), 0)
     assert (len(found.map.x), len(found.map.y), len(found.map.segment)) == (users, users, users)
     assert bool(found.heat) == bool(users)

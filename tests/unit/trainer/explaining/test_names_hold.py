@@ -1,5 +1,6 @@
 """Names of 200 generated tables, compared with the means that they speak of."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,23 @@ from trainer.explaining.division import Division
 from trainer.explaining.effects import effects
 
 LEVELS = ("lowest", "low", "middle", "high", "highest")
+LONG = "of all that were counted by us in the year of"
+# Also headers that say how much by themselves, and long ones that differ only at the end.
 FIELDS = (
-    *(ProfileField(f"n{place}", f"n{place}", "behaviour", Kind.NUMBER, ()) for place in range(3)),
-    *(ProfileField(f"o{place}", f"o{place}", "behaviour", Kind.ORDERED, LEVELS) for place in range(3)),
-    ProfileField("b", "b", "behaviour", Kind.BOOLEAN, ()),
-    ProfileField("c", "c", "behaviour", Kind.CATEGORY, ()),
-    ProfileField("s", "s", "behaviour", Kind.SEVERAL_OF, ()),
+    *(
+        ProfileField(header.split()[-1], header, "behaviour", kind, levels)
+        for kind, levels, headers in (
+            (Kind.NUMBER, (), ("n0", "High n1", f"low number {LONG} n2", f"low number {LONG} n3")),
+            (Kind.ORDERED, LEVELS, ("o0", "few o1", f"Grade {LONG} o2", f"Grade {LONG} o3")),
+            (Kind.BOOLEAN, (), ("many b",)),
+            (Kind.CATEGORY, (), ("c", "less d")),
+            (Kind.SEVERAL_OF, (), ("s",)),
+        )
+        for header in headers
+    ),
 )
+ITEMS = ("x", "less y", "z")
+DEGREES = ("high", "low", "medium", "less")
 
 
 def table(seed: int) -> tuple[Mapping[str, list[Any]], Division]:
@@ -40,9 +51,7 @@ def table(seed: int) -> tuple[Mapping[str, list[Any]], Division]:
             columns[field.name] = (generator.random(len(labels)) < generator.random(k)[group]).tolist()
         elif field.kind is Kind.SEVERAL_OF:
             shares = generator.random((k, 3))[group]
-            columns[field.name] = [
-                tuple(np.array(["x", "y", "z"])[row]) for row in generator.random((len(labels), 3)) < shares
-            ]
+            columns[field.name] = [tuple(np.array(ITEMS)[row]) for row in generator.random((len(labels), 3)) < shares]
         else:
             # Shares of levels without any order: one group is often higher, another higher on average.
             shares = generator.dirichlet([0.4] * len(LEVELS), k)
@@ -50,17 +59,31 @@ def table(seed: int) -> tuple[Mapping[str, list[Any]], Division]:
     return columns, as_given(sample_of(columns, fields), labels, seed)
 
 
-def values_of(subject: str, columns: Mapping[str, list[Any]]) -> npt.NDArray[np.float64]:
+def parsed(part: str) -> tuple[str, str, str]:
+    """A part of a name as the title of a field, or "" for an item alone; its label; and how much, or ""."""
+    title, _, after = part.partition(": ")
+    if after and title.split()[-1] in {"b", "c", "d", "s"}:
+        if title == "less d":
+            return title, after.removeprefix("less "), "less" if after.startswith("less ") else ""
+        return title, after, "less" if title.startswith("less ") else ""
+    if after:
+        return title, "", after
+    word = next((word for word in DEGREES if part.startswith(f"{word} ")), "")
+    rest = part.removeprefix(word).strip()
+    return ("", rest, word) if rest in ITEMS else (rest, "", word)
+
+
+def values_of(title: str, label: str, columns: Mapping[str, list[Any]]) -> npt.NDArray[np.float64]:
     """The values that a part of a name speaks of: a number, a rank, or 1 for those who have a label."""
-    name, _, label = subject.partition(": ")
+    name = re.split("[ …]", title)[-1] if title else "s"
     if name == "b":
         return np.array([value == (label == "yes") for value in columns[name]], dtype=np.float64)
+    if name == "s":
+        return np.array([label in items for items in columns["s"]], dtype=np.float64)
     if label:
         return np.array([value == label for value in columns[name]], dtype=np.float64)
-    if subject in columns:
-        ranks = {level: float(rank) for rank, level in enumerate(LEVELS)}
-        return np.array([ranks.get(value, value) for value in columns[subject]], dtype=np.float64)
-    return np.array([subject in items for items in columns["s"]], dtype=np.float64)
+    ranks = {level: float(rank) for rank, level in enumerate(LEVELS)}
+    return np.array([ranks.get(value, value) for value in columns[name]], dtype=np.float64)
 
 
 def test_no_name_contradicts_the_means_of_its_segment_and_of_the_others() -> None:
@@ -75,8 +98,8 @@ def test_no_name_contradicts_the_means_of_its_segment_and_of_the_others() -> Non
                 continue
             members = division.labels == card.segment
             for part in card.name.casefold().split(", "):
-                word = next((word for word in ("high", "low", "medium", "less") if part.startswith(f"{word} ")), "")
-                values = values_of(part.removeprefix(word).strip(), columns)
+                title, label, word = parsed(part)
+                values = values_of(title, label, columns)
                 inside, outside = values[members].mean(), values[~members].mean()
                 means = [values[division.labels == each].mean() for each in range(division.k)]
                 holds = {
@@ -85,5 +108,6 @@ def test_no_name_contradicts_the_means_of_its_segment_and_of_the_others() -> Non
                     "less": inside < outside,
                 }.get(word, inside > outside)
                 assert holds, (seed, card.name, part, inside, outside)
-                words[word] = words.get(word, 0) + 1
-    assert min(words.get(word, 0) for word in ("high", "low", "medium", "less", "")) >= 3, words
+                for seen in (word, "degree" if ": " in part and word else "", "long" if "…" in part else ""):
+                    words[seen] = words.get(seen, 0) + 1
+    assert min(words.get(word, 0) for word in (*DEGREES, "", "degree", "long")) >= 3, words

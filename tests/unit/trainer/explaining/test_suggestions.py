@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from schemas.roles import Kind
-from tests.support.effect_values import elsewhere, having, less, more
+from tests.support.effect_values import elsewhere, having, less, more, titles_of
 from trainer.explaining.phrases import ADVICE, MORE, Advice
 from trainer.explaining.suggestions import suggestion
 from trainer.findings import Effect
@@ -11,7 +11,7 @@ from trainer.privacy import DEMOGRAPHIC
 
 
 def said(*effects: Effect, not_named: frozenset[str] = frozenset({DEMOGRAPHIC})) -> str:
-    return suggestion(effects, effects, not_named)
+    return suggestion(effects, effects, not_named, titles_of(effects))
 
 
 def test_clicks_without_conversions_are_a_matter_of_the_landing_page() -> None:
@@ -59,7 +59,7 @@ def test_demographic_fields_are_no_target_unless_asked_for() -> None:
     effects = more("age", 0.9), having("gender", "Female")
     assert said(*effects) == "Only demographic fields set them apart, so no action is suggested."
     assert said(*effects, not_named=frozenset()) == (
-        "Start from what sets them apart most: age (around 55-64 against 45-54 elsewhere) and gender: Female "
+        "Start from what sets them apart most: Age (around 55-64 against 45-54 elsewhere) and Gender: Female "
         "(55\N{NO-BREAK SPACE}% against 5\N{NO-BREAK SPACE}% elsewhere, 3.1 times the average)."
     )
 
@@ -72,7 +72,7 @@ def test_effects_in_fields_of_another_class_are_repeated_with_their_figures() ->
     ]
     assert said(*effects) == (
         "Start from what sets them apart most: "
-        "session count (0.60 against 0.10 elsewhere) and plan: Premium (60\N{NO-BREAK SPACE}% against "
+        "Session Count (0.60 against 0.10 elsewhere) and Plan: Premium (60\N{NO-BREAK SPACE}% against "
         "10\N{NO-BREAK SPACE}% elsewhere)."
     )
 
@@ -88,7 +88,8 @@ def test_advice_on_clicks_devices_and_interests_is_for_the_fields_of_this_projec
 
 def test_nothing_is_suggested_without_an_effect_that_is_outstanding() -> None:
     assert said() == ""
-    assert suggestion([more("age"), more("conversion_rate", 0.3)], [more("age")], frozenset({DEMOGRAPHIC})) == ""
+    effects = [more("age"), more("conversion_rate", 0.3)]
+    assert suggestion(effects, effects[:1], frozenset({DEMOGRAPHIC}), titles_of(effects)) == ""
     assert said(having("top_interests", "\u202e\x07")) == ""
 
 

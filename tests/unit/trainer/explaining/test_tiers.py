@@ -5,7 +5,8 @@ import pytest
 
 from schemas.roles import Kind, ProfileField
 from tests.support.samples import sample_of
-from trainer.explaining.tiers import LEAST_SHARE, tiers
+from trainer.explaining.thresholds import thresholds
+from trainer.explaining.tiers import LEAST_SHARE, roundest, tiers
 from trainer.findings import Tiers
 from trainer.privacy import DEMOGRAPHIC
 
@@ -17,7 +18,7 @@ def number(name: str, group: str = "behaviour") -> ProfileField:
 
 
 def found(columns: dict[str, Any], *fields: ProfileField, left_out: tuple[str, ...] = ()) -> Tiers | None:
-    return tiers(sample_of(columns, fields or [number(name) for name in columns], left_out), NOT_NAMED)
+    return tiers(sample_of(columns, fields or [number(name) for name in columns], left_out), NOT_NAMED, {})
 
 
 def cut(values: Any) -> Tiers | None:
@@ -60,6 +61,63 @@ def test_the_unit_of_a_number_does_not_matter(factor: float) -> None:
     assert made is not None
     assert scaled is not None
     assert scaled.shares == pytest.approx(made.shares, abs=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.2, 1.0, 3.0, 8.0])
+@pytest.mark.parametrize("users", [90, 600, 5000])
+def test_cuts_are_round_and_near_the_terciles_however_long_the_tail(spread: float, users: int) -> None:
+    made = cut(np.exp(spread * np.random.default_rng(users).normal(size=users)))
+    assert made is not None
+    assert made.shares == pytest.approx([1 / 3] * 3, abs=0.06)
+    assert all(len(f"{each:.15g}".strip("0.").replace(".", "")) <= 3 for each in made.cuts), made.cuts
+
+
+def test_the_roundest_number_of_a_range_is_the_one_nearest_to_the_wanted() -> None:
+    assert roundest(5.2, 8.9, 7.4) == 7
+    assert roundest(5.2, 12.0, 7.4) == 10
+    assert roundest(-3.0, 4.0, -1.0) == 0
+    assert roundest(1.0, 2.0, 1.0) == 2
+    assert roundest(0.1234, 0.1238, 0.1236) == 0.1236
+    assert roundest(999_999.6, 1_000_000.4, 999_999.9) == 1_000_000
+    assert roundest(0.1, np.nextafter(0.1, 1), 0.1) == np.nextafter(0.1, 1)
+
+
+def two_peaks(users: int = 600) -> dict[str, list[float]]:
+    generator = np.random.default_rng(1)
+    return {"stay": generator.normal(np.array([2, 12])[generator.choice(2, users)], 1).round(1).tolist()}
+
+
+def test_a_number_with_two_peaks_is_cut_between_them() -> None:
+    sample = sample_of(two_peaks(), [number("stay")])
+    (limit,) = thresholds(sample, ("Stay",))
+    assert (limit.field, limit.header, limit.value) == ("stay", "Stay", 7.0)
+    made = tiers(sample, NOT_NAMED, {limit.field: limit.value})
+    assert made is not None
+    assert made.cuts == (7.0,)
+    assert made.shares == pytest.approx((0.5, 0.5), abs=0.05)
+    assert thresholds(sample, ()) == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        (lambda rng: np.exp(rng.normal(np.array([1, 5])[rng.choice(2, 900)], 0.5)), 30, 150),
+        (lambda rng: rng.poisson(np.array([2, 25])[rng.choice(2, 900)]), 7, 15),
+        (lambda rng: rng.normal(np.array([0, 10, 40])[rng.choice(3, 900)], 1), 15, 35),
+        (lambda rng: 5 * np.round(rng.normal(np.array([20, 60])[rng.choice(2, 900)], 6) / 5), 35, 50),
+    ],
+    ids=["log", "counts", "three", "rounded to five"],
+)
+def test_a_limit_lies_in_the_deepest_valley(values: Any, low: float, high: float) -> None:
+    drawn = values(np.random.default_rng(3)).tolist()
+    (limit,) = thresholds(sample_of({"spend": drawn}, [number("spend")]), ("Spend",))
+    assert low <= limit.value <= high
+
+
+@pytest.mark.parametrize("tail", ["normal", "standard_cauchy", "lognormal", "uniform"])
+def test_a_number_with_one_peak_has_no_limit(tail: str) -> None:
+    drawn = getattr(np.random.default_rng(3), tail)(size=900).tolist()
+    assert thresholds(sample_of({"spend": drawn}, [number("spend")]), ("Spend",)) == ()
 
 
 def test_where_many_users_have_one_value_it_is_a_tier_of_its_own() -> None:

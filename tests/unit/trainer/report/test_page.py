@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from schemas.roles import Kind
 from tests.support.findings_examples import BEFORE, SCRIPT, clear, none, odd, weak
-from trainer.findings import Findings
+from trainer.findings import Findings, Threshold, Tiers
 from trainer.report.page import report_files
 
 EXAMPLES = {"clear": clear, "weak": weak, "none": none, "odd": odd}
@@ -123,6 +124,7 @@ def test_without_segments_a_page_does_not_describe_any(
     assert "Do not use these segments." in page.words
     assert "Collect other fields." in page.words
     assert "Use a threshold in Likes and Reactions." in page.words
+    assert "A limit between two peaks describes users better" in page.words
     for told in ("Weekend-heavy", "elsewhere", "What to do. They", "show them offers"):
         assert told in pages["clear"].words
         assert told not in page.words
@@ -130,6 +132,58 @@ def test_without_segments_a_page_does_not_describe_any(
         assert f"{picture}.svg" in reports["clear"]
         assert f"{picture}.svg" not in reports["none"]
         assert picture.encode() not in reports["none"]["report.html"]
+
+
+def test_a_limit_between_two_peaks_is_named_if_it_was_found() -> None:
+    limit = Threshold("likes_and_reactions", "Likes and Reactions", Kind.NUMBER, 2_300.0)
+    tiers = Tiers(limit.field, limit.header, limit.kind, 0.9, (limit.value,), (0.5, 0.5))
+    words = page_of(replace(none(), thresholds=(limit,), tiers=tiers)).words
+    assert "A limit between two peaks, such as 2,300, describes" in words
+    assert "This cut lies where the fewest users are" in words
+    assert "are alike" not in words
+
+
+def test_a_page_without_segments_gives_the_reason_of_the_verdict_and_no_other() -> None:
+    unstable = "in bootstrap resamples one segment overlaps with its match by only 40 % (60 % are needed)"
+    judgement = replace(none().judgement, reason=f"{unstable}; 1 % of users lie between segments")
+    words = page_of(replace(none(), judgement=judgement)).words
+    assert f"{judgement.k} were fitted, but {unstable}. This report" in words
+    assert "cut through" not in words
+    assert "do not group users" not in words
+
+
+def test_long_subjects_on_cards_and_in_the_heat_map_are_told_apart() -> None:
+    findings = clear()
+    question = f"How {'very ' * 30}satisfied are you with our team in"
+    seasons = ("spring", "autumn")
+    effects = tuple(
+        replace(effect, header=f"{question} {season}", level=None)
+        for season, effect in zip(seasons, findings.cards[0].effects, strict=False)
+    )
+    heat = tuple(
+        replace(row, label=f"{question} {season}") for season, row in zip(seasons, findings.heat, strict=False)
+    )
+    cards = (replace(findings.cards[0], effects=effects), *findings.cards[1:])
+    page = report_files(replace(findings, cards=cards, heat=heat))["report.html"].decode()
+    subjects = re.findall(r'<p class="subject"><bdi>(.*?)</bdi>', page)[:2]
+    assert [subject.endswith(f"in {season}") for subject, season in zip(subjects, seasons, strict=True)] == [True] * 2
+    drawn = report_files(replace(findings, cards=cards, heat=heat))["figure-profile.svg"].decode()
+    assert all(season in drawn for season in seasons)
+
+
+def test_the_option_that_names_by_demographic_fields_is_said_above_the_cards() -> None:
+    findings = clear()
+    card = findings.cards[0]
+    effects = tuple(replace(effect, group="demographic") for effect in card.effects)
+    unnamed = replace(card, name=f"Segment {card.segment}", effects=effects)
+    origin = replace(findings.origin, options={"not named": "demographic"})
+    words = page_of(replace(findings, cards=(unnamed, *findings.cards[1:]), origin=origin)).words
+    assert "give no names or suggestions unless you fit with --name-demographics." in words
+
+
+def test_the_kinds_of_all_columns_are_explained(pages: dict[str, Page]) -> None:
+    kinds = pages["clear"].words.partition("Kinds: ")[2].partition(". ")[0]
+    assert [each.partition(" ")[0] for each in kinds.split(", ")] == [kind.value for kind in Kind]
 
 
 def test_a_version_accepted_without_structure_is_marked_with_every_verdict(pages: dict[str, Page]) -> None:
@@ -208,7 +262,7 @@ def test_without_segments_tiers_are_offered_and_never_called_segments(pages: dic
         "Likes and Reactions Users 1 (lowest) below 2,300 33 % 2 2,300 to below 6,100 34 % 3 (highest) 6,100 or"
         in words
     )
-    assert "No tiers are offered" in page_of(replace(none(), tiers=None)).words
+    assert "No tiers are offered: no cut of a number" in page_of(replace(none(), tiers=None)).words
     assert "Tiers" not in pages["weak"].words
 
 

@@ -16,20 +16,19 @@ from trainer.text.wording import (
     fates,
     headline,
     in_short,
-    in_two_lines,
     interval,
+    no_tiers,
     pair,
     percent,
-    plain,
     probability,
     reassigned,
     sentence,
     short_count,
-    shortened,
     strength,
     subject,
     tiers,
     title_of,
+    unnamed,
 )
 
 
@@ -102,24 +101,6 @@ def test_a_count_that_may_not_be_shown_is_under_20() -> None:
     assert (count(None), count(1_234_567)) == ("<20", "1,234,567")
 
 
-def test_a_label_has_no_sign_that_breaks_a_file_or_turns_the_text_around_it() -> None:
-    assert plain(" a\x00b\u202ec\n d\t\ue000👩‍🔬 ") == "abc d \ue000👩‍🔬"
-    assert plain("34\xa0%") == "34\xa0%"
-
-
-def test_a_long_label_ends_in_an_ellipsis_and_wide_signs_count_twice() -> None:
-    assert shortened("Photography", 11) == "Photography"
-    assert shortened("Photography", 10) == "Photograp…"
-    assert shortened("数据科学", 8) == "数据科学"
-    assert shortened("数据科学", 7) == "数据科…"
-
-
-def test_a_label_breaks_at_a_space_into_two_lines() -> None:
-    assert in_two_lines("Likes", 20) == "Likes"
-    assert in_two_lines("Time Spent Online (hrs/weekend)", 20) == "Time Spent Online\n(hrs/weekend)"
-    assert in_two_lines("W" * 50, 10) == "W" * 10 + "\n" + "W" * 9 + "…"
-
-
 def test_a_reason_becomes_a_sentence() -> None:
     assert sentence("no two columns are related") == "No two columns are related."
     assert sentence("Done.") == "Done."
@@ -189,6 +170,36 @@ def test_tiers_by_a_date_are_days_ago() -> None:
     assert tiers(found) == ["below 30 days ago", "30 to below 90 days ago", "90 days ago or more"]
 
 
+def test_a_report_says_why_there_are_no_tiers_and_how_to_get_them() -> None:
+    found = none()
+
+    def reason(kind: Kind, *groups: str, options: str = "demographic") -> str:
+        columns = [
+            replace(each, left_out_because=None, group=group, kind=kind, header=f"c{place}")
+            for place, (each, group) in enumerate(zip(found.quality.columns, groups, strict=False))
+        ]
+        quality = replace(found.quality, columns=tuple(columns))
+        return no_tiers(replace(found, quality=quality, origin=replace(found.origin, options={"not named": options})))
+
+    assert reason(Kind.CATEGORY, "usage", "demographic") == "no number is used in the distance"
+    assert reason(Kind.NUMBER, "demographic", "demographic") == (
+        "only demographic numbers are used in the distance (c0, c1); to cut one of these, fit again with "
+        "--name-demographics"
+    )
+    uncut = "no cut of a number in the distance leaves a tenth of the users, and 20, on both sides"
+    assert reason(Kind.NUMBER, "demographic", "usage") == uncut
+    assert reason(Kind.NUMBER, "demographic", options="none") == uncut
+
+
+def test_where_only_demographic_fields_set_a_segment_apart_the_option_that_names_it_is_said() -> None:
+    found = replace(clear(), origin=replace(clear().origin, options={"not named": "demographic"}))
+    assert unnamed(found) == ""
+    effects = tuple(replace(each, group="demographic") for each in found.cards[0].effects)
+    card = replace(found.cards[0], name=f"Segment {found.cards[0].segment}", effects=effects)
+    assert "--name-demographics" in unnamed(replace(found, cards=(card, *found.cards[1:])))
+    assert unnamed(replace(found, cards=(replace(card, name="Savers"),))) == ""
+
+
 def test_an_effect_is_shown_in_the_unit_of_its_field() -> None:
     effect = clear().cards[0].effects[0]
     assert subject(effect) == "Click-Through Rates (CTR)"
@@ -201,6 +212,12 @@ def test_an_effect_of_a_label_is_shown_in_shares() -> None:
     assert subject(effect) == "Device: Mobile Only"
     assert difference(effect).replace("\N{NO-BREAK SPACE}", " ") == "78 % against 31 % elsewhere, 1.9 times the average"
     assert interval(effect) == "−47 points (−52 to +1)"
+
+
+def test_where_a_share_is_bounded_in_every_resample_the_difference_is_at_least_this_large() -> None:
+    effect = replace(_effect(Measure.SHARE_DIFFERENCE, Kind.CATEGORY, level="Tablet", lift=None), low=0.83, high=0.83)
+    assert interval(replace(effect, size=0.83)) == "at least 83 points higher"
+    assert interval(replace(effect, size=-0.83)) == "at least 83 points lower"
 
 
 def test_an_ordered_field_is_described_by_the_level_nearest_to_the_mean_rank() -> None:
