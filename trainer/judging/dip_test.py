@@ -50,11 +50,17 @@ def _spread(values: Floats) -> Floats:
 def multimodal_columns(sample: Sample) -> tuple[str, ...]:
     """Headers of the number columns that are multimodal by themselves, including those outside the distance.
 
+    A column that repeats another one is not named again.
+
     Numbers are encoded as in the distance: clipped, and on a logarithmic scale if they are skewed. Modes that are only
     the numbers to which users round do not count. Bonferroni over the columns.
     """
-    headers = {field.name: field.header for field in sample.fields}
-    columns = [replace(column, weight=1.0) for column in sample.encoder.columns if isinstance(column, NumberColumn)]
+    headers = {field.name: field.header for field in sample.distinct}
+    columns = [
+        replace(column, weight=1.0)
+        for column in sample.encoder.columns
+        if isinstance(column, NumberColumn) and column.name in headers
+    ]
     limit = GREATEST_P_VALUE / max(len(columns), 1)
 
     def is_multimodal(column: NumberColumn, values: Floats) -> bool:
