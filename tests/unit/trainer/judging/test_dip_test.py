@@ -65,7 +65,7 @@ def test_multimodal_columns_are_named_whether_or_not_they_are_used_in_the_distan
 
 
 def test_a_column_that_repeats_another_one_is_not_named_again() -> None:
-    columns = {"click_through_rate": two_modes().tolist(), "conversion_rate": np.exp(two_modes()).tolist()}
+    columns = {"click_through_rate": two_modes().tolist(), "conversion_rate": (-2 * two_modes()).tolist()}
     sample = sample_of(columns, FIELDS, left_out=["conversion_rate"])
     repeated = replace(sample, repeated=frozenset({"conversion_rate"}))
     assert multimodal_columns(repeated) == ("Click-Through Rates (CTR)",)
