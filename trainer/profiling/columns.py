@@ -13,7 +13,7 @@ import numpy as np
 
 from schemas.roles import Kind
 from trainer.history.dates import dates_in
-from trainer.history.lone_extreme import lone_extreme
+from trainer.history.lone_extreme import lone_extremes
 from trainer.profiling.facts import EXAMPLES, Facts
 from trainer.profiling.scales import known_order, numbered_steps
 from trainer.profiling.table import ITEM_SEPARATOR, Stored
@@ -37,8 +37,6 @@ MOST_LEVELS: Final = 200
 # As long as a label of a profile may be.
 LONGEST_LABEL: Final = 200
 _FREE_TEXT_WORDS: Final = 5
-# Of an extreme number, before a person is asked whether it stands for a missing value.
-_LEAST_REPEATED: Final = 3
 _SEPARATORS: Final = (",", ";", "|", "/")
 ISO_FORMAT: Final = "%Y-%m-%d"
 
@@ -279,16 +277,18 @@ def _question(facts: Facts) -> str:
 
 
 def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
-    """A question about a cell that may stand for a missing value, where one extreme repeats far from all others."""
+    """A question about cells that may stand for a missing value, where few extremes repeat far from all others."""
     users = [facts.cells[cell] for cell in numbers]
-    lone = lone_extreme(np.array([*numbers.values()], dtype=np.float64), users, _LEAST_REPEATED)
-    if lone is None:
+    lone = lone_extremes(np.array([*numbers.values()], dtype=np.float64), users)
+    if not lone:
         return ""
-    cell = next(cell.strip() for cell, value in numbers.items() if value == lone.number)
+    cells = [cell.strip() for each in lone for cell, value in numbers.items() if value == each.number]
+    listed = ", ".join(map(repr, cells))
     remedy = (
-        f"add {cell!r} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
+        f"add {listed} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
     )
-    return f"Does {cell} stand for a missing value ({lone.users:,} users)? Then {remedy}."
+    stand = f"{' and '.join(cells)} stand for a missing value ({sum(each.users for each in lone):,} users)"
+    return f"{'Does' if len(cells) == 1 else 'Do'} {stand}? Then {remedy}."
 
 
 def _commonest(cells: Mapping[str, int]) -> str:

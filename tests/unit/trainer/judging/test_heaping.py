@@ -20,8 +20,7 @@ def amounts(rng: Rng, median: float = 20) -> Floats:
 def rounded(values: Floats, unit: float, share: float, rng: Rng, ending: float = 0, decimals: int = 0) -> Floats:
     """A share of the users round to the unit, or to the prices just below that have this ending."""
     heaps = unit * np.rint((values - ending) / unit) + ending
-    found: Floats = np.round(np.where(rng.random(USERS) < share, heaps, values), decimals)
-    return found
+    return np.asarray(np.round(np.where(rng.random(USERS) < share, heaps, values), decimals), dtype=np.float64)
 
 
 def two_groups(rng: Rng) -> Floats:

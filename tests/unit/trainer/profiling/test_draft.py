@@ -338,9 +338,10 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
         ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "l0, l1, l2, l3"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
         ("spend", [9999 if i % 20 == 0 else 5 + i for i in NUMBERED], "9999"),
+        ("spend", [-998.0 - i % 2 if i % 20 < 2 else 5 + i for i in NUMBERED], "'-999.0', '-998.0'"),
         ("last_seen", [f"2025-01-{i % 28 + 1:02}" if i % 20 else "1900-01-01" for i in NUMBERED], "1900-01-01"),
     ],
-    ids=["outcome", "twins", "steps", "below", "above", "date"],
+    ids=["outcome", "twins", "steps", "below", "above", "two codes", "date"],
 )
 def test_what_a_person_should_decide_is_asked_in_the_file(
     path: Path, header: str, values: Sequence[Any], asked: str
