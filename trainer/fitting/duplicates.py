@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from schemas.roles import Kind, ProfileField
+from trainer.text.spellings import plain_spelling
 
 # Two numbers are one if their ranks agree so well, as a wage and its logarithm, or minutes and seconds, do.
 LEAST_RANK_CORRELATION = 0.995
@@ -84,7 +85,7 @@ def _labels(values: pd.Series, kind: Kind, spellings: dict[str, int]) -> _Labels
     found = values.map(lambda items: tuple(sorted({*items})), na_action="ignore") if kind is Kind.SEVERAL_OF else values
     codes, distinct = pd.factorize(found.astype(object))
     texts = [f"{each:.15g}" if kind.is_numeric else str(each) for each in distinct]
-    spelled = [spellings.setdefault(" ".join(text.split()).casefold(), len(spellings)) for text in texts]
+    spelled = [spellings.setdefault(plain_spelling(text), len(spellings)) for text in texts]
     return _Labels(codes, len(distinct), np.array([*spelled, -1])[codes])
 
 

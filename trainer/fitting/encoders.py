@@ -27,6 +27,7 @@ from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS, CheckedCopy
 from trainer.history.history import History
 from trainer.history.lone_extreme import LoneExtreme, lone_extremes
 from trainer.privacy import shown, shown_text
+from trainer.text.spellings import remedy, spelled_alike
 from trainer.text.wording import percent
 
 CLIPPED_TAIL = 0.001
@@ -225,10 +226,7 @@ def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> L
 
 def _twins(field: ProfileField, counts: Mapping[str, int]) -> str | None:
     """A note about labels that differ only in spaces or case, with those that enough users have."""
-    spellings: dict[str, list[str]] = {}
-    for label in counts:
-        spellings.setdefault(" ".join(label.split()).casefold(), []).append(label)
-    twins = [label for labels in spellings.values() if len(labels) > 1 for label in labels]
+    twins = [label for labels in spelled_alike(counts) for label in labels]
     if not twins:
         return None
     # A label that few users have may be the name of one of them.
@@ -236,7 +234,7 @@ def _twins(field: ProfileField, counts: Mapping[str, int]) -> str | None:
     named = f", such as {', '.join(common[:MOST_NAMED])}" if common else ""
     return (
         f"{field.header}: {len(twins)} labels differ from another only in spaces or capital letters{named}: if they "
-        "are the same, add StringConstraints(strip_whitespace=True, to_lower=True) to the field in the profile class"
+        f"are the same, {remedy(field.kind)} in the profile class"
     )
 
 

@@ -31,6 +31,7 @@ from trainer.profiling.words import (
     is_count,
     words_of,
 )
+from trainer.text.spellings import remedy, spelled_alike
 
 # A column with more labels says little about groups.
 MOST_LEVELS: Final = 200
@@ -260,20 +261,23 @@ def _question(facts: Facts) -> str:
         return outcome
     if facts.are_numbers:
         return _sentinel(facts, facts.numbers)
-    plain: dict[str, list[str]] = {}
-    for label in facts.cells:
-        plain.setdefault(" ".join(label.split()).casefold(), []).append(label)
-    for twins in plain.values():
-        if len(twins) > 1:
-            listed = ", ".join(f"{label!r} ({facts.cells[label]:,})" for label in twins[:EXAMPLES])
-            return (
-                f"{listed} differ only in spaces or capital letters. If they are the same, add "
-                "StringConstraints(strip_whitespace=True, to_lower=True), from pydantic."
-            )
+    if twins := _twins(facts.cells, Kind.CATEGORY):
+        return twins
     steps = numbered_steps(facts.cells)
     return (
         f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels." if steps else ""
     )
+
+
+def _twins(labels: Mapping[str, int], kind: Kind) -> str:
+    """A question about spellings of one label, among labels and the users who have each."""
+    for twins in spelled_alike(labels):
+        listed = ", ".join(f"{label!r} ({labels[label]:,})" for label in twins[:EXAMPLES])
+        return (
+            f"{listed} differ only in spaces or capital letters. If they are the same, {remedy(kind)}; "
+            "StringConstraints is from pydantic."
+        )
+    return ""
 
 
 def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
@@ -282,7 +286,7 @@ def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
     lone = lone_extremes(np.array([*numbers.values()], dtype=np.float64), users)
     if not lone:
         return ""
-    cells = [cell.strip() for each in lone for cell, value in numbers.items() if value == each.number]
+    cells = [*dict.fromkeys(cell.strip() for each in lone for cell in numbers if numbers[cell] == each.number)]
     listed = ", ".join(map(repr, cells))
     remedy = (
         f"add {listed} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
@@ -352,6 +356,7 @@ def _items(facts: Facts, separator: str) -> Kept | LeftOut:
         f"several of {len(counted)} labels{between}",
         (first, second),
         separator="," if separator == ITEM_SEPARATOR else separator,
+        question=_twins(counted, Kind.SEVERAL_OF),
     )
 
 

@@ -94,7 +94,9 @@ def test_spellings_of_one_label_are_noted_with_their_users_but_not_those_that_fe
     assert note is not None
     assert ("'DE' (60 users)" in note, "'DE ' (30 users)" in note, "'de'" in note) == (True, True, False)
     assert category(["DE"] * 60 + ["FR"] * 40).note is None
-    assert several_of([("pop", "Pop")] * 60).note is not None
+    items = several_of([("pop", "Pop")] * 60).note
+    assert items is not None
+    assert "tuple[Annotated[str, StringConstraints(" in items
 
 
 def test_every_kind_of_column_has_mean_0_and_a_total_variance_of_1(generator: np.random.Generator) -> None:

@@ -350,6 +350,19 @@ def test_what_a_person_should_decide_is_asked_in_the_file(
     assert asked in kept(draft, header).question
 
 
+def test_spellings_of_an_item_become_one_where_the_file_says_how(path: Path) -> None:
+    classes = [("yoga,SPIN", "spin,yoga,swim", "swim,SPIN", "spin")[i % 4] for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "classes": classes, "visits": VISITS}), path.with_name("profile.py"), "")
+    question = kept(done.draft, "classes").question
+    assert "'SPIN'" in question
+    advised = question[question.index("tuple[") : question.index("; StringConstraints")]
+    text = done.output.read_text().replace("Annotated[Labels,", f"Annotated[{advised},")
+    done.output.write_text(text.replace("import BaseModel", "import StringConstraints, BaseModel"))
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    assert sorted(history.copy.labels["classes"]) == ["spin", "swim", "yoga"]
+
+
 @pytest.mark.parametrize(
     ("true", "false"), [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0")]
 )
