@@ -33,6 +33,9 @@ HEAPED: Mapping[str, Callable[[Rng], Floats]] = {
     "half in dozens": lambda rng: rounded(amounts(rng, 70), 12, 0.5, rng),
     "half in quarters of an hour": lambda rng: rounded(amounts(rng, 90), 15, 0.5, rng),
     "some in fives and some in tens": lambda rng: rounded(rounded(amounts(rng, 50), 5, 0.3, rng), 10, 0.3, rng),
+    "some in tens and some in hundreds": lambda rng: rounded(
+        rounded(rng.normal(500, 120, USERS), 10, 0.5, rng), 100, 0.4, rng
+    ),
     "half in fives, others to the cent": lambda rng: rounded(amounts(rng), 5, 0.5, rng, decimals=2),
     "shifts of eight hours": lambda rng: rounded(amounts(rng, 40), 8, 0.7, rng),
     "prices that end in 9.99": lambda rng: rounded(amounts(rng, 60), 10, 0.6, rng, -0.01, 2),
