@@ -34,7 +34,7 @@ HEAPED: Mapping[str, Callable[[Rng], Floats]] = {
     "half in quarters of an hour": lambda rng: rounded(amounts(rng, 90), 15, 0.5, rng),
     "some in fives and some in tens": lambda rng: rounded(rounded(amounts(rng, 50), 5, 0.3, rng), 10, 0.3, rng),
     "some in tens and some in hundreds": lambda rng: rounded(
-        rounded(rng.normal(500, 120, USERS), 10, 0.5, rng), 100, 0.4, rng
+        rounded(rng.normal(500, 120, USERS), 10, 0.8, rng), 100, 0.4, rng
     ),
     "half in fives, others to the cent": lambda rng: rounded(amounts(rng), 5, 0.5, rng, decimals=2),
     "shifts of eight hours": lambda rng: rounded(amounts(rng, 40), 8, 0.7, rng),
