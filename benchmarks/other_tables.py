@@ -319,6 +319,14 @@ def groups_beside_items(rng: Rng) -> Users:
     return _table(rng, number[:, None], answers=answer[:, None], items=[liked], truth=truth)
 
 
+def groups_beside_yes_and_no(rng: Rng) -> Users:
+    """Three groups very far apart in three numbers, of which two have a label of their own, in 70 to 90 %."""
+    truth = _groups(rng, 0.34, 0.33, 0.33)
+    labels = (truth[:, None] == np.array([0, 1])) ^ (rng.random((USERS, 2)) < rng.uniform(0.1, 0.3))
+    numbers = _apart(rng, 3, 3, 15)[truth] + rng.normal(size=(USERS, 3))
+    return _table(rng, numbers, labels.astype(np.int64), truth=truth)
+
+
 PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "groups in two numbers": two_columns_apart,
     "… thirty numbers": many_columns_apart,
@@ -338,6 +346,7 @@ PLANTED: Mapping[str, Callable[[Rng], Users]] = {
     "… in mixed columns": mixed_groups,
     "… beside labels": groups_beside_labels,
     "… beside items": groups_beside_items,
+    "… beside yes and no": groups_beside_yes_and_no,
 }
 NOTHING: Mapping[str, Callable[[Rng], Users]] = {
     "purchases": purchases,

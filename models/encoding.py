@@ -207,6 +207,11 @@ class Encoder:
         return tuple(sorted(kept, key=lambda column: order.index(column.kind)))
 
     @cached_property
+    def used(self) -> frozenset[str]:
+        """The names of the fields that count in the distance."""
+        return frozenset(column.name for column in self.kept)
+
+    @cached_property
     def width(self) -> int:
         """The number of matrix columns."""
         return sum(column.width for column in self.kept)

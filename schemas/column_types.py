@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 from pydantic import BaseModel
 
-from schemas.dates import ISO_TEXT, is_iso_date
+from schemas.dates import ISO_TEXT, is_iso_date, none_if_empty
 
 # Beyond, neighbouring integers are the same float, and a bound may hold for one of them only.
 _EXACT_INTEGERS: Final = 2.0**53
@@ -133,6 +133,8 @@ def _type(schema: Mapping[str, Any]) -> ColumnType:
     if kind == "nullable":
         _require_known("the optional value", schema, _NULLABLE_KEYS)
         return _optional(_type(schema["schema"]))
+    if kind == "function-wrap" and schema["function"]["function"] is none_if_empty:
+        return _type(schema["schema"])  # empty text is left to the class
     if kind not in _TYPES:
         raise OnlyByClass(f"values are checked by {kind}")
     return _TYPES[kind](schema)

@@ -30,7 +30,10 @@ class CsvFormat:
     symbols: tuple[str, ...] = ()
     """What may stand before or after a number and is ignored, such as "$", "%" or "EUR"."""
     missing: tuple[str, ...] = ()
-    """Cells that hold no value, such as "N/A"; spaces around them do not matter. Empty cells never hold one."""
+    """Cells that hold no value in any column, such as "N/A"; spaces around them do not matter.
+
+    Empty cells never hold one. They hold for text in a Parquet file, too. A role has those of one column.
+    """
     true: tuple[str, ...] = ("true",)
     """What stands for true in a field of booleans, such as "yes" or "1"; neither case nor spaces around it matter."""
     false: tuple[str, ...] = ("false",)

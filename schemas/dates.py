@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any, Final
 
 from pydantic_core import CoreSchema, core_schema
 
-ISO_TEXT: Final = core_schema.str_schema(strict=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+NOT_ISO: Final = "not_an_iso_date"
+"""The type of pydantic's error for a value that is not text such as 2026-01-31."""
+ISO_TEXT: Final = core_schema.custom_error_schema(
+    core_schema.str_schema(strict=True, pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
+    custom_error_type=NOT_ISO,
+    custom_error_message="Input should be a date such as 2026-01-31",
+)
 _ISO: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def days_schema(schema: Any) -> CoreSchema:
     """The schema of a date as ISO 8601 has it, or of a number of days, which is never negative.
 
-    A date is checked in two steps, since pydantic also takes a number of seconds for one.
+    A date is checked in two steps, since pydantic also takes a number of seconds for one. Empty text is a missing date
+    where it may be missing.
     """
     if schema["type"] == "nullable":
-        schema = {**schema, "schema": days_schema(schema["schema"])}
+        inner = days_schema(schema["schema"])
+        schema = {**schema, "schema": _or_empty(inner) if inner["type"] == "chain" else inner}
     elif schema["type"] == "date":
         schema = core_schema.chain_schema([ISO_TEXT, {**schema, "strict": False}])
     elif schema["type"] in {"float", "int"}:
         schema = {"ge": 0, **schema}
     found: CoreSchema = schema
     return found
+
+
+def _or_empty(day: Any) -> CoreSchema:
+    return core_schema.no_info_wrap_validator_function(
+        none_if_empty,
+        day,
+        json_schema_input_schema=core_schema.union_schema([day, core_schema.literal_schema([""])]),
+    )
+
+
+def none_if_empty(value: Any, check: Callable[[Any], Any]) -> Any:
+    """The value as it is checked, and None for empty text."""
+    return None if isinstance(value, str) and not value else check(value)
 
 
 def is_iso_date(value: object) -> bool:

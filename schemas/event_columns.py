@@ -65,13 +65,24 @@ class Read(NamedTuple):
 class EventReader:
     """Reads the events of one profile class out of records of one format."""
 
-    def __init__(self, profile_class: type[BaseModel], max_bytes: int, input_format: InputFormat = CLOUDEVENTS) -> None:
-        """Raises ProfileClassError for a class that cannot be a profile."""
+    def __init__(
+        self,
+        profile_class: type[BaseModel],
+        max_bytes: int,
+        input_format: InputFormat = CLOUDEVENTS,
+        used: Collection[str] = (),
+    ) -> None:
+        """An event has values for half of the used fields, which are those of the model.
+
+        Raises ProfileClassError for a class that cannot be a profile.
+        """
         self._fields = profile_fields(profile_class)
         self._names = tuple(field.name for field in self._fields)
         self.input_format = input_format
         self._event_class = input_format.event_class(profile_class)
         self._max_bytes = max_bytes
+        self._used = len(used)
+        self._optional = tuple(field.name for field in self._fields if field.optional and field.name in used)
         self._decoders: tuple[_Decoder, ...] = ()
         self.one_by_one_because: str | None = None
         """Why events are parsed one by one; None where they are read in columns."""
@@ -87,9 +98,9 @@ class EventReader:
     def read(self, records: InputRecords) -> Read:
         """The accepted events, why others are rejected, and which records are ignored. Never raises for any bytes."""
         events, rejections, ignored, erasures = self._accepted(records)
-        too_little = know_too_little([*events.profile.values()], self._fields)
+        too_little = know_too_little([events.profile[name] for name in self._optional], self._used)
         if too_little:
-            rule = f"more than half of its {len(self._fields)} fields have no value"
+            rule = f"more than half of the {self._used} fields that the model uses have no value"
             for at in too_little:
                 place = self._place(records, events.rows[at], ("data",))
                 rejections[events.rows[at]] = Rejection(RejectReason.TOO_LITTLE_KNOWN, f"{place}: {rule}")

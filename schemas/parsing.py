@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
+from schemas.dates import NOT_ISO
 from schemas.events import OBSERVED_TYPE, USER_ERASED_TYPE
 from schemas.rejected import Rejection, RejectReason
 from schemas.values import NOT_CAUSED_BY_EVENT, class_failed
@@ -122,7 +123,7 @@ _IN_JSON: Final = {
     "tuple_type": "an array",
 }
 # The text of all other errors comes from a profile class's own validator, or quotes the value.
-_WITHOUT_VALUES: Final = frozenset(get_args(ErrorType)) - {
+_WITHOUT_VALUES: Final = frozenset({NOT_ISO, *get_args(ErrorType)}) - {
     "assertion_error",
     "get_attribute_error",
     "iteration_error",

@@ -50,9 +50,19 @@ class Role:
     levels: tuple[str, ...] = ()
     separator: str = ","
     date_format: str = ""
+    missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ProfileClassError for cells without a value that are not a tuple of texts."""
+        given: Any = self.missing
+        if not isinstance(given, tuple) or not all(isinstance(text, str) for text in given):
+            raise ProfileClassError(f'missing of a role is {given!r}, expected a tuple of strings, such as ("N/A",)')
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make dates and booleans strict: pydantic would take 1, "on" and "f" for true and false."""
+        """Make dates and booleans strict, and let optional text be empty, which is missing.
+
+        For pydantic, 1, "on" and "f" were true and false.
+        """
         schema: Any = handler(source)
         if self.kind in {Kind.DAYS_SINCE, Kind.BOOLEAN} and schema["type"].startswith("function-"):
             raise ProfileClassError(
@@ -62,8 +72,18 @@ class Role:
             return days_schema(schema)
         if self.kind is Kind.BOOLEAN:
             return _strict(schema)
+        if self.kind in {Kind.ORDERED, Kind.CATEGORY} and schema["type"] == "nullable":
+            schema = {**schema, "schema": _or_empty(schema["schema"])}
         found: CoreSchema = schema
         return found
+
+
+def _or_empty(label: Any) -> Any:
+    if label["type"] == "str" and label.get("min_length") == 1:
+        return {name: value for name, value in label.items() if name != "min_length"}
+    if label["type"] == "literal":
+        return {**label, "expected": [*dict.fromkeys([*label["expected"], ""])]}
+    return label
 
 
 def _strict(schema: Any) -> CoreSchema:
@@ -75,26 +95,29 @@ def _strict(schema: Any) -> CoreSchema:
     return found
 
 
-def number(group: str) -> Role:
-    """A finite number whose differences are meaningful."""
-    return Role(group, Kind.NUMBER)
+def number(group: str, *, missing: tuple[str, ...] = ()) -> Role:
+    """A finite number whose differences are meaningful.
+
+    Like every role, it may name cells of a history that hold no value in this column, beside those of the whole file.
+    """
+    return Role(group, Kind.NUMBER, missing=missing)
 
 
-def days_since(group: str, date_format: str = "%Y-%m-%d") -> Role:
+def days_since(group: str, date_format: str = "%Y-%m-%d", *, missing: tuple[str, ...] = ()) -> Role:
     """The days since a date: a number in an event, or the date, from which the event's own time is counted.
 
-    A history has the date, in this format of `datetime.strptime`; days are counted to one day for all of its users. The
-    date is never after the event.
+    A history has the date, in this format of `datetime.strptime`, and any time of day after it, which is ignored; days
+    are counted to one day for all of its users. The date is never after the event.
     """
-    return Role(group, Kind.DAYS_SINCE, date_format=date_format)
+    return Role(group, Kind.DAYS_SINCE, date_format=date_format, missing=missing)
 
 
-def boolean(group: str) -> Role:
+def boolean(group: str, *, missing: tuple[str, ...] = ()) -> Role:
     """True or false: in an event as JSON has them, in a CSV file as its format declares them."""
-    return Role(group, Kind.BOOLEAN)
+    return Role(group, Kind.BOOLEAN, missing=missing)
 
 
-def ordered(group: str, *levels: str) -> Role:
+def ordered(group: str, *levels: str, missing: tuple[str, ...] = ()) -> Role:
     """A label with a declared order, lowest first (ordinal).
 
     Raises ProfileClassError for fewer than two levels or a level named twice.
@@ -104,22 +127,22 @@ def ordered(group: str, *levels: str) -> Role:
             "an ordered field needs two or more different levels, lowest first, none of them empty (which is missing); "
             f"got {levels}"
         )
-    return Role(group, Kind.ORDERED, levels)
+    return Role(group, Kind.ORDERED, levels, missing=missing)
 
 
-def category(group: str) -> Role:
+def category(group: str, *, missing: tuple[str, ...] = ()) -> Role:
     """A label without an order (nominal)."""
-    return Role(group, Kind.CATEGORY)
+    return Role(group, Kind.CATEGORY, missing=missing)
 
 
-def several_of(group: str, separator: str = ",") -> Role:
+def several_of(group: str, separator: str = ",", *, missing: tuple[str, ...] = ()) -> Role:
     """A list of labels, possibly empty (multi-label); in a history they may be one text with separators.
 
     Raises ProfileClassError for an empty separator.
     """
     if not separator:
         raise ProfileClassError("the separator of a field with several labels is empty: name the text between them")
-    return Role(group, Kind.SEVERAL_OF, separator=separator)
+    return Role(group, Kind.SEVERAL_OF, separator=separator, missing=missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +158,8 @@ class ProfileField:
     """Between the labels of one cell of a history."""
     date_format: str = ""
     """Of the dates of a history."""
+    missing: tuple[str, ...] = ()
+    """Cells of a history without a value in this column, beside those of the whole file."""
     has_dates: bool = False
     """Whether events carry dates, too, instead of numbers of days."""
     optional: bool = False
@@ -206,6 +231,7 @@ def _field(profile_class: type[BaseModel], name: str, info: FieldInfo) -> Profil
         role.levels,
         role.separator,
         role.date_format,
+        role.missing,
         has_dates=declared.plain is date,
         optional=declared.optional,
     )

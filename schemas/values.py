@@ -57,15 +57,17 @@ def plain_values(profile: object, fields: Sequence[ProfileField], today: date) -
     return values
 
 
-def most_missing(fields: Sequence[ProfileField]) -> float:
-    """How many of the fields may have no value; with fewer values nothing can be said about a user."""
-    return len(fields) / 2
+def most_missing(used: int) -> float:
+    """How many of the fields that a model uses may have no value; with fewer values nothing can be said about a user.
+
+    Fields that the model does not use have no part in it.
+    """
+    return used / 2
 
 
-def know_too_little(columns: Sequence[Sequence[Any]], fields: Sequence[ProfileField]) -> Collection[int]:
-    """The rows of the columns, one for each field, in which more than half of the values are missing."""
-    most = most_missing(fields)
-    optional = [column for column, field in zip(columns, fields, strict=True) if field.optional]
+def know_too_little(optional: Sequence[Sequence[Any]], used: int) -> Collection[int]:
+    """The rows in which more than half of the fields that a model uses have no value; takes the optional ones."""
+    most = most_missing(used)
     if len(optional) <= most:
         return ()
     with_missing = (column for column in optional if None in column)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from models import promoting
 from models.errors import ModelError
@@ -32,6 +32,7 @@ from trainer.text.production import PRODUCTION
 
 if TYPE_CHECKING:  # needs an extra
     from trainer.commands.compare import Comparison
+    from trainer.history.dates import DayRule
     from trainer.pipeline import FitOptions
 
 ACT_FIRST = 2
@@ -162,8 +163,9 @@ def _assign(arguments: argparse.Namespace) -> None:
     refuse_output(arguments.output, arguments.data)
     store = _store(arguments)
     model = store.load_alias(PRODUCTION) if arguments.version is None else store.load(arguments.version)
+    day_rule = _day_rule(arguments, store, profile_class, model.manifest.id)
     with watched(sys.stderr) as watcher:
-        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher, arguments.as_of)
+        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher, day_rule)
     print_assigned(assigned)
 
 
@@ -193,6 +195,7 @@ def _history(arguments: argparse.Namespace) -> None:
 
 def _promote(arguments: argparse.Namespace) -> None:
     from trainer.commands.promote import promote, sign
+    from trainer.text.summary import days_counted
 
     store = _store(arguments)
     if arguments.accept_unsigned:
@@ -200,7 +203,10 @@ def _promote(arguments: argparse.Namespace) -> None:
     before = promoting.to_replace(store, PRODUCTION)
     measured = None
     if arguments.data is not None and before is not None and before.version != arguments.version:
-        measured = _compared(arguments, store, before.version, arguments.version).lineage.reassigned
+        compared = _compared(arguments, store, before.version, arguments.version)
+        measured = compared.lineage.reassigned
+        for name, day in days_counted(compared.counted_to):
+            print(f"{name} {day}")
     accepted = _accepted_verdicts(arguments)
     promote(store, arguments.version, datetime.now(UTC), accepted, arguments.max_reassigned, measured)
 
@@ -220,8 +226,21 @@ def _compared(arguments: argparse.Namespace, store: ModelStore, before: str, aft
     from trainer.text.progress import watched
 
     profile_class = load_profile_class(arguments.profile)
+    day_rule = _day_rule(arguments, store, profile_class, before, after)
     with watched(sys.stderr) as watcher:
-        return compare(arguments.data, profile_class, store, (before, after), watcher, arguments.as_of)
+        return compare(arguments.data, profile_class, store, (before, after), watcher, day_rule)
+
+
+def _day_rule(
+    arguments: argparse.Namespace, store: ModelStore, profile_class: type[BaseModel], *versions: str
+) -> DayRule:
+    """To which day days are counted for these versions; their findings are read only where they decide it."""
+    from trainer.history.dates import DayRule, has_dates, today_anywhere
+    from trainer.publishing.findings_file import fitted_days
+
+    decides = arguments.as_of is None and has_dates(profile_class)
+    fitted = fitted_days(store, versions) if decides else {}
+    return DayRule(arguments.as_of, today_anywhere(datetime.now(UTC)), fitted)
 
 
 def _name(arguments: argparse.Namespace) -> None:
@@ -442,7 +461,8 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
         "--as-of": {
             "type": day,
             "metavar": "YYYY-MM-DD",
-            "help": "the day to which days since a date are counted (default: the newest date in the history)",
+            "help": "the day to which days since a date are counted (default: the newest date in the history; with a "
+            "stored version, no day before that of its fit)",
         },
         "--accept-no-structure": {
             "action": "store_true",

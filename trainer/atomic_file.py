@@ -34,3 +34,26 @@ def atomic_file(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error.strerror or error}): check its directory and the free space "
             "there, or name another file"
         ) from error
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside the path that gets its name at the end; after an error it is removed.
+
+    Nothing is replaced: raises FileExistsError where something has the name, even if it came meanwhile.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    try:
+        yield unfinished
+        try:
+            path.hardlink_to(unfinished)
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no hard links
+            if path.exists():
+                raise FileExistsError(path) from None
+            unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -80,8 +80,8 @@ class Judgement:
     sample_rows: int
     trials: tuple[Trial, ...]
     """In ascending k."""
-    crowded_k: int | None = None
-    """The number with the highest silhouette, if others were chosen because too many users lie between its segments."""
+    silhouette_k: int | None = None
+    """The number with the highest silhouette, if another one was chosen for its better verdict."""
 
 
 # --- what are they ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from models.encoding import Columns, Floats
 from models.segmentation import Segment, Segmentation
+from schemas.counting import counted
 from trainer.errors import FitRefused
 from trainer.explaining.division import Division
 from trainer.explaining.explain import Explained, explain
@@ -51,8 +52,10 @@ class Fitted:
     """A fitted segmentation with its judgement and explanation."""
 
     segmentation: Segmentation
+    history: History
+    """The users of whom enough is known."""
     assigned: AssignedUsers
-    """The users of the history, in its order."""
+    """These users, in their order."""
     sample: Sample
     columns: ChosenColumns
     judgement: Judgement
@@ -70,7 +73,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
     a selected group does not exist, no column varies, or there are too few rows or a segment with too few users.
     """
     with one_thread():
-        columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
+        columns, history = _columns_and_users(history, options, watcher)
         users = history.sample(JUDGED_ROWS, options.seed)
         sample = Sample(users, history.fields, columns.encoder, columns.repeated)
         choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
@@ -79,7 +82,11 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
         _refuse_small(assigned, options.min_segment_users)
 
         watcher.at("matching the segments with those in production")
-        followed = continued(by_size, before, partial(_columns, history))
+        # As `compare` has them: of the others, the model before knew too little.
+        compared = history if before.model is None else history.known_enough(before.model.encoder.used)
+        if not compared.rows:
+            before = replace(before, model=None)
+        followed = continued(by_size, before, partial(_columns, compared))
         assigned = assigned.renumbered(followed.numbers)
         number_of = dict(zip(cluster_of, assigned.numbers, strict=True))
         judgement = judged.renumbered(number_of)
@@ -105,6 +112,7 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
     names = {card.segment: card.name for card in explained.cards}
     return Fitted(
         segmentation=named(followed.segmentation, names),
+        history=history,
         assigned=assigned,
         sample=sample,
         columns=columns,
@@ -113,6 +121,17 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
         lineage=lineage_of(followed, before, names),
         given_names=followed.given_names,
     )
+
+
+def _columns_and_users(history: History, options: FitOptions, watcher: Watcher) -> tuple[ChosenColumns, History]:
+    """The columns, chosen from all users, and the users of whom enough is known in those that count."""
+    columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
+    known = history.known_enough(columns.kept)
+    if known is not history:
+        users = counted(known.too_little_known, "user")
+        note = f"left out {users} of whom more than half of the fields that the model uses have no value"
+        columns = replace(columns, notes=(*columns.notes, note))
+    return columns, known
 
 
 def _columns(history: History, names: Iterable[str]) -> Iterator[Columns]:

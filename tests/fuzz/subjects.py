@@ -43,8 +43,8 @@ def _optional(profile_class: type[BaseModel]) -> type[BaseModel]:
 
 _FURTHER: Final = {
     "last_visit": Pool(
-        b'"2026-11-22" "2026-11-21" "2024-02-29" "0001-01-01"'.split(),
-        b'"2026-11-23" "2026-02-30" "9999-12-31" "2026-11-22T12:00:00Z" "20261122" "c4n4ry" "" 0 1.5 true'.split(),
+        b'"2026-11-22" "2026-11-21" "2024-02-29" "0001-01-01" ""'.split(),
+        b'"2026-11-23" "2026-02-30" "9999-12-31" "2026-11-22T12:00:00Z" "20261122" "c4n4ry" 0 1.5 true'.split(),
     ),
     "subscribed": Pool(b"true false".split(), b'1 0 "true" "" []'.split()),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -16,11 +15,13 @@ from schemas.counting import counted
 from trainer.atomic_file import atomic_file
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
-from trainer.history.history import History, read_history, refuse_bad_rows
+from trainer.history.bad_rows import refuse_bad_rows
+from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
+from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segmented_users, write_segmented_users_as_parquet
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import left_out, version_of
+from trainer.text.summary import days_counted, left_out, version_of
 
 PARQUET = ".parquet"
 
@@ -36,7 +37,8 @@ class Assigned:
     unknown: Mapping[str, int]
     """Field name -> users whose value was not in the training data; fields without one are absent."""
     too_little_known: int
-    """Users left out, because more than half of their fields have no value."""
+    """Users left out, because more than half of the fields that the model uses have no value."""
+    counted_to: CountedTo | None
     output: Path
 
 
@@ -58,15 +60,15 @@ def assign_history(
     stored: StoredModel,
     output: Path,
     watcher: Watcher,
-    today: date | None = None,
+    day_rule: DayRule = NEWEST_DATE,
 ) -> Assigned:
     """Write the segment of every user of a history, in its order, whole or not at all, as Parquet or else as CSV.
 
-    Users with more than half of their fields missing are left out, and counted.
+    Users who lack more than half of the fields that the version uses are left out, and counted.
 
-    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
-    file that is not a history or has a bad row, ProfileMismatch for another profile class, and OutputError when the
-    output cannot be written.
+    The day rule says to which day the days since a date are counted. Raises HistoryError for a file that is not a
+    history or has a bad row, ProfileMismatch for another profile class, and OutputError when the output cannot be
+    written.
     """
     stored.manifest.check_profile(profile_class)
     segmentation = stored.segmentation
@@ -86,9 +88,10 @@ def assign_history(
             done += len(chunk.users)
             yield chunk.users, found
 
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
-        refuse_bad_rows(path, history, "correct them")
-        history.require(needed)
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
+        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        whole.require(needed)
+        history = whole.known_enough(segmentation.encoder.used)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
         with atomic_file(output) as unfinished, one_thread():
             header, names, chunks = history.id_header, segmentation.names, assigned(history)
@@ -96,8 +99,8 @@ def assign_history(
                 write_segmented_users_as_parquet(unfinished, header, history.id_type, names, chunks)
             else:
                 write_segmented_users(unfinished, header, names, chunks)
-        too_little_known = history.too_little_known
-    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, too_little_known, output)
+        too_little_known, counted_to = history.too_little_known, history.counted_to
+    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, too_little_known, counted_to, output)
 
 
 def print_assigned(assigned: Assigned) -> None:
@@ -109,5 +112,6 @@ def print_assigned(assigned: Assigned) -> None:
         ("outliers", f"{assigned.outliers:,}"),
         ("unknown values", ", ".join(unknown) or "none"),
         *left_out(assigned.too_little_known),
+        *days_counted(assigned.counted_to),
     ]
     print_facts(facts, to_copy=[("version", version_of(assigned.stored)), ("file", str(assigned.output))])

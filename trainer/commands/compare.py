@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -13,13 +12,15 @@ from models.encoding import Columns
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
 from trainer.atomic_file import atomic_file
-from trainer.errors import OutputError
+from trainer.errors import HistoryError, OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
-from trainer.history.history import read_history, refuse_bad_rows
+from trainer.history.bad_rows import refuse_bad_rows
+from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
+from trainer.history.history import read_history
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
 from trainer.text.console import print_facts, print_json, print_table
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import left_out, marked
+from trainer.text.summary import days_counted, left_out, marked
 from trainer.text.wording import became, count, percent, reassigned, title_of
 
 
@@ -34,7 +35,8 @@ class Comparison:
     accepted: frozenset[str]
     """Versions of the store that were promoted without structure."""
     too_little_known: int
-    """Users left out because more than half of their fields have no value."""
+    """Users left out because more than half of the fields that one of the versions uses have no value."""
+    counted_to: CountedTo | None
 
 
 def compare(
@@ -43,16 +45,15 @@ def compare(
     store: ModelStore,
     versions: tuple[str, str],
     watcher: Watcher,
-    today: date | None = None,
+    day_rule: DayRule = NEWEST_DATE,
 ) -> Comparison:
     """Both versions, the earlier one first, over the users of a history.
 
-    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
-    file that is not a history or has a bad row, ProfileMismatch for another profile class, and whatever ModelStore.load
-    raises.
+    The day rule says to which day the days since a date are counted. Raises HistoryError for a file that is not a
+    history or has a bad row, ProfileMismatch for another profile class, and whatever ModelStore.load raises.
     """
     before, after = map(store.load, versions)
-    found, too_little_known = _scored(path, profile_class, before, after, watcher, today)
+    found, too_little_known, counted_to = _scored(path, profile_class, before, after, watcher, day_rule)
     accepted = store.accepted_without_structure()
     earlier = Earlier(before.manifest.id, before.manifest.id in accepted, before.segmentation.names)
     return Comparison(
@@ -62,6 +63,7 @@ def compare(
         after_version=after.manifest.id,
         accepted=accepted,
         too_little_known=too_little_known,
+        counted_to=counted_to,
     )
 
 
@@ -71,12 +73,20 @@ def _scored(
     before: StoredModel,
     after: StoredModel,
     watcher: Watcher,
-    today: date | None,
-) -> tuple[Overlap, int]:
+    day_rule: DayRule,
+) -> tuple[Overlap, int, CountedTo | None]:
     for model in (before, after):
         model.manifest.check_profile(profile_class)
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
-        refuse_bad_rows(path, history, "correct them")
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
+        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        history = whole
+        for model in (before, after):
+            history = history.known_enough(model.segmentation.encoder.used)
+        if not history.rows:
+            raise HistoryError(
+                f"{path} has no user with half of the fields that each version uses, so nothing can be compared: "
+                "compare over the history of a fit"
+            )
         needed = [*columns_needed(before.segmentation, after.segmentation)]
 
         def chunks() -> Iterator[Columns]:
@@ -86,7 +96,8 @@ def _scored(
                 done += len(chunk.users)
                 watcher.at("comparing", done, history.rows)
 
-        return overlap(before.segmentation, after.segmentation, chunks()), history.too_little_known
+        found = overlap(before.segmentation, after.segmentation, chunks())
+        return found, history.too_little_known, history.counted_to
 
 
 # --- for people ------------------------------------------------------------------------------------------------------
@@ -109,6 +120,7 @@ def print_comparison(comparison: Comparison) -> None:
             *((f"after  {title_of(fate.segment, fate.name)}", _became(fate, found)) for fate in after),
             *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
             *left_out(comparison.too_little_known),
+            *days_counted(comparison.counted_to),
         ],
         to_copy=[
             ("before", marked(found.reassigned.against, comparison.accepted)),
@@ -134,6 +146,7 @@ def print_comparison_as_json(comparison: Comparison) -> None:
         "fates_before": [asdict(fate) for fate in gone],
         "reassigned": found.reassigned.model_dump(mode="json", exclude={"against"}),
         "too_little_known": comparison.too_little_known,
+        "as_of": None if comparison.counted_to is None else str(comparison.counted_to.day),
     }
     print_json(document)
 

@@ -14,7 +14,9 @@ from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
 from trainer.errors import FitRefused
 from trainer.findings import Findings
-from trainer.history.history import History, read_history, refuse_bad_rows
+from trainer.history.bad_rows import refuse_bad_rows
+from trainer.history.dates import DayRule, today_anywhere
+from trainer.history.history import History, read_history
 from trainer.lineage.succession import before_fit
 from trainer.pipeline import FitOptions, Fitted, fit
 from trainer.publishing.version import Origin, files_of, findings_of, fit_of
@@ -49,25 +51,28 @@ def fit_history(
     store: ModelStore,
     created_at: datetime,
     watcher: Watcher,
-    today: date | None = None,
+    as_of: date | None = None,
 ) -> Published:
     """Fit a history and publish the version, whole or not at all; nothing is promoted.
 
-    Days since a date are counted to today (None: to the newest date in the history). Raises HistoryError for a
-    file that is not a history, FitRefused when it cannot be segmented, and what ModelStore.publish raises.
+    Days since a date are counted to as_of (None: to the newest date in the history). Raises HistoryError for a file
+    that is not a history or whose newest date is after created_at, FitRefused when it cannot be segmented, and what
+    ModelStore.publish raises.
     """
     publishing.check_writable(store)
-    with read_history(path, profile_class, reading(watcher, path), today) as history:
+    day_rule = DayRule(as_of, today_anywhere(created_at))
+    with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
         if bad_rows is BadRows.REFUSE:
-            refuse_bad_rows(path, history, "correct them, or leave them out with --skip-bad-rows")
+            refuse_bad_rows(path, history.bad_rows, "correct them, or leave them out with --skip-bad-rows")
         if history.rows == 0:
             raise FitRefused(f"{path} has no row that can be used: {_first_problem(history)}")
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
         fitted = fit(history, options, before, watcher)
         watcher.at("writing the report and the version")
         origin = Origin(created_at, before.parent, ProfileReference.of(profile_class))
-        found = findings_of(fitted, history, options, origin)
-        manifest = publishing.publish(store, fit_of(fitted, history, origin), files_of(fitted, history, found))
+        used = fitted.history
+        found = findings_of(fitted, used, options, origin)
+        manifest = publishing.publish(store, fit_of(fitted, used, origin), files_of(fitted, used, found))
     return Published(manifest, fitted, found)
 
 
@@ -82,7 +87,5 @@ def print_fit(published: Published, store: ModelStore, next_step: str | None) ->
 
 
 def _first_problem(history: History) -> str:
-    if not history.bad_rows.count:
-        return "in every row more than half of the fields have no value"
     first = history.bad_rows.first[0]
     return f"the first problem is {history.bad_rows.before_number} {first.number}, {first.problem}"

@@ -83,7 +83,7 @@ class Choice:
     candidates: tuple[Candidate, ...]
     """In ascending k; one only where k was given. The chosen one is among them."""
     elbow_k: int | None
-    """Where the curve of inertia bends most; shown, but never decisive."""
+    """Where the curve of inertia bends most; at best tried, never decisive."""
     least_share: float
     """The smallest share of rows that a segment might have; 0 where k was given."""
     k_was_given: bool

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.encoding import BooleanColumn, CategoryColumn, Encoder
-from schemas.counting import counted
 from trainer.errors import FitRefused
 from trainer.fitting.duplicates import duplicates
 from trainer.fitting.encoders import Learned, encoder, learn
@@ -124,11 +123,8 @@ def _outcomes(learned: Sequence[Learned], found: Sequence[Relation]) -> Iterator
 
 def _notes(history: History, learned: Sequence[Learned]) -> tuple[str, ...]:
     notes = [each.note for each in learned if each.note is not None]
-    if history.today is not None:
-        notes.append(f"days since a date are counted to {history.today} (--as-of)")
-    if history.too_little_known:
-        users = counted(history.too_little_known, "user")
-        notes.append(f"left out {users} of whom more than half of the fields have no value")
+    if history.counted_to is not None:
+        notes.append(f"days since a date are counted to {history.counted_to}")
     if history.ignored_headers:
         names = ", ".join(f'"{header}"' for header in history.ignored_headers)
         notes.append(f"ignored columns that the profile class does not list: {names}")

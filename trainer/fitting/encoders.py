@@ -87,8 +87,8 @@ def learn(history: History, field: ProfileField, seed: int) -> Learned:
     elif field.kind.is_numeric:
         sample = history.drawn_numbers(field.name, history.drawn(QUANTILE_ROWS, seed))
         sample = sample[~np.isnan(sample)]
-        if field.kind is Kind.DAYS_SINCE and history.today is not None:
-            learned = learn_number(field, numbers, sample, partial(_date, field, history.today))
+        if field.kind is Kind.DAYS_SINCE and history.counted_to is not None:
+            learned = learn_number(field, numbers, sample, partial(_date, field, history.counted_to.day))
         else:
             learned = learn_number(field, numbers, sample)
     else:
@@ -165,7 +165,7 @@ def _codes(field: ProfileField, lone: Sequence[LoneExtreme], cell_of: Callable[[
     numbers = " or ".join([*common, *hidden]) or f"one of {len(lone)} numbers"
     return (
         f"{field.header}: {users:,} users have {numbers}, far from all others: if that stands for a missing value, "
-        "empty these cells, or for a CSV declare them as missing in the profile class, as they are written in the file"
+        "empty these cells, or in a CSV add them to missing of its role, as they are written in the file"
     )
 
 

@@ -90,6 +90,11 @@ class CheckedCopy:
         for batch in self._batches(_USER):
             yield batch.column(0).to_pylist()
 
+    def row_numbers(self) -> Iterator[RowNumbers]:
+        """Every chunk's numbers of rows in the file."""
+        for batch in self._batches(_ROW_NUMBER):
+            yield batch.column(0).to_numpy()
+
     def numbers(self, name: str) -> Iterator[Floats]:
         """Every chunk of a column of numbers."""
         for batch in self._batches(_FIELD + name):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from schemas.counting import counted
+from trainer.errors import HistoryError
 from trainer.history.rows import BadRow
 from trainer.history.tempfiles import close, room_needed, scratch_file
 
 SHOWN = 20
+MARKERS_SHOWN = 5
 
 
 class BadRows:
@@ -22,6 +26,8 @@ class BadRows:
         self.unit = unit
         self.count = 0
         self.first: list[BadRow] = []
+        self.without_value: Counter[str] = Counter()
+        """Cell that usually holds no value -> rows that are refused for one."""
         self._file = io.TextIOWrapper(scratch_file(), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow([unit, "problem", *header])
@@ -36,6 +42,7 @@ class BadRows:
         with room_needed():
             for row in rows:
                 self.count += 1
+                self.without_value.update(row.without_value)
                 if self.count <= SHOWN:
                     self.first.append(row)
                 self._writer.writerow([row.number, row.problem, *row.cells])
@@ -57,3 +64,32 @@ class BadRows:
     def close(self) -> None:
         """Remove what was kept on disk."""
         close(self._file)
+
+
+def refuse_bad_rows(path: Path, bad_rows: BadRows, remedy: str) -> None:
+    """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
+    if not bad_rows.count:
+        return
+    lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
+    if bad_rows.count > len(bad_rows.first):
+        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
+    lines.extend(_may_be_missing(bad_rows))
+    raise HistoryError(
+        "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
+    )
+
+
+def _may_be_missing(bad_rows: BadRows) -> Iterator[str]:
+    """What to do if refused cells stand for no value."""
+    if empty := bad_rows.without_value[""]:
+        yield (
+            f"{counted(empty, bad_rows.unit)} with an empty cell: if a value may be missing, add `| None` to the type "
+            "of its field in the profile class."
+        )
+    markers = tuple(sorted(bad_rows.without_value.keys() - {""}))[:MARKERS_SHOWN]
+    if markers:
+        declare = f"declare history_format with missing={markers}" if bad_rows.unit == "line" else "write null instead"
+        yield (
+            f"If {' or '.join(map(repr, markers))} stands for no value, {declare}, and add `| None` to the type of "
+            "each such field, in the profile class."
+        )

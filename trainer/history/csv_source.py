@@ -36,17 +36,18 @@ from trainer.history.rows import (
     items_of,
     layout,
     missing_columns,
+    with_missing,
 )
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 GZIP_MARK = b"\x1f\x8b"
-DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", ":": "colons", "^": "carets"}
 READ_BYTES = 1 << 20
 BYTE_ORDER_MARK = "\ufeff"
 # The first line that Excel writes and reads, which is not a header.
-SEPARATOR_LINE = re.compile(r"sep=(.)[\r\n]*")
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*')
 
 
 @contextmanager
@@ -90,12 +91,16 @@ class CsvRows:
 
     def __init__(self, path: Path, lines: Iterator[str], written: CsvFormat) -> None:
         self._path = path
+        self._last = ""
+        self._quote = written.quote
         first = next(lines, "")
         separator = SEPARATOR_LINE.fullmatch(first)
         self._lines_before = 1 if separator else 0
         self.delimiter = separator[1] if separator else written.delimiter
         remaining = lines if separator else chain([first], lines)
-        self._reader = csv.reader(remaining, delimiter=self.delimiter, quotechar=written.quote, strict=True)
+        self._reader = csv.reader(
+            self._remembered(remaining), delimiter=self.delimiter, quotechar=written.quote, strict=True
+        )
         try:
             found = next(self._reader, [])
             blank = not any(map(str.strip, found))
@@ -123,10 +128,18 @@ class CsvRows:
         except csv.Error as error:
             raise self._refused(line, error) from error
 
+    def _remembered(self, lines: Iterator[str]) -> Iterator[str]:
+        for line in lines:
+            self._last = line
+            yield line
+
     def _refused(self, line: int, error: csv.Error) -> HistoryError:
-        return HistoryError(
-            f"{self._path} is not valid CSV, starting at line {line} ({error}): look for a quote that is not closed"
-        )
+        advice = "look for a quote that is not closed, or not doubled within a cell"
+        if "new-line character" in str(error):
+            advice = "a carriage return stands there without a line feed, so save the file with line feeds"
+        elif f"\\{self._quote}" in self._last:
+            advice = f"write quotes within a cell twice ({self._quote * 2}) instead of with a backslash"
+        return HistoryError(f"{self._path} is not valid CSV, starting at line {line}: {advice}")
 
 
 class _Watched(io.RawIOBase):
@@ -163,10 +176,13 @@ def text_lines(path: Path, content: BinaryIO, encoding: str) -> Iterator[str]:
             try:
                 yield line.decode(encoding).removeprefix(BYTE_ORDER_MARK)
             except UnicodeDecodeError as error:
-                raise HistoryError(
-                    f"{path}, line {number} is not {encoding.upper()}: save the file as UTF-8, or declare its encoding "
-                    "in the profile class, such as history_format: ClassVar[CsvFormat] = "
+                declare = (
+                    ", or declare its encoding in the profile class, such as history_format: ClassVar[CsvFormat] = "
                     'CsvFormat(encoding="windows-1252")'
+                )
+                raise HistoryError(
+                    f"{path}, line {number} is not {encoding.upper()} (byte {error.object[error.start]:#04x}): "
+                    f"save the file as UTF-8{declare if encoding == 'utf-8' else ''}"
                 ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise HistoryError(
@@ -225,20 +241,4 @@ def _read(profile_class: type[BaseModel], field: ProfileField, written: CsvForma
         read = booleans_of(written)
     elif field.kind is Kind.SEVERAL_OF:
         read = partial(items_of, separator=field.separator)
-    missing = frozenset(written.missing)
-    if field.kind is not Kind.SEVERAL_OF:
-        missing |= {""} if field.optional else set()
-    elif not field.optional:  # nothing between two separators is no item, not a missing list
-        missing -= {""}
-    return partial(_with_missing, read, missing) if missing else read
-
-
-def _with_missing(
-    read: Callable[[Sequence[str]], list[Any]], missing: frozenset[str], cells: Sequence[str]
-) -> list[Any]:
-    """The values of the cells, and None for those that the class declares as missing."""
-    empty = {cell for cell in set(cells) if cell.strip() in missing}
-    if not empty:
-        return read(cells)
-    values = iter(read([cell for cell in cells if cell not in empty]))
-    return [None if cell in empty else next(values) for cell in cells]
+    return with_missing(read, field, written)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from pathlib import Path
 from typing import Final
@@ -24,6 +23,8 @@ _KINDS: Final = (
     (b"\xfd7zXZ\0", "compressed with xz: decompress it, or compress it with gzip"),
     (b"%PDF-", "a PDF document: export the table as CSV where it was made"),
 )
+# An object, or an array of objects or arrays, which may go on in later lines.
+_JSON: Final = re.compile(rb"\s*(\{\s*([\"}]|$)|\[\s*([\[{\"\]]|$))")
 _MARKUP: Final = re.compile(rb"\s*<(!doctype|html|\?xml|table)", re.IGNORECASE)
 
 
@@ -34,21 +35,10 @@ def refuse_other_formats(path: Path, first_line: bytes) -> None:
             raise HistoryError(f"{path} is {kind}")
     if _MARKUP.match(first_line):
         raise HistoryError(f"{path} is HTML or XML, perhaps an error page: download or export the table as CSV")
-    if _is_json(first_line):
+    if _JSON.match(first_line.removeprefix(codecs.BOM_UTF8)):
         raise HistoryError(
             f"{path} is JSON: write it as CSV or Parquet, with one row per user (in pandas: "
             f"read_json({path.name!r}, lines=True).to_csv(…); lines=False for one array)"
         )
     if b"\0" in first_line:
         raise HistoryError(f"{path} is not text in UTF-8, perhaps UTF-16: save the table as CSV UTF-8, or as Parquet")
-
-
-def _is_json(first_line: bytes) -> bool:
-    text = first_line.removeprefix(codecs.BOM_UTF8).strip()
-    if not text.startswith((b"{", b"[")):
-        return False
-    try:
-        json.loads(text)
-    except ValueError:
-        return text in {b"{", b"[", b"[{"}  # JSON over several lines
-    return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from heapq import merge
 from itertools import chain, repeat
@@ -21,15 +21,14 @@ import pandas as pd
 from pydantic import BaseModel
 
 from models.encoding import Columns, Floats
-from schemas.counting import counted
 from schemas.csv_format import history_format
-from schemas.roles import Kind, ProfileField, profile_fields
-from schemas.values import EMPTY
+from schemas.roles import Kind, ProfileField
+from schemas.values import most_missing
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import MISSING, MOST_LABELS, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import BadRows
 from trainer.history.csv_source import csv_source
-from trainer.history.dates import dates_in
+from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule, has_dates, newest_date
 from trainer.history.parquet_source import PARQUET_MARK, parquet_source
 from trainer.history.rows import BadRow, OnProgress, Source
 from trainer.history.sampling import Drawn, draw
@@ -65,12 +64,12 @@ class History:
     """Of the profile class, in its order."""
     bad_rows: BadRows
     too_little_known: int
-    """Users left out because more than half of their fields have no value."""
+    """Users left out because more than half of the fields that a model uses have no value."""
     ignored_headers: tuple[str, ...]
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
-    today: date | None
-    """The day to which days are counted; None where no field has dates."""
+    counted_to: CountedTo | None
+    """The day to which days are counted; None where there are no dates."""
     copy: CheckedCopy
     kept_open: ExitStack
 
@@ -104,6 +103,26 @@ class History:
                     f'column "{header}" has more than {MOST_LABELS:,} different labels, far more than the model has: '
                     "correct the column, or fit a new model"
                 )
+
+    def known_enough(self, used: Collection[str]) -> History:
+        """The same without the users of whom more than half of these fields have no value, who are counted.
+
+        Takes the fields that a model uses. Raises ScratchError when the disk is full.
+        """
+        most = most_missing(len(used))
+        optional = [field.name for field in self.fields if field.optional and field.name in used]
+        if len(optional) <= most:
+            return self
+        missing = zip(*map(self.without_value, optional), strict=True)
+        too_little = [
+            numbers[np.sum(each, axis=0) > most] for numbers, each in zip(self.copy.row_numbers(), missing, strict=True)
+        ]
+        users = sum(map(len, too_little))
+        if not users:
+            return self
+        copy = self.copy.without(np.concatenate(too_little))
+        self.kept_open.callback(copy.close)
+        return replace(self, copy=copy, too_little_known=self.too_little_known + users)
 
     def chunks(self, names: Sequence[str] | None = None) -> Iterator[Chunk]:
         """All users, a few thousand at a time, with the columns of these fields (None: of all) that have one."""
@@ -207,17 +226,17 @@ def number_values(numbers: Floats) -> list[float | None]:
 
 
 def read_history(
-    path: Path, profile_class: type[BaseModel], on_progress: OnProgress, today: date | None = None
+    path: Path, profile_class: type[BaseModel], on_progress: OnProgress, day_rule: DayRule = NEWEST_DATE
 ) -> History:
     """All users of the file; on_progress is called with how much has been read, and the whole length.
 
-    Days since a date are counted to today, or to the newest date in the file. The first bytes decide how it is read: as
-    CSV, CSV compressed with gzip, or Parquet. A row that is not a valid profile, or that repeats a user, goes to
-    bad_rows. Raises HistoryError for a file that cannot be read, is not CSV as the class declares it, lacks a column,
-    or has no rows; ScratchError when the disk is full.
+    The day rule says to which day the days since a date are counted. The first bytes decide how it is read: as CSV, CSV
+    compressed with gzip, or Parquet. A row that is not a valid profile, or that repeats a user, goes to bad_rows.
+    Raises HistoryError for a file that cannot be read, is not CSV as the class declares it, lacks a column, or has no
+    rows, or where the day would lie in the future; ScratchError when the disk is full.
     """
-    has_dates = any(field.kind is Kind.DAYS_SINCE for field in profile_fields(profile_class))
-    today = today or (_newest_date(path, profile_class, on_progress) if has_dates else date.min)
+    counted_to = _counted_to(path, profile_class, on_progress, day_rule)
+    today = date.min if counted_to is None else counted_to.day
     with ExitStack() as undo, _opened(path, profile_class, today, on_progress) as source:
         layout = source.layout
         check = Check(profile_class, layout, source.read, today)
@@ -225,15 +244,13 @@ def read_history(
         undo.callback(bad_rows.close)
         writer = CopyWriter(layout.fields)
         undo.callback(writer.close)
-        too_little_known = 0
         with _cycle_collection_paused():
             for rows in source.rows:
                 checked = check(rows)
-                too_little_known += checked.too_little_known
                 bad_rows.add(checked.bad_rows)
                 writer.add(checked.numbers, checked.users, checked.columns)
         copy = writer.finish()
-        if copy.rows + bad_rows.count + too_little_known == 0:
+        if copy.rows + bad_rows.count == 0:
             raise HistoryError(f"{path} has a header but no rows: add one row per user")
         digest = source.digest()
         repeated, first = _repeated(copy)
@@ -249,42 +266,23 @@ def read_history(
             id_type=source.id_type,
             all_fields=layout.fields,
             bad_rows=bad_rows,
-            too_little_known=too_little_known,
+            too_little_known=0,
             ignored_headers=layout.ignored,
             digest=digest,
-            today=today if has_dates else None,
+            counted_to=counted_to,
             copy=copy,
             kept_open=undo.pop_all(),
         )
 
 
-def refuse_bad_rows(path: Path, history: History, remedy: str) -> None:
-    """Raise HistoryError, naming the first bad rows and the remedy, when there is a bad row."""
-    bad_rows = history.bad_rows
-    if not bad_rows.count:
-        return
-    lines = [f"  {bad_rows.unit} {row.number}, {row.problem}" for row in bad_rows.first]
-    if bad_rows.count > len(bad_rows.first):
-        lines.append(f"  and {bad_rows.count - len(bad_rows.first):,} more")
-    if any(EMPTY in row.problem for row in bad_rows.first):
-        lines.append("If a value may be missing, add `| None` to the type of its field in the profile class.")
-    raise HistoryError(
-        "\n".join([f"{path} has {counted(bad_rows.count, 'bad row')}, nothing was written: {remedy}", *lines])
-    )
-
-
-def _newest_date(path: Path, profile_class: type[BaseModel], on_progress: OnProgress) -> date:
-    newest = date.min
-    missing = history_format(profile_class).missing
-    with _opened(path, profile_class, newest, on_progress) as source:
-        columns = zip(source.layout.fields, source.layout.field_at, strict=True)
-        formats = {at: field.date_format for field, at in columns if field.kind is Kind.DAYS_SINCE}
-        for rows in source.rows:
-            for at, date_format in formats.items() if rows.numbers else ():
-                cells = [cell for cell in rows.columns[at] if not (isinstance(cell, str) and cell.strip() in missing)]
-                dates = (each for each in dates_in(cells, date_format) if isinstance(each, date))
-                newest = max((newest, *dates))
-    return newest
+def _counted_to(path: Path, profile_class: type[BaseModel], on_progress: OnProgress, rule: DayRule) -> CountedTo | None:
+    if not has_dates(profile_class):
+        return None
+    if rule.given is not None:
+        return CountedTo(rule.given, "as --as-of says")
+    with _opened(path, profile_class, date.min, on_progress) as source:
+        newest = newest_date(source, history_format(profile_class).missing)
+    return None if newest is None else rule.after(newest, path)
 
 
 @contextmanager
@@ -362,4 +360,5 @@ def _repeated_rows(source: Source, repeated: RowNumbers, first: RowNumbers, befo
 def _merged(bad_rows: BadRows, others: Iterable[BadRow], header: Sequence[str]) -> BadRows:
     both = BadRows(bad_rows.unit, header)
     both.add(merge(bad_rows, others, key=attrgetter("number")))
+    both.without_value = bad_rows.without_value
     return both

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
@@ -15,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
+from schemas.csv_format import CsvFormat, history_format
 from schemas.roles import Kind, ProfileField
 from trainer.errors import HistoryError
 from trainer.history.dates import days_of
-from trainer.history.rows import READ_ROWS, Layout, OnProgress, Read, Rows, Source, items_of, layout
+from trainer.history.rows import READ_ROWS, Layout, OnProgress, Read, Rows, Source, items_of, layout, with_missing
 
 PARQUET_MARK = b"PAR1"
+_EXACT_INTEGERS = 2**53
 
 WANTED = {
     Kind.NUMBER: "a number",
@@ -58,12 +61,12 @@ def parquet_source(
     )
     schema = opened.schema_arrow
     if found.id_at is not None:
-        _refuse_type(path, found.id_header, schema, _is_id, "text or an integer")
+        _refuse_type(path, found.id_header, schema, can_be_id, "text or numbers")
     id_type = None if found.id_at is None else schema.field(found.id_header).type
     yield Source(
         layout=kept,
         unit="row",
-        read=tuple(_read(path, field, schema, today) for field in found.fields),
+        read=tuple(_read(path, field, schema, history_format(profile_class), today) for field in found.fields),
         rows=_rows(path, opened, kept, on_progress),
         digest=lambda: _digest(path),
         id_type=id_type if id_type is not None and pa.types.is_integer(id_type) else None,
@@ -78,14 +81,37 @@ def _rows(path: Path, opened: Any, layout: Layout, on_progress: OnProgress) -> I
     done, total = 0, opened.metadata.num_rows
     try:
         for batch in opened.iter_batches(batch_size=READ_ROWS, columns=list(layout.header)):
-            columns = [batch.column(name).to_pylist() for name in layout.header]
+            columns = [cells_of(path, name, batch.column(name), done) for name in layout.header]
             if layout.id_at is not None:
-                columns[layout.id_at] = [None if user is None else str(user) for user in columns[layout.id_at]]
+                columns[layout.id_at] = _users(path, layout.id_header, columns[layout.id_at])
             yield Rows(range(done + 1, done + batch.num_rows + 1), columns, ())
             done += batch.num_rows
             on_progress(done, total)
     except (pa.ArrowException, OSError) as error:
         _refuse_damaged(path, error)
+
+
+def cells_of(path: Path, name: str, column: Any, rows_before: int) -> list[Any]:
+    """The values of a part of a column; raises HistoryError with the row of one that Python cannot hold."""
+    try:
+        cells: list[Any] = column.to_pylist()
+    except pa.ArrowException:
+        raise
+    except (OverflowError, ValueError) as error:  # as a date after the year 9999, or text that is not UTF-8
+        row = next(number for number, cell in enumerate(column, rows_before + 1) if not _can_be_read(cell))
+        raise HistoryError(
+            f'{path}, row {row}: column "{name}" has a value that cannot be read ({error}): correct it, or remove the '
+            "column from the file"
+        ) from error
+    return cells
+
+
+def _can_be_read(cell: Any) -> bool:
+    try:
+        cell.as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:
@@ -96,26 +122,28 @@ def _digest(path: Path) -> str:
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, field: ProfileField, schema: Any, today: date) -> Read:
+def _read(path: Path, field: ProfileField, schema: Any, written: CsvFormat, today: date) -> Read:
     header, kind = field.header, field.kind
     fits = {
-        Kind.NUMBER: _is_number,
-        Kind.DAYS_SINCE: lambda found: pa.types.is_date(found) or pa.types.is_timestamp(found) or _is_text(found),
+        Kind.NUMBER: is_number,
+        Kind.DAYS_SINCE: lambda found: pa.types.is_date(found) or pa.types.is_timestamp(found) or is_text(found),
         Kind.BOOLEAN: pa.types.is_boolean,
-        Kind.SEVERAL_OF: lambda found: _is_text(found) or _is_list_of_text(found),
+        Kind.SEVERAL_OF: lambda found: is_text(found) or is_list_of_text(found),
     }
-    _refuse_type(path, header, schema, fits.get(kind, _is_text), WANTED[kind])
+    _refuse_type(path, header, schema, fits.get(kind, is_text), WANTED[kind])
     found = schema.field(header).type
+    read: Read = list
     if kind is Kind.NUMBER:
-        if field.optional and pa.types.is_floating(found):
-            return _numbers_or_nan
-        return _floats if pa.types.is_decimal(found) else list
-    if kind is Kind.DAYS_SINCE:
-        return days_of(field, today)
-    if kind is Kind.SEVERAL_OF:
-        read = partial(_items, separator=field.separator) if _is_text(found) else list
-        return read if field.optional else lambda cells: [cell or [] for cell in read(cells)]
-    return list
+        read = _floats if pa.types.is_decimal(found) else _numbers
+    elif kind is Kind.DAYS_SINCE:
+        read = days_of(field, today)
+    elif kind is Kind.SEVERAL_OF:
+        read = partial(_items, separator=field.separator) if is_text(found) else _lists
+    if is_text(found):
+        read = with_missing(read, field, written)
+    if kind is Kind.SEVERAL_OF and not field.optional:
+        return lambda cells: [cell or [] for cell in read(cells)]
+    return read
 
 
 def _refuse_type(path: Path, header: str, schema: Any, fits: Any, wanted: str) -> None:
@@ -127,34 +155,65 @@ def _refuse_type(path: Path, header: str, schema: Any, fits: Any, wanted: str) -
         )
 
 
-def _is_number(found: Any) -> bool:
+def is_number(found: Any) -> bool:
+    """Whether a column of this type holds numbers."""
+    if pa.types.is_dictionary(found):
+        return is_number(found.value_type)
     return bool(pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found))
 
 
-def _is_text(found: Any) -> bool:
+def is_text(found: Any) -> bool:
+    """Whether a column of this type holds text."""
     types = pa.types
     if types.is_dictionary(found):
-        return _is_text(found.value_type)
+        return is_text(found.value_type)
     return bool(types.is_string(found) or types.is_large_string(found) or types.is_string_view(found))
 
 
-def _is_list_of_text(found: Any) -> bool:
+def is_list_of_text(found: Any) -> bool:
+    """Whether a column of this type holds lists of text."""
     types = pa.types
     lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
-    return bool(lists) and _is_text(found.value_type)
+    return bool(lists) and is_text(found.value_type)
 
 
-def _is_id(found: Any) -> bool:
-    return _is_text(found) or bool(pa.types.is_integer(found))
+def can_be_id(found: Any) -> bool:
+    """Whether a column of this type may hold the users' ids."""
+    return is_text(found) or is_number(found)
 
 
-def _numbers_or_nan(cells: Sequence[Any]) -> list[Any]:
-    """NaN is how numpy writes a missing number."""
-    return [None if cell is None or math.isnan(cell) else cell for cell in cells]
+def _users(path: Path, header: str, cells: Sequence[Any]) -> list[str | None]:
+    if any(isinstance(cell, float) and abs(cell) > _EXACT_INTEGERS for cell in cells):
+        raise HistoryError(
+            f'{path}: column "{header}" has ids beyond {_EXACT_INTEGERS:,} stored as floats, which lose their last '
+            "digits: store the ids as text or integers where they come from"
+        )
+    return [*map(_user, cells)]
+
+
+def _user(cell: Any) -> str | None:
+    """The id as text; a whole number has no decimal point, however it is stored: pandas makes floats of some."""
+    if isinstance(cell, float | Decimal) and cell % 1 == 0:
+        cell = int(cell)
+    return None if cell is None or is_nan(cell) else str(cell)
+
+
+def is_nan(value: object) -> bool:
+    """Whether a value is NaN, which is how numpy writes a missing number."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _numbers(cells: Sequence[Any]) -> list[Any]:
+    return [None if is_nan(cell) else cell for cell in cells]
 
 
 def _floats(cells: Sequence[Any]) -> list[Any]:
     return [None if cell is None else float(cell) for cell in cells]
+
+
+def _lists(cells: Sequence[Any]) -> list[Any]:
+    """Null and blank items are no items, as nothing between two separators of a text."""
+    return [None if cell is None else [item for item in cell if item and not item.isspace()] for cell in cells]
 
 
 def _items(cells: Sequence[str | None], separator: str) -> list[Any]:

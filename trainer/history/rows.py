@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from schemas.roles import ProfileField, history_id_column, profile_fields
+from schemas.csv_format import CsvFormat
+from schemas.roles import Kind, ProfileField, history_id_column, profile_fields
 from trainer.errors import HistoryError
 
 # Rows that are read and checked at a time: a larger batch leaves the processor's cache before the next step, which
@@ -35,6 +37,8 @@ class BadRow:
     """Of its line or row, from 1."""
     problem: str
     cells: tuple[str, ...]
+    without_value: frozenset[str] = frozenset()
+    """Its refused cells that usually hold no value: empty, or such as "N/A"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ def layout(path: Path, header: Sequence[str], profile_class: type[BaseModel], un
         )
     twice = sorted({name for name in wanted if header.count(name) > 1})
     if twice:
-        raise HistoryError(f"{path} has more than one column named {twice[0]!r}: keep only one")
+        *others, last = (str(at) for at, name in enumerate(header, start=1) if name == twice[0])
+        columns = f"columns {', '.join(others)} and {last}"
+        raise HistoryError(f"{path} has more than one column named {twice[0]!r} ({columns}): keep only one")
     return Layout(
         header=tuple(header),
         id_header=id_header or unit,
@@ -117,7 +123,7 @@ def _wanted(profile_class: type[BaseModel]) -> list[str]:
 def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_class: type[BaseModel]) -> str:
     """What to do about missing columns: correct names that differ only a little, or write a class for this table."""
     others = [name for name in header if name not in _wanted(profile_class)]
-    near = [(name, other) for name in missing if (other := _nearest(name, others)) is not None]
+    near = _near(missing, others)
     draft = f"segment-trainer init {shlex.quote(str(path))} -o profile.py"
     if near:
         pairs = " and ".join(f'{other!r} meant to be "{name}"' for name, other in near[:NAMES_SHOWN])
@@ -130,12 +136,22 @@ def _advice(path: Path, header: Sequence[str], missing: Sequence[str], profile_c
     )
 
 
-def _nearest(name: str, others: Sequence[str]) -> str | None:
-    """The only name that differs in case, spaces or punctuation, else one that differs in a letter or two."""
-    alike = [other for other in others if _letters(other) == _letters(name)]
-    if not alike:
-        alike = get_close_matches(name, others, n=1, cutoff=0.85)
-    return alike[0] if len(alike) == 1 else None
+def _near(missing: Sequence[str], others: Sequence[str]) -> list[tuple[str, str]]:
+    """The missing names that another stands for, each with that one, which stands for a single name.
+
+    Those that differ only in case, spaces or punctuation come first, then those that differ in a letter or two.
+    """
+    found: dict[str, str] = {}
+    for alike in (_twins, partial(get_close_matches, n=1, cutoff=0.85)):
+        for name in missing:
+            free = [other for other in others if other not in found.values()]
+            if name not in found and len(near := alike(name, free)) == 1:
+                found[name] = near[0]
+    return [(name, found[name]) for name in missing if name in found]
+
+
+def _twins(name: str, others: Sequence[str]) -> list[str]:
+    return [other for other in others if _letters(other) == _letters(name)]
 
 
 def _letters(name: str) -> str:
@@ -146,6 +162,24 @@ def _shown(header: Sequence[str]) -> str:
     """The columns of a header, shortened; quotes make spaces at their ends visible."""
     names = ", ".join(f"{name[:NAME_CHARACTERS]!r}" for name in header[:NAMES_SHOWN])
     return f"{names} and {len(header) - NAMES_SHOWN} more" if len(header) > NAMES_SHOWN else names
+
+
+def with_missing(read: Read, field: ProfileField, written: CsvFormat) -> Read:
+    """How text cells are read: those that the class declares as missing hold None, and so do empty optional ones."""
+    missing = frozenset((*written.missing, *field.missing))
+    if field.kind is not Kind.SEVERAL_OF:
+        missing |= {""} if field.optional else set()
+    elif not field.optional:  # nothing between two separators is no item, not a missing list
+        missing -= {""}
+
+    def values(cells: Sequence[str | None]) -> list[Any]:
+        empty = {cell for cell in {*cells} if cell is not None and cell.strip() in missing}
+        if not empty:
+            return read(cells)
+        found = iter(read([cell for cell in cells if cell not in empty]))
+        return [None if cell in empty else next(found) for cell in cells]
+
+    return values if missing else read
 
 
 def items_of(cells: Sequence[str], separator: str) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,43 @@ def between_out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Between
 
     Centres lean towards gaps that chance has left among the rows they were found in; these rows are no evidence.
     """
-    return _counted(
-        (scaled[np.bincount(resample.rows, minlength=len(scaled)) == 0], centres_of(resample, scaled))
-        for resample in resamples
-    )
+    return _counted(_out_of_bag(scaled, resamples))
+
+
+def _out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Iterator[tuple[Floats, Centres]]:
+    for resample in resamples:
+        yield scaled[np.bincount(resample.rows, minlength=len(scaled)) == 0], centres_of(resample, scaled)
+
+
+def bends_out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Floats:
+    """For each two segments, how far aside of the line between their centres the users between them lie, shape (k, k).
+
+    It is the distance of their mean from the line, where the centres are 2 apart, less what chance accounts for, at the
+    centres of resamples that did not draw these users. Between groups it is near 0; of half a circle, cut in two, .57.
+    """
+    k = 1 + max(int(resample.labels.max()) for resample in resamples)
+    counts, lengths, sums = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k, scaled.shape[1]))
+    left_out = 0
+    for rows, centres in _out_of_bag(scaled, resamples):
+        own, other = neighbours(rows, centres.centroids)
+        here = other != NOWHERE
+        pair = centres.centroids[own[here]], centres.centroids[other[here]]
+        halves = (pair[1] - pair[0]) / 2
+        squares = (halves**2).sum(axis=1, keepdims=True)
+        from_middle = rows[here] - (pair[0] + pair[1]) / 2
+        aside = (from_middle - (from_middle * halves).sum(axis=1, keepdims=True) / squares * halves) / np.sqrt(squares)
+        at = centres.numbers[own[here]], centres.numbers[other[here]]
+        for ends in (at, at[::-1]):
+            np.add.at(counts, ends, 1)
+            np.add.at(lengths, ends, (aside**2).sum(axis=1))
+            np.add.at(sums, ends, aside)
+        left_out += len(rows)
+    counts = np.maximum(counts, 1)
+    mean = ((sums / counts[:, :, None]) ** 2).sum(axis=2)
+    # Each user is left out by several resamples.
+    users = np.maximum(counts * len(scaled) / left_out, 1)
+    bends: Floats = np.sqrt(np.maximum(mean - (lengths / counts - mean) / users, 0))
+    return bends
 
 
 def centres_of(resample: Resample, scaled: Floats) -> Centres:
@@ -87,14 +120,14 @@ def centres_of(resample: Resample, scaled: Floats) -> Centres:
     return Centres(np.unique(resample.labels), resample.centroids(scaled))
 
 
-def are_joined(data: Between, nulls: Sequence[Between], least_separation: float, least_room: float) -> bool:
+def are_joined(data: Between, nulls: Sequence[Between], least_separations: Floats, least_room: float) -> bool:
     """Whether the segments hang together by borders that are crowded, so that no gap goes all the way through.
 
     A border is crowded if the separation of its two segments alone is below the least one. Where data without segments
     have a smaller share of these users there than the least room, nothing can be said, and the border joins nothing.
     """
     expected = np.mean([null.shares for null in nulls], axis=0)
-    crowded = (expected >= least_room) & (data.shares > (1 - least_separation) * expected)
+    crowded = (expected >= least_room) & (data.shares > (1 - least_separations) * expected)
     return int(connected_components(crowded, directed=False, return_labels=False)) == 1
 
 

@@ -22,7 +22,15 @@ from trainer.fitting.choose_k import FEWEST_SEGMENTS, Candidate, Choice, Start, 
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
-from trainer.judging.between import Between, Centres, are_joined, between, between_out_of_bag, centres_of
+from trainer.judging.between import (
+    Between,
+    Centres,
+    are_joined,
+    bends_out_of_bag,
+    between,
+    between_out_of_bag,
+    centres_of,
+)
 from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
 from trainer.text.progress import Watcher
@@ -30,11 +38,12 @@ from trainer.text.wording import decimal, mean_of, percent
 
 CLEAR_SEPARATION = 0.75
 WEAK_SEPARATION = 0.40
-# Where there are only two, their one border cannot show that they lead from one to the next, as along a curve: of 90
-# half circles that were cut in two, 7 were above .42, one was above .45.
-WEAK_SEPARATION_OF_TWO = 0.45
+# Where the users between two segments lie this far aside of the line between the centres, as around a bend.
+BENT = 0.25
+WEAK_SEPARATION_AT_A_BEND = 0.45
 # With one other number, four groups in a row are missed in a third of the tables; more would find more by chance.
 OTHERS_TRIED = 2
+WORST_FIRST = (Verdict.NONE, Verdict.WEAK, Verdict.CLEAR)
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
 LEAST_ROOM = 0.05
 CLEAR_EFFECT = 0.20
@@ -114,11 +123,6 @@ class Evidence:
             return sum(null >= self.silhouette for null in self.null_silhouettes)
         return sum(null <= self.between for null in self.null_between)
 
-    @property
-    def weak_separation(self) -> float:
-        """The least separation of segments."""
-        return WEAK_SEPARATION_OF_TWO if self.k == FEWEST_SEGMENTS else WEAK_SEPARATION
-
     def reaches(self, separation: float, effect: float) -> bool:
         """Whether the separation reaches its limit; where it is unknown, whether the effect does."""
         return self.effect >= effect if self.separation is None else self.separation >= separation
@@ -135,14 +139,18 @@ class Evidence:
         return all(border.dip_p_value <= GREATEST_DIP_P_VALUE for border in self.borders)
 
     @property
-    def is_crowded(self) -> bool:
-        """Whether too many users lie between the segments."""
-        return self.separation is not None and self.separation < self.weak_separation
+    def is_open_to_others(self) -> bool:
+        """Whether other numbers of segments are worth a try.
+
+        Not where three or more lead from one to the next: a curve does so in any number of pieces, and two may hide it.
+        """
+        is_curve = self.joined and self.k > FEWEST_SEGMENTS and not self.is_crowded
+        return self.related_columns > 0 and not is_curve and verdict_of(self)[0] is not Verdict.CLEAR
 
     @property
-    def is_separate(self) -> bool:
-        """Whether few users lie between the segments, so that they may take the place of the silhouette's choice."""
-        return self.separation is not None and _objection(self) is None
+    def is_crowded(self) -> bool:
+        """Whether too many users lie between the segments."""
+        return self.separation is not None and self.separation < WEAK_SEPARATION
 
     @property
     def is_open(self) -> bool:
@@ -183,10 +191,11 @@ class Judged:
 def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, watcher: Watcher) -> Judged:
     """Whether the segments chosen on a sample are real; equal arguments give equal judgements on any machine.
 
-    Where too many users lie between them, two other numbers of segments are tried: those with the silhouettes furthest
-    above that of data without segments. The first whose segments are separate takes their place. Of three groups in a
-    row, for example, the silhouette takes two segments, and cuts the middle group. related are the names of the columns
-    that are associated with another one; if there are none, so is the verdict, but the curves are still drawn.
+    Unless they are clear, up to three other numbers of segments are tried: the two with the silhouettes furthest above
+    that of data without segments, and the elbow. One with a better verdict takes their place. Of three groups in a row,
+    for example, the silhouette takes two segments, and cuts the middle group; of groups beside labels that follow them
+    loosely, it takes one for each combination of labels. related are the names of the columns that are associated with
+    another one; if there are none, so is the verdict, but the curves are still drawn.
     """
     first = choice.chosen
     resampling = "clustering bootstrap resamples"
@@ -215,6 +224,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     def evidence_on(candidate: Candidate) -> Evidence:
         stability = stability_of[candidate.k]
         here = between_out_of_bag(sample.scaled, stability.resamples)
+        bends = bends_out_of_bag(sample.scaled, stability.resamples)
         centres = [centres_of(resample, sample.scaled) for resample in stability.resamples]
         drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS), sample.scaled)]
         return Evidence(
@@ -226,7 +236,9 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
             between=here.share,
             null_between=tuple(each.share for each in drawn),
-            joined=are_joined(here, drawn, WEAK_SEPARATION, LEAST_ROOM),
+            joined=are_joined(
+                here, drawn, np.where(bends >= BENT, WEAK_SEPARATION_AT_A_BEND, WEAK_SEPARATION), LEAST_ROOM
+            ),
             least_jaccard=min(stability.jaccard),
             borders=dip_test.borders(sample, candidate.labels, candidate.centroids),
             multimodal_columns=multimodal,
@@ -234,14 +246,13 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
 
     search_draws(range(SEARCHED_DRAWS))
     chosen, evidence = first, evidence_on(first)
-    for other in _others(choice, nulls) if evidence.is_crowded else ():
+    for other in _others(choice, stability_of, nulls) if evidence.is_open_to_others else ():
         # The resamples of the curve say whether it is worth the rest.
-        if evidence_on(other).is_separate:
+        if _is_better(evidence_on(other), evidence):
             (stability_of[other.k],) = resampled([Plan(other, RESAMPLES)])
             closer = evidence_on(other)
-            if closer.is_separate:
+            if _is_better(closer, evidence):
                 chosen, evidence = other, closer
-                break
     if evidence.is_open:
         search_draws(range(SEARCHED_DRAWS, DRAWS))
         evidence = replace(evidence, null_silhouettes=tuple(_silhouette(found, chosen.k) for found in nulls))
@@ -253,7 +264,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
         reason=reason,
         k=chosen.k,
         k_was_given=choice.k_was_given,
-        crowded_k=None if chosen is first else first.k,
+        silhouette_k=None if chosen is first else first.k,
         runner_up=None if runner_up is None else runner_up.k,
         elbow_k=choice.elbow_k,
         silhouette=chosen.silhouette,
@@ -275,18 +286,37 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
     return Judged(judgement, chosen, stability)
 
 
-def _others(choice: Choice, nulls: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
-    """The candidates to try instead of the chosen one: those whose silhouettes exceed data without segments the most.
+def _rank(evidence: Evidence) -> int:
+    return WORST_FIRST.index(verdict_of(evidence)[0])
 
-    Their segments are large enough.
+
+def _is_better(other: Evidence, evidence: Evidence) -> bool:
+    """Whether another number of segments has a better verdict, and one that rests on the users between them."""
+    return other.separation is not None and _rank(other) > _rank(evidence)
+
+
+def _others(
+    choice: Choice, stability_of: Mapping[int, Stability], nulls: Sequence[Sequence[Candidate]]
+) -> Sequence[Candidate]:
+    """The candidates to try instead of the chosen one, all with segments large enough, and found again in resamples.
+
+    First those whose silhouettes exceed data without segments the most, then the elbow: where groups are very far
+    apart, what differs within them, such as labels, decides over the silhouettes, but not over the elbow.
     """
 
     def above(candidate: Candidate) -> float:
         return candidate.silhouette - mean_of([_silhouette(found, candidate.k) for found in nulls])
 
-    allowed = best_first(choice.candidates, choice.least_share)
-    others = [candidate for candidate in allowed if candidate is not choice.chosen and above(candidate) > 0]
-    return sorted(others, key=lambda candidate: (-above(candidate), candidate.k))[:OTHERS_TRIED]
+    others = [
+        candidate
+        for candidate in best_first(choice.candidates, choice.least_share)
+        if candidate is not choice.chosen
+        and min(stability_of[candidate.k].jaccard) >= WEAK_JACCARD
+        and above(candidate) > 0
+    ]
+    ranked = sorted(others, key=lambda candidate: (-above(candidate), candidate.k))
+    elbow = [candidate for candidate in ranked[OTHERS_TRIED:] if candidate.k == choice.elbow_k]
+    return [*ranked[:OTHERS_TRIED], *elbow]
 
 
 def _draw(null: Null, seed: int, draw: int) -> tuple[Floats, np.random.Generator]:
@@ -381,7 +411,7 @@ def _objection(evidence: Evidence) -> str | None:
     if evidence.kinds_per_segment < LEAST_KINDS_PER_SEGMENT:
         return "the columns have so few distinct values that the segments are just a table of them"
     # With nineteen draws, p ≤ 0.05 means that none has reached the data.
-    if evidence.reached or not evidence.reaches(evidence.weak_separation, WEAK_EFFECT):
+    if evidence.reached or not evidence.reaches(WEAK_SEPARATION, WEAK_EFFECT):
         return "the segments are not separate enough"
     if evidence.separation is not None and evidence.joined:
         return "the segments lead from one to the next without a gap, as along a curve"

@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
 import numpy as np
 
 from schemas.roles import Kind
-from trainer.history.dates import dates_in
 from trainer.history.lone_extreme import lone_extremes
-from trainer.profiling.facts import EXAMPLES, Facts
+from trainer.profiling.amounts import units, unreadable
+from trainer.profiling.dates import Dates, Orders
+from trainer.profiling.facts import EXAMPLES, Facts, shortened
+from trainer.profiling.identity import identifies, may_identify
+from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
+from trainer.profiling.personal import BIRTHS
 from trainer.profiling.scales import known_order, numbered_steps
 from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
     AMOUNTS,
     CODES,
-    DATE_FORMATS,
     OUTCOMES,
     OUTCOMES_IF_FEW,
+    TRUE,
     UNBOUNDED,
     Bounds,
     bounds_of,
-    date_forms,
     group_of,
     is_count,
+    is_plural,
     words_of,
 )
 from trainer.text.spellings import remedy, spelled_alike
 
-# A column with more labels says little about groups.
-MOST_LEVELS: Final = 200
-# As long as a label of a profile may be.
-LONGEST_LABEL: Final = 200
 _FREE_TEXT_WORDS: Final = 5
-_SEPARATORS: Final = (",", ";", "|", "/")
-ISO_FORMAT: Final = "%Y-%m-%d"
+_FEW_LABELS: Final = 20
+_PADDED: Final = re.compile(r"\s*0\d+\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,12 @@ class Kept:
     """Whether the number counts things."""
     question: str = ""
     """What a person should decide about it, in a sentence."""
+    misspelt: int = 0
+    """Rows with a cell that the field cannot have."""
     bad_example: str = ""
-    """A cell that is not a number, and where it is."""
+    """Such a cell, and where it is."""
+    newest: date | None = None
+    """Of a column of dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +76,17 @@ class LeftOut:
     otherwise: Kept | None = None
 
 
-def described(facts: Facts) -> Kept | LeftOut:
-    """What the column can be, and why."""
-    column = facts.column
+def described(facts: Facts, orders: Orders) -> Kept | LeftOut:
+    """What the column can be, and why; orders are those of day and month in the other columns."""
     unusable = _unusable(facts)
     if unusable:
         return LeftOut(unusable)
-    if column.stored is Stored.DATES:
-        return _days_since(facts, [ISO_FORMAT])
-    if column.stored is not Stored.LISTS and (forms := date_forms(column.header, facts.cells)):
-        return _dates(facts, forms)
+    if facts.dates is not None:
+        return _dates(facts, facts.dates, orders)
     if facts.are_booleans:
         return _boolean(facts)
+    if facts.column.stored is Stored.CELLS and (reason := unreadable(facts)):
+        return LeftOut(reason)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
         return _number(facts)
     return _labels(facts)
@@ -96,12 +100,15 @@ def _unusable(facts: Facts) -> str:
     if not facts.cells:
         return "all of its cells are empty"
     if facts.personal:
-        return f"looks personal ({facts.personal}): it identifies users, and does not group them"
+        remedy = "an age in years groups them" if facts.personal == BIRTHS else "and does not group them"
+        return f"looks personal ({facts.personal}): it identifies users, {remedy}"
     if column.stored is Stored.OTHERWISE:
         return f"stored as {column.type_name}, which no field can be: store it as text or a number"
     if len(facts.cells) == 1 and facts.complete:
         others = "no value or" if facts.missing else "all users have"
-        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}"
+        says_yes = facts.missing and {cell.strip().casefold() for cell in facts.cells} <= TRUE | {"x"}
+        remedy = ": if its empty cells mean no, say so in them" if says_yes else ""
+        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}{remedy}"
     return ""
 
 
@@ -112,39 +119,48 @@ def _unit(facts: Facts) -> str:
 # --- dates -----------------------------------------------------------------------------------------------------------
 
 
-def _dates(facts: Facts, forms: list[str]) -> Kept | LeftOut:
-    formats = [each for each in DATE_FORMATS if all(_is_date(cell, each) for cell in facts.cells)]
-    if formats:
-        return _days_since(facts, formats)
-    where = [f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in forms]
-    if len(forms) > 1:
-        return LeftOut(f"dates written in {len(forms)} ways ({'; '.join(where)}): write them in one")
-    return LeftOut(f"dates or times of which some cannot be read ({where[0]}): write them as 2026-01-31")
-
-
-def _days_since(facts: Facts, formats: list[str]) -> Kept | LeftOut:
-    dates = {cell: _date(cell, formats[0]) for cell in facts.cells}
-    days = {cell: float(day.toordinal()) for cell, day in dates.items() if isinstance(day, date)}
-    kept = Kept(
-        Kind.DAYS_SINCE,
-        group_of(facts.column.header, "behaviour"),
-        "dates: the days since",
-        min(map(str, dates.values())),
-        date_format=formats[0],
-        question=_outcome(facts) or _sentinel(facts, days),
-    )
-    if len(formats) > 1:
-        either = " or ".join(f"{_date(facts.examples[0], each)}" for each in formats)
-        return LeftOut(f"dates of which the day or the month may be first: {facts.examples[0]} is {either}", kept)
+def _dates(facts: Facts, dates: Dates, orders: Orders) -> Kept | LeftOut:
+    if facts.column.stored is Stored.NUMBERS:
+        return LeftOut(f"dates stored as {facts.column.type_name}: store them as dates")
+    if not dates.formats and len(dates.forms) > 1:
+        where = "; ".join(f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in dates.forms)
+        return LeftOut(f"dates written in {len(dates.forms)} ways ({where}): write them in one")
+    if not dates.formats:
+        bad = next(cell for cell in facts.cells if cell not in dates.days)
+        return LeftOut(f"dates or times that cannot be read ({_where(facts, bad)}): write them as 2026-01-31")
+    kept = _days_since(facts, dates)
+    if len(dates.formats) > 1:
+        order = orders.get(dates.numeric_separator or "")
+        if order is None:
+            return LeftOut(f"dates of which the day or the month may be first: {dates.example_of_two()}", kept)
+        day_first, proof = order
+        dates = dates.with_order(day_first=day_first)
+        what = "day" if day_first else "month"
+        kept = replace(_days_since(facts, dates), reason=f"{kept.reason}; the {what} is first, as in {proof!r}")
+    if dates.markers:  # a format of CSV declares them as missing
+        return LeftOut(f"dates, but {dates.markers[0]} stands for none: empty these cells", kept)
     return kept
 
 
-def _is_date(cell: str, date_format: str) -> bool:
-    return isinstance(_date(cell, date_format), date)
+def _days_since(facts: Facts, dates: Dates) -> Kept:
+    known = {cell: float(day.toordinal()) for cell, day in dates.days.items()}
+    none = dates.none_among(facts.column.counts.keys() - facts.cells.keys())
+    misspelt = [cell for cell in facts.cells if cell not in dates.days]
+    return Kept(
+        Kind.DAYS_SINCE,
+        group_of(facts.column.header, "behaviour"),
+        f"dates: the days since{f'; {min(none).strip()} stands for none' if none else ''}",
+        str(min(dates.days.values())),
+        date_format=dates.formats[0],
+        question=_outcome(facts) or _sentinel(facts, known),
+        newest=max(dates.days.values()),
+        misspelt=sum(facts.cells[cell] for cell in misspelt),
+        bad_example=f" that is a date ({_where(facts, misspelt[0])})" if misspelt else "",
+    )
 
 
-def _date(cell: str, date_format: str) -> object:
-    return dates_in([cell], date_format)[0]
+def _where(facts: Facts, cell: str) -> str:
+    return f"{_unit(facts)} {facts.column.first[cell]} has {cell[:20]!r}"
 
 
 # --- booleans --------------------------------------------------------------------------------------------------------
@@ -166,26 +182,25 @@ def _boolean(facts: Facts) -> Kept:
 def _number(facts: Facts) -> Kept | LeftOut:
     header, words = facts.column.header, words_of(facts.column.header)
     values = [*facts.numbers.values()]
-    if facts.counts_up or (
-        facts.unique and not facts.decimals and facts.known > 2 and words & {"id", "uid", "key", "nr", "index"}
-    ):
-        return LeftOut("unique values: it numbers the rows")
+    identifying = identifies(facts)
     mixed = [cell for cell in facts.cells if cell not in facts.numbers]
     bad_example = ""
     if mixed:
-        bad_example = f" that is a number ({_unit(facts)} {facts.column.first[mixed[0]]} has {mixed[0][:20]!r})"
-    if not facts.decimals and words & CODES and facts.column.stored is Stored.CELLS and not mixed:
-        return _category(facts, "digits that are labels: a code")
+        bad_example = f" that is a number ({_where(facts, mixed[0])})"
+    if not identifying and not facts.decimals and facts.column.stored is Stored.CELLS and not mixed:
+        padded = next((cell for cell in facts.numbers if _PADDED.fullmatch(cell)), "")
+        if padded or words & CODES:
+            return _category(facts, f"digits that are labels: {f'{padded} is ' if padded else ''}a code")
     low, high = -math.inf if facts.column.later_negative else min(values), max(values)
     whole = not facts.decimals
     # The format declares the symbols of all columns together.
     symbols = [symbol for symbol in facts.written.symbols if any(symbol in cell for cell in facts.numbers)]
     bounds = bounds_of(header, low, high, symbols, whole=whole)
     reason = f"numbers: {bounds.why}"
-    if {*values} <= {0, 1} and not words & AMOUNTS:
+    if {*values} <= {0, 1} and not words & AMOUNTS and not is_plural(header):
         bounds, reason = Bounds(0, 1, "0 or 1"), "numbers: yes (1) or no (0)"
     typical = sorted(values)[len(values) // 2]
-    return Kept(
+    kept = Kept(
         Kind.NUMBER,
         group_of(header, "behaviour"),
         reason,
@@ -193,8 +208,14 @@ def _number(facts: Facts) -> Kept | LeftOut:
         bounds=bounds,
         whole=whole and bounds.low is not None and is_count(header),
         question=_question(facts),
+        misspelt=facts.misspelt,
         bad_example=bad_example,
     )
+    if identifying:
+        return LeftOut(
+            f"identifies users, and does not group them: {identifying}. Uncomment it if it measures something", kept
+        )
+    return kept
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -204,23 +225,9 @@ def _labels(facts: Facts) -> Kept | LeftOut:
     several = _several(facts)
     if several is not None:
         return several
-    texts = [*facts.cells]
-    words = sum(len(text.split()) for text in texts) / len(texts)
-    if max(map(len, texts)) > LONGEST_LABEL or (words > _FREE_TEXT_WORDS and facts.distinct > 20):
-        return LeftOut("free text")
-    numeric = facts.numeric_rows / facts.known
-    levels = known_order(texts)
-    if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
-        text = next(text for text in texts if text not in facts.numbers)
-        return LeftOut(
-            f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
-        )
-    if facts.unique and facts.distinct > 2:
-        return LeftOut("unique values: every user has another")
-    if facts.distinct > MOST_LEVELS:
-        return LeftOut(f"{_count(facts)} different labels, more than {MOST_LEVELS}: merge them into broader ones")
-    if facts.distinct > 20 and facts.distinct > facts.known / 3:
-        return LeftOut(f"{_count(facts)} different labels among {facts.known:,} users: merge them into broader ones")
+    levels = known_order(facts.cells)
+    if reason := _no_labels(facts, levels):
+        return LeftOut(reason)
     if levels is not None:
         return Kept(
             Kind.ORDERED,
@@ -233,13 +240,33 @@ def _labels(facts: Facts) -> Kept | LeftOut:
     return _category(facts, f"{facts.distinct} labels")
 
 
-def _count(facts: Facts) -> str:
+def _no_labels(facts: Facts, levels: tuple[str, ...] | None) -> str:
+    """Why the cells of a column are not labels that can segment; empty where they may be."""
+    words = sum(len(text.split()) for text in facts.cells) / len(facts.cells)
+    if max(map(len, facts.cells)) > LONGEST_LABEL or (words > _FREE_TEXT_WORDS and facts.distinct > _FEW_LABELS):
+        return "free text"
+    numeric = facts.numeric_rows / facts.known
+    if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
+        text = next(text for text in facts.cells if text not in facts.numbers)
+        return f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
+    if facts.distinct > _FEW_LABELS and levels is None and (reason := units(facts)):
+        return reason
+    if facts.unique and facts.distinct > 2:
+        return "unique values: every user has another"
+    if facts.distinct > MOST_LEVELS:
+        return f"{_labels_counted(facts)} different labels, more than {MOST_LEVELS}: merge them into broader ones"
+    if facts.distinct > _FEW_LABELS and facts.distinct > facts.known / 3:
+        return f"{_labels_counted(facts)} different labels among {facts.known:,} users: merge them into broader ones"
+    return ""
+
+
+def _labels_counted(facts: Facts) -> str:
     return f"{facts.distinct:,}" if facts.complete else f"more than {len(facts.cells):,}"
 
 
 def _category(facts: Facts, reason: str) -> Kept | LeftOut:
     if facts.distinct > MOST_LEVELS:
-        return LeftOut(f"{reason}, with {_count(facts)} different ones, more than {MOST_LEVELS}")
+        return LeftOut(f"{reason}, with {_labels_counted(facts)} different ones, more than {MOST_LEVELS}")
     return Kept(
         Kind.CATEGORY,
         group_of(facts.column.header, "attribute"),
@@ -257,22 +284,57 @@ def _outcome(facts: Facts) -> str:
 
 
 def _question(facts: Facts) -> str:
-    if outcome := _outcome(facts):
-        return outcome
     if facts.are_numbers:
-        return _sentinel(facts, facts.numbers)
+        return _asked(
+            facts.doubt.question,
+            _outcome(facts) or _identity(facts) or _count(facts) or _sentinel(facts, facts.numbers),
+        )
+    return _asked(_spelling(facts), _outcome(facts) or _order(facts))
+
+
+def _asked(*questions: str) -> str:
+    return " ".join(filter(None, questions))
+
+
+def _identity(facts: Facts) -> str:
+    if may_identify(facts):
+        return "Do these numbers, which are all different, identify users? Then comment it out, or make it the id."
+    return ""
+
+
+def _order(facts: Facts) -> str:
+    steps = numbered_steps(facts.cells)
+    if not steps:
+        return ""
+    listed = ", ".join([*steps[:EXAMPLES], *(["…"] if len(steps) > EXAMPLES else [])])
+    return f"Are {listed} steps from low to high? Then ordered is its role, with its labels in this order."
+
+
+def _count(facts: Facts) -> str:
+    if is_plural(facts.column.header) and {*facts.numbers.values()} == {0, 1}:
+        return (
+            "Is it a count that was 0 or 1 so far? If it means no and yes, make it a boolean, and declare "
+            'true=("1",) and false=("0",) in history_format.'
+        )
+    return ""
+
+
+def _spelling(facts: Facts) -> str:
     if twins := _twins(facts.cells, Kind.CATEGORY):
         return twins
-    steps = numbered_steps(facts.cells)
+    spaced = next((label for label in facts.cells if label != label.strip()), "")
     return (
-        f"Are {', '.join(steps)} steps from low to high? Then ordered is its role, with these labels." if steps else ""
+        f"Should events have the space in {spaced!r}, too? If not, add StringConstraints(strip_whitespace=True), "
+        "from pydantic."
+        if spaced
+        else ""
     )
 
 
 def _twins(labels: Mapping[str, int], kind: Kind) -> str:
     """A question about spellings of one label, among labels and the users who have each."""
     for twins in spelled_alike(labels):
-        listed = ", ".join(f"{label!r} ({labels[label]:,})" for label in twins[:EXAMPLES])
+        listed = ", ".join(f"{shortened(label)!r} ({labels[label]:,})" for label in twins[:EXAMPLES])
         return (
             f"{listed} differ only in spaces or capital letters. If they are the same, {remedy(kind)}; "
             "StringConstraints is from pydantic."
@@ -287,10 +349,7 @@ def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
     if not lone:
         return ""
     cells = [*dict.fromkeys(cell.strip() for each in lone for cell in numbers if numbers[cell] == each.number)]
-    listed = ", ".join(map(repr, cells))
-    remedy = (
-        f"add {listed} to missing in history_format" if facts.column.stored is Stored.CELLS else "empty these cells"
-    )
+    remedy = f"add missing={(*cells,)!r} to its role" if facts.column.stored is Stored.CELLS else "empty these cells"
     stand = f"{' and '.join(cells)} stand for a missing value ({sum(each.users for each in lone):,} users)"
     return f"{'Does' if len(cells) == 1 else 'Do'} {stand}? Then {remedy}."
 
@@ -305,44 +364,16 @@ def _commonest(cells: Mapping[str, int]) -> str:
 def _several(facts: Facts) -> Kept | LeftOut | None:
     if facts.column.stored is Stored.LISTS:
         return _items(facts, ITEM_SEPARATOR)
-    if not facts.complete:
-        return None
-    best = max(_SEPARATORS, key=lambda separator: sum(n for cell, n in facts.cells.items() if separator in cell))
-    return _items(facts, best) if _is_list(facts, best) else None
-
-
-def _is_list(facts: Facts, separator: str) -> bool:
-    """Whether cells are lists: some have several items, and the same items come back in different cells.
-
-    A label with a comma of its own, such as "Home, Garden", does not share its parts with others; and "Paris, France"
-    has one of two kinds of parts in each place.
-    """
-    lists = {cell: _split(cell, separator) for cell in facts.cells}
-    several = [cell for cell, items in lists.items() if len(items) > 1]
-    if sum(facts.cells[cell] for cell in several) < 0.05 * facts.known:
-        return False
-    cells_of = Counter(item for items in lists.values() for item in {*items})
-    rows_of: Counter[str] = Counter()
-    for cell, items in lists.items():
-        for item in {*items}:
-            rows_of[item] += facts.cells[cell]
-    shared = [item for item in {item for cell in several for item in lists[cell]} if cells_of[item] > 1]
-    in_several = {item for cell in several for item in lists[cell]}
-    if not 2 <= len(cells_of) <= MOST_LEVELS or max(map(len, cells_of)) > LONGEST_LABEL / 4:
-        return False
-    if separator == "/" and any(len(item) < 2 for item in cells_of):
-        return False
-    if {len(items) for items in lists.values()} == {2} and not (
-        {items[0] for items in lists.values()} & {items[1] for items in lists.values()}
-    ):
-        return False
-    return len(shared) >= 0.5 * len(in_several) and rows_of.total() >= 2 * len(rows_of)
+    if are_literals(facts):
+        return LeftOut("lists or objects as a program prints them: write the labels with a separator, such as a,b")
+    separator = separator_of(facts)
+    return None if separator is None else _items(facts, separator)
 
 
 def _items(facts: Facts, separator: str) -> Kept | LeftOut:
     counted: Counter[str] = Counter()
     for cell, n in facts.cells.items():
-        for item in _split(cell, separator):
+        for item in split(cell, separator):
             counted[item] += n
     if len(counted) > MOST_LEVELS:
         return LeftOut(f"lists of {len(counted):,} different labels, more than {MOST_LEVELS}")
@@ -358,7 +389,3 @@ def _items(facts: Facts, separator: str) -> Kept | LeftOut:
         separator="," if separator == ITEM_SEPARATOR else separator,
         question=_twins(counted, Kind.SEVERAL_OF),
     )
-
-
-def _split(cell: str, separator: str) -> list[str]:
-    return [*filter(None, map(str.strip, cell.split(separator)))]

@@ -1,39 +1,22 @@
-"""How a CSV file is written, found from its first rows: encoding, delimiter, quotes, and its numbers."""
+"""How the cells of a CSV file are separated, quoted and encoded, found from its first lines."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Iterable, Sequence
+from statistics import mode
 from typing import Final
 
 from schemas.csv_format import CsvFormat
-from trainer.history.csv_source import SEPARATOR_LINE
-from trainer.history.numbers import number_pattern
+from trainer.history.csv_source import DELIMITER_NAMES, SEPARATOR_LINE
 
-DELIMITERS: Final = (",", ";", "\t", "|")
+_LIKELY: Final = (",", ";", "\t", "|")
+# Cells contain these, too, so they separate only where nothing else does, and three columns or more.
+_RARE: Final = (":", "^")
 # The encodings of spreadsheets in the west; bytes that neither has are named with their line.
-ENCODINGS: Final = ("utf-8", "windows-1252")
-SYMBOLS: Final = ("%", "$", "€", "£", "¥", "₹", "USD", "EUR", "GBP", "CHF", "JPY", "kr", "zł")
-# The share of a column's cells that must be numbers for it to be a column of numbers.
-MOSTLY: Final = 0.9
-# How many different values of a column decide how its numbers are written.
-_VALUES_TRIED: Final = 2_000
-# With quotes alone it cannot be known whether 1,234 has thousands or three decimals.
-_AMBIGUOUS_GROUPS: Final = CsvFormat(thousands=",")
-_NUMBERS: Final = (
-    CsvFormat(),
-    _AMBIGUOUS_GROUPS,
-    CsvFormat(decimal=","),
-    CsvFormat(decimal=",", thousands="."),
-    CsvFormat(thousands=" "),
-    CsvFormat(decimal=",", thousands=" "),
-    CsvFormat(thousands="'"),
-    CsvFormat(decimal=",", thousands="'"),
-)
+UTF_8: Final = "utf-8"
+WINDOWS: Final = "windows-1252"
 
 
 def sniffed_cells(lines: Sequence[str], encoding: str) -> CsvFormat:
@@ -42,8 +25,27 @@ def sniffed_cells(lines: Sequence[str], encoding: str) -> CsvFormat:
     quote = "'" if _single_quoted(lines) else '"'
     if separator:
         return CsvFormat(delimiter=separator[1], quote=quote, encoding=encoding)
-    best = max(DELIMITERS, key=lambda delimiter: _fit(lines, delimiter, quote))
+    best = max(_LIKELY, key=lambda delimiter: _fit(lines, delimiter, quote))
+    if _fit(lines, best, quote)[1] < 2:
+        best = next((rare for rare in _RARE if _fit(lines, rare, quote) >= (1, 3)), best)
     return CsvFormat(delimiter=best, quote=quote, encoding=encoding)
+
+
+def single_column_hint(lines: Sequence[str]) -> str:
+    """What to do about a header that is a single cell, by the lines after it."""
+    for delimiter, name in {**DELIMITER_NAMES, " ": "spaces"}.items():
+        widths = [line.strip().count(delimiter) + 1 for line in lines]
+        width = mode(widths)
+        if width == 1 or widths.count(width) <= 0.5 * len(lines):
+            continue
+        if widths[0] != width:
+            return (
+                f"most lines have {width}, separated by {name}: remove the lines above line {widths.index(width) + 1}"
+            )
+        if delimiter in _LIKELY:
+            return "its lines are in quotes as a whole: remove these quotes"
+        return f"its lines seem to be separated by {name}: separate them by commas"
+    return "a table needs several, separated by commas, semicolons, tabs or vertical bars"
 
 
 def _single_quoted(lines: Iterable[str]) -> bool:
@@ -67,47 +69,3 @@ def _fit(lines: Sequence[str], delimiter: str, quote: str) -> tuple[float, int]:
         return 0.0, 0
     alike = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
     return round(alike, 1), len(rows[0])
-
-
-def sniffed_numbers(columns: Iterable[Mapping[str, int]], cells: CsvFormat) -> CsvFormat:
-    """The format with the decimal sign, thousands and symbols that read most of the columns with numbers.
-
-    A column is a mapping from different cells to how often they occur, without those that are missing.
-    """
-    symbols: Counter[str] = Counter()
-    scores = dict.fromkeys(_NUMBERS, 0.0)
-    for column in columns:
-        tried = _some(column)
-        shares = {
-            written: sum(n for cell, n in tried.items() if _pattern(written).fullmatch(cell)) / max(1, tried.total())
-            for written in _NUMBERS
-        }
-        if max(shares.values(), default=0) < MOSTLY:
-            continue
-        for written, share in shares.items():
-            scores[written] += share
-        best = max(shares, key=lambda written: shares[written])
-        symbols.update(
-            symbol
-            for cell in tried
-            if (found := _pattern(best).fullmatch(cell))
-            for symbol in (found["before"], found["after"])
-            if symbol
-        )
-    # With semicolons, a comma in numbers is usually the decimal sign.
-    order = [*_NUMBERS]
-    if cells.delimiter == ";":
-        order.remove(_AMBIGUOUS_GROUPS)
-        order.append(_AMBIGUOUS_GROUPS)
-    best = max(order, key=lambda written: round(scores[written], 6))
-    return replace(cells, decimal=best.decimal, thousands=best.thousands, symbols=tuple(sorted(symbols)))
-
-
-def _some(column: Mapping[str, int]) -> Counter[str]:
-    step = -(-len(column) // _VALUES_TRIED) or 1
-    return Counter({cell: n for i, (cell, n) in enumerate(column.items()) if i % step == 0})
-
-
-@cache
-def _pattern(written: CsvFormat) -> re.Pattern[str]:
-    return re.compile(number_pattern(replace(written, symbols=SYMBOLS)))

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
+from trainer.history.markers import AMONG_LABELS, AMONG_NUMBERS
 from trainer.profiling.columns import Kept, LeftOut, described
-from trainer.profiling.dialect import sniffed_numbers
+from trainer.profiling.dates import TO_COME, orders_of
 from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
-from trainer.profiling.table import MISSING, Column, Stored, Table
+from trainer.profiling.identity import BY_ITS_FORM, NO_RANK, id_rank, identifies, names_the_user
+from trainer.profiling.number_formats import Doubt, sniffed_numbers
+from trainer.profiling.table import Column, Stored, Table
 from trainer.profiling.words import FALSE, TRUE, words_of
 
-# Among labels fewer cells are missing than among numbers: "none" is a label, and so is NA (Namibia, North America)
-# beside other short codes.
-_MISSING_LABELS: Final = frozenset({"", "n/a", "#n/a", "<na>", "nan", "nat", "null", "-", "--", "?", "\\n"})
 # The share of rows that may be refused for the sake of columns with a few misspelt cells.
 MOST_BAD_ROWS: Final = 0.05
 # `fit` leaves out a column that more users lack.
 MOST_MISSING: Final = 0.5
+# How far the newest date of a column is after those of all others, before a person is asked about it.
+_FAR: Final = timedelta(days=366)
+# Others that are so much older are birthdays.
+_OF_BIRTH: Final = timedelta(days=3653)
 # `fit` compares every pair of columns.
 MOST_FIELDS: Final = 200
-_PEOPLE: Final = frozenset(
-    {"user", "customer", "cust", "client", "member", "subscriber", "shopper", "household", "kunde", "kunden", "person"}
-)
-_TWICE: Final = LeftOut("its header appears twice: rename one of them")
-_ID_WORDS: Final = frozenset({"id", "uid", "uuid", "guid", "key", "nr", "no", "code", "index", "rownames"})
-_JOINED_ID: Final = re.compile(
-    r"(user|customer|cust|client|member|subscriber|household|account|kunden)(id|key|no|nr|number|nummer)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,8 @@ class DraftedColumn:
     """The share of rows without a value."""
     refused: int
     """Rows with a cell that the field cannot have."""
+    missing: tuple[str, ...] = ()
+    """Cells without a value that are labels in another column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ class Draft:
     path: Path
     rows: int
     unit: str
-    written: CsvFormat | None
+    written: CsvFormat
+    """Of a Parquet file only what is missing."""
     id_header: str | None
     columns: tuple[DraftedColumn, ...]
     bad_rows: int
@@ -79,28 +78,31 @@ def draft_of(path: Path, table: Table) -> Draft:
     Raises HistoryError for a table without rows, of events instead of users, or without a column that can segment.
     """
     _refuse_rows(path, table)
-    written = None if table.cells is None else _written(table)
-    facts = [facts_of(column, table, written) for column in table.columns]
+    written, doubts, markers = _written(table)
+    facts = [facts_of(*each, table, written) for each in zip(table.columns, markers, doubts, strict=True)]
     headers = Counter(column.header for column in table.columns)
     id_column, repeated, notes = _id_column(path, [one for one in facts if headers[one.column.header] == 1], table)
     names = field_names(column.header for column in table.columns)
     drafted_columns = []
     texts_of_booleans: set[str] = set()
+    orders = orders_of((one.column.header, one.dates) for one in facts)
     for one in facts:
         header = one.column.header
-        role = None if one is id_column else _TWICE if headers[header] > 1 else described(one)
+        twice = headers[header] > 1 and header.strip()
+        role = None if one is id_column else _repeated(header, table) if twice else described(one, orders)
         if isinstance(role, Kept) and role.kind is Kind.BOOLEAN:
             texts_of_booleans |= {cell.strip().casefold() for cell in one.cells}
-        examples = () if role is None else one.examples
+        examples = () if role is None or _hides_its_values(one, role) else one.examples
         missing_share = _missing(one, role) / table.rows
-        refused = one.misspelt if isinstance(role, Kept) and role.kind is Kind.NUMBER else 0
-        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused))
-    columns, bad = _within_limits(drafted_columns, table.rows, repeated + table.uneven)
+        refused = role.misspelt if isinstance(role, Kept) else 0
+        own = tuple(sorted(one.markers - {*written.missing}))
+        drafted_columns.append(DraftedColumn(header, names[header], role, examples, missing_share, refused, own))
+    columns, bad = _within_limits(_without_future(drafted_columns), table.rows, repeated + table.uneven)
     drafted = Draft(
         path=path,
         rows=table.rows,
         unit=table.unit,
-        written=None if written is None else _with_booleans(written, texts_of_booleans),
+        written=written if table.cells is None else _with_booleans(written, texts_of_booleans),
         id_header=None if id_column is None else id_column.column.header,
         columns=tuple(columns),
         bad_rows=bad,
@@ -114,12 +116,22 @@ def draft_of(path: Path, table: Table) -> Draft:
     return drafted
 
 
+def _repeated(header: str, table: Table) -> LeftOut:
+    *others, last = (str(at) for at, column in enumerate(table.columns, start=1) if column.header == header)
+    return LeftOut(f"columns {', '.join(others)} and {last} have this header: give each its own")
+
+
 def _missing(facts: Facts, role: Kept | LeftOut | None) -> int:
     """Rows without a value in the column; an empty cell of a list is an empty list."""
     if isinstance(role, Kept) and role.kind is Kind.SEVERAL_OF:
         without_value = facts.column.counts.keys() - facts.cells.keys()
         return facts.missing - sum(facts.column.counts[cell] for cell in without_value if not cell.strip())
     return facts.missing
+
+
+def _hides_its_values(facts: Facts, role: Kept | LeftOut) -> bool:
+    """Whether a column is left out for good, so that its values may be names, or identify users in another way."""
+    return isinstance(role, LeftOut) and (role.otherwise is None or bool(identifies(facts)))
 
 
 def _refuse_rows(path: Path, table: Table) -> None:
@@ -137,6 +149,8 @@ def _refuse_rows(path: Path, table: Table) -> None:
 def _notes(table: Table) -> Iterable[str]:
     if table.uneven:
         yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
+    if table.total:
+        yield f"{table.total}, which counts as a user: remove the line if it sums up the others"
     if table.rows < 200:
         yield f"{table.rows} users are few: choosing a number of segments takes 40, and certainty hundreds"
 
@@ -144,20 +158,34 @@ def _notes(table: Table) -> Iterable[str]:
 # --- how cells are written -------------------------------------------------------------------------------------------
 
 
-def _written(table: Table) -> CsvFormat:
-    """The format of the cells, with numbers and missing values as all columns together have them."""
+def _written(table: Table) -> tuple[CsvFormat, Sequence[Doubt], list[frozenset[str]]]:
+    """The format of the cells, with numbers and missing values as all columns together have them.
+
+    And by column what is doubtful about its numbers, and the cells that hold no value: the format has those that are
+    not labels in another one.
+    """
     without = [
-        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in MISSING}
+        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in AMONG_NUMBERS}
         for column in table.columns
     ]
-    assert table.cells is not None  # noqa: S101  # of a CSV file
-    written = sniffed_numbers(without, table.cells)
-    missing: set[str] = set()
+    undoubted = CsvFormat(), [Doubt()] * len(table.columns)
+    written, doubts = undoubted if table.cells is None else sniffed_numbers(without, table.cells)
+    markers: list[frozenset[str]] = []
+    elsewhere: set[str] = set()
     for column, others in zip(table.columns, without, strict=True):
-        numbers = Facts(column, others, table.rows, written).are_numbers
-        missing |= {cell.strip() for cell in column.counts if _is_missing(cell.strip(), column, numbers=numbers)}
-    # An empty cell is missing without being declared.
-    return replace(written, missing=tuple(sorted(missing - {""})))
+        facts = Facts(column, others, table.rows, written, Doubt())
+        strict = facts.are_numbers or facts.dates is not None
+        known = {cell.strip() for cell in column.counts if cell.strip().casefold() in AMONG_NUMBERS}
+        missing = {cell for cell in known if _may_be_missing(column) and _is_missing(cell, column, strict=strict)}
+        if facts.dates is not None and _may_be_missing(column):
+            missing |= {cell.strip() for cell in facts.dates.markers}
+        markers.append(frozenset(missing - {""}))  # an empty cell is missing without being declared
+        elsewhere |= known - missing
+    return replace(written, missing=tuple(sorted(frozenset().union(*markers) - elsewhere))), doubts, markers
+
+
+def _may_be_missing(column: Column) -> bool:
+    return column.stored in {Stored.CELLS, Stored.TEXT}
 
 
 def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
@@ -166,10 +194,14 @@ def _with_booleans(written: CsvFormat, texts: set[str]) -> CsvFormat:
     return replace(written, true=true, false=false) if texts else written
 
 
-def _is_missing(cell: str, column: Column, *, numbers: bool) -> bool:
+def _is_missing(cell: str, column: Column, *, strict: bool) -> bool:
+    """Whether a cell holds no value, in a column of numbers or dates (strict) or of labels."""
     marker = cell.casefold()
-    if numbers or marker != "na":
-        return marker in (MISSING if numbers else _MISSING_LABELS)
+    if not strict and marker == "-" and any(label.strip() == "+" for label in column.counts):
+        return False
+    if strict or marker != "na":
+        return marker in (AMONG_NUMBERS if strict else AMONG_LABELS)
+    # A label beside other short codes: Namibia, North America.
     labels = [label.strip() for label in column.counts if label.strip() != cell]
     codes = [label for label in labels if len(label) <= 3 and label.isupper()]
     return len(codes) < 0.5 * len(labels)
@@ -182,23 +214,27 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
     """The column that identifies a user, how many of its rows repeat one or have none, and what to say about it."""
     usable = [one for one in facts if one.column.header and _can_be_id(one.column.stored)]
     for one in usable:
-        if _names_users(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
+        if names_the_user(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
             raise HistoryError(
                 f"{path} has {table.rows:,} rows for {one.distinct:,} users in {one.column.header!r}, so it is a table "
                 "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
             )
-    ranked = sorted(
-        (one for one in usable if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows and _id_rank(one) < 5), key=_id_rank
-    )
-    if not ranked:
+    ranked = [(id_rank(one), at) for at, one in enumerate(usable) if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows]
+    rank, at = min(ranked, default=(NO_RANK, 0))
+    if rank == NO_RANK:
         return (
             None,
             0,
             ["no column identifies a user: the number of a user's line is the id, so keep the order of rows"],
         )
-    found = ranked[0]
+    found = usable[at]
     repeated = table.rows - table.uneven - found.distinct if found.complete else found.missing
     notes = [f"{repeated:,} rows repeat a user of {found.column.header!r} or have none"] if repeated else []
+    if rank == BY_ITS_FORM and (why := identifies(found)):
+        notes.append(
+            f"{found.column.header!r} is the id only because {why}: if it measures something, set history_id_column to "
+            "None and add a field for it"
+        )
     if found.personal:
         notes.append(f"the only id is personal ({found.personal}): a number or a hash in its place protects your users")
     return found, repeated, notes
@@ -208,30 +244,30 @@ def _can_be_id(stored: Stored) -> bool:
     return stored in {Stored.CELLS, Stored.TEXT, Stored.NUMBERS}
 
 
-def _names_users(header: str) -> bool:
-    return _names_a_person(header) or words_of(header) == {"id"}
+# --- dates that may be in the future ---------------------------------------------------------------------------------
 
 
-def _names_a_person(header: str) -> bool:
-    words = words_of(header)
-    joined = "".join(sorted(words, key=header.casefold().find))
-    return bool(_JOINED_ID.fullmatch(joined)) or (bool(words & _PEOPLE) and "id" in words and len(words) <= 3)
+def _without_future(columns: Sequence[DraftedColumn]) -> list[DraftedColumn]:
+    """The columns, without dates that may be in the future by their header and by the other columns.
 
-
-def _id_rank(one: Facts) -> int:
-    """0 for the likeliest column with ids, 5 for a column without ids."""
-    words = words_of(one.column.header)
-    if not one.unique and not _names_users(one.column.header):
-        return 5
-    if _names_a_person(one.column.header):
-        return 0
-    if words == {"id"}:
-        return 1
-    if words & _ID_WORDS and not one.decimals:
-        return 2
-    if one.counts_up or (not one.are_numbers and one.code_like):
-        return 3
-    return 4 if one.personal == "email addresses" else 5
+    Today plays no part in it: the same table always gives the same draft.
+    """
+    roles = {at: one.role for at, one in enumerate(columns) if isinstance(one.role, Kept)}
+    newest = {at: role.newest for at, role in roles.items() if role.newest is not None}
+    to_come = {at for at in newest if words_of(columns[at].header) & TO_COME}
+    found: dict[int, Kept | LeftOut] = {}
+    for at, day in newest.items():
+        others = [other for each, other in newest.items() if each not in to_come and each != at]
+        if at in to_come and (not others or day > max(others)):
+            found[at] = LeftOut(
+                f"its header says that its dates, up to {day}, may be in the future, and events with such dates are "
+                "rejected: make it the number of days until then, or uncomment it if all are past",
+                roles[at],
+            )
+        elif others and _FAR < day - max(others) < _OF_BIRTH and not roles[at].question:
+            question = f"Is {day} in the future? Then comment it out: events with such dates are rejected."
+            found[at] = replace(roles[at], question=question)
+    return [replace(one, role=found.get(at, one.role)) for at, one in enumerate(columns)]
 
 
 # --- the columns that `fit` accepts ----------------------------------------------------------------------------------

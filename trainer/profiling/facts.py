@@ -12,9 +12,11 @@ from typing import Final
 
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
-from trainer.profiling.dialect import MOSTLY
+from trainer.profiling.dates import Dates, dates_of
+from trainer.profiling.number_formats import MOSTLY, Doubt
+from trainer.profiling.personal import personal
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
-from trainer.profiling.words import AMOUNTS, CODES, FALSE, TRUE, date_forms, personal, words_of
+from trainer.profiling.words import AMOUNTS, CODES, are_true_and_false, is_plural, words_of
 
 EXAMPLES: Final = 3
 _EXAMPLE_CHARACTERS: Final = 30
@@ -29,6 +31,9 @@ class Facts:
     """Different cells that hold a value -> rows."""
     rows: int
     written: CsvFormat
+    doubt: Doubt
+    markers: frozenset[str] = frozenset()
+    """Cells that stand for a missing value, without spaces around them."""
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -80,10 +85,11 @@ class Facts:
         if self.column.stored is Stored.BOOLEANS:
             return True
         texts = {cell.strip().casefold() for cell in self.cells}
-        if self.column.stored is not Stored.CELLS or not (texts <= TRUE | FALSE and texts & TRUE and texts & FALSE):
+        if self.column.stored is not Stored.CELLS or not are_true_and_false(texts):
             return False
         # 0 and 1 may also be the first two of many, or the code of a label.
-        return not self.are_numbers or not words_of(self.column.header) & (AMOUNTS | CODES)
+        header = self.column.header
+        return not self.are_numbers or not (words_of(header) & (AMOUNTS | CODES) or is_plural(header))
 
     @cached_property
     def decimals(self) -> bool:
@@ -105,7 +111,12 @@ class Facts:
     def code_like(self) -> bool:
         """Whether most cells look like K-0012 or a8f3…: one word with digits."""
         like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"[\w.:-]*\d[\w.:-]*", cell.strip()))
-        return like >= MOSTLY * self.known > 0 and not date_forms(self.column.header, self.cells)
+        return like >= MOSTLY * self.known > 0 and self.dates is None
+
+    @cached_property
+    def dates(self) -> Dates | None:
+        """Its cells as dates; None for a column of other things."""
+        return None if self.column.stored is Stored.LISTS else dates_of(self.column.header, self.cells)
 
     @cached_property
     def personal(self) -> str | None:
@@ -125,23 +136,22 @@ class Facts:
     @property
     def examples(self) -> tuple[str, ...]:
         """Three values, but none of those that may identify a person."""
-        if self.personal or (self.unique and not self.are_numbers and not date_forms(self.column.header, self.cells)):
+        if self.personal or (self.unique and not self.are_numbers and self.dates is None):
             return ()
         if self.are_numbers:
             ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])
             cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
         else:
             cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:EXAMPLES]
-        shown = (cell.replace(ITEM_SEPARATOR, ", ") for cell in cells)
-        return tuple(
-            cell if len(cell) <= _EXAMPLE_CHARACTERS else f"{cell[: _EXAMPLE_CHARACTERS - 1]}…" for cell in shown
-        )
+        return tuple(shortened(cell.replace(ITEM_SEPARATOR, ", ")) for cell in cells)
 
 
-def facts_of(column: Column, table: Table, written: CsvFormat | None) -> Facts:
-    """The facts of a column, of which the cells that the format declares as missing hold no value."""
-    if written is None:
-        return Facts(column, column.counts, table.rows, CsvFormat())
-    missing = {*written.missing, ""}
-    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in missing}
-    return Facts(column, cells, table.rows - table.uneven, written)
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is too long for an example."""
+    return text if len(text) <= _EXAMPLE_CHARACTERS else f"{text[: _EXAMPLE_CHARACTERS - 1]}…"
+
+
+def facts_of(column: Column, markers: frozenset[str], doubt: Doubt, table: Table, written: CsvFormat) -> Facts:
+    """The facts of a column, in which blank cells and these markers hold no value."""
+    cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in markers | {""}}
+    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers)

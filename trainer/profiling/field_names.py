@@ -11,6 +11,8 @@ from typing import Final
 from pydantic import BaseModel
 
 _LONGEST: Final = 60
+# Of pydantic's own functions: it warns of a field whose name begins with one.
+_PROTECTED: Final = ("model_dump", "model_validate")
 # What the file of a class imports or declares itself: a field of the same name would hide it from the fields after it.
 _TAKEN: Final = frozenset(
     {
@@ -41,7 +43,7 @@ def _name(header: str) -> str:
     folded = unicodedata.normalize("NFKD", text.replace("ä", "ae").replace("ö", "oe").replace("ü", "ue"))
     # Letters without their accents, or as they are where nothing would be left of another alphabet.
     name = _joined(folded.encode("ascii", "ignore").decode()) or _joined(unicodedata.normalize("NFKC", text))
-    if not name.isidentifier():
+    if not name.isidentifier() or name.startswith(_PROTECTED):
         name = f"field_{name}".rstrip("_")
     if not name.isidentifier():
         name = "field"

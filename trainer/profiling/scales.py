@@ -43,6 +43,8 @@ _ABOVE: Final = re.compile(
 )
 _SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}")
 _STEP: Final = re.compile(r"([^\W\d]\D*)(\d{1,2})")
+# More are not a scale, but names such as those of streets or shops.
+_MOST_STEPS: Final = 20
 _NUMBERED: Final = re.compile(r"\d+[.)]\s*(\D.*)")
 
 
@@ -58,7 +60,11 @@ def numbered_steps(labels: Collection[str]) -> tuple[str, ...]:
     """Labels such as l0, l1, l2 in the order of their numbers, which may be steps of a scale; empty for others."""
     steps = {int(match[2]): label for label in labels if (match := _STEP.fullmatch(label.strip()))}
     prefixes = {label.strip().rstrip("0123456789") for label in labels}
-    if len(steps) < max(3, len(labels)) or len(prefixes) > 1 or max(steps) - min(steps) >= len(steps):
+    if (
+        not max(3, len(labels)) <= len(steps) <= _MOST_STEPS
+        or len(prefixes) > 1
+        or max(steps) - min(steps) >= len(steps)
+    ):
         return ()
     return tuple(steps[number] for number in sorted(steps))
 

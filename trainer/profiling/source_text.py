@@ -10,7 +10,8 @@ from typing import Any, Final
 from schemas.csv_format import CsvFormat
 from schemas.events import OBSERVED_TYPE
 from schemas.roles import Kind
-from trainer.profiling.columns import ISO_FORMAT, Kept, LeftOut
+from trainer.profiling.columns import Kept, LeftOut
+from trainer.profiling.dates import ISO_FORMAT
 from trainer.profiling.draft import Draft, DraftedColumn
 from trainer.profiling.words import Bounds
 
@@ -89,7 +90,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield ""
     yield "from pydantic import BaseModel, ConfigDict, Field"
     yield ""
-    if draft.written not in {None, CsvFormat()}:
+    if draft.written != CsvFormat():
         yield "from schemas.csv_format import CsvFormat"
     yield f"from schemas.roles import {', '.join(sorted(_FUNCTION_OF[kind] for kind in kinds))}"
     yield ""
@@ -108,7 +109,7 @@ def _class(draft: Draft) -> Iterator[str]:
         yield "    history_id_column: ClassVar[str | None] = None"
     else:
         yield f"    history_id_column: ClassVar[str] = {_quoted(draft.id_header)}"
-    if draft.written not in {None, CsvFormat()}:
+    if draft.written != CsvFormat():
         yield from _format(draft.written)
     for column in draft.columns:
         if column.role is not None:
@@ -116,7 +117,7 @@ def _class(draft: Draft) -> Iterator[str]:
             yield from (f"    {line}" for line in _column(column))
 
 
-def _format(written: CsvFormat | None) -> Iterator[str]:
+def _format(written: CsvFormat) -> Iterator[str]:
     given = [
         f"{each.name}={_value(getattr(written, each.name))}"
         for each in fields(CsvFormat)
@@ -151,6 +152,8 @@ def _field(column: DraftedColumn, role: Kept) -> Iterator[str]:
         arguments.append(f"separator={_quoted(role.separator)}")
     if role.date_format not in {"", ISO_FORMAT}:
         arguments.append(_quoted(role.date_format))
+    if column.missing:
+        arguments.append(f"missing={_value(column.missing)}")
     function = f"{_FUNCTION_OF[role.kind]}({', '.join(arguments)})"
     limits = _limits(role.bounds, whole=role.whole) if role.kind is Kind.NUMBER else ""
     optional = column.missing_share > 0

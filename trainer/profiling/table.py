@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,19 +20,18 @@ import pyarrow.parquet as pq
 from schemas.csv_format import CsvFormat
 from trainer.errors import HistoryError
 from trainer.history.csv_source import CsvRows, decompressed, text_lines
-from trainer.history.parquet_source import PARQUET_MARK
+from trainer.history.file_types import refuse_other_formats
+from trainer.history.parquet_source import PARQUET_MARK, cells_of, is_list_of_text, is_nan, is_number, is_text
 from trainer.history.rows import READ_ROWS
-from trainer.profiling.dialect import ENCODINGS, sniffed_cells
+from trainer.profiling.dialect import UTF_8, WINDOWS, single_column_hint, sniffed_cells
 
 # A column with more different cells is a number, an id or free text; the others are counted, but not kept.
 MOST_VALUES: Final = 100_000
 # Of all columns together, which bounds the memory for a table with thousands of them.
 _MOST_VALUES_IN_ALL: Final = 5_000_000
 _SNIFFED_LINES: Final = 1_000
-# What programs write where there is no value.
-MISSING: Final = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "\\n", "missing"}
-)
+# What spreadsheets write before the sums in their last row.
+_TOTALS: Final = frozenset({"total", "totals", "sum", "summe", "gesamt", "gesamtergebnis", "average", "mean"})
 ITEM_SEPARATOR: Final = "\x1f"
 """Between the items of a list in a Parquet file, as a column's cells have them."""
 
@@ -94,6 +93,8 @@ class Table:
     uneven: int = 0
     """Rows with more or fewer cells than the header."""
     first_uneven: str = ""
+    total: str = ""
+    """The last row of a CSV file, where it looks like a sum of the others."""
 
 
 def read_table(path: Path) -> Table:
@@ -122,11 +123,11 @@ def _csv(path: Path) -> Table:
     written = sniffed_cells(lines, encoding)
     with path.open("rb") as file:
         rows = CsvRows(path, _lines(path, file, encoding), written)
-        _refuse_header(path, rows)
+        _refuse_header(path, rows, lines)
         columns = tuple(map(Column, rows.header))
         most = min(MOST_VALUES, _MOST_VALUES_IN_ALL // len(columns))
         total = uneven = 0
-        first_uneven = ""
+        first_uneven = sums = ""
         numbered = iter(rows)
         while batch := [*islice(numbered, READ_ROWS)]:
             whole = [(line, cells) for line, cells in batch if len(cells) == len(columns)]
@@ -136,10 +137,16 @@ def _csv(path: Path) -> Table:
                 uneven += len(batch) - len(whole)
             _refuse_repeated_header(path, rows.header, whole)
             total += len(batch)
+            sums = _sums(*batch[-1])
             numbers = [line for line, _ in whole]
             for at, column in enumerate(columns):
                 column.add(numbers, [cells[at] for _, cells in whole], most)
-    return Table(columns, total, "line", written, uneven, first_uneven)
+    return Table(columns, total, "line", written, uneven, first_uneven, sums)
+
+
+def _sums(line: int, cells: Sequence[str]) -> str:
+    first = next(filter(None, map(str.strip, cells)), "")
+    return f"line {line} has {first!r}" if first.casefold().removeprefix("grand ") in _TOTALS else ""
 
 
 def _lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:
@@ -147,36 +154,54 @@ def _lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:
 
 
 def _encoding(path: Path) -> str:
-    """The first encoding in which the whole file can be read; the last where it is none of them, for its error."""
-    for encoding in ENCODINGS[:-1]:
-        decoder = codecs.getincrementaldecoder(encoding)()
-        with path.open("rb") as file:
-            try:
-                for line in decompressed(file):
-                    decoder.decode(line)
-                decoder.decode(b"", final=True)
-            except UnicodeDecodeError:
-                continue
-            except (OSError, EOFError):
-                return encoding  # damaged, which is named by who reads it
-        return encoding
-    return ENCODINGS[-1]
+    """UTF-8 if the whole file can be read so, else Windows-1252.
 
-
-def _refuse_header(path: Path, rows: CsvRows) -> None:
-    if len(rows.header) == 1:
+    Raises HistoryError for a file with lines in both, of which one kind would become other letters.
+    """
+    first: dict[bool, int] = {}
+    with path.open("rb") as file:
+        try:
+            for number, line in enumerate(decompressed(file), start=1):
+                if number == 1:
+                    refuse_other_formats(path, line)
+                if not line.isascii():
+                    first.setdefault(_is_utf_8(line), number)
+        except (OSError, EOFError, zlib.error):
+            return UTF_8  # damaged, which is named by who reads it
+    if len(first) == 2:
         raise HistoryError(
-            f"{path} has a single column, {rows.header[0][:40]!r}: a table needs several, separated by commas, "
-            "semicolons, tabs or vertical bars"
+            f"{path} is in two encodings: line {first[True]} is UTF-8 and line {first[False]} is not; "
+            "export it again, or save the parts that were joined as UTF-8"
         )
-    if any(re.match(r"\s+[\"'].*[\"']\s*$", name) for name in rows.header):
+    return WINDOWS if False in first else UTF_8
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_header(path: Path, rows: CsvRows, lines: Sequence[str]) -> None:
+    names = rows.header
+    if len(names) == 1:
+        raise HistoryError(f"{path} has a single column, {names[0][:40]!r}: {single_column_hint(lines)}")
+    if len(names) > 2 and sum(bool(name.strip()) for name in names) == 1:
+        raise HistoryError(
+            f"{path}, line 1 names only one of its {len(names)} columns: the header must be the first line, so remove "
+            "the lines above it"
+        )
+    if any(re.match(r"\s+[\"'].*[\"']\s*$", name) for name in names):
         raise HistoryError(
             f"{path}, line 1 has spaces before quotes, which makes the quotes part of the cells: remove these spaces"
         )
-    if all(_is_number(name) for name in rows.header):
+    numbers = [name for name in names if _is_number(name)]
+    if len(numbers) == len(names) or (len(numbers) > 1 and not _count_up(numbers)):
         raise HistoryError(
-            f"{path}, line 1 has only numbers ({', '.join(rows.header[:3])}, …): "
-            "add a line with the names of the columns"
+            f"{path}, line 1 has numbers as names ({', '.join(numbers[:3])}{', …' if len(numbers) > 3 else ''}): if it "
+            "is a user, add a line with the names of the columns; if not, add a letter to these names"
         )
 
 
@@ -186,6 +211,11 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _count_up(names: Sequence[str]) -> bool:
+    """Whether these are numbers of columns, or years: each is one more than the one before."""
+    return all(before.isdecimal() and after == str(int(before) + 1) for before, after in pairwise(names))
 
 
 def _refuse_repeated_header(path: Path, header: tuple[str, ...], batch: Iterable[tuple[int, list[str]]]) -> None:
@@ -206,8 +236,9 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
         total = 0
         for batch in opened.iter_batches(batch_size=READ_ROWS):
             numbers = range(total + 1, total + batch.num_rows + 1)
-            for column, cells in zip(columns, batch.columns, strict=True):
-                column.add(numbers, [_cell(cell) for cell in cells.to_pylist()], most)
+            for column, values in zip(columns, batch.columns, strict=True):
+                cells = cells_of(path, column.header, values, total)
+                column.add(numbers, [_cell(cell) for cell in cells], most)
             total += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise HistoryError(
@@ -219,22 +250,23 @@ def _parquet(path: Path, file: BinaryIO) -> Table:
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if is_nan(value):
+        return None
     if isinstance(value, datetime):
         return str(value.date())
-    return ITEM_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):  # of which null and blank items are none
+        return ITEM_SEPARATOR.join(str(item) for item in value if item is not None and str(item).strip())
+    return str(value)
 
 
 def _stored(found: Any) -> Stored:
     types = pa.types
-    if types.is_dictionary(found):
-        found = found.value_type
-    if types.is_integer(found) or types.is_floating(found) or types.is_decimal(found):
+    if is_number(found):
         return Stored.NUMBERS
-    if types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
+    if is_text(found):
         return Stored.TEXT
     if types.is_boolean(found):
         return Stored.BOOLEANS
     if types.is_date(found) or types.is_timestamp(found):
         return Stored.DATES
-    lists = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
-    return Stored.LISTS if lists and _stored(found.value_type) is Stored.TEXT else Stored.OTHERWISE
+    return Stored.LISTS if is_list_of_text(found) else Stored.OTHERWISE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 
@@ -10,8 +13,10 @@ from models.store import ModelStore
 from trainer.findings import Findings
 
 FINDINGS_FILE = "findings.json"
-# 3: with the users between segments.
-FINDINGS_FORMAT = 3
+# 4: with the number of segments that the silhouette would have chosen.
+FINDINGS_FORMAT = 4
+AS_OF = "as-of"
+"""The option that has the day to which a fit counted days; absent where there are no dates."""
 
 
 class _Head(BaseModel):
@@ -54,3 +59,9 @@ def findings_from_json(content: bytes, version: str) -> Findings:
 def read_findings(store: ModelStore, version: str) -> Findings:
     """The findings of a stored version; raises ModelFormatError, and whatever ModelStore.file raises."""
     return findings_from_json(store.file(version, FINDINGS_FILE), version)
+
+
+def fitted_days(store: ModelStore, versions: Iterable[str]) -> dict[str, date]:
+    """The day to which the fit of each version counted days, of those that have dates; raises as `read_findings`."""
+    options = {version: read_findings(store, version).origin.options for version in versions}
+    return {version: date.fromisoformat(of[AS_OF]) for version, of in options.items() if AS_OF in of}

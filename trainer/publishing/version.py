@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -14,9 +14,10 @@ from trainer import findings
 from trainer.findings import ColumnQuality, Findings, Quality
 from trainer.fitting.golden import golden_rows
 from trainer.fitting.scikit import kmeans_file, scaler_file
+from trainer.history.dates import CountedTo
 from trainer.history.history import History
 from trainer.pipeline import FitOptions, Fitted
-from trainer.publishing.findings_file import FINDINGS_FILE, findings_to_json
+from trainer.publishing.findings_file import AS_OF, FINDINGS_FILE, findings_to_json
 from trainer.publishing.tables import write_segment_profiles, write_segmented_users
 from trainer.report.page import report_files
 
@@ -95,7 +96,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
             created_at=origin.created_at,
             parent=origin.parent,
             seed=options.seed,
-            options=_described(options, history.today),
+            options=_described(options, history.counted_to),
             libraries=_libraries(),
             profile=origin.profile.name,
             profile_digest=origin.profile.schema_digest,
@@ -105,7 +106,7 @@ def findings_of(fitted: Fitted, history: History, options: FitOptions, origin: O
     )
 
 
-def _described(options: FitOptions, today: date | None) -> Mapping[str, str]:
+def _described(options: FitOptions, counted_to: CountedTo | None) -> Mapping[str, str]:
     return {
         "k": "chosen" if options.k is None else str(options.k),
         "only": "all" if options.groups is None else ",".join(sorted(options.groups)),
@@ -113,7 +114,7 @@ def _described(options: FitOptions, today: date | None) -> Mapping[str, str]:
         "max-k": str(options.max_k),
         "min-segment-users": str(options.min_segment_users),
         "not named": ",".join(sorted(options.not_named)) or "none",
-        **({} if today is None else {"as-of": str(today)}),
+        **({} if counted_to is None else {AS_OF: str(counted_to.day)}),
     }
 
 

@@ -108,7 +108,13 @@ def left_out(too_little_known: int) -> list[tuple[str, str]]:
     """How many users of a history have no segment, if any."""
     if not too_little_known:
         return []
-    return [("left out", f"{counted(too_little_known, 'user')}: more than half of their fields have no value")]
+    users = counted(too_little_known, "user")
+    return [("left out", f"{users}: more than half of the fields that the model uses have no value")]
+
+
+def days_counted(day: object | None) -> list[tuple[str, str]]:
+    """The day to which the days since a date are counted, if there are dates."""
+    return [] if day is None else [("days counted to", str(day))]
 
 
 def reasons_in_words(left_out: Mapping[str, str]) -> str:
@@ -138,7 +144,7 @@ def _by_k(judgement: Judgement) -> str:
     if judgement.k_was_given:
         return f"{tried} (k was given)"
     elbow = "no elbow" if judgement.elbow_k is None else f"the inertia has its elbow at {judgement.elbow_k}"
-    return f"{tried} ({elbow}; the elbow has no vote)"
+    return f"{tried} ({elbow})"
 
 
 def _evidence(judgement: Judgement) -> list[tuple[str, str]]:

@@ -222,7 +222,7 @@ def choice(judgement: Judgement) -> list[str]:
     """How the number of segments was chosen, one sentence per fact."""
     if judgement.k_was_given:
         return [f"The number of segments, {judgement.k}, was given on the command line; it was not chosen."]
-    sentences = [f"{_reason_for_k(judgement)} The other curves are shown for comparison; they do not decide."]
+    sentences = [f"{_reason_for_k(judgement)} The other curves do not decide."]
     if judgement.runner_up is not None:
         sentences.append(f"The runner-up is {judgement.runner_up}.")
     if judgement.elbow_k is not None:
@@ -231,11 +231,11 @@ def choice(judgement: Judgement) -> list[str]:
 
 
 def _reason_for_k(judgement: Judgement) -> str:
-    if judgement.crowded_k is not None:
+    if judgement.silhouette_k is not None:
         return (
-            f"The silhouette is highest for {judgement.crowded_k} segments, but too many users lie between those. Of "
-            "the two other numbers whose silhouettes are furthest above that of data without segments, "
-            f"{judgement.k} is the first with separate segments."
+            f"The silhouette is highest for {judgement.silhouette_k} segments, but {judgement.k} have a better "
+            "verdict. At most three other numbers are tried: the two whose silhouettes are furthest above that of "
+            "data without segments, and the elbow."
         )
     if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):
         return (

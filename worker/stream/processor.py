@@ -107,7 +107,8 @@ class Scoring:
 
     @cached_property
     def _reader(self) -> EventReader:
-        return EventReader(self.profile_class, self.event_max_bytes, self.input_format)
+        used = self.model.segmentation.encoder.used
+        return EventReader(self.profile_class, self.event_max_bytes, self.input_format, used)
 
     @cached_property
     def _encoder(self) -> ResultEncoder:

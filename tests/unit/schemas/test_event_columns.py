@@ -170,6 +170,42 @@ def test_empty_text_is_missing_and_no_label() -> None:
     assert "data.label" in rejections[0].detail
 
 
+class Strict(Own):
+    x: Annotated[Annotated[str, Field(strict=True, min_length=1)] | None, category("a")] = None
+    label: Annotated[Literal["a", "b"] | None, ordered("a", "a", "b")] = None
+    day: Annotated[date | None, days_since("a")] = None
+    needed: Annotated[Annotated[str, Field(min_length=1)], category("a")]
+    needed_day: Annotated[date, days_since("a")]
+
+
+def test_empty_text_is_missing_however_strict_the_type_of_an_optional_field_is() -> None:
+    good = {"x": "a", "label": "a", "day": "2026-01-31", "needed": "a", "needed_day": "2026-01-31"}
+    events = [
+        event_bytes(data={**good, **dict.fromkeys(empty, "")}) for empty in (["x"], ["label"], ["day"], [*good][:3])
+    ]
+    reader = EventReader(Strict, MAX_BYTES)
+    assert reader.one_by_one_because is None
+    found, rejections = read_events(reader, [*events, event_bytes(data=good)])
+    assert not rejections
+    missing = {name: [value is None for value in column] for name, column in found.profile.items()}
+    assert [missing[name] for name in ("x", "label", "day")] == [
+        [True, False, False, True, False],
+        [False, True, False, True, False],
+        [False, False, True, True, False],
+    ]
+    _, rejections = read_events(reader, [event_bytes(data={**good, name: ""}) for name in ("needed", "needed_day")])
+    assert [each.reason for each in rejections.values()] == [RejectReason.INVALID_PROFILE] * 2
+    properties = Strict.model_json_schema()["properties"]
+    for name, may_be_empty in (("x", True), ("label", True), ("day", True), ("needed", False), ("needed_day", False)):
+        accepts_empty = [
+            each.get("const") == ""
+            or "" in each.get("enum", ())
+            or (each["type"] == "string" and not {"minLength", "pattern", "enum", "const"} & each.keys())
+            for each in properties[name].get("anyOf", [properties[name]])
+        ]
+        assert any(accepts_empty) == may_be_empty, name
+
+
 def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbours_are_not() -> None:
     events = [
         event_bytes(data={"x": 1, "label": "a"}, id="one"),
@@ -178,7 +214,7 @@ def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbo
         event_bytes(data={}, id="four"),
         event_bytes(data={"x": 1, "label": ""}, id="five"),
     ]
-    found, rejections = read_events(EventReader(NothingNeeded, MAX_BYTES), events)
+    found, rejections = read_events(EventReader(NothingNeeded, MAX_BYTES, used=("x", "label", "third")), events)
     assert ([*found.ids], [*found.rows]) == (["one", "three"], [0, 2])
     assert {row: each.reason for row, each in rejections.items()} == dict.fromkeys(
         (1, 3, 4), RejectReason.TOO_LITTLE_KNOWN

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.atomic_file import atomic_file
+from trainer.atomic_file import atomic_file, new_file
 from trainer.errors import OutputError
 
 
@@ -37,3 +37,33 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="pipe is not a regular file"), atomic_file(tmp_path / "pipe"):
         pass
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_new_file_has_its_name_only_when_all_of_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "profile.py"
+    with new_file(path) as unfinished:
+        unfinished.write_text("new")
+        assert not path.exists()
+    assert (path.read_text(), [*tmp_path.iterdir()]) == ("new", [path])
+    with pytest.raises(UnicodeEncodeError), new_file(tmp_path / "other.py") as unfinished:
+        unfinished.write_text("half, then \ud800", encoding="utf-8")
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
+def test_a_new_file_replaces_nothing_not_even_what_came_meanwhile(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    path = tmp_path / "profile.py"
+    writing = new_file(path)
+    writing.__enter__().write_text("mine")
+    path.write_text("theirs")
+    for attempt in (lambda: writing.__exit__(None, None, None), new_file(path).__enter__):
+        with pytest.raises(FileExistsError):
+            attempt()
+    assert (path.read_text(), [*tmp_path.iterdir()]) == ("theirs", [path])
+    with new_file(tmp_path / "free.py") as unfinished:
+        unfinished.write_text("mine")
+    assert (tmp_path / "free.py").read_text() == "mine"

@@ -27,6 +27,7 @@ from trainer.errors import HistoryError
 from trainer.explaining.phrases import phrase
 from trainer.fitting.assignment import assign_users
 from trainer.fitting.encoders import learn
+from trainer.history.dates import DayRule
 from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segment_profiles
 from trainer.text.wording import difference
@@ -58,15 +59,16 @@ def in_format(of: type[BaseModel], date_format: str) -> type[BaseModel]:
 
 
 def read(path: Path, of: type[BaseModel], today: date | None = None) -> History:
-    with read_history(path, of, lambda *_: None, today) as history:
+    with read_history(path, of, lambda *_: None, DayRule(today)) as history:
         table(history)  # while it is open
         return history
 
 
-def days(path: Path, of: type[BaseModel], today: date | None = None) -> tuple[list[float], date | None]:
-    with read_history(path, of, lambda *_: None, today) as history:
+def days(path: Path, of: type[BaseModel], today: date | None = None) -> tuple[list[float], date]:
+    with read_history(path, of, lambda *_: None, DayRule(today)) as history:
         assert history.bad_rows.count == 0
-        return table(history)["last_order"].tolist(), history.today
+        assert history.counted_to is not None
+        return table(history)["last_order"].tolist(), history.counted_to.day
 
 
 def as_csv(path: Path, *cells: str) -> Path:
@@ -94,6 +96,43 @@ def test_a_class_declares_how_the_dates_of_its_history_are_written(
     tmp_path: Path, of: type[BaseModel], date_format: str, cells: tuple[str, str]
 ) -> None:
     assert days(as_csv(tmp_path / "buyers.csv", *cells), in_format(of, date_format))[0] == [0.0, 1.0]
+
+
+STAMPS = (
+    *("2026-02-28 23:59:59", "2026-02-28T23:59", "2026-02-28T23:59Z", "2026-02-28 23:59:59.123456789", " 2026-02-28 "),
+    *("2026-02-28T23:59:59+02:00", "2026-02-28 23:59:59+00", "2026-02-28 23:59:59.5 UTC", "2026-02-28T23:59:59,5-0800"),
+    *("2026-02-28 11:59 PM", "2026-02-28, 9:05:09 p.m.", "2026-02-28 00:00:00 GMT+01"),
+)
+
+
+@BOTH
+@pytest.mark.parametrize("cell", STAMPS)
+def test_a_time_of_day_after_the_date_is_ignored_however_it_is_written(
+    tmp_path: Path, of: type[BaseModel], cell: str
+) -> None:
+    path = as_csv(tmp_path / "buyers.csv", "2026-03-01", f'"{cell}"')
+    assert days(path, of)[0] == [0.0, 1.0]
+    dotted = cell.replace("2026-02-28", "28.02.2026")
+    path = as_csv(tmp_path / "buyers.csv", "01.03.2026", f'"{dotted}"')
+    assert days(path, in_format(of, "%d.%m.%Y"))[0] == [0.0, 1.0]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("cell", "rule"),
+    [
+        ("soon", "is not a date such as 31.01.2026"),
+        ("01.02.2026 25:00", "is not a date such as 31.01.2026"),
+        ("02.03.2026", "must not be after 2026-03-01"),
+    ],
+)
+def test_a_cell_that_cannot_be_a_date_is_refused_with_the_form_of_one_or_the_day(
+    tmp_path: Path, of: type[BaseModel], cell: str, rule: str
+) -> None:
+    path = as_csv(tmp_path / "buyers.csv", "28.02.2026", cell)
+    (row,) = read(path, in_format(of, "%d.%m.%Y"), date(2026, 3, 1)).bad_rows.first
+    assert row.problem.startswith(f"last_order: '{cell}'")
+    assert row.problem.endswith(rule)
 
 
 @BOTH
@@ -125,7 +164,8 @@ def test_a_declared_missing_date_does_not_set_the_day(tmp_path: Path) -> None:
     with read_history(
         as_csv(tmp_path / "b.csv", "2026-03-01", "9999-12-31", " 9999-12-31 "), of, lambda *_: None
     ) as history:
-        assert history.today == date(2026, 3, 1)
+        assert history.counted_to is not None
+        assert history.counted_to.day == date(2026, 3, 1)
 
 
 def test_a_date_that_may_stand_for_a_missing_one_is_named_as_it_is_written(tmp_path: Path) -> None:
@@ -168,6 +208,9 @@ def test_what_is_no_date_is_refused(value: object, *, one_by_one: bool) -> None:
     found, rejected = accepted(Buyer, event_bytes(data={**EVENT, "last_order": value}), one_by_one=one_by_one)
     assert (found, [*rejected]) == ([], [0])
     assert "last_order" in rejected[0]
+    assert "pattern" not in rejected[0]
+    if not isinstance(value, str):
+        assert rejected[0].endswith("input should be a date such as 2026-01-31")
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])

@@ -19,6 +19,7 @@ from models.encoding import Floats
 from models.manifest import Verdict
 from schemas.csv_format import CsvFormat
 from schemas.event_columns import EventReader
+from schemas.rejected import RejectReason
 from schemas.roles import category, number, several_of
 from tests.support.events import event_bytes
 from tests.support.reading import read_events
@@ -91,9 +92,10 @@ def three_groups(rows: int) -> tuple[Floats, list[str], npt.NDArray[np.intp]]:
     return numbers, np.array(["left", "right", "middle"])[groups].tolist(), groups
 
 
-def fitted(path: Path, profile_class: type[BaseModel]) -> tuple[History, Fitted]:
-    history = read_history(path, profile_class, lambda *_: None)
-    return history, fit(history, OPTIONS, NOTHING_BEFORE, Silence())
+def fitted(path: Path, profile_class: type[BaseModel], options: FitOptions = OPTIONS) -> tuple[History, Fitted]:
+    """The users of the fit, and the fit."""
+    found = fit(read_history(path, profile_class, lambda *_: None), options, NOTHING_BEFORE, Silence())
+    return found.history, found
 
 
 def test_noise_with_holes_has_no_segments(tmp_path: Path) -> None:
@@ -116,6 +118,57 @@ def test_three_groups_with_holes_are_clear_and_found(tmp_path: Path) -> None:
         # A user of whom more than half is missing is left out, and said.
         assert history.too_little_known == 900 - history.rows > 0
         assert any("more than half" in note for note in found.columns.notes)
+
+
+def test_who_lacks_only_what_the_model_does_not_use_counts_and_who_lacks_what_it_uses_does_not(
+    tmp_path: Path, run: Run
+) -> None:
+    numbers, sides, groups = three_groups(300)
+    generator = np.random.default_rng(5)
+    numbers[:, 2:] = generator.normal(size=(300, COLUMNS - 2))  # noise, which the rule RELATED leaves out
+    numbers[:, :2] = 4.0 * np.array([[0, 0], [0, 1], [1, 0]])[groups] + generator.normal(0, 0.3, size=(300, 2))
+    holes = np.zeros((300, COLUMNS + 1))
+    holes[:30, 2:6] = 1.0  # more than half of the class, nothing of the model
+    holes[30:60, [0, 1, 6]] = 1.0
+    path = written(tmp_path / "groups.csv", numbers, sides, holes)
+    history, found = fitted(path, WithHoles, replace(OPTIONS, columns=ColumnRule.RELATED))
+    with history:
+        assert (
+            found.columns.kept == ("x0", "x1", "side") == (*sorted(found.segmentation.encoder.used - {"side"}), "side")
+        )
+        left_out = {str(number) for number in range(32, 62)}
+        users = [user for chunk in history.chunks([]) for user in chunk.users]
+        assert (len(users), {*users} & left_out, history.too_little_known) == (270, set(), 30)
+        assert any("30 users of whom more than half" in note for note in found.columns.notes)
+    reader = EventReader(WithHoles, 10_000, used=found.segmentation.encoder.used)
+    noise = {f"x{i}": 0.5 for i in range(2, COLUMNS)}
+    _, rejections = read_events(reader, [event_bytes(data={"x0": 4.0, "side": "left"}), event_bytes(data=noise)])
+    assert {row: each.reason for row, each in rejections.items()} == {1: RejectReason.TOO_LITTLE_KNOWN}
+    store, of = ("--models", str(tmp_path / "store")), ("--profile", f"{__file__}:WithHoles")
+    assert run("fit", path, *of, *store)[0] == 0
+    (version,) = json.loads(run("list", "--json", *store)[1])
+    assert run("assign", path, *of, *store, "--version", version["id"], "-o", tmp_path / "out.csv")[0] == 0
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert {*users} == {row[0] for row in [*csv.reader(file)][1:]}
+    compared = json.loads(run("compare", version["id"], version["id"], path, *of, *store, "--json")[1])
+    assert (compared["too_little_known"], compared["reassigned"]["compared"]) == (30, 270)
+    nobody = written(tmp_path / "nobody.csv", numbers, sides, np.array([1.0, 1.0, 0, 0, 0, 0, 0]))
+    status, _, errors = run("compare", version["id"], version["id"], nobody, *of, *store)
+    assert (status, "nothing can be compared" in errors) == (2, True)
+
+
+def test_a_fit_of_which_the_model_before_knows_no_user_continues_none_of_its_segments(tmp_path: Path) -> None:
+    numbers, sides, groups = three_groups(300)
+    first, found = fitted(
+        written(tmp_path / "first.csv", numbers[:, ::-1], sides, np.array([0.0] * 3 + [1.0] * 4)), WithHoles
+    )
+    path = written(tmp_path / "second.csv", numbers, sides, np.array([1.0] * 3 + [0.0] * 4))
+    before = replace(NOTHING_BEFORE, parent="20261122T090000Z-cc081013", model=found.segmentation, next_number=7)
+    second = fit(read_history(path, WithHoles, lambda *_: None), OPTIONS, before, Silence())
+    with first, second.history:
+        assert second.lineage is None
+        assert min(second.segmentation.names) == 7
+        assert adjusted_rand_score(groups, np.concatenate([each.segment for each in second.assigned.chunks()])) > 0.9
 
 
 def test_without_a_hole_an_optional_field_changes_nothing(tmp_path: Path) -> None:
@@ -165,8 +218,9 @@ def test_a_column_without_any_value_is_left_out(tmp_path: Path) -> None:
 
 def test_means_and_scales_are_of_the_observed_values(tmp_path: Path) -> None:
     numbers, sides, _ = three_groups(300)
-    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, 0.2), WithHoles)
-    with history:
+    path = written(tmp_path / "groups.csv", numbers, sides, 0.2)
+    _, found = fitted(path, WithHoles)
+    with found.history, read_history(path, WithHoles, lambda *_: None) as history:
         (column,) = [each for each in found.segmentation.encoder.columns if each.name == "x3"]
         observed = np.concatenate([*history.copy.numbers("x3")])
         observed = np.clip(observed[~np.isnan(observed)], column.low, column.high)  # type: ignore[union-attr]  # a number

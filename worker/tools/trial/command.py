@@ -57,7 +57,7 @@ def run(flags: Mapping[str, str], path: str | None, count: int, report: Callable
         sys.stdout.write(f"{where} has no records yet; try again when there are some\n")
         return ExitStatus.DONE
     columns = Records.of(records)
-    reader = event_reader(settings, profile_class, columns, topic)
+    reader = event_reader(settings, profile_class, columns, topic, segmentation)
     found = tried(columns, reader, segmentation)
     width = max(map(len, names))
     lines = [

@@ -37,14 +37,22 @@ class Tried:
 
 
 def event_reader(
-    settings: Settings, profile_class: type[BaseModel], records: Records, topic: TopicFacts | Absent = Absent.MISSING
+    settings: Settings,
+    profile_class: type[BaseModel],
+    records: Records,
+    topic: TopicFacts | Absent = Absent.MISSING,
+    segmentation: Segmentation | None = None,
 ) -> EventReader:
-    """Reads these events of a topic, or of a file, as a worker with these settings does. Raises WorkerError."""
+    """Reads these events of a topic, or of a file, as a worker with these settings and this model does.
+
+    Raises WorkerError.
+    """
     reads_as, look_up = input_read_once(settings)
     look_up(records.values)
     if is_compacted(topic):
         reads_as = reads_as.of_compacted_topic()
-    return EventReader(profile_class, settings.worker_event_max_bytes, reads_as)
+    used = () if segmentation is None else segmentation.encoder.used
+    return EventReader(profile_class, settings.worker_event_max_bytes, reads_as, used)
 
 
 def uses_key_or_headers(reader: EventReader, settings: Settings) -> bool:

@@ -363,7 +363,8 @@ class Sparse(BaseModel):
 def test_a_profile_of_which_too_little_is_known_is_named_where_it_is() -> None:
     of = mapped(PRESETS["debezium"], Given(user="$key"), numeric_ids=False)
     one = json_record({"op": "u", "after": {"x": 1}, "source": {"ts_ms": 1}})
-    (rejection,) = read(of, one, profile_class=Sparse).rejections.values()
+    reader = EventReader(Sparse, MAX_BYTES, of, used=("x", "label", "other"))
+    (rejection,) = reader.read(Records.of([one])).rejections.values()
     assert rejection.reason is RejectReason.TOO_LITTLE_KNOWN
     assert rejection.detail.startswith("/after: ")
 

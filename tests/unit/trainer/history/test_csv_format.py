@@ -1,5 +1,6 @@
 """A history is read as its profile class declares that it is written."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -7,7 +8,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from schemas.csv_format import CsvFormat
-from schemas.roles import category, number, several_of
+from schemas.errors import ProfileClassError
+from schemas.roles import category, days_since, number, ordered, several_of
 from tests.support.histories import read, table, users
 from trainer.errors import HistoryError
 from trainer.history.history import read_history
@@ -47,9 +49,10 @@ def shopper(**written: Any) -> type[BaseModel]:
         ),
         ({"quote": "'"}, "customer,spend,city,tags\na,1234.5,Köln,x|y\nb,-2,'Paris, 1',\n".encode()),
         ({}, 'sep=;\r\ncustomer;spend;city;tags\r\na;1234.5;Köln;x|y\r\nb;-2;"Paris, 1";\r\n'.encode()),
+        ({}, '"sep=;"\ncustomer;spend;city;tags\na;1234.5;Köln;x|y\nb;-2;"Paris, 1";\n'.encode()),
         ({}, '\ufeffcustomer,spend,city,tags\na,1234.5,Köln,x|y\n\ufeffb,-2,"Paris, 1",\n'.encode()),
     ],
-    ids=["plain", "decimal comma", "Windows-1252, tabs", "euros", "single quotes", "sep=", "byte-order marks"],
+    ids=["plain", "decimal comma", "Windows, tabs", "euros", "single quotes", "sep=", '"sep="', "byte-order marks"],
 )  # fmt: skip
 def test_every_dialect_gives_the_same_users(tmp_path: Path, written: dict[str, Any], content: bytes) -> None:
     path = tmp_path / "shoppers.csv"
@@ -111,6 +114,36 @@ def test_a_cell_that_the_class_declares_as_missing_is_empty(tmp_path: Path, cell
     # Several labels may be none at all: then the cell is empty, but not missing.
     assert shown == [(3, "spend"), (4, "city"), *([(5, "tags")] if cell.strip() else [])]
     assert users(history)[0] == "a"
+
+
+class Grades(BaseModel):
+    history_id_column: ClassVar[None] = None
+    history_format: ClassVar[CsvFormat] = CsvFormat(missing=("NA",))
+    points: Annotated[Number | None, number("a", missing=("none",))]
+    status: Annotated[str | None, ordered("a", "none", "gold")]
+    seen: Annotated[date | None, days_since("a", "%d.%m.%Y", missing=("31.12.9999",))]
+    tags: Annotated[list[str] | None, several_of("a", missing=("?",))]
+
+
+def test_a_role_declares_what_is_missing_in_its_column_only_beside_what_is_missing_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "grades.csv"
+    path.write_text("points,status,seen,tags\n1,none,03.01.2026,none\n none,NA,31.12.9999,?\nNA,gold,01.01.2026,NA\n")
+    history = read(path, Grades)
+    assert history.bad_rows.count == 0
+    assert history.counted_to is not None
+    assert history.counted_to.day == date(2026, 1, 3)
+    (chunk,) = history.chunks()
+    assert chunk.columns == {
+        "points": [1.0, None, None],
+        "status": ["none", None, "gold"],
+        "seen": [0.0, None, 2.0],
+        "tags": [("none",), None, None],
+    }
+
+
+def test_what_is_missing_in_a_column_is_a_tuple() -> None:
+    with pytest.raises(ProfileClassError, match=r"missing of a role is 'none', expected a tuple"):
+        number("a", missing="none")  # type: ignore[arg-type]  # as somebody may write it
 
 
 def test_a_user_without_an_id_is_known_by_the_number_of_the_line(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from schemas.roles import Kind, category, number, several_of
 from tests.support.histories import ADS_DATA, FIELDS, HEADER, noise, read, table, users, write
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import CHUNK_ROWS, LARGEST_NUMBER
-from trainer.history.bad_rows import SHOWN
-from trainer.history.history import USERS_COMPARED, read_history, refuse_bad_rows
+from trainer.history.bad_rows import SHOWN, refuse_bad_rows
+from trainer.history.history import USERS_COMPARED, read_history
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(path: Path) ->
         ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16"),
         (b"\nUser ID,Age\nu1,18-24\n", "line 1 has no column names"),
         (b"\n\n", "is empty"),
-        ((",".join([*HEADER, "Age"]) + "\n").encode(), "more than one column named 'Age'"),
+        ((",".join([*HEADER, "Age"]) + "\n").encode(), "more than one column named 'Age' \\(columns 2 and 17\\)"),
         ((",".join(HEADER) + '\n"user-1,18-24\n').encode(), "not valid CSV, starting at line 2"),
         (b'"User ID,Age\n', "not valid CSV, starting at line 1"),
         (b"User ID,Age\r1,18-24\r", "not valid CSV, starting at line 1"),
@@ -209,16 +209,32 @@ def test_the_first_bad_rows_are_shown_and_the_others_counted(path: Path) -> None
     for row in rows[2:]:
         row["Age"] = ""
     with pytest.raises(HistoryError) as refused:
-        refuse_bad_rows(path, read(write(path, rows)), "correct them")
+        refuse_bad_rows(path, read(write(path, rows)).bad_rows, "correct them")
     first, *shown, last, way_out = str(refused.value).splitlines()
     assert first == f"{path} has 23 bad rows, nothing was written: correct them"
     assert shown == [f"  line {line}, Age: is empty" for line in range(4, 4 + SHOWN)]
     assert last == "  and 3 more"
+    assert way_out.startswith("23 lines with an empty cell")
     assert "| None" in way_out
 
 
+def test_cells_that_may_stand_for_no_value_are_counted_beyond_the_rows_that_are_shown(path: Path) -> None:
+    rows = noise(SHOWN + 9)
+    for row in rows[:SHOWN]:
+        row["Age"] = "old"
+    rows[-1]["Age"] = ""
+    rows[-2]["Conversion Rates"] = " n/a"
+    rows[-3]["Conversion Rates"] = "N/A"
+    rows[-4] = rows[-5]
+    with pytest.raises(HistoryError) as refused:
+        refuse_bad_rows(path, read(write(path, rows)).bad_rows, "correct them")
+    *_, empty, markers = str(refused.value).splitlines()
+    assert empty.startswith("1 line with an empty cell")
+    assert "missing=('N/A', 'n/a')" in markers
+
+
 def test_a_history_without_a_bad_row_is_not_refused(path: Path) -> None:
-    refuse_bad_rows(path, read(write(path, noise(3))), "correct them")
+    refuse_bad_rows(path, read(write(path, noise(3))).bad_rows, "correct them")
 
 
 class Shop(BaseModel):

@@ -1,15 +1,19 @@
 """Histories in Parquet files, written by hand with the types that people's tools write."""
 
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.roles import days_since
 from tests.support.histories import HEADER, noise, read, table, users, write
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import CHUNK_ROWS
+from trainer.profiling.table import read_table
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def test_every_type_that_holds_the_right_values_is_taken(path: Path, types: Any,
         ("Age", ["18-24"], 'column "Age" has the type list<.*>, .* text:'),
         ("Top Interests", 3, 'column "Top Interests" has the type int64, .* a list of text, or text with commas'),
         ("Top Interests", [3], 'column "Top Interests" has the type list<.*>, .* a list of text, or text with commas'),
-        ("User ID", 1.5, 'column "User ID" has the type double, .* text or an integer:'),
+        ("User ID", True, 'column "User ID" has the type bool, .* text or numbers:'),
     ],
 )
 def test_a_column_of_another_type_is_refused_with_both_types(
@@ -124,7 +128,22 @@ def test_a_number_that_is_not_one_is_a_bad_row(path: Path) -> None:
     rows = noise(3)
     rows[1]["Conversion Rates"] = float("nan")
     history = read(parquet(path, rows))
-    assert [row.problem for row in history.bad_rows.first] == ["Conversion Rates: 'nan' should be a finite number"]
+    assert [row.problem for row in history.bad_rows.first] == ["Conversion Rates: is empty"]
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.decimal128(18, 2), pa.dictionary(pa.int32(), pa.int64())])
+def test_a_whole_number_that_is_an_id_has_no_decimal_point_however_it_is_stored(path: Path, type_: Any) -> None:
+    rows = [row | {"User ID": 1_000 + i} for i, row in enumerate(noise(3))]
+    rows[1]["User ID"] = None
+    history = read(parquet(path, rows, User_ID=type_))
+    assert users(history) == ("1000", "1002")
+    assert [row.problem for row in history.bad_rows.first] == ["User ID: is empty"]
+
+
+def test_ids_that_lost_their_last_digits_are_refused(path: Path) -> None:
+    rows = [row | {"User ID": float(2**53 + 2 * i)} for i, row in enumerate(noise(2))]
+    with pytest.raises(HistoryError, match='column "User ID" has ids beyond 9,007,199,254,740,992 stored as floats'):
+        read(parquet(path, rows))
 
 
 def test_a_parquet_file_that_is_no_history_is_refused_with_the_reason(path: Path) -> None:
@@ -144,3 +163,25 @@ def test_a_parquet_file_that_is_no_history_is_refused_with_the_reason(path: Path
     pq.write_table(pq.read_table(parquet(path, noise(3))).slice(0, 0), path)
     with pytest.raises(HistoryError, match="no rows"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([0] * 1_000 + [253_402_300_800_000_000, 0], pa.int64()).cast(pa.timestamp("us")),
+        pa.array([0] * 1_000 + [2_932_897, 0], pa.int32()).cast(pa.date32()),
+        pa.array([b"a"] * 1_000 + [b"\xff", b"a"]).view(pa.string()),
+    ],
+    ids=["timestamp after the year 9999", "date after the year 9999", "text that is not UTF-8"],
+)
+def test_a_value_that_python_cannot_hold_is_refused_with_its_row_and_column(path: Path, values: Any) -> None:
+    pq.write_table(pa.table({"User ID": [f"u{i}" for i in range(1_002)], "Last Order": values}), path)
+
+    class Buyer(BaseModel):
+        history_id_column: ClassVar[str] = "User ID"
+        last_order: Annotated[date, days_since("behaviour")] = Field(alias="Last Order")
+        model_config = ConfigDict(validate_by_name=True, validate_by_alias=False)
+
+    for reads in (read_table, lambda path: read(path, Buyer)):
+        with pytest.raises(HistoryError, match='row 1001: column "Last Order" has a value that cannot be read'):
+            reads(path)

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from models.encoding import Floats
-from trainer.judging.between import Between, Centres, are_joined, between, between_out_of_bag, centres_of, neighbours
+from trainer.judging.between import (
+    Between,
+    Centres,
+    are_joined,
+    bends_out_of_bag,
+    between,
+    between_out_of_bag,
+    centres_of,
+    neighbours,
+)
 from trainer.judging.stability import Resample
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0]])
@@ -52,6 +61,35 @@ def test_the_centres_of_a_resample_are_the_means_of_its_draws_and_keep_their_num
     assert placed.pairs.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0]]
 
 
+def test_users_between_the_halves_of_a_bend_lie_aside_and_those_between_groups_on_the_line() -> None:
+    draws = np.random.default_rng(0)
+    angles = draws.uniform(0, np.pi, 4000)
+    noise = 0.2 * draws.normal(size=(4000, 20))
+    bent, straight = noise.copy(), noise.copy()
+    bent[:, 0], bent[:, 1] = np.cos(angles), np.sin(angles)
+    straight[:, 0] = 3 * noise[:, 0] + np.sign(angles - np.pi / 2)
+    for rows, bend in ((bent, 0.57), (straight, 0.0)):
+        labels = (rows[:, 0] > 0).astype(np.intp)
+        drawn = [draws.integers(0, 4000, 4000) for _ in range(3)]
+        found = bends_out_of_bag(rows, [Resample(each, labels[each]) for each in drawn])
+        assert found == pytest.approx(np.array([[0, bend], [bend, 0]]), abs=0.05)
+
+
+def test_a_bend_is_known_by_the_numbers_of_its_two_segments() -> None:
+    # Segment 1 was not found again; the user between the two others lies as far aside as half of the way.
+    rows = np.array([[0.0, 0.0], [6.0, 0.0], [3.0, 1.5]])
+    again = Resample(np.array([0, 0, 1]), np.array([0, 0, 2]))
+    assert bends_out_of_bag(rows, [again])[0].tolist() == [0, 0, 0.5]
+
+
+def test_no_users_between_two_segments_are_no_bend() -> None:
+    rows = np.array([[0.0], [6.0], [0.1]])
+    assert not bends_out_of_bag(rows, [halves(rows, [0, 1, 1])]).any()
+
+
+EVENLY = np.full((3, 3), 0.4)
+
+
 def counted(first: float, second: float, ends: float) -> Between:
     """Three segments of 100 users: so many between 0 and 1, 1 and 2, 0 and 2."""
     return Between(np.full(3, 100.0), np.array([[0, first, ends], [first, 0, second], [ends, second, 0]]))
@@ -68,9 +106,15 @@ def counted(first: float, second: float, ends: float) -> Between:
 )
 def test_segments_are_joined_if_crowded_borders_lead_from_each_to_each(data: Between, *, joined: bool) -> None:
     nulls = [counted(30, 50, 40), counted(50, 30, 40)]
-    assert are_joined(data, nulls, least_separation=0.4, least_room=0.05) is joined
+    assert are_joined(data, nulls, EVENLY, least_room=0.05) is joined
+
+
+def test_a_border_with_more_to_show_joins_at_a_larger_separation() -> None:
+    nulls, data = [counted(40, 40, 40)], counted(21, 21, 0)
+    assert not are_joined(data, nulls, EVENLY, least_room=0.05)
+    assert are_joined(data, nulls, np.full((3, 3), 0.5), least_room=0.05)
 
 
 def test_a_border_at_which_data_without_segments_have_hardly_a_user_joins_nothing() -> None:
     nulls = [counted(40, 9, 40)]
-    assert not are_joined(counted(40, 9, 0), nulls, least_separation=0.4, least_room=0.05)
+    assert not are_joined(counted(40, 9, 0), nulls, EVENLY, least_room=0.05)

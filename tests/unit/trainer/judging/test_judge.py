@@ -144,7 +144,7 @@ def test_one_cloud_has_no_segments(one_cloud: Judged) -> None:
     assert judgement.separation is not None
     assert abs(judgement.separation) < 0.2
     assert min(judgement.jaccard.values()) > 0.6  # a cloud cut in two comes back
-    assert judgement.crowded_k is None  # no other number is any better
+    assert judgement.silhouette_k is None  # no other number is any better
     assert all(trial.null_silhouette and trial.gap is not None and trial.stability for trial in judgement.trials)
 
 
@@ -179,7 +179,7 @@ def test_three_groups_in_a_row_are_three_although_the_silhouette_is_highest_for_
     sample = numbers(2.5 * np.repeat([0, 1, 2], ROWS // 3)[:, None] + draws.normal(size=(ROWS, 4)))
     assert chosen(sample).chosen.k == 2
     judgement = judged(sample).judgement
-    assert (judgement.k, judgement.crowded_k, judgement.runner_up) == (3, 2, 2)
+    assert (judgement.k, judgement.silhouette_k, judgement.runner_up) == (3, 2, 2)
     assert judgement.verdict is not Verdict.NONE
     assert judgement.silhouette < max(trial.silhouette for trial in judgement.trials)
 
@@ -343,22 +343,6 @@ def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verd
     found, said = verdict_of(evidence)
     assert found is verdict
     assert reason in said.replace("\N{NO-BREAK SPACE}", " ")
-
-
-@pytest.mark.parametrize(
-    ("evidence", "is_separate"),
-    [
-        (replace(CLEAR, between=0.054), True),
-        (replace(CLEAR, between=0.056), False),
-        (replace(CLEAR, between=0.056, k=3), True),
-        (replace(CLEAR, between=0.061, k=3), False),
-        (replace(CLEAR, least_jaccard=0.599), False),
-        (replace(CLEAR, joined=True), False),
-        (NO_ROOM, False),
-    ],
-)
-def test_a_second_choice_must_be_separate_itself(*, evidence: Evidence, is_separate: bool) -> None:
-    assert evidence.is_separate is is_separate
 
 
 def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks.judgement import seen
-from benchmarks.other_tables import four_in_a_row, groups_beside_items, groups_in_categories, survey
+from benchmarks.other_tables import (
+    four_in_a_row,
+    groups_beside_items,
+    groups_beside_yes_and_no,
+    groups_in_categories,
+    survey,
+)
+from benchmarks.tables import curved_cloud
 from models.manifest import Verdict
 from schemas import UserProfile
 from schemas.roles import load_profile_class
@@ -65,4 +72,16 @@ def test_answers_of_a_survey_without_groups_are_not_segments() -> None:
 def test_four_groups_in_a_row_are_four_where_six_exceed_data_without_segments_more() -> None:
     users = four_in_a_row(np.random.default_rng(8004))
     found = seen(users, 8004).judgement
-    assert (found.k, found.crowded_k, found.verdict) == (4, 2, Verdict.WEAK)
+    assert (found.k, found.silhouette_k, found.verdict) == (4, 2, Verdict.WEAK)
+
+
+def test_two_halves_of_a_curve_are_joined_by_the_users_around_the_bend() -> None:
+    halves = seen(curved_cloud(np.random.default_rng(20059)), 20059).judgement
+    assert (halves.k, halves.verdict) == (2, Verdict.NONE)
+    assert "lead from one to the next" in halves.reason
+
+
+def test_groups_are_not_cut_into_cells_of_labels_that_follow_them_loosely() -> None:
+    found = seen(groups_beside_yes_and_no(np.random.default_rng(20000)), 20000)
+    assert (found.judgement.k, found.judgement.verdict) == (3, Verdict.CLEAR)
+    assert found.judgement.silhouette_k == 9

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from schemas.event_columns import EventReader
 from schemas.events import UserEvent
 from schemas.rejected import RejectReason
 from schemas.roles import load_profile_class, profile_fields
-from tests.support.histories import read, table
+from tests.support.histories import read, table, users
 from tests.support.reading import parse_event, read_events
 from trainer.commands.init import init
 from trainer.errors import HistoryError
@@ -217,6 +217,9 @@ def test_numbers_are_declared_as_they_are_written(path: Path, cells: list[str], 
         ("mixed", [i if i % 3 else "many" for i in NUMBERED], "left out"),
         ("mostly empty", [i if i % 3 == 0 else "" for i in NUMBERED], "left out"),
         ("row key", [1000 + i for i in NUMBERED], "left out"),
+        ("dept", [f"{i % 7:04}" for i in NUMBERED], "category"),
+        ("likes", [str([*TAGS[i % 5]]) for i in NUMBERED], "left out"),
+        ("likes", [f"{{{','.join(TAGS[i % 5])}}}" for i in NUMBERED], "left out"),
     ],
 )  # fmt: skip
 def test_each_column_gets_the_role_that_fits_its_values(
@@ -296,6 +299,70 @@ def test_na_is_a_label_among_codes_and_missing_elsewhere(path: Path) -> None:
     assert draft.written == CsvFormat(missing=("NA",))
 
 
+@pytest.mark.parametrize(
+    ("marker", "labels", "role"),
+    [("none", ("none", "silver", "gold"), "ordered"), ("NA", ("NA", "EU", "AS"), "category")],
+)
+def test_a_marker_of_one_column_that_is_a_label_in_another_is_missing_in_the_first_only(
+    path: Path, marker: str, labels: Sequence[str], role: str
+) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "complaints": [marker if i % 10 == 0 else i % 7 for i in NUMBERED],
+        "tier": [labels[i % 3] for i in NUMBERED],
+        "plan": ["N/A" if i % 9 == 0 else ("a", "b", "c")[i % 3] for i in NUMBERED],
+    }
+    done = init(as_csv(path, columns), path.with_name("profile.py"), "")
+    assert roles(done.draft) == {"id": "id", "complaints": "number", "tier": role, "plan": "category"}
+    assert done.draft.written.missing == ("N/A",)
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    found = table(history).isna().mean()
+    assert (found["complaints"], found["tier"], found["plan"]) == (0.1, 0.0, pytest.approx(14 / 120))
+
+
+def test_a_minus_beside_a_plus_is_a_sign_and_no_missing_label(path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "rh": [("+", "-")[i % 3 == 0] for i in NUMBERED], "visits": VISITS}
+    draft = drafted(as_csv(path, columns))
+    assert (kept(draft, "rh").kind, draft.written.missing) == ("category", ())
+
+
+def test_what_is_missing_in_parquet_is_what_is_missing_in_a_csv(path: Path, tmp_path: Path) -> None:
+    spend = [math.nan if i % 5 == 0 else 1.5 * i for i in NUMBERED]
+    different: list[list[str | None]] = [["a", "b"], ["b", None], ["c", " "], []]
+    lists = [different[i % 4] for i in NUMBERED]
+    columns: Columns = {
+        "id": [float(i) for i in NUMBERED],
+        "spend": spend,
+        "plan": [("", "a", "b", "N/A", "c", "  ")[i % 6] for i in NUMBERED],
+        "joined": ["" if i % 9 == 0 else f"2025-{i % 12 + 1:02}-{i % 28 + 1:02}" for i in NUMBERED],
+        "likes": lists,
+    }
+    as_text: Columns = {
+        "spend": ["" if math.isnan(value) else value for value in spend],
+        "likes": [",".join(item or "" for item in items) for items in lists],
+        "id": NUMBERED,
+    }
+    data = tmp_path / "customers.parquet"
+    pq.write_table(pa.table(columns | {"spend": pa.array(spend, from_pandas=False)}), data)
+    as_csv(path, columns | as_text)
+    found = []
+    for each in (path, data):
+        done = init(each, each.with_name(f"{each.suffix[1:]}.py"), "")
+        history = read(each, load_profile_class(f"{done.output}:Customer"))
+        assert (history.bad_rows.count, done.draft.bad_rows) == (0, 0)
+        shares = {column.header: column.missing_share for column in done.draft.columns}
+        found.append((roles(done.draft), shares, done.draft.written.missing, table(history).to_dict(), users(history)))
+        event = example_event(done.draft)
+        profile_class = load_profile_class(f"{done.output}:Customer")
+        assert not read_events(EventReader(profile_class, 900_000), [orjson.dumps(event)])[1]
+    assert str(found[0]) == str(found[1])
+    assert found[0][0] == {
+        "id": "id", "spend": "number", "plan": "category", "joined": "days-since", "likes": "several-of",
+    }  # fmt: skip
+    assert found[0][1] == {"id": 0, "spend": 0.2, "plan": 0.5, "joined": pytest.approx(14 / 120), "likes": 0}
+
+
 def test_values_of_personal_columns_and_ids_are_not_shown(path: Path, tmp_path: Path) -> None:
     columns: Columns = {
         "user": [f"ann-{i}" for i in NUMBERED],
@@ -335,13 +402,15 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
     [
         ("churn", [i % 2 for i in NUMBERED], "outcome"),
         ("plan", [("pro", "Pro ", "free")[i % 3] for i in NUMBERED], "'Pro '"),
-        ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "l0, l1, l2, l3"),
+        ("plan", [(" pro", " free")[i % 2] for i in NUMBERED], "' pro'"),
+        ("bedrooms", [i % 2 for i in NUMBERED], "a count that was 0 or 1 so far"),
+        ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "Are l0, l1, l2, … steps"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
         ("spend", [9999 if i % 20 == 0 else 5 + i for i in NUMBERED], "9999"),
         ("spend", [-998.0 - i % 2 if i % 20 < 2 else 5 + i for i in NUMBERED], "'-999.0', '-998.0'"),
         ("last_seen", [f"2025-01-{i % 28 + 1:02}" if i % 20 else "1900-01-01" for i in NUMBERED], "1900-01-01"),
     ],
-    ids=["outcome", "twins", "steps", "below", "above", "two codes", "date"],
+    ids=["outcome", "twins", "spaces", "count", "steps", "below", "above", "two codes", "date"],
 )
 def test_what_a_person_should_decide_is_asked_in_the_file(
     path: Path, header: str, values: Sequence[Any], asked: str
@@ -364,7 +433,8 @@ def test_spellings_of_an_item_become_one_where_the_file_says_how(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("true", "false"), [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0")]
+    ("true", "false"),
+    [("True", "False"), ("yes", "No"), ("1", "0"), ("T", "F"), ("ja", "nein"), ("1.0", "0.0"), ("S", "N"), ("✓", "✗")],
 )
 def test_true_and_false_are_found_however_they_are_written(path: Path, true: str, false: str) -> None:
     columns: Columns = {"id": NUMBERED, "newsletter": [(true, false)[i % 3 == 0] for i in NUMBERED], "visits": VISITS}
@@ -382,7 +452,16 @@ def test_booleans_of_parquet_are_found(tmp_path: Path) -> None:
     assert roles(drafted(tmp_path / "customers.parquet"))["active"] == "boolean"
 
 
-@pytest.mark.parametrize(("header", "kind"), [("gender", "category"), ("children", "number"), ("vip", "boolean")])
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("gender", "category"),
+        ("children", "number"),
+        ("pets", "number"),
+        ("vip", "boolean"),
+        ("genre_sports", "boolean"),
+    ],
+)
 def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) -> None:
     columns: Columns = {"id": NUMBERED, header: [i % 2 for i in NUMBERED], "visits": VISITS}
     assert roles(drafted(as_csv(path, columns)))[header] == kind
@@ -390,7 +469,11 @@ def test_0_and_1_may_be_a_code_or_a_count(path: Path, header: str, kind: str) ->
 
 @pytest.mark.parametrize(
     "date_format",
-    ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"],
+    [
+        *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y", "%Y%m%d"),
+        *("%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M %p", "%Y/%m/%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC"),
+        *("%Y-%m-%d %H:%M:%S+00", "%Y-%m-%d %H:%M:%S.%f000", "%Y-%m-%dT%H:%MZ", "%d. %m. %Y"),
+    ],
 )
 def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: str) -> None:
     moments = [datetime(2025, 1, 14, 10, 30, tzinfo=UTC) + timedelta(days=i * 7 % 99) for i in NUMBERED]
@@ -412,9 +495,11 @@ def test_dates_written_in_one_way_are_the_days_since(path: Path, date_format: st
 @pytest.mark.parametrize(
     ("cells", "named"),
     [
-        (("01/02/2025", "03/04/2025"), "2025-02-01 or 2025-01-02"),
+        (("01/01/2025", "01/02/2025", "03/04/2025"), "01/02/2025 is 2025-02-01 or 2025-01-02"),
+        (("02/02/2025", "03/03/2025"), "the same in every cell"),
         (("2025-01-31", "31.01.2025", "01/31/2025"), "3 ways"),
-        (("2025-01-31", "2025-02-30"), "cannot be read"),
+        (("2025-01-31", "2025-02-30"), "cannot be read (line 3 has '2025-02-30')"),
+        (("01/13/2025", "13/01/2025"), "cannot be read (line 2"),
     ],
 )
 def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_reason(
@@ -424,6 +509,76 @@ def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_rea
     draft = drafted(as_csv(path, columns))
     assert (roles(draft)["signup"], named in reason(draft, "signup")) == ("left out", True)
     load_profile_class(f"{init(path, path.with_name('profile.py'), '').output}:Customer")
+
+
+def test_another_column_decides_whether_the_day_or_the_month_is_first(path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "signup": [f"{i % 12 + 1:02}/{i % 11 + 1:02}/2025" for i in NUMBERED],
+        "visit": [f"{i % 28 + 1:02}/{i % 11 + 1:02}/2025" for i in NUMBERED],
+        "spend": SPEND,
+    }
+    signup = kept(drafted(as_csv(path, columns)), "signup")
+    assert signup.date_format == "%d/%m/%Y"
+    assert "the day is first, as in 'visit'" in signup.reason
+    columns["order"] = [f"{i % 11 + 1:02}/{i % 28 + 1:02}/2025" for i in NUMBERED]
+    assert "may be first" in reason(drafted(as_csv(path, columns)), "signup")
+
+
+def test_a_date_that_cannot_be_read_costs_its_row_as_a_misspelt_number_does(path: Path) -> None:
+    dates = ["2025-02-30" if i == 9 else f"2025-01-{i % 28 + 1:02}" for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "signup": dates, "spend": SPEND}), path.with_name("profile.py"), "")
+    assert (roles(done.draft)["signup"], done.draft.bad_rows) == ("days-since", 1)
+    (row,) = read(path, load_profile_class(f"{done.output}:Customer")).bad_rows.first
+    assert (row.number, "'2025-02-30' is not a date" in row.problem) == (11, True)
+    dates = ["2025-02-30" if i % 15 == 9 else date for i, date in enumerate(dates)]
+    assert "line 11 has '2025-02-30'" in reason(
+        drafted(as_csv(path, {"id": NUMBERED, "signup": dates, "spend": SPEND})), "signup"
+    )
+
+
+@pytest.mark.parametrize("marker", ["9999-12-31", "0001-01-01", "0000-00-00", "unknown"])
+def test_what_stands_for_no_date_is_missing(path: Path, marker: str) -> None:
+    dates = [marker if i % 9 == 0 else f"2025-01-{i % 28 + 1:02}" for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "quit": dates, "spend": SPEND}), path.with_name("profile.py"), "")
+    assert done.draft.written == CsvFormat(missing=(marker,))
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    assert str(history.counted_to).startswith("2025-01-28")
+
+
+def test_a_year_beyond_all_is_not_a_date_in_parquet(tmp_path: Path) -> None:
+    dates = [date(9999, 12, 31) if i % 9 == 0 else date(2025, 1, i % 28 + 1) for i in NUMBERED]
+    columns = {"id": [*NUMBERED], "quit": dates, "spend": SPEND}
+    pq.write_table(pa.table(columns), tmp_path / "customers.parquet")
+    assert "9999-12-31" in reason(drafted(tmp_path / "customers.parquet"), "quit")
+
+
+@pytest.mark.parametrize(
+    ("header", "year", "role"),
+    [
+        ("contract end", 2027, "left out"),
+        ("Vertrag bis", 2025, "left out"),
+        ("session end", 2024, "days-since"),
+        ("weekend visit", 2027, "days-since"),
+    ],
+)
+def test_dates_that_may_be_in_the_future_are_left_out_or_asked_about(
+    path: Path, header: str, year: int, role: str
+) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        header: [f"{year}-06-{i % 28 + 1:02}" for i in NUMBERED],
+        "joined": [f"2025-01-{i % 28 + 1:02}" for i in NUMBERED],
+        "spend": SPEND,
+    }
+    draft = drafted(as_csv(path, columns))
+    assert roles(draft)[header] == role
+    why = reason(draft, header) if role == "left out" else kept(draft, header).question
+    assert ("rejected" in why) is (year > 2024)
+    assert roles(drafted(as_csv(path, {each: columns[each] for each in ("id", header, "spend")})))[header] == (
+        "days-since" if header == "weekend visit" else "left out"
+    )
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------
@@ -436,12 +591,102 @@ def test_dates_that_may_be_read_in_two_ways_or_in_none_are_left_out_with_the_rea
         (("x", "id"), "id"),
         (("Unnamed: 0", "UserID"), "UserID"),
         (("hash", "kundennummer"), "kundennummer"),
-        (("hash", "ref"), "hash"),
+        (("hash", "x"), "hash"),
+        (("IBAN", "Mitgliedsnr."), "Mitgliedsnr."),
+        (("hash", "client_ref"), "client_ref"),
     ],
 )
 def test_the_column_that_names_users_is_the_id(path: Path, headers: tuple[str, str], found: str) -> None:
     ids = {header: [f"{header[0]}{i * 17 % 1009}" for i in NUMBERED] for header in headers}
     assert drafted(as_csv(path, {**ids, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+# Six digits in no order, all different.
+UNORDERED = [100_000 + i * 7_919 * 61 % 899_981 for i in NUMBERED]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Policy Number", "Member #", "membership_number", "Vertragsnummer", "Patientennummer", "numero_cliente"),
+        *("Nº de cliente", "N° client", "código", "cliente", "MRN", "user", "Kunde", "client_ref", "card", "account"),
+        *("customer", "Row Labels", "№"),
+    ],
+)
+def test_whole_numbers_in_no_order_that_are_all_different_are_the_ids(path: Path, header: str) -> None:
+    draft = drafted(as_csv(path, {"visits": VISITS, header: UNORDERED, "email": [f"a{i}@b.org" for i in NUMBERED]}))
+    assert draft.id_header == header
+    draft = drafted(as_csv(path, {"customer_id": [f"K{i}" for i in NUMBERED], header: UNORDERED, "visits": VISITS}))
+    assert (draft.id_header, roles(draft)[header]) == ("customer_id", "left out")
+    (column,) = (each for each in draft.columns if each.header == header)
+    assert isinstance(column.role, LeftOut)
+    assert column.role.otherwise is not None, "so that it can be uncommented"
+    assert column.examples == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"), [([f"ann{'ab'[i % 2] * i}" for i in NUMBERED], "user"), ([f"Ann B{i}" for i in NUMBERED], None)]
+)
+def test_one_word_is_the_id_of_a_user_and_several_may_be_a_name(
+    path: Path, cells: Sequence[str], found: str | None
+) -> None:
+    assert drafted(as_csv(path, {"user": cells, "spend": SPEND, "visits": VISITS})).id_header == found
+
+
+def test_numbers_without_gaps_are_ids_by_their_form_which_is_said(path: Path) -> None:
+    draft = drafted(as_csv(path, {"visits": VISITS, "nummernkreis": [i * 7 % USERS + 57 for i in NUMBERED]}))
+    assert draft.id_header == "nummernkreis"
+    assert any("'nummernkreis' is the id only because its numbers" in note for note in draft.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("annual income", UNORDERED),
+        ("Jahreseinkommen", UNORDERED),
+        ("number of clicks", UNORDERED),
+        ("steps", UNORDERED),
+        ("wealth (€)", UNORDERED),
+        ("wealth", [f"{value:,}" for value in UNORDERED]),
+        ("wealth", [i * i + 1_000 * i + 17 for i in NUMBERED]),
+        ("recency", NUMBERED),
+        ("signup_ts", [1_735_718_709 + value for value in UNORDERED]),
+    ],
+)
+def test_numbers_that_measure_something_stay_numbers_even_if_all_differ(
+    path: Path, header: str, values: Sequence[Any]
+) -> None:
+    draft = drafted(as_csv(path, {header: values, "visits": VISITS}))
+    assert (draft.id_header, kept(draft, header).kind) == (None, "number")
+
+
+def test_numbers_that_may_be_ids_are_asked_about(path: Path) -> None:
+    draft = drafted(as_csv(path, {"id": NUMBERED, "wealth": [20_000 + i * i * 5 for i in NUMBERED], "visits": VISITS}))
+    assert "identify users?" in kept(draft, "wealth").question
+
+
+def test_a_flag_and_a_manager_are_not_the_user_of_a_table_of_events(path: Path) -> None:
+    columns: Columns = {"id": NUMBERED, "client": [i % 3 for i in NUMBERED], "no_client": [i % 2 for i in NUMBERED]}
+    columns |= {"agent_id": [i % 9 for i in NUMBERED], "visits": VISITS}
+    assert drafted(as_csv(path, columns)).id_header == "id"
+
+
+def test_no_value_of_a_column_that_may_hold_names_is_shown(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "Spieler": [f"Ann Smith {i}" for i in NUMBERED],
+        "Freund": [f"Ann Smith {i % 90}" for i in NUMBERED],
+        "visits": VISITS,
+    }
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert "Smith" not in done.output.read_text()
+    assert [column.examples for column in done.draft.columns if column.header in {"Spieler", "Freund"}] == [(), ()]
+
+
+@pytest.mark.parametrize("mark", ["yes", "x"])
+def test_a_lone_yes_is_constant_and_the_empty_cells_may_mean_no(path: Path, mark: str) -> None:
+    columns: Columns = {"id": NUMBERED, "opt_in": [mark if i % 3 else "" for i in NUMBERED], "visits": VISITS}
+    assert "mean no" in reason(drafted(as_csv(path, columns)), "opt_in")
 
 
 def test_without_a_column_that_identifies_users_the_line_does(path: Path, tmp_path: Path) -> None:
@@ -475,7 +720,20 @@ ROWS = "".join(f"{i},{i % 7}\n" for i in range(30))
         (b"a,b\n", "no rows"),
         (b"a,b\n1,2\n", "a single row"),
         (b"value\n1\n2\n", "a single column, 'value'"),
-        (b"1,2\n3,4\n", "line 1 has only numbers"),
+        (b"1,2\n3,4\n", r"line 1 has numbers as names \(1, 2\)"),
+        (f"K7,581.0,23,red\nK8,{ROWS}".encode(), r"line 1 has numbers as names \(581.0, 23\)"),
+        (
+            b"Report\n\na;b;c\n" + b"1;2;3\n" * 9,
+            "most lines have 3, separated by semicolons: remove the lines above line 3",
+        ),
+        (b"Report,,\na,b,c\n" + b"1,2,3\n" * 9, "line 1 names only one of its 3 columns"),
+        (b"a b c\n" + b"1 2 3\n" * 9, "separated by spaces"),
+        (b'"a,b"\n' + b'"1,2"\n' * 9, "in quotes as a whole"),
+        (b'[{"a": 1, "b": 2},\n{"a": 1, "b": 2}]\n', "JSON"),
+        (b'a,b\n1,"say \\"x\\", y"\n', "with a backslash"),
+        (b"a,b\r1,2\r3,4\r", "carriage return"),
+        ("a,b\n1,grün\n".encode() + "2,grün\n".encode("latin-1"), "line 2 is UTF-8 and line 3 is not"),
+        (b"a,b\n1,\x81\n", r"line 2 is not WINDOWS-1252 \(byte 0x81\): save the file as UTF-8$"),
         (b'"a", "b"\n"1", "2"\n' * 3, "line 1 has spaces before quotes"),
         (b"PK\x03\x04rest", "a spreadsheet"),
         (b'{"a": 1}\n{"a": 2}\n', "JSON"),
@@ -498,6 +756,10 @@ def test_a_file_that_is_not_a_table_is_refused_and_nothing_is_written(
 def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None:
     path.write_text("id,spend,spend,,visits\n" + "".join(f"{i},{i},{i},{i},{i % 9}\n" for i in NUMBERED))
     draft = drafted(path)
+    assert [column.role.reason for column in draft.columns if isinstance(column.role, LeftOut)] == [
+        *["columns 2 and 3 have this header: give each its own"] * 2,
+        "it has no name: give it one in the header",
+    ]
     assert [(column.header, type(column.role)) for column in draft.columns] == [
         ("id", type(None)),
         ("spend", LeftOut),
@@ -505,6 +767,21 @@ def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None
         ("", LeftOut),
         ("visits", Kept),
     ]
+
+
+def test_years_and_numbers_of_columns_may_be_headers(path: Path) -> None:
+    assert roles(drafted(as_csv(path, {"id": NUMBERED, "2023": SPEND, "2024": VISITS})))["2024"] == "number"
+
+
+@pytest.mark.parametrize("delimiter", [":", "^"])
+def test_colons_and_carets_separate_where_nothing_else_does(path: Path, delimiter: str) -> None:
+    columns: Columns = {"id": NUMBERED, "spend": SPEND, "visits": VISITS}
+    assert drafted(as_csv(path, columns, delimiter)).written == CsvFormat(delimiter=delimiter)
+
+
+def test_a_line_of_sums_at_the_end_is_noted(path: Path) -> None:
+    columns: Columns = {"id": [*NUMBERED, "Total"], "spend": [*SPEND, sum(SPEND)], "visits": [*VISITS, sum(VISITS)]}
+    assert any("line 122 has 'Total'" in note for note in drafted(as_csv(path, columns)).notes)
 
 
 def test_a_byte_order_mark_in_mid_file_is_no_part_of_a_cell(path: Path) -> None:

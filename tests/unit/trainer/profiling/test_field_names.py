@@ -1,4 +1,8 @@
+import warnings
+from typing import Any
+
 import pytest
+from pydantic import BaseModel, create_model
 
 from trainer.profiling.field_names import field_names
 
@@ -18,6 +22,9 @@ from trainer.profiling.field_names import field_names
         ("number", "number_"),
         ("json", "json_"),
         ("model_config", "model_config_"),
+        ("model_dump", "field_model_dump"),
+        ("model_validate_x", "field_model_validate_x"),
+        ("model_year", "model_year"),
         ("history_id_column", "history_id_column_"),
         ("__x", "x"),
         ("%", "field"),
@@ -36,3 +43,11 @@ def test_headers_that_become_equal_get_different_names() -> None:
         "spend ": "spend_3",
         "spend_2": "spend_2_2",
     }
+
+
+def test_pydantic_warns_of_no_name() -> None:
+    headers = [name for name in dir(BaseModel) if not name.startswith("_")]
+    fields: dict[str, Any] = dict.fromkeys(field_names(headers).values(), (float, 0.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create_model("Profile", **fields)

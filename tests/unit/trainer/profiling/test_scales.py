@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.profiling.scales import known_order
+from trainer.profiling.scales import known_order, numbered_steps
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,8 @@ def test_labels_whose_order_everybody_knows_are_put_in_it(levels: tuple[str, ...
 )
 def test_labels_without_a_known_order_get_none(labels: tuple[str, ...]) -> None:
     assert known_order(labels) is None
+
+
+def test_labels_with_numbers_may_be_steps_unless_they_are_as_many_as_the_houses_of_a_street() -> None:
+    assert numbered_steps(["l2", "l0", "l1"]) == ("l0", "l1", "l2")
+    assert numbered_steps([f"Calle Mayor {i}" for i in range(80)]) == ()

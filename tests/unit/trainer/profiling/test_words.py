@@ -2,12 +2,42 @@ from collections.abc import Sequence
 
 import pytest
 
-from trainer.profiling.words import UNBOUNDED, bounds_of, date_forms, personal, words_of
+from trainer.profiling.dates import date_forms
+from trainer.profiling.words import UNBOUNDED, are_true_and_false, bounds_of, is_measure, words_of
 
 
 @pytest.mark.parametrize("header", ["Time Spent (hrs)", "timeSpentHrs", "time_spent_hrs", "TIME-SPENT-HRS"])
 def test_the_words_of_a_header_do_not_depend_on_how_it_is_written(header: str) -> None:
     assert words_of(header) == {"time", "spent", "hrs"}
+
+
+def test_accents_make_no_other_word_and_a_sign_for_a_number_is_the_word() -> None:
+    assert words_of("Numéro d'adhérent") == {"numero", "d", "adherent"}
+    assert words_of("Größe") == {"grosse"}
+    assert {words_of(f"{sign} client") for sign in ("Nº", "N°", "№", "No.")} == {frozenset({"no", "client"})}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Annual Income", "Jahreseinkommen", "number of orders", "num_clients", "account balance", "# visits", "Wert (€)"],
+)
+def test_what_is_measured_or_counted_identifies_nobody(header: str) -> None:
+    assert is_measure(header)
+
+
+@pytest.mark.parametrize("header", ["Policy Number", "Nº de cliente", "account", "Member #", "Vertragsnummer"])
+def test_a_number_that_names_something_measures_nothing(header: str) -> None:
+    assert not is_measure(header)
+
+
+@pytest.mark.parametrize("texts", [{"s", "n"}, {"vrai", "faux"}, {"wahr", "falsch"}, {"✓", "✗"}, {"true", "yes", "no"}])
+def test_true_and_false_are_known_in_several_languages(texts: set[str]) -> None:
+    assert are_true_and_false(texts)
+
+
+@pytest.mark.parametrize("texts", [{"s", "f"}, {"t", "n"}, {"m", "f"}, {"yes"}, {"yes", "no", "maybe"}, set()])
+def test_two_words_of_different_languages_are_labels(texts: set[str]) -> None:
+    assert not are_true_and_false(texts)
 
 
 def test_digits_and_capitals_are_words_of_their_own() -> None:
@@ -24,6 +54,19 @@ def test_digits_and_capitals_are_words_of_their_own() -> None:
         ("discount_pct", 0, 130, (0, None)),
         ("conversion rate", 0.01, 0.2, (0, 1)),
         ("exchange rate", 0.9, 1.4, (None, None)),
+        ("exchange rate", 0.8, 0.94, (None, None)),
+        ("debt to income ratio", 0.1, 0.9, (0, None)),
+        ("market share", 0.1, 0.9, (0, 1)),
+        ("roi %", 2, 80, (None, None)),
+        ("conversion rate %", 2, 80, (0, 100)),
+        ("account age months", 1, 90, (0, None)),
+        ("page_age", 0, 40, (0, None)),
+        ("Alter (Jahre)", 18, 70, (0, 120)),
+        ("Âge du client", 18, 70, (0, 120)),
+        ("Patient age", 18, 70, (0, 120)),
+        ("weekend_hours", 0, 20, (0, None)),
+        ("hours online (hrs/weekday)", 0, 20, (0, 24)),
+        ("income per year", 1900, 2100, (0, None)),
         ("hours per weekday", 0.5, 5, (0, 24)),
         ("rating", 1, 4.5, (0, 5)),
         ("rating", 10, 90, (0, 100)),
@@ -43,31 +86,6 @@ def test_bounds_come_from_what_a_header_means_and_never_exclude_a_value(
 
 def test_a_fraction_without_a_name_has_no_bounds() -> None:
     assert bounds_of("x", 0.1, 0.2, (), whole=False) == UNBOUNDED
-
-
-@pytest.mark.parametrize(
-    ("header", "cells", "what"),
-    [
-        ("email", ["x"], "email addresses"),
-        ("Kontakt", ["ann@example.org", "b@example.com", ""], "email addresses"),
-        ("First Name", ["Ann"], "names"),
-        ("customerName", ["Ann"], "names"),
-        ("surname", ["Li"], "names"),
-        ("Phone Number", ["030 1234567"], "phone numbers"),
-        ("contact", ["+49 30 1234567", "+1 (555) 123-4567"], "phone numbers"),
-        ("street address", ["Main Street 5"], "addresses"),
-        ("ip", ["10.0.0.1"], "IP addresses"),
-        ("account", ["DE89 3704 0044 0532 0130 00"], "bank accounts"),
-        ("SSN", ["x"], "personal data"),
-        ("product name", ["Shoe"], None),
-        ("phone service", ["Yes", "No"], None),
-        ("email opens", ["3", "4"], None),
-        ("mobile", ["Android", "iOS"], None),
-        ("city", ["Paris"], None),
-    ],
-)
-def test_a_column_that_identifies_a_person_is_recognised(header: str, cells: Sequence[str], what: str | None) -> None:
-    assert personal(header, dict.fromkeys(cells, 1)) == what
 
 
 @pytest.mark.parametrize(

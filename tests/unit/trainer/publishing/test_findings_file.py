@@ -51,7 +51,7 @@ def test_a_number_that_is_not_finite_is_not_written(number: float) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        (b'"format":3', b'"format":"3.5"', "format"),
+        (b'"format":4', b'"format":"4.5"', "format"),
         (b'"silhouette":0.462', b'"silhouette":NaN', "silhouette"),
         (b'"silhouette":0.462', b'"silhouette":1e999', "silhouette"),
         (b'"silhouette":0.462', b'"silhouette":null', "silhouette"),
