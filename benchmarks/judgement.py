@@ -32,8 +32,9 @@ from schemas.roles import Kind, ProfileField
 from trainer.findings import Judgement
 from trainer.fitting.choose_k import LEAST_USERS, MOST_SEGMENTS, SearchRange, choose_k
 from trainer.fitting.columns import ColumnRule, choose_columns
+from trainer.fitting.duplicates import duplicates
 from trainer.fitting.encoders import Learned, encoder, learn_labels, learn_number
-from trainer.fitting.relations import duplicates, related, relations
+from trainer.fitting.relations import related, relations
 from trainer.fitting.sample import JUDGED_ROWS, Sample
 from trainer.fitting.scikit import Labels, one_thread
 from trainer.history.history import read_history
@@ -83,7 +84,7 @@ def seen(users: Users, seed: int) -> Seen:
     usable = [field for field in varying if field.name not in repeated]
     connected = related(relations(table, usable))
     kept = connected or frozenset(field.name for field in usable)
-    sample = Sample(table, users.fields, encoder(learned, kept))
+    sample = Sample(table, users.fields, encoder(learned, kept), frozenset(repeated))
     found, labels = _judged(sample, connected, len(table), seed)
     rand = None if users.truth is None else float(adjusted_rand_score(users.truth, labels))
     return Seen(found, rand, time.perf_counter() - started)
@@ -249,7 +250,7 @@ def print_history(path: Path, seeds: int, watcher: Watcher) -> None:
             for seed in range(seeds):
                 watcher.at(f"{path.name}, columns {rule}", seed, seeds)
                 columns = choose_columns(history, None, rule, seed, Silence())
-                sample = Sample(history.sample(JUDGED_ROWS, seed), history.fields, columns.encoder)
+                sample = Sample(history.sample(JUDGED_ROWS, seed), history.fields, columns.encoder, columns.repeated)
                 runs.append(_judged(sample, columns.related, history.rows, seed)[0])
             print(f"{f'columns {rule}':<24}{_verdicts(runs)}  {max(_separations(runs)):.2f}")
 

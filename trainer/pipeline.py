@@ -74,7 +74,8 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
     """
     with one_thread():
         columns, history = _columns_and_users(history, options, watcher)
-        sample = Sample(history.sample(JUDGED_ROWS, options.seed), history.fields, columns.encoder)
+        users = history.sample(JUDGED_ROWS, options.seed)
+        sample = Sample(users, history.fields, columns.encoder, columns.repeated)
         choice = _chosen(sample, history.rows, options, warm_start(before, sample), watcher)
         judged = judge(sample, choice, columns.related, options.seed, watcher)
         by_size, assigned, cluster_of = _fit_all(history, columns, judged.chosen, options.seed, watcher)

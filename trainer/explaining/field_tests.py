@@ -24,7 +24,7 @@ FALSE_DISCOVERY_RATE = 0.05
 
 
 def field_tests(sample: Sample, labels: Labels, seed: int) -> tuple[FieldTest, ...]:
-    """A test of every field, in their order, and which of them survive Benjamini–Hochberg over all at 5 %.
+    """A test of each field that repeats no other, in their order, and which survive Benjamini–Hochberg over all at 5 %.
 
     labels (n,) are the clusters of the sample from 0: the refit without a field looks for as many. Chi-square of five
     quantile bins of a number, or of the levels of an ordered field or category, rare ones joined. Not a test of ranks:
@@ -32,12 +32,13 @@ def field_tests(sample: Sample, labels: Labels, seed: int) -> tuple[FieldTest, .
     of its items times their number. A field that cannot be tested has a p-value of 1: one that is the same for all
     users, or the only one in the distance.
     """
+    fields = sample.distinct
     # The matrix is computed here, once, before the cores share it.
-    p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), sample.fields, sample.scaled)]
+    p_values = [*on_all_cores(partial(_p_value, sample, sample.scaled, labels, seed), fields, sample.scaled)]
     adjusted = stats.false_discovery_control(p_values, method="bh")
     return tuple(
         FieldTest(field.name, field.header, p_value, bool(corrected <= FALSE_DISCOVERY_RATE))
-        for field, p_value, corrected in zip(sample.fields, p_values, adjusted, strict=True)
+        for field, p_value, corrected in zip(fields, p_values, adjusted, strict=True)
     )
 
 

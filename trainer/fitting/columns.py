@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from models.encoding import BooleanColumn, CategoryColumn, Encoder
 from trainer.errors import FitRefused
+from trainer.fitting.duplicates import duplicates
 from trainer.fitting.encoders import Learned, encoder, learn
-from trainer.fitting.relations import Relation, duplicates, likely_outcomes, related, relations
+from trainer.fitting.relations import Relation, likely_outcomes, related, relations
 from trainer.history.history import History
 from trainer.text.progress import Watcher
 from trainer.text.summary import reasons_in_words
@@ -34,6 +35,8 @@ class ChosenColumns:
     """Names of the fields that count."""
     left_out: Mapping[str, str]
     """Field name -> why."""
+    repeated: frozenset[str]
+    """Names of the fields that are left out because they repeat another one."""
     related: frozenset[str]
     """Names of the usable fields that are related to another one."""
     learned: tuple[Learned, ...]
@@ -63,10 +66,11 @@ def choose_columns(
     watcher.at(step, len(fields), len(fields))
     sampled = history.sample(RELATED_ROWS, seed)
     repeated = duplicates(sampled, usable)
-    distinct = [field for field in usable if field.name not in repeated]
-    found = relations(sampled, distinct)
+    found = relations(sampled, [field for field in usable if field.name not in repeated])
     connected = related(found)
-    kept = frozenset(field.name for field in (usable if rule is ColumnRule.ALL else distinct))
+    if rule is ColumnRule.ALL:
+        repeated = {}
+    kept = frozenset(field.name for field in usable if field.name not in repeated)
     if rule is ColumnRule.RELATED and connected:
         kept = connected
     header_of = {field.name: field.header for field in usable}
@@ -81,6 +85,7 @@ def choose_columns(
         encoder=encoder(learned, kept),
         kept=tuple(field.name for field in fields if field.name in kept),
         left_out={field.name: left_out[field.name] for field in fields if field.name in left_out},
+        repeated=frozenset(repeated),
         related=connected,
         learned=tuple(learned),
         notes=(*_notes(history, learned), *_outcomes(learned, found)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import partial
 
 import numpy as np
@@ -24,8 +25,9 @@ from models.encoding import (
 from schemas.roles import Kind, ProfileField
 from trainer.history.arrow_copy import LARGEST_NUMBER, MOST_LABELS, CheckedCopy
 from trainer.history.history import History
-from trainer.history.lone_extreme import lone_extreme
-from trainer.privacy import LEAST_SHOWN, shown, shown_text
+from trainer.history.lone_extreme import LoneExtreme, lone_extremes
+from trainer.privacy import shown, shown_text
+from trainer.text.spellings import remedy, spelled_alike
 from trainer.text.wording import percent
 
 CLIPPED_TAIL = 0.001
@@ -84,12 +86,20 @@ def learn(history: History, field: ProfileField, seed: int) -> Learned:
         learned = learn_boolean(field, numbers, observed)
     elif field.kind.is_numeric:
         sample = history.drawn_numbers(field.name, history.drawn(QUANTILE_ROWS, seed))
-        learned = learn_number(field, numbers, sample[~np.isnan(sample)])
+        sample = sample[~np.isnan(sample)]
+        if field.kind is Kind.DAYS_SINCE and history.counted_to is not None:
+            learned = learn_number(field, numbers, sample, partial(_date, field, history.counted_to.day))
+        else:
+            learned = learn_number(field, numbers, sample)
     else:
         learned = learn_labels(field, history.label_counts(field.name), observed)
     if share > MOST_MISSING and learned.useless_because is None:
         learned = replace(learned, useless_because=f"{percent(share)} of the users have no value")
     return replace(learned, missing_share=share)
+
+
+def _date(field: ProfileField, today: date, days: float) -> str:
+    return (today - timedelta(days=days)).strftime(field.date_format)
 
 
 def _nothing_learned(field: ProfileField) -> Learned:
@@ -107,22 +117,24 @@ def _observed(copy: CheckedCopy, name: str) -> Iterator[Floats]:
     return (numbers[~np.isnan(numbers)] for numbers in copy.numbers(name))
 
 
-def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learned:
-    """The encoder of a column of numbers within ±1e100, of which the sample are some or all."""
+def learn_number(
+    field: ProfileField, numbers: Numbers, sample: Floats, cell_of: Callable[[float], str] = "{:.15g}".format
+) -> Learned:
+    """The encoder of a column of numbers within ±1e100, of which the sample are some or all.
+
+    cell_of is how the file has one of them.
+    """
     low, high = _limits(sample)
     found = ((len(chunk), chunk.min(), chunk.max()) for chunk in numbers() if chunk.size)
     lengths, minima, maxima = zip(*found, strict=True)
     rows, least, greatest = sum(lengths), min(minima), max(maxima)
     at_the_bound = sum(int((np.abs(chunk) >= LARGEST_NUMBER).sum()) for chunk in numbers())
-    note = None
+    note: str | None
     if at_the_bound:
         users = f"{shown_text(at_the_bound)} users"
         note = f"{field.header}: {users} have a number beyond ±{LARGEST_NUMBER:g}, which is clipped to that limit"
-    elif (lone := lone_extreme(sample, None, LEAST_SHOWN)) is not None:
-        note = (
-            f"{field.header}: {lone.users:,} users have {lone.number:g}, far from all other numbers: if it stands for "
-            "a missing value, declare it as missing in the profile class"
-        )
+    else:
+        note = _codes(field, lone_extremes(sample, None), cell_of)
     clipped_share = sum(int(_beyond(chunk, low, high).sum()) for chunk in numbers()) / rows
     log_unit = _log_unit(sample, low, high, least)
     unclipped = NumberColumn(field.name, log_unit, low=-np.inf, high=np.inf, mean=0.0, scale=1.0)
@@ -140,6 +152,21 @@ def learn_number(field: ProfileField, numbers: Numbers, sample: Floats) -> Learn
         useless = "its numbers differ too little to be compared"
         return Learned(field, replace(clipped, mean=mean), useless, note, clipped_share)
     return Learned(field, fitted, None, note, clipped_share)
+
+
+def _codes(field: ProfileField, lone: Sequence[LoneExtreme], cell_of: Callable[[float], str]) -> str | None:
+    """A note about numbers that may stand for a missing value."""
+    users = sum(each.users for each in lone)
+    if shown(users) is None:
+        return None
+    # A number that few users have may point at one of them.
+    common = [cell_of(each.number) for each in lone if shown(each.users) is not None]
+    hidden = ["another number"] if common and len(common) < len(lone) else []
+    numbers = " or ".join([*common, *hidden]) or f"one of {len(lone)} numbers"
+    return (
+        f"{field.header}: {users:,} users have {numbers}, far from all others: if that stands for a missing value, "
+        "empty these cells, or in a CSV add them to missing of its role, as they are written in the file"
+    )
 
 
 def learn_boolean(field: ProfileField, numbers: Numbers, rows: int) -> Learned:
@@ -199,10 +226,7 @@ def learn_labels(field: ProfileField, counts: Mapping[str, int], rows: int) -> L
 
 def _twins(field: ProfileField, counts: Mapping[str, int]) -> str | None:
     """A note about labels that differ only in spaces or case, with those that enough users have."""
-    spellings: dict[str, list[str]] = {}
-    for label in counts:
-        spellings.setdefault(" ".join(label.split()).casefold(), []).append(label)
-    twins = [label for labels in spellings.values() if len(labels) > 1 for label in labels]
+    twins = [label for labels in spelled_alike(counts) for label in labels]
     if not twins:
         return None
     # A label that few users have may be the name of one of them.
@@ -210,7 +234,7 @@ def _twins(field: ProfileField, counts: Mapping[str, int]) -> str | None:
     named = f", such as {', '.join(common[:MOST_NAMED])}" if common else ""
     return (
         f"{field.header}: {len(twins)} labels differ from another only in spaces or capital letters{named}: if they "
-        "are the same, add StringConstraints(strip_whitespace=True, to_lower=True) to the field in the profile class"
+        f"are the same, {remedy(field.kind)} in the profile class"
     )
 
 

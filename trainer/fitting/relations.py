@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -24,11 +24,6 @@ LEAST_EXPECTED_ROWS = 5.0
 OUTCOME_SHARE = 0.8
 CAUSES_SHARE = 0.5
 LEAST_CAUSES = 3
-
-# Two numbers are one if their ranks agree so well, as a wage and its logarithm, or minutes and seconds, do.
-DUPLICATE_RANK_CORRELATION = 0.995
-# Enough for such a correlation: its standard error is below 0.001.
-RANKED_ROWS = 3_000
 
 Counts = npt.NDArray[np.float64]
 
@@ -76,33 +71,6 @@ def relations(table: pd.DataFrame, fields: Sequence[ProfileField]) -> tuple[Rela
 def related(found: Sequence[Relation]) -> frozenset[str]:
     """Names of the fields with at least one relation that holds."""
     return frozenset(name for relation in found if relation.holds for name in (relation.first, relation.second))
-
-
-def duplicates(table: pd.DataFrame, fields: Sequence[ProfileField]) -> Mapping[str, str]:
-    """Name of a field -> name of the first field that it repeats: their relation says nothing about groups.
-
-    Two numbers whose ranks agree, in either direction, or two columns of other kinds with the same value in every row.
-    Labels that only go together are not duplicates: in separate groups all of them do.
-    """
-    numeric = [field.name for field in fields if field.kind in {Kind.NUMBER, Kind.DAYS_SINCE}]
-    numbers = table[numeric].iloc[:: max(1, len(table) // RANKED_ROWS)]
-    # NaN where a column is constant in these rows.
-    agree = numbers.corr(method="spearman").abs().to_numpy() >= DUPLICATE_RANK_CORRELATION
-    repeated: dict[str, str] = {}
-    for i, j in combinations(range(len(numeric)), 2):
-        if agree[i, j] and numeric[i] not in repeated:
-            repeated.setdefault(numeric[j], numeric[i])
-    for first, second in combinations([field for field in fields if field.name not in numeric], 2):
-        if first.kind is second.kind and first.name not in repeated and _equal(table[first.name], table[second.name]):
-            repeated.setdefault(second.name, first.name)
-    return repeated
-
-
-def _equal(first: pd.Series, second: pd.Series) -> bool:
-    """Whether two columns have the same value, or none, in every row; a few rows tell most columns apart."""
-    return all(
-        first.iloc[rows].astype(object).equals(second.iloc[rows].astype(object)) for rows in (slice(20), slice(None))
-    )
 
 
 def likely_outcomes(found: Sequence[Relation], two_valued: Collection[str]) -> tuple[str, ...]:

@@ -29,6 +29,13 @@ class Sample:
     fields: tuple[ProfileField, ...]
     """All fields, including those that do not count in the distance."""
     encoder: Encoder
+    repeated: frozenset[str] = frozenset()
+    """Names of the fields that are left out of the distance because they repeat another one."""
+
+    @property
+    def distinct(self) -> tuple[ProfileField, ...]:
+        """The fields that repeat no other: a copy would be tested against segments that its original made."""
+        return tuple(field for field in self.fields if field.name not in self.repeated)
 
     @cached_property
     def columns(self) -> Columns:

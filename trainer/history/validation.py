@@ -23,6 +23,7 @@ from trainer.history.markers import AMONG_NUMBERS
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
+ERROR_SHOWN_CHARS = 200
 
 Values = Sequence[Any] | Floats
 
@@ -150,7 +151,9 @@ class Check:
         except ValidationError:
             pass  # found by the next try, when the rows that raise are gone
         except BaseException as error:  # noqa: BLE001  # as for an event: whatever the class's own code raises
-            yield row, (), class_failed(error)
+            # Unlike an event, a row of a history may be quoted: its owner reads this.
+            text = " ".join(str(error).split())[:ERROR_SHOWN_CHARS]
+            yield row, (), f"{class_failed(error)}{': ' if text else ''}{text}"
 
     def _exactly(self, profiles: Sequence[object]) -> tuple[list[_Problem], tuple[Values, ...]]:
         rows = [plain_values(profile, self._layout.fields, self._today) for profile in profiles]

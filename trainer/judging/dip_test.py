@@ -50,23 +50,25 @@ def _spread(values: Floats) -> Floats:
 def multimodal_columns(sample: Sample) -> tuple[str, ...]:
     """Headers of the number columns that are multimodal by themselves, including those outside the distance.
 
+    A column that repeats another one is not named again.
+
     Numbers are encoded as in the distance: clipped, and on a logarithmic scale if they are skewed. Modes that are only
-    the numbers to which users round do not count. Bonferroni over the columns.
+    the numbers that users round to, or choose from a list, do not count. Bonferroni over the columns.
     """
-    headers = {field.name: field.header for field in sample.fields}
-    columns = [replace(column, weight=1.0) for column in sample.encoder.columns if isinstance(column, NumberColumn)]
+    headers = {field.name: field.header for field in sample.distinct}
+    columns = [
+        replace(column, weight=1.0)
+        for column in sample.encoder.columns
+        if isinstance(column, NumberColumn) and column.name in headers
+    ]
     limit = GREATEST_P_VALUE / max(len(columns), 1)
 
-    def is_multimodal(column: NumberColumn, values: Floats) -> bool:
-        encoded = Encoder((column,)).encode({column.name: values.tolist()}).matrix
-        return dip_p_value(encoded[:, 0]) <= limit
+    def is_multimodal(column: NumberColumn) -> bool:
+        values = sample.table[column.name].dropna().to_numpy(dtype=np.float64)
+        encoded = Encoder((column,)).encode({column.name: values.tolist()}).matrix[:, 0]
+        return dip_p_value(encoded) <= limit and dip_p_value(without_heaps(values, encoded)) <= limit
 
-    numbers = [(column, sample.table[column.name].dropna().to_numpy(dtype=np.float64)) for column in columns]
-    return tuple(
-        headers[column.name]
-        for column, values in numbers
-        if is_multimodal(column, values) and is_multimodal(column, without_heaps(values))
-    )
+    return tuple(headers[column.name] for column in columns if is_multimodal(column))
 
 
 def borders(sample: Sample, labels: Labels, centroids: Floats) -> tuple[Border, ...]:

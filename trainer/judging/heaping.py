@@ -1,70 +1,75 @@
-"""Numbers that people round: the units that they round to, as multiples of 5 or of 10 (heaping, digit preference)."""
+"""Numbers that many users share because they round, or choose from a list: heaps, which are no modes."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from models.encoding import Floats
 
-# Times powers of ten: also dozens, quarters of an hour, weeks and half minutes.
-UNITS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 5.0, 6.0, 7.0)
-# The smallest unit that is looked for, in units of the middle 98 % of the numbers; smaller heaps are no modes.
-SMALLEST_UNIT = 1e-3
-# One or two frequent numbers are a default or a threshold; rounding shows at many multiples.
+# One or two frequent numbers are a default or a threshold; rounding shows at many.
 LEAST_HEAPS = 4
-LEAST_EXCESS = 1.5
-# In standard deviations of the count that is expected.
+# Of the users that are expected at a number.
+LEAST_EXCESS = 2.0
+# In standard deviations of the users that are expected.
 LEAST_SIGNIFICANCE = 4.0
+# What is expected comes from the numbers around, on both sides this share of the middle 98 %.
+AROUND = 1 / 16
+# Steps are not smaller than this share of it: sums differ in their last digits.
 ROUNDING = 1e-6
+# Nearer to each other than this share of the mean distance, as 9.99 and 10.00 are, two heaps are one.
+ONE_HEAP = 0.1
+PARTS = 21
 
 
-def without_heaps(values: Floats) -> Floats:
-    """The numbers rounded to the units that many of them are rounded to already, shape (n,).
+def without_heaps(values: Floats, encoded: Floats) -> Floats:
+    """The encoded numbers, shape (n,), spread over the distances between the numbers that many users share.
 
-    Who rounds to fives in any case and who is rounded here then look alike: what is left is the distribution of the
-    numbers in steps of five, and its modes are theirs. Numbers without heaps stay as they are.
+    Any unit and offset will do, such as prices that end in 9.99 or inches in centimetres, and steps that grow, such as
+    5, 10, 20, 50. A user's true number may be anywhere up to the next heap on either side, most likely near. So each
+    number becomes a triangle as wide as two such distances, and triangles over equal heaps add up to a plateau. Modes
+    farther apart than the heaps stay. Returned are n quantiles of the sum, or encoded itself if values has no heaps.
     """
-    low, high = np.quantile(values, [0.01, 0.99])
-    spread = float(high - low)
-    if spread <= 0:
+    heaps = _heaps(values)
+    while len(coarser := _heaps(_nearest(heaps, values))) < len(heaps) and len(coarser):
+        # As of tens among fives.
+        heaps = coarser
+    distinct, at = np.unique(values, return_index=True)
+    places = encoded[at[np.searchsorted(distinct, heaps)]]
+    if len(places):
+        distances = np.diff(places)
+        places = places[np.concatenate([[True], distances > ONE_HEAP * distances.mean()])]
+    if len(places) < LEAST_HEAPS:
+        return encoded
+    width = np.interp(encoded, places, np.gradient(places))
+    share = (np.arange(PARTS) + 0.5) / PARTS
+    triangle = np.where(share < 0.5, np.sqrt(2 * share) - 1, 1 - np.sqrt(2 - 2 * share))
+    spread: Floats = np.sort((encoded[:, None] + width[:, None] * triangle).ravel())
+    return spread[PARTS // 2 :: PARTS]
+
+
+def _nearest(heaps: Floats, values: Floats) -> Floats:
+    """The heap nearest to each number; without heaps, no numbers."""
+    return heaps[np.searchsorted((heaps[1:] + heaps[:-1]) / 2, values)] if len(heaps) else heaps
+
+
+def _heaps(values: Floats) -> Floats:
+    """The numbers that far more users have than the numbers around would suggest, ascending; none if it is a few.
+
+    Expected are as many at each step, the smallest difference between any two numbers.
+    """
+    if not len(values):
         return values
-    first, last = (int(np.floor(np.log10(bound))) for bound in (spread * SMALLEST_UNIT, spread))
-    units = [unit * 10.0**power for power in range(first, last + 1) for unit in UNITS]
-    units = [unit for unit in units if spread * SMALLEST_UNIT <= unit <= spread / LEAST_HEAPS]
-    while units:
-        heaped = {unit: _heaped_users(values, unit) for unit in units}
-        unit = max(units, key=lambda unit: heaped[unit])
-        if not heaped[unit]:
-            break
-        values = _rounded(values, unit) * unit
-        # Heaps of a coarser unit may be left, as of tens among fives.
-        units = [coarser for coarser in units if coarser > unit and abs(coarser / unit % 1) < ROUNDING]
-    return values
-
-
-def _rounded(values: Floats, unit: float) -> Floats:
-    """The nearest multiple, in units; half way always up, so that every multiple takes in as much of the axis."""
-    multiples: Floats = np.floor(values / unit + 0.5)
-    return multiples
-
-
-def _heaped_users(values: Floats, unit: float) -> float:
-    """How many users more than expected have a multiple of the unit; 0 if that is not rounding.
-
-    Expected are as many as have any other of the numbers that are nearest to the same multiple.
-    """
     distinct, counts = np.unique(values, return_counts=True)
-    nearest = _rounded(distinct, unit)
-    # 0 is a multiple of every unit, and often a heap for reasons of its own.
-    distinct, counts, nearest = (each[nearest != 0] for each in (distinct, counts, nearest))
-    _, cell = np.unique(nearest, return_inverse=True)
-    expected = np.bincount(cell, counts) / np.bincount(cell)
-    at_multiple = np.abs(distinct / unit - nearest) < ROUNDING
-    heaps = np.bincount(cell, counts * at_multiple)
-    excess = float((heaps - expected).sum())
-    is_rounding = (
-        np.count_nonzero(heaps > LEAST_EXCESS * expected) >= LEAST_HEAPS
-        and heaps.sum() > LEAST_EXCESS * expected.sum()
-        and excess > LEAST_SIGNIFICANCE * np.sqrt(expected.sum())
-    )
-    return excess if is_rounding else 0.0
+    low, high = np.quantile(values, [0.01, 0.99])
+    around = float(high - low) * AROUND
+    if around <= 0 or len(distinct) < LEAST_HEAPS:
+        return values[:0]
+    step = max(float(np.diff(distinct).min()), ROUNDING * around)
+    below, above = np.maximum(distinct - around, distinct[0]), np.minimum(distinct + around, distinct[-1])
+    users = np.concatenate([[0], np.cumsum(counts)])
+    inside = users[np.searchsorted(distinct, above, "right")] - users[np.searchsorted(distinct, below)]
+    expected = inside * step / (above - below + step)
+    deviations = (counts - expected) / np.sqrt(np.maximum(expected, 1))
+    is_heap: npt.NDArray[np.bool_] = (counts > LEAST_EXCESS * expected) & (deviations > LEAST_SIGNIFICANCE)
+    return distinct[is_heap] if np.count_nonzero(is_heap) >= LEAST_HEAPS else values[:0]

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from schemas.roles import Kind
-from trainer.history.lone_extreme import lone_extreme
+from trainer.history.lone_extreme import lone_extremes
 from trainer.profiling.amounts import units, unreadable
 from trainer.profiling.dates import Dates, Orders
 from trainer.profiling.facts import EXAMPLES, Facts, shortened
@@ -36,11 +36,10 @@ from trainer.profiling.words import (
     is_plural,
     words_of,
 )
+from trainer.text.spellings import remedy, spelled_alike
 
 _FREE_TEXT_WORDS: Final = 5
 _FEW_LABELS: Final = 20
-# Of an extreme number, before a person is asked whether it stands for a missing value.
-_LEAST_REPEATED: Final = 3
 _PADDED: Final = re.compile(r"\s*0\d+\s*")
 
 
@@ -321,16 +320,8 @@ def _count(facts: Facts) -> str:
 
 
 def _spelling(facts: Facts) -> str:
-    plain: dict[str, list[str]] = {}
-    for label in facts.cells:
-        plain.setdefault(" ".join(label.split()).casefold(), []).append(label)
-    for twins in plain.values():
-        if len(twins) > 1:
-            listed = ", ".join(f"{shortened(label)!r} ({facts.cells[label]:,})" for label in twins[:EXAMPLES])
-            return (
-                f"{listed} differ only in spaces or capital letters. If they are the same, add "
-                "StringConstraints(strip_whitespace=True, to_lower=True), from pydantic."
-            )
+    if twins := _twins(facts.cells, Kind.CATEGORY):
+        return twins
     spaced = next((label for label in facts.cells if label != label.strip()), "")
     return (
         f"Should events have the space in {spaced!r}, too? If not, add StringConstraints(strip_whitespace=True), "
@@ -340,15 +331,27 @@ def _spelling(facts: Facts) -> str:
     )
 
 
+def _twins(labels: Mapping[str, int], kind: Kind) -> str:
+    """A question about spellings of one label, among labels and the users who have each."""
+    for twins in spelled_alike(labels):
+        listed = ", ".join(f"{shortened(label)!r} ({labels[label]:,})" for label in twins[:EXAMPLES])
+        return (
+            f"{listed} differ only in spaces or capital letters. If they are the same, {remedy(kind)}; "
+            "StringConstraints is from pydantic."
+        )
+    return ""
+
+
 def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
-    """A question about a cell that may stand for a missing value, where one extreme repeats far from all others."""
+    """A question about cells that may stand for a missing value, where few extremes repeat far from all others."""
     users = [facts.cells[cell] for cell in numbers]
-    lone = lone_extreme(np.array([*numbers.values()], dtype=np.float64), users, _LEAST_REPEATED)
-    if lone is None:
+    lone = lone_extremes(np.array([*numbers.values()], dtype=np.float64), users)
+    if not lone:
         return ""
-    cell = next(cell.strip() for cell, value in numbers.items() if value == lone.number)
-    remedy = f"add missing=({cell!r},) to its role" if facts.column.stored is Stored.CELLS else "empty these cells"
-    return f"Does {cell} stand for a missing value ({lone.users:,} users)? Then {remedy}."
+    cells = [*dict.fromkeys(cell.strip() for each in lone for cell in numbers if numbers[cell] == each.number)]
+    remedy = f"add missing={(*cells,)!r} to its role" if facts.column.stored is Stored.CELLS else "empty these cells"
+    stand = f"{' and '.join(cells)} stand for a missing value ({sum(each.users for each in lone):,} users)"
+    return f"{'Does' if len(cells) == 1 else 'Do'} {stand}? Then {remedy}."
 
 
 def _commonest(cells: Mapping[str, int]) -> str:
@@ -384,4 +387,5 @@ def _items(facts: Facts, separator: str) -> Kept | LeftOut:
         f"several of {len(counted)} labels{between}",
         (first, second),
         separator="," if separator == ITEM_SEPARATOR else separator,
+        question=_twins(counted, Kind.SEVERAL_OF),
     )

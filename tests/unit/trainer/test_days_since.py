@@ -26,6 +26,7 @@ from tests.support.reading import read_events
 from trainer.errors import HistoryError
 from trainer.explaining.phrases import phrase
 from trainer.fitting.assignment import assign_users
+from trainer.fitting.encoders import learn
 from trainer.history.dates import DayRule
 from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segment_profiles
@@ -165,6 +166,15 @@ def test_a_declared_missing_date_does_not_set_the_day(tmp_path: Path) -> None:
     ) as history:
         assert history.counted_to is not None
         assert history.counted_to.day == date(2026, 3, 1)
+
+
+def test_a_date_that_may_stand_for_a_missing_one_is_named_as_it_is_written(tmp_path: Path) -> None:
+    cells = ["01.01.1900" if i % 3 == 0 else f"{i % 28 + 1:02}.01.2026" for i in range(90)]
+    of = in_format(Buyer, "%d.%m.%Y")
+    with read_history(as_csv(tmp_path / "b.csv", *cells), of, lambda *_: None) as history:
+        note = learn(history, history.all_fields[1], 0).note
+    assert note is not None
+    assert "30 users have 01.01.1900," in note
 
 
 EVENT = {"spend": 1.5, "last_order": "2026-02-28"}

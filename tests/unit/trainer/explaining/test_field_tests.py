@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_a_field_that_is_left_out_of_the_distance_is_tested_against_the_labels_t
         stats.chi2_contingency(_table(quantile_bins(np.array(columns["free"])), truth), correction=False).pvalue
     )
     assert surviving(tests) == {"kept", "also", "free"}
+
+
+def test_a_field_that_repeats_another_one_is_not_tested_against_segments_that_this_one_made() -> None:
+    generator = np.random.default_rng(1)
+    wage = generator.permutation(np.repeat([0.0, 9.0], 200)) + generator.normal(size=400)
+    columns = {"wage": wage.tolist(), "cents": (100 * wage).tolist(), "hours": generator.normal(size=400).tolist()}
+    sample = sample_of(columns, [field(name, Kind.NUMBER) for name in columns], left_out=["cents"])
+    labels = (wage > 4.5).astype(np.intp)
+    assert surviving(field_tests(sample, labels, 0)) == {"cents"}
+    tests = field_tests(replace(sample, repeated=frozenset({"cents"})), labels, 0)
+    assert [(test.field, test.survives) for test in tests] == [("wage", False), ("hours", False)]
 
 
 def test_a_field_that_alone_makes_the_segments_survives_nothing() -> None:

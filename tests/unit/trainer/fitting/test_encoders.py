@@ -55,12 +55,34 @@ def generator() -> np.random.Generator:
         ([*range(1, 200), *[-999] * 20], "-999"),
         ([*range(1, 200), *[9999] * 20], "9999"),
         ([*(1.3 ** np.arange(60)), *[-1] * 20], "-1"),
+        ([*range(1, 200), *[-999] * 20, *[-998] * 30], "-999 or -998"),
+        ([*range(1, 200), *[-1] * 20, *[9999999] * 30], "-1 or 9999999"),
+        ([*range(1, 200), *[998] * 9, *[999] * 30], "999 or another number"),
+        ([*range(1, 200), *[998] * 19, *[999] * 19], "one of 2 numbers"),
+        ([*range(11, 73), *[99] * 30], "99"),
         ([*range(1, 200), *[9999] * 19], None),
         ([*range(1000, 1200), *[0] * 50], None),
         ([*range(-200, 200), *[201] * 50], None),
         ([1, 2, 3] * 50 + [99] * 50, None),
+        (np.rint(np.random.default_rng(0).lognormal(4, 1, 20_000)).tolist(), None),
+        ([*range(11, 73), *[71] * 20, *[99] * 20], None),
     ],
-    ids=["below", "above", "the only negative", "few users", "zero", "a limit", "few numbers"],
+    ids=[
+        "below",
+        "above",
+        "the only negative",
+        "two codes",
+        "two ends",
+        "a rare code",
+        "two rare codes",
+        "near",
+        "few users",
+        "zero",
+        "a limit",
+        "few numbers",
+        "a tail",
+        "as frequent as its neighbours",
+    ],
 )
 def test_a_repeated_number_far_from_all_others_is_noted(values: list[float], named: str | None) -> None:
     note = number(values).note
@@ -72,7 +94,9 @@ def test_spellings_of_one_label_are_noted_with_their_users_but_not_those_that_fe
     assert note is not None
     assert ("'DE' (60 users)" in note, "'DE ' (30 users)" in note, "'de'" in note) == (True, True, False)
     assert category(["DE"] * 60 + ["FR"] * 40).note is None
-    assert several_of([("pop", "Pop")] * 60).note is not None
+    items = several_of([("pop", "Pop")] * 60).note
+    assert items is not None
+    assert "tuple[Annotated[str, StringConstraints(" in items
 
 
 def test_every_kind_of_column_has_mean_0_and_a_total_variance_of_1(generator: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from schemas.roles import Kind, ProfileField
 from tests.support.histories import ADS_DATA, FIELDS, noise, read, table, write
-from trainer.fitting.relations import Relation, duplicates, likely_outcomes, related, relations
+from trainer.fitting.relations import Relation, likely_outcomes, related, relations
 
 ROWS = 1_000
 
@@ -160,31 +160,3 @@ def test_what_all_columns_are_related_to_but_hardly_to_each_other_is_likely_an_o
     assert likely_outcomes([*to_all, *together], {"churned"}) == ()
     assert likely_outcomes([*to_all, *apart], {"a"}) == ()
     assert likely_outcomes(to_all[:2], {"churned"}) == ()
-
-
-def test_numbers_that_repeat_another_one_are_duplicates_and_related_ones_are_not() -> None:
-    rng = np.random.default_rng(0)
-    wage = np.exp(2 + rng.normal(size=500))
-    table = pd.DataFrame(
-        {
-            "wage": wage,
-            "hours": np.where(rng.random(500) < 0.2, np.nan, np.log(wage) + 0.3 * rng.normal(size=500)),
-            "log_wage": np.where(rng.random(500) < 0.2, np.nan, np.round(np.log(wage), 2)),
-            "debt": -wage,
-        }
-    )
-    fields = [field(str(name), Kind.NUMBER) for name in table]
-    assert duplicates(table, fields) == {"log_wage": "wage", "debt": "wage"}
-
-
-def test_labels_are_duplicates_only_where_they_are_the_same() -> None:
-    table = pd.DataFrame(
-        {
-            "country": pd.Categorical(["DE", "FR", "DE", None] * 30),
-            "land": pd.Categorical(["DE", "FR", "DE", None] * 30),
-            "language": pd.Categorical(["de", "fr", "de", None] * 30),
-            "late": pd.Categorical(["DE", "FR", "DE", None] * 29 + ["FR", "FR", "DE", None]),
-        }
-    )
-    fields = [field(str(name), Kind.CATEGORY) for name in table]
-    assert duplicates(table, fields) == {"land": "country"}

@@ -27,7 +27,6 @@ def test_a_row_that_no_event_could_be_is_a_bad_row_whatever_the_class_does_with_
 ) -> None:
     found = read(history(tmp_path, 1 if nasty.data["x"] is True else nasty.data["x"]), nasty.of)
     assert (found.bad_rows.count, len(users(found))) == ((0, 1) if nasty.field is None else (1, 0))
-    assert CANARY not in str(found.bad_rows)
 
 
 def test_a_row_on_which_the_class_raises_leaves_the_others(tmp_path: Path) -> None:
@@ -39,6 +38,8 @@ def test_a_row_on_which_the_class_raises_leaves_the_others(tmp_path: Path) -> No
     found = read(history(tmp_path, 1, 13, "x", 2, "nan"), profile_class(x=Annotated[float, AfterValidator(not_13)]))
     assert users(found) == ("u0", "u3")
     assert found.bad_rows.count == 3
+    # The owner of the file may read a text that quotes its values.
+    assert found.bad_rows.first[0].problem == f"the row: the profile class failed (RuntimeError): {CANARY}"
 
 
 @pytest.mark.parametrize("alias", [AliasPath("stats", "x"), AliasPath("stats", 0), AliasChoices("y", "x"), "y"])

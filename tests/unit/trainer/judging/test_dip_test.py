@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,13 @@ def test_multimodal_columns_are_named_whether_or_not_they_are_used_in_the_distan
     assert multimodal_columns(sample_of(columns, FIELDS)) == ("Conversion Rates",)
     assert multimodal_columns(sample_of(columns, FIELDS, left_out=["conversion_rate"])) == ("Conversion Rates",)
     assert multimodal_columns(sample_of({"age": columns["age"]}, FIELDS)) == ()
+
+
+def test_a_column_that_repeats_another_one_is_not_named_again() -> None:
+    columns = {"click_through_rate": two_modes().tolist(), "conversion_rate": (-2 * two_modes()).tolist()}
+    sample = sample_of(columns, FIELDS, left_out=["conversion_rate"])
+    repeated = replace(sample, repeated=frozenset({"conversion_rate"}))
+    assert multimodal_columns(repeated) == ("Click-Through Rates (CTR)",)
 
 
 def test_numbers_that_users_round_are_not_multimodal() -> None:

@@ -407,15 +407,29 @@ def test_a_comma_before_three_digits_is_a_decimal_sign_between_semicolons(
         ("plan", [("l0", "l1", "l2", "l3")[i % 4] for i in NUMBERED], "Are l0, l1, l2, … steps"),
         ("spend", [-999 if i % 20 == 0 else 5 + i for i in NUMBERED], "-999"),
         ("spend", [9999 if i % 20 == 0 else 5 + i for i in NUMBERED], "9999"),
+        ("spend", [-998.0 - i % 2 if i % 20 < 2 else 5 + i for i in NUMBERED], "'-999.0', '-998.0'"),
         ("last_seen", [f"2025-01-{i % 28 + 1:02}" if i % 20 else "1900-01-01" for i in NUMBERED], "1900-01-01"),
     ],
-    ids=["outcome", "twins", "spaces", "count", "steps", "below", "above", "date"],
+    ids=["outcome", "twins", "spaces", "count", "steps", "below", "above", "two codes", "date"],
 )
 def test_what_a_person_should_decide_is_asked_in_the_file(
     path: Path, header: str, values: Sequence[Any], asked: str
 ) -> None:
     draft = drafted(as_csv(path, {"id": NUMBERED, header: values, "visits": VISITS}))
     assert asked in kept(draft, header).question
+
+
+def test_spellings_of_an_item_become_one_where_the_file_says_how(path: Path) -> None:
+    classes = [("yoga,SPIN", "spin,yoga,swim", "swim,SPIN", "spin")[i % 4] for i in NUMBERED]
+    done = init(as_csv(path, {"id": NUMBERED, "classes": classes, "visits": VISITS}), path.with_name("profile.py"), "")
+    question = kept(done.draft, "classes").question
+    assert "'SPIN'" in question
+    advised = question[question.index("tuple[") : question.index("; StringConstraints")]
+    text = done.output.read_text().replace("Annotated[Labels,", f"Annotated[{advised},")
+    done.output.write_text(text.replace("import BaseModel", "import StringConstraints, BaseModel"))
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    assert history.bad_rows.count == 0
+    assert sorted(history.copy.labels["classes"]) == ["spin", "swim", "yoga"]
 
 
 @pytest.mark.parametrize(
