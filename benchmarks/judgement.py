@@ -38,7 +38,8 @@ from trainer.fitting.relations import related, relations
 from trainer.fitting.sample import JUDGED_ROWS, Sample
 from trainer.fitting.scikit import Labels, one_thread
 from trainer.history.history import read_history
-from trainer.judging.judge import CLEAR_SEPARATION, WEAK_SEPARATION, judge
+from trainer.judging.judge import judge
+from trainer.judging.verdict import CLEAR_SEPARATION, WEAK_SEPARATION
 from trainer.text.progress import Silence, Watcher, watched
 
 POWER_SEEDS = 10

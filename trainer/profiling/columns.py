@@ -10,23 +10,19 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-import numpy as np
-
 from schemas.roles import Kind
-from trainer.history.lone_extreme import lone_extremes
 from trainer.profiling.amounts import units, unreadable
 from trainer.profiling.dates import Dates, Orders
-from trainer.profiling.facts import EXAMPLES, Facts, shortened
-from trainer.profiling.identity import identifies, may_identify
+from trainer.profiling.facts import Facts
+from trainer.profiling.identity import identifies
 from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
 from trainer.profiling.personal import BIRTHS
-from trainer.profiling.scales import known_order, numbered_steps
+from trainer.profiling.questions import about, about_dates, about_outcomes, about_spellings
+from trainer.profiling.scales import known_order
 from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
     AMOUNTS,
     CODES,
-    OUTCOMES,
-    OUTCOMES_IF_FEW,
     TRUE,
     UNBOUNDED,
     Bounds,
@@ -36,7 +32,6 @@ from trainer.profiling.words import (
     is_plural,
     words_of,
 )
-from trainer.text.spellings import remedy, spelled_alike
 
 _FREE_TEXT_WORDS: Final = 5
 _FEW_LABELS: Final = 20
@@ -152,7 +147,7 @@ def _days_since(facts: Facts, dates: Dates) -> Kept:
         f"dates: the days since{f'; {min(none).strip()} stands for none' if none else ''}",
         str(min(dates.days.values())),
         date_format=dates.formats[0],
-        question=_outcome(facts) or _sentinel(facts, known),
+        question=about_dates(facts, known),
         newest=max(dates.days.values()),
         misspelt=sum(facts.cells[cell] for cell in misspelt),
         bad_example=f" that is a date ({_where(facts, misspelt[0])})" if misspelt else "",
@@ -172,7 +167,7 @@ def _boolean(facts: Facts) -> Kept:
         group_of(facts.column.header, "attribute"),
         "true or false",
         True,  # noqa: FBT003  # it is a value
-        question=_outcome(facts),
+        question=about_outcomes(facts),
     )
 
 
@@ -207,7 +202,7 @@ def _number(facts: Facts) -> Kept | LeftOut:
         typical,
         bounds=bounds,
         whole=whole and bounds.low is not None and is_count(header),
-        question=_question(facts),
+        question=about(facts),
         misspelt=facts.misspelt,
         bad_example=bad_example,
     )
@@ -235,7 +230,7 @@ def _labels(facts: Facts) -> Kept | LeftOut:
             f"{len(levels)} labels with a known order",
             _commonest(facts.cells),
             levels=levels,
-            question=_question(facts),
+            question=about(facts),
         )
     return _category(facts, f"{facts.distinct} labels")
 
@@ -272,86 +267,8 @@ def _category(facts: Facts, reason: str) -> Kept | LeftOut:
         group_of(facts.column.header, "attribute"),
         reason,
         _commonest(facts.cells),
-        question=_question(facts),
+        question=about(facts),
     )
-
-
-def _outcome(facts: Facts) -> str:
-    words = words_of(facts.column.header)
-    if words & OUTCOMES or (words & OUTCOMES_IF_FEW and len(facts.cells) <= 10):
-        return "Is it an outcome that segments should explain? Then comment it out."
-    return ""
-
-
-def _question(facts: Facts) -> str:
-    if facts.are_numbers:
-        return _asked(
-            facts.doubt.question,
-            _outcome(facts) or _identity(facts) or _count(facts) or _sentinel(facts, facts.numbers),
-        )
-    return _asked(_spelling(facts), _outcome(facts) or _order(facts))
-
-
-def _asked(*questions: str) -> str:
-    return " ".join(filter(None, questions))
-
-
-def _identity(facts: Facts) -> str:
-    if may_identify(facts):
-        return "Do these numbers, which are all different, identify users? Then comment it out, or make it the id."
-    return ""
-
-
-def _order(facts: Facts) -> str:
-    steps = numbered_steps(facts.cells)
-    if not steps:
-        return ""
-    listed = ", ".join([*steps[:EXAMPLES], *(["…"] if len(steps) > EXAMPLES else [])])
-    return f"Are {listed} steps from low to high? Then ordered is its role, with its labels in this order."
-
-
-def _count(facts: Facts) -> str:
-    if is_plural(facts.column.header) and {*facts.numbers.values()} == {0, 1}:
-        return (
-            "Is it a count that was 0 or 1 so far? If it means no and yes, make it a boolean, and declare "
-            'true=("1",) and false=("0",) in history_format.'
-        )
-    return ""
-
-
-def _spelling(facts: Facts) -> str:
-    if twins := _twins(facts.cells, Kind.CATEGORY):
-        return twins
-    spaced = next((label for label in facts.cells if label != label.strip()), "")
-    return (
-        f"Should events have the space in {spaced!r}, too? If not, add StringConstraints(strip_whitespace=True), "
-        "from pydantic."
-        if spaced
-        else ""
-    )
-
-
-def _twins(labels: Mapping[str, int], kind: Kind) -> str:
-    """A question about spellings of one label, among labels and the users who have each."""
-    for twins in spelled_alike(labels):
-        listed = ", ".join(f"{shortened(label)!r} ({labels[label]:,})" for label in twins[:EXAMPLES])
-        return (
-            f"{listed} differ only in spaces or capital letters. If they are the same, {remedy(kind)}; "
-            "StringConstraints is from pydantic."
-        )
-    return ""
-
-
-def _sentinel(facts: Facts, numbers: Mapping[str, float]) -> str:
-    """A question about cells that may stand for a missing value, where few extremes repeat far from all others."""
-    users = [facts.cells[cell] for cell in numbers]
-    lone = lone_extremes(np.array([*numbers.values()], dtype=np.float64), users)
-    if not lone:
-        return ""
-    cells = [*dict.fromkeys(cell.strip() for each in lone for cell in numbers if numbers[cell] == each.number)]
-    remedy = f"add missing={(*cells,)!r} to its role" if facts.column.stored is Stored.CELLS else "empty these cells"
-    stand = f"{' and '.join(cells)} stand for a missing value ({sum(each.users for each in lone):,} users)"
-    return f"{'Does' if len(cells) == 1 else 'Do'} {stand}? Then {remedy}."
 
 
 def _commonest(cells: Mapping[str, int]) -> str:
@@ -387,5 +304,5 @@ def _items(facts: Facts, separator: str) -> Kept | LeftOut:
         f"several of {len(counted)} labels{between}",
         (first, second),
         separator="," if separator == ITEM_SEPARATOR else separator,
-        question=_twins(counted, Kind.SEVERAL_OF),
+        question=about_spellings(counted, Kind.SEVERAL_OF),
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer.findings import Judgement, Trial
-from trainer.judging.judge import CLEAR_JACCARD, WEAK_JACCARD
+from trainer.judging.verdict import CLEAR_JACCARD, WEAK_JACCARD
 from trainer.report.drawing import BAND, INK, LINE, QUIET, WIDTH, Drawing, axes_within, empty_figure
 from trainer.report.labels import BACKGROUND, Align, Label, Spot, around, place_labels
 from trainer.text.wording import decimal, percent

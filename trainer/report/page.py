@@ -13,7 +13,7 @@ from markupsafe import Markup
 from schemas.counting import counted
 from trainer.findings import Effect, Findings, Measure
 from trainer.history.arrow_copy import LARGEST_NUMBER
-from trainer.judging.judge import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
+from trainer.judging.verdict import CLEAR_JACCARD, GREATEST_DIP_P_VALUE, WEAK_JACCARD
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED, shown_text
 from trainer.report.drawing import WIDTH, Picture
 from trainer.report.figures import looks_of, pictures

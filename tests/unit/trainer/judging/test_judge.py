@@ -19,12 +19,10 @@ from trainer.judging.judge import (
     DRAWS,
     RESAMPLES,
     SEARCHED_DRAWS,
-    WEAK_SEPARATION,
-    Evidence,
     Judged,
     judge,
-    verdict_of,
 )
+from trainer.judging.verdict import WEAK_SEPARATION, Evidence, verdict_of
 from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
