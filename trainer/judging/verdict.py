@@ -18,10 +18,12 @@ from trainer.fitting.choose_k import FEWEST_SEGMENTS
 from trainer.text.wording import decimal, mean_of, percent
 
 CLEAR_SEPARATION = 0.75
-WEAK_SEPARATION = 0.40
+WEAK_SEPARATION = 0.35
 # Where the users between two segments lie this far aside of the line between the centres, as around a bend.
-BENT = 0.25
+BENT = 0.15
 WEAK_SEPARATION_AT_A_BEND = 0.45
+# Of four groups in a row, for example, two segments have less, four have more.
+PREFERRED_SEPARATION = 0.40
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
 LEAST_ROOM = 0.05
 CLEAR_EFFECT = 0.20
@@ -123,9 +125,17 @@ class Evidence:
         return self.separation is not None and self.separation < WEAK_SEPARATION
 
     def is_better_than(self, other: Evidence) -> bool:
-        """Whether its verdict is better, and rests on the users between the segments."""
-        ranks = [WORST_FIRST.index(verdict_of(each)[0]) for each in (self, other)]
-        return self.separation is not None and ranks[0] > ranks[1]
+        """Whether its verdict is better, or as good with segments that are separate enough to be preferred.
+
+        It must rest on the users between the segments.
+        """
+
+        def rank(evidence: Evidence) -> tuple[int, bool]:
+            verdict, _ = verdict_of(evidence)
+            separate = evidence.separation is None or evidence.separation >= PREFERRED_SEPARATION
+            return WORST_FIRST.index(verdict), verdict is not Verdict.NONE and separate
+
+        return self.separation is not None and rank(self) > rank(other)
 
     @property
     def is_open(self) -> bool:

@@ -313,7 +313,8 @@ NO_ROOM = replace(CLEAR, silhouette=0.601, null_between=(0.049,) * DRAWS)
             Verdict.WEAK,
             "but the difference is small and there is no gap",
         ),
-        (replace(CLEAR, between=0.061), Verdict.NONE, "the segments are not separate enough; 6 % of users"),
+        (replace(CLEAR, between=0.064), Verdict.WEAK, "the difference is small"),
+        (replace(CLEAR, between=0.066), Verdict.NONE, "the segments are not separate enough; 7 % of users"),
         (
             replace(CLEAR, between=0.059, null_between=(*CLEAR.null_between[:-1], 0.059)),
             Verdict.NONE,
@@ -341,6 +342,24 @@ def test_the_verdict_follows_from_the_evidence(evidence: Evidence, verdict: Verd
     found, said = verdict_of(evidence)
     assert found is verdict
     assert reason in said.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize(
+    ("other", "evidence", "is_better"),
+    [
+        (CLEAR, replace(CLEAR, between=0.05), True),
+        (CLEAR, CLEAR, False),
+        (replace(CLEAR, between=0.059), replace(CLEAR, between=0.061), True),
+        (replace(CLEAR, between=0.05), replace(CLEAR, between=0.059), False),
+        (replace(CLEAR, between=0.061), replace(CLEAR, between=0.07), True),
+        (replace(CLEAR, between=0.07), replace(CLEAR, between=0.08), False),
+        (NO_ROOM, replace(CLEAR, between=0.08), False),
+    ],
+)
+def test_another_number_needs_a_better_verdict_or_segments_that_are_much_more_separate(
+    *, other: Evidence, evidence: Evidence, is_better: bool
+) -> None:
+    assert other.is_better_than(evidence) is is_better
 
 
 def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:
