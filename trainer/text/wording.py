@@ -188,8 +188,8 @@ def choice(judgement: Judgement) -> list[str]:
 def _reason_for_k(judgement: Judgement) -> str:
     if judgement.silhouette_k is not None:
         return (
-            f"The silhouette is highest for {judgement.silhouette_k} segments, but {judgement.k} have a better "
-            "verdict. At most three other numbers are tried: the two whose silhouettes are furthest above that of "
+            f"The silhouette is highest for {judgement.silhouette_k} segments, but the evidence for {judgement.k} is "
+            "better. At most three other numbers are tried: the two whose silhouettes are furthest above that of "
             "data without segments, and the elbow."
         )
     if judgement.silhouette >= max(trial.silhouette for trial in judgement.trials if trial.allowed):

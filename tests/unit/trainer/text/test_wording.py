@@ -147,7 +147,7 @@ def test_a_given_number_is_not_called_chosen() -> None:
 def test_a_number_that_the_silhouette_did_not_choose_is_explained() -> None:
     said = " ".join(choice(replace(clear().judgement, silhouette_k=2)))
     assert "highest for 2 segments" in said
-    assert "but 5 have a better verdict" in said
+    assert "but the evidence for 5 is better" in said
     assert "production" not in said
 
 
