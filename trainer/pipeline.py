@@ -125,10 +125,19 @@ def fit(history: History, options: FitOptions, before: Before, watcher: Watcher)
 
 
 def _columns_and_users(history: History, options: FitOptions, watcher: Watcher) -> tuple[ChosenColumns, History]:
-    """The columns, chosen from all users, and the users of whom enough is known in those that count."""
-    columns = choose_columns(history, options.groups, options.columns, options.seed, watcher)
+    """The columns, and the users of whom enough is known in those that count.
+
+    All users choose the columns; where some are left out, the others choose again, so that every figure is theirs.
+    """
+
+    def choose(history: History) -> ChosenColumns:
+        return choose_columns(history, options.groups, options.columns, options.seed, watcher)
+
+    columns = choose(history)
     known = history.known_enough(columns.kept)
     if known is not history:
+        columns = choose(known) if known.rows else columns
+        known = known.known_enough(columns.kept)
         users = counted(known.too_little_known, "user")
         note = f"left out {users} of whom more than half of the fields that the model uses have no value"
         columns = replace(columns, notes=(*columns.notes, note))

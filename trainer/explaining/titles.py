@@ -1,4 +1,4 @@
-"""What the fields of a model and their labels are called in names: short, in their own spelling, no two alike."""
+"""What the fields of a model and their labels are called in names: short, in their own spelling, told apart if room."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Titles:
         return cls.of(sample.fields, {column.name: column.levels for column in columns})
 
     def title(self, field: str, columns: int = LONGEST_TITLE) -> str:
-        """The title of a field in at most this many columns, in which no other field has the same."""
+        """The title of a field in at most this many columns, which tells it apart from all others if that fits."""
         return told_apart(self.fields.values(), columns)[self.fields[field]]
 
     def label(self, field: str, level: str) -> str:

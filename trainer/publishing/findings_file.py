@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from models.errors import ModelFormatError, require_format
@@ -31,6 +31,24 @@ class _File(_Head):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, revalidate_instances="always")
 
     findings: Findings
+
+
+class _Options(BaseModel):
+    day: date | None = Field(default=None, alias=AS_OF)
+
+
+class _Origin(BaseModel):
+    options: _Options
+
+
+class _Dated(BaseModel):
+    origin: _Origin
+
+
+class _AnyFormat(BaseModel):
+    """The part of the file that has the day to which days were counted."""
+
+    findings: _Dated
 
 
 def findings_to_json(findings: Findings) -> bytes:
@@ -62,6 +80,18 @@ def read_findings(store: ModelStore, version: str) -> Findings:
 
 
 def fitted_days(store: ModelStore, versions: Iterable[str]) -> dict[str, date]:
-    """The day to which the fit of each version counted days, of those that have dates; raises as `read_findings`."""
-    options = {version: read_findings(store, version).origin.options for version in versions}
-    return {version: date.fromisoformat(of[AS_OF]) for version, of in options.items() if AS_OF in of}
+    """The day to which the fit of each version counted days, of those that have dates, in any format of the file.
+
+    Raises ModelFormatError for a file without it, and whatever ModelStore.file raises.
+    """
+    days = {version: _day(store.file(version, FINDINGS_FILE), version) for version in versions}
+    return {version: day for version, day in days.items() if day is not None}
+
+
+def _day(content: bytes, version: str) -> date | None:
+    try:
+        return _AnyFormat.model_validate_json(content).findings.origin.options.day
+    except ValidationError as error:
+        raise ModelFormatError(
+            f"{FINDINGS_FILE} of version {version} does not say to which day its fit counted days: give it with --as-of"
+        ) from error

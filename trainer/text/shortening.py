@@ -61,12 +61,14 @@ def told_apart(texts: Iterable[str], columns: int) -> Mapping[str, str]:
     A long text is cut in the middle; where two would then be alike, around what differs. Only texts that differ in
     nothing readable, or at more places than fit, stay alike.
     """
-    return _told_apart(tuple(dict.fromkeys(texts)), columns)
+    readable = {text: plain(text) for text in texts}
+    short = _told_apart(tuple(dict.fromkeys(readable.values())), columns)
+    return {text: short[each] for text, each in readable.items()}
 
 
 @lru_cache(maxsize=64)
 def _told_apart(texts: tuple[str, ...], columns: int) -> Mapping[str, str]:
-    short = {text: _cut_inside(plain(text), columns) for text in texts}
+    short = {text: _cut_inside(text, columns) for text in texts}
     groups: dict[str, list[str]] = {}
     for text, form in short.items():
         groups.setdefault(form, []).append(text)
@@ -78,15 +80,14 @@ def _told_apart(texts: tuple[str, ...], columns: int) -> Mapping[str, str]:
 
 def _around_difference(alike: Sequence[str], columns: int) -> dict[str, str]:
     """The short forms of texts that are alike at their start and end: the start, and what lies between."""
-    whole = [plain(text) for text in alike]
-    start, end = _common(whole)
-    between = [text[start : len(text) - end] for text in whole]
+    start, end = _common(alike)
+    between = [text[start : len(text) - end] for text in alike]
     inner = told_apart(between, columns - 2)
     found = {}
-    for text, one, rest in zip(alike, whole, between, strict=True):
+    for text, rest in zip(alike, between, strict=True):
         middle = inner[rest].strip(_CUT) + (_CUT if end else "")
         room = columns - columns_of(middle) - 1
-        head = _start(one[:start], room).rpartition(" ")[0]
+        head = _start(text[:start], room).rpartition(" ")[0]
         found[text] = f"{head}{_CUT if start else ''}{middle}"
     return found
 

@@ -177,7 +177,7 @@ def choice(judgement: Judgement) -> list[str]:
     """How the number of segments was chosen, one sentence per fact."""
     if judgement.k_was_given:
         return [f"The number of segments, {judgement.k}, was given on the command line; it was not chosen."]
-    sentences = [f"{_reason_for_k(judgement)} The other curves do not decide."]
+    sentences = [_reason_for_k(judgement)]
     if judgement.runner_up is not None:
         sentences.append(f"The runner-up is {judgement.runner_up}.")
     if judgement.elbow_k is not None:

@@ -220,9 +220,13 @@ def test_means_and_scales_are_of_the_observed_values(tmp_path: Path) -> None:
     numbers, sides, _ = three_groups(300)
     path = written(tmp_path / "groups.csv", numbers, sides, 0.2)
     _, found = fitted(path, WithHoles)
-    with found.history, read_history(path, WithHoles, lambda *_: None) as history:
+    with found.history as history:
+        # Those of the users who are left, whose segments they belong to.
+        assert history.too_little_known > 0
         (column,) = [each for each in found.segmentation.encoder.columns if each.name == "x3"]
         observed = np.concatenate([*history.copy.numbers("x3")])
+        (learned,) = [each for each in found.columns.learned if each.field.name == "x3"]
+        assert learned.missing_share == pytest.approx(np.isnan(observed).mean())
         observed = np.clip(observed[~np.isnan(observed)], column.low, column.high)  # type: ignore[union-attr]  # a number
         assert column.means == pytest.approx([observed.mean()])
         assert column.scale == pytest.approx(observed.std())

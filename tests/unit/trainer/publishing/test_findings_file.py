@@ -1,12 +1,15 @@
 import math
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 import pytest
 
 from models.errors import ModelFormatError, NewerFormat, OlderFormat
+from models.store import ModelStore
 from tests.support.findings_examples import clear, none, odd, weak
 from trainer.findings import Findings
-from trainer.publishing.findings_file import FINDINGS_FORMAT, findings_from_json, findings_to_json
+from trainer.publishing.findings_file import FINDINGS_FORMAT, findings_from_json, findings_to_json, fitted_days
 
 VERSION = "20261101T000000Z-01234567"
 
@@ -67,3 +70,17 @@ def test_a_file_that_this_release_did_not_write_is_refused_and_the_key_is_named(
     assert old in content
     with pytest.raises(ModelFormatError, match=rf"{VERSION}.*\(.*{key}: "):
         findings_from_json(content.replace(old, new, 1), VERSION)
+
+
+def test_the_day_to_which_a_fit_counted_is_read_from_any_format(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = {
+        "older": b'{"format":1,"findings":{"origin":{"options":{"k":"auto","as-of":"2026-01-31"}},"other":1}}',
+        "undated": b'{"format":9,"findings":{"origin":{"options":{"k":"auto"}}}}',
+        "broken": b'{"format":4}',
+    }
+    monkeypatch.setattr(ModelStore, "file", lambda _, version, __: files[version])
+    assert fitted_days(ModelStore(tmp_path), ["older", "undated"]) == {"older": date(2026, 1, 31)}
+    with pytest.raises(ModelFormatError, match=r"version broken .* give it with --as-of"):
+        fitted_days(ModelStore(tmp_path), ["broken"])

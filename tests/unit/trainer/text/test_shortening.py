@@ -60,3 +60,11 @@ def test_texts_fit_in_their_columns_and_stay_as_they_are_where_they_fit(texts: l
 @given(st.lists(st.text("ab ", min_size=30, max_size=60).map(plain), unique=True, min_size=2, max_size=2))
 def test_two_texts_are_always_told_apart(texts: list[str]) -> None:
     assert len({*told_apart(texts, 23).values()}) == 2
+
+
+def test_spellings_of_one_text_that_fits_are_not_cut() -> None:
+    assert told_apart(["Premium", "Premium ", "Basic"], 25) == {
+        "Premium": "Premium",
+        "Premium ": "Premium",
+        "Basic": "Basic",
+    }
