@@ -115,9 +115,11 @@ class Evidence:
         """Whether other numbers of segments are worth a try.
 
         Not where three or more lead from one to the next: a curve does so in any number of pieces, and two may hide it.
+        Nor where segments are only a table of labels: fewer segments merge its rows.
         """
         is_curve = self.joined and self.k > FEWEST_SEGMENTS and not self.is_crowded
-        return self.related_columns > 0 and not is_curve and verdict_of(self)[0] is not Verdict.CLEAR
+        is_table = self.kinds_per_segment < LEAST_KINDS_PER_SEGMENT
+        return self.related_columns > 0 and not (is_curve or is_table) and verdict_of(self)[0] is not Verdict.CLEAR
 
     @property
     def is_crowded(self) -> bool:
