@@ -12,7 +12,7 @@ from typing import Final
 
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
-from trainer.profiling.dates import Dates, dates_of
+from trainer.profiling.dates import Dates, dates_of, timestamps_of
 from trainer.profiling.number_formats import MOSTLY, Doubt
 from trainer.profiling.personal import personal
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
@@ -117,6 +117,12 @@ class Facts:
     def dates(self) -> Dates | None:
         """Its cells as dates; None for a column of other things."""
         return None if self.column.stored is Stored.LISTS else dates_of(self.column.header, self.cells)
+
+    @cached_property
+    def timestamps(self) -> str:
+        """What its numbers count if they are dates as programs store them; empty for other numbers."""
+        plain = self.are_numbers and self.dates is None
+        return timestamps_of(self.column.header, self.numbers) if plain else ""
 
     @cached_property
     def personal(self) -> str | None:
