@@ -150,8 +150,11 @@ def _refuse_rows(path: Path, table: Table) -> None:
 def _notes(table: Table) -> Iterable[str]:
     if table.uneven:
         yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
-    for line in table.no_users:
-        yield f"{line}, which counts as a user: is it one? Remove the line if it sums up the others, or is a remark"
+    for line, first in table.no_users.items():
+        yield (
+            f"line {line} has {first!r}, which counts as a user: is it one? Remove the line if it sums up the others, "
+            "or is a remark"
+        )
     if table.rows < 200:
         yield f"{table.rows} users are few: choosing a number of segments takes 40, and certainty hundreds"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -34,6 +34,8 @@ class Facts:
     doubt: Doubt
     markers: frozenset[str] = frozenset()
     """Cells that stand for a missing value, without spaces around them."""
+    no_users: Collection[int] = ()
+    """Lines that look like sums or remarks, whose cells are no examples."""
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -144,11 +146,12 @@ class Facts:
         """Three values, but none of those that may identify a person."""
         if self.personal or (self.unique and not self.are_numbers and self.dates is None):
             return ()
+        shown = [cell for cell in self.cells if self.column.first[cell] not in self.no_users]
         if self.are_numbers:
-            ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])
-            cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
+            ordered = sorted(filter(self.numbers.__contains__, shown), key=lambda cell: self.numbers[cell])
+            cells = [*dict.fromkeys(ordered[at] for at in (0, len(ordered) // 2, -1) if ordered)]
         else:
-            cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:EXAMPLES]
+            cells = sorted(shown, key=lambda cell: -self.cells[cell])[:EXAMPLES]
         return tuple(shortened(cell.replace(ITEM_SEPARATOR, ", ")) for cell in cells)
 
 
@@ -160,4 +163,4 @@ def shortened(text: str) -> str:
 def facts_of(column: Column, markers: frozenset[str], doubt: Doubt, table: Table, written: CsvFormat) -> Facts:
     """The facts of a column, in which blank cells and these markers hold no value."""
     cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in markers | {""}}
-    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers)
+    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers, table.no_users)

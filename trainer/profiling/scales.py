@@ -63,7 +63,13 @@ def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def numbered_steps(labels: Collection[str]) -> tuple[str, ...]:
-    """Labels such as l0, l1, l2 in the order of their numbers, which may be steps of a scale; empty for others."""
+    """Labels such as l0, l1, l2 or "1 - Basis", "2 - Plus", "3 - Max" in the order of their numbers; empty for others.
+
+    They may be steps of a scale, or the codes of a list.
+    """
+    first = {int(match[1]): label for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    if max(3, len(labels)) <= len(first) <= _MOST_STEPS:
+        return tuple(first[number] for number in sorted(first))
     steps = {int(match[2]): label for label in labels if (match := _STEP.fullmatch(label.strip()))}
     prefixes = {label.strip().rstrip("0123456789") for label in labels}
     if (

@@ -6,11 +6,11 @@ import io
 import re
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from itertools import islice, pairwise, starmap
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -98,8 +98,8 @@ class Table:
     uneven: int = 0
     """Rows with more or fewer cells than the header."""
     first_uneven: str = ""
-    no_users: tuple[str, ...] = ()
-    """Of the last rows of a CSV file those that look like sums or remarks."""
+    no_users: Mapping[int, str] = field(default_factory=dict)
+    """Of the last lines of a CSV file those that look like sums or remarks -> how they begin."""
 
 
 def read_table(path: Path) -> Table:
@@ -147,15 +147,17 @@ def _csv(path: Path) -> Table:
             numbers = [line for line, _ in whole]
             for at, column in enumerate(columns):
                 column.add(numbers, [cells[at] for _, cells in whole], most)
-    return Table(columns, total, "line", written, uneven, first_uneven, tuple(filter(None, starmap(_no_user, last))))
+    return Table(columns, total, "line", written, uneven, first_uneven, _no_users(last))
 
 
-def _no_user(line: int, cells: Sequence[str]) -> str:
-    """What a row has that sums up others, or is a remark in a cell alone; empty for other rows."""
-    filled = [text for cell in cells if (text := cell.strip())]
-    if not filled or not (_TOTALS.match(filled[0]) or (len(filled) == 1 and len(cells) > 2 and " " in filled[0])):
-        return ""
-    return f"line {line} has {filled[0][:30]!r}"
+def _no_users(rows: Iterable[tuple[int, list[str]]]) -> dict[int, str]:
+    """The lines that sum up others, or hold a remark in a cell alone -> the beginning of each."""
+    found = {}
+    for line, cells in rows:
+        first, *others = [*filter(None, map(str.strip, cells))] or [""]
+        if _TOTALS.match(first) or (" " in first and not others and len(cells) > 2):
+            found[line] = first[:30]
+    return found
 
 
 def _lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:

@@ -900,7 +900,9 @@ def test_id_is_the_id_before_that_of_a_card_and_the_other_is_said(path: Path, ot
 def test_a_line_of_sums_is_noted_though_remarks_follow(path: Path, first: str) -> None:
     rows = "".join(f"K-{n},{n % 7},1\n" for n in NUMBERED)
     path.write_text(f"client,visits,n\n{rows},,\n{first},400,120\nStand: 02.12.2024,,\n")
-    notes = " ".join(drafted(path).notes)
+    draft = drafted(path)
+    assert [column.examples for column in draft.columns] == [(), ("0", "3", "6"), ("1",)]
+    notes = " ".join(draft.notes)
     assert f"line {USERS + 3} has {first!r}, which counts as a user" in notes
     assert f"line {USERS + 4} has 'Stand: 02.12.2024', which counts as a user" in notes
 

@@ -59,4 +59,6 @@ def test_labels_without_a_known_order_get_none(labels: tuple[str, ...]) -> None:
 
 def test_labels_with_numbers_may_be_steps_unless_they_are_as_many_as_the_houses_of_a_street() -> None:
     assert numbered_steps(["l2", "l0", "l1"]) == ("l0", "l1", "l2")
+    assert numbered_steps(["10 - Max", "2 - Plus", "1 - Basis"]) == ("1 - Basis", "2 - Plus", "10 - Max")
+    assert numbered_steps(["1 - Male", "2 - Female"]) == ()
     assert numbered_steps([f"Calle Mayor {i}" for i in range(80)]) == ()
