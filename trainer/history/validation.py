@@ -19,7 +19,7 @@ from schemas.column_types import OnlyByClass, column_types
 from schemas.dates import days_between, is_iso_date
 from schemas.roles import Kind, ProfileField
 from schemas.values import EMPTY, NOT_CAUSED_BY_EVENT, BadValue, class_failed, plain_values
-from trainer.history.markers import AMONG_NUMBERS
+from trainer.history.markers import is_marker
 from trainer.history.rows import BadRow, Layout, Read, Rows
 
 VALUE_SHOWN_CHARS = 40
@@ -112,7 +112,7 @@ class Check:
                 rows.numbers[i],
                 "; ".join(why),
                 tuple(cell_text(column[i]) for column in rows.columns),
-                frozenset(cell for cell in refused.get(i, ()) if cell.casefold() in AMONG_NUMBERS),
+                frozenset(filter(is_marker, refused.get(i, ()))),
             )
             for i, why in problems.items()
         ]

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Final
 
 from schemas.roles import Kind
+from trainer.history.markers import NO_ANSWERS
 from trainer.profiling.amounts import units, unreadable
 from trainer.profiling.dates import Dates, Orders
 from trainer.profiling.facts import Facts
@@ -206,6 +207,12 @@ def _number(facts: Facts) -> Kept | LeftOut:
         misspelt=facts.misspelt,
         bad_example=bad_example,
     )
+    if facts.timestamps and not identifying:
+        return LeftOut(
+            f"numbers that look like {facts.timestamps}: write them as dates, such as 2026-01-31, or uncomment it if "
+            "they measure something",
+            kept,
+        )
     if identifying:
         return LeftOut(
             f"identifies users, and does not group them: {identifying}. Uncomment it if it measures something", kept
@@ -227,12 +234,17 @@ def _labels(facts: Facts) -> Kept | LeftOut:
         return Kept(
             Kind.ORDERED,
             group_of(facts.column.header, "attribute"),
-            f"{len(levels)} labels with a known order",
+            f"{len(levels)} labels with a known order{_set_aside(facts)}",
             _commonest(facts.cells),
             levels=levels,
             question=about(facts),
         )
     return _category(facts, f"{facts.distinct} labels")
+
+
+def _set_aside(facts: Facts) -> str:
+    no_answers = sorted(marker for marker in facts.markers if marker.casefold() in NO_ANSWERS)
+    return f"; {', '.join(no_answers)}: no answer, so missing" if no_answers else ""
 
 
 def _no_labels(facts: Facts, levels: tuple[str, ...] | None) -> str:

@@ -6,16 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from typing import Final
 
 from trainer.history.dates import dates_in, without_time
-from trainer.profiling.words import words_of
+from trainer.profiling.words import AMOUNTS, words_of
 
 ISO_FORMAT: Final = "%Y-%m-%d"
 _FORMATS: Final = (
-    *(ISO_FORMAT, "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%d. %m. %Y"),
+    *(ISO_FORMAT, "%Y/%m/%d", "%Y%m%d", "%Y-%m", "%d.%m.%Y", "%d.%m.%y", "%d. %m. %Y"),
     *(f"{day}{year}" for day in ("%d/%m/", "%m/%d/", "%d-%m-", "%m-%d-") for year in ("%Y", "%y")),
     *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%d.%b.%Y"),
     *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%a, %d %b %Y", "%A, %d %B %Y"),
@@ -25,6 +25,7 @@ _FORMS: Final = tuple(
     re.compile(pattern)
     for pattern in (
         r"\d{4}-\d{1,2}-\d{1,2}",
+        r"(19|20)\d{2}-(0[1-9]|1[0-2])",  # a month, counted from its first day
         r"\d{4}/\d{1,2}/\d{1,2}",
         r"\d{1,2}\. ?\d{1,2}\. ?(\d{4}|\d{2})",
         r"\d{1,2}/\d{1,2}/(\d{4}|\d{2})",
@@ -42,6 +43,15 @@ _DAYS_TRIED: Final = 20
 # Beyond these years programs write what is not a date, such as 9999-12-31 and 0001-01-01, and few different ones.
 _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 _MOST_MARKERS: Final = 3
+_OF_DATES: Final = frozenset(
+    {
+        *("date", "datum", "at", "since", "timestamp", "ts", "created", "updated", "registered"),
+        *("joined", "signup", "fecha", "data", "dato", "seit", "desde", "depuis"),
+    }
+)
+# So many different numbers that all have the form of a day are none by chance, whatever their header says.
+_FEWEST_BY_VALUE: Final = 10
+_PLAIN_DIGITS: Final = re.compile(r"\d+(?:[.,]\d+)?")
 TO_COME: Final = frozenset(
     {
         *("end", "ends", "ending", "enddate", "expiry", "expires", "expire", "expiration", "due", "next", "upcoming"),
@@ -141,7 +151,7 @@ def date_forms(header: str, cells: Mapping[str, int]) -> list[str]:
     found: dict[re.Pattern[str], str] = {}
     # Most columns hold other things, which the first cells show.
     others_allowed = (1 - _MOSTLY) * sum(cells.values())
-    plain_digits = not words_of(header) & {"date", "day", "datum", "time", "at", "on", "since"}
+    plain_digits = len(cells) < _FEWEST_BY_VALUE and not words_of(header) & (_OF_DATES | {"day", "time", "on"})
     for cell, count in cells.items():
         text = without_time(cell.strip())
         for pattern in _FORMS:
@@ -153,6 +163,28 @@ def date_forms(header: str, cells: Mapping[str, int]) -> list[str]:
             if others_allowed <= 0:
                 return []
     return [*found.values()]
+
+
+def timestamps_of(header: str, numbers: Mapping[str, float]) -> str:
+    """What numbers count that are dates as programs store them, and which day one is; empty for other numbers.
+
+    Few numbers are by chance all seconds of the years 2001 to 2050; many are days since 1900, unless the header names a
+    date.
+    """
+    words = words_of(header)
+    dated = bool(words & _OF_DATES)
+    if words & (AMOUNTS - {"time", "seconds"}) or not (dated or len(numbers) >= _FEWEST_BY_VALUE):
+        return ""
+    plain = [number for cell, number in numbers.items() if _PLAIN_DIGITS.fullmatch(cell.strip())]
+    for what, a_day, since, low, high in (
+        ("seconds since 1970", 86_400, date(1970, 1, 1), 1e9, 2.5e9),
+        ("milliseconds since 1970", 86_400_000, date(1970, 1, 1), 1e12, 2.5e12),
+        ("Excel's days since 1900", 1, date(1899, 12, 30), 1e4, 73_415),
+    ):
+        found = [number for number in plain if low <= number <= high]
+        if len(found) >= _MOSTLY * len(numbers) > 0 and (dated or a_day > 1):
+            return f"{what} ({found[0]:.15g} is {since + timedelta(days=found[0] // a_day)})"
+    return ""
 
 
 Orders = Mapping[str, tuple[bool, str]]

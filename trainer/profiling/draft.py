@@ -12,13 +12,14 @@ from typing import Final
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
-from trainer.history.markers import AMONG_LABELS, AMONG_NUMBERS
+from trainer.history.markers import AMONG_LABELS, AMONG_NUMBERS, NO_ANSWERS, is_marker
 from trainer.profiling.columns import Kept, LeftOut, described
 from trainer.profiling.dates import TO_COME, orders_of
 from trainer.profiling.facts import Facts, facts_of
 from trainer.profiling.field_names import field_names
 from trainer.profiling.identity import BY_ITS_FORM, NO_RANK, id_rank, identifies, names_the_user
 from trainer.profiling.number_formats import Doubt, sniffed_numbers
+from trainer.profiling.scales import known_order
 from trainer.profiling.table import Column, Stored, Table
 from trainer.profiling.words import FALSE, TRUE, words_of
 
@@ -149,8 +150,11 @@ def _refuse_rows(path: Path, table: Table) -> None:
 def _notes(table: Table) -> Iterable[str]:
     if table.uneven:
         yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
-    if table.total:
-        yield f"{table.total}, which counts as a user: remove the line if it sums up the others"
+    for line, first in table.no_users.items():
+        yield (
+            f"line {line} has {first!r}, which counts as a user: is it one? Remove the line if it sums up the others, "
+            "or is a remark"
+        )
     if table.rows < 200:
         yield f"{table.rows} users are few: choosing a number of segments takes 40, and certainty hundreds"
 
@@ -165,8 +169,7 @@ def _written(table: Table) -> tuple[CsvFormat, Sequence[Doubt], list[frozenset[s
     not labels in another one.
     """
     without = [
-        {cell: count for cell, count in column.counts.items() if cell.strip().casefold() not in AMONG_NUMBERS}
-        for column in table.columns
+        {cell: count for cell, count in column.counts.items() if not is_marker(cell)} for column in table.columns
     ]
     undoubted = CsvFormat(), [Doubt()] * len(table.columns)
     written, doubts = undoubted if table.cells is None else sniffed_numbers(without, table.cells)
@@ -175,7 +178,7 @@ def _written(table: Table) -> tuple[CsvFormat, Sequence[Doubt], list[frozenset[s
     for column, others in zip(table.columns, without, strict=True):
         facts = Facts(column, others, table.rows, written, Doubt())
         strict = facts.are_numbers or facts.dates is not None
-        known = {cell.strip() for cell in column.counts if cell.strip().casefold() in AMONG_NUMBERS}
+        known = {cell.strip() for cell in column.counts if is_marker(cell)}
         missing = {cell for cell in known if _may_be_missing(column) and _is_missing(cell, column, strict=strict)}
         if facts.dates is not None and _may_be_missing(column):
             missing |= {cell.strip() for cell in facts.dates.markers}
@@ -199,8 +202,12 @@ def _is_missing(cell: str, column: Column, *, strict: bool) -> bool:
     marker = cell.casefold()
     if not strict and marker == "-" and any(label.strip() == "+" for label in column.counts):
         return False
+    if not strict and marker in NO_ANSWERS:
+        return (
+            known_order(label for label in column.counts if not is_marker(label, AMONG_LABELS | NO_ANSWERS)) is not None
+        )
     if strict or marker != "na":
-        return marker in (AMONG_NUMBERS if strict else AMONG_LABELS)
+        return is_marker(cell, AMONG_NUMBERS if strict else AMONG_LABELS)
     # A label beside other short codes: Namibia, North America.
     labels = [label.strip() for label in column.counts if label.strip() != cell]
     codes = [label for label in labels if len(label) <= 3 and label.isupper()]
@@ -220,7 +227,8 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
                 "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
             )
     ranked = [(id_rank(one), at) for at, one in enumerate(usable) if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows]
-    rank, at = min(ranked, default=(NO_RANK, 0))
+    ranked.sort()
+    rank, at = ranked[0] if ranked else (NO_RANK, 0)
     if rank == NO_RANK:
         return (
             None,
@@ -235,6 +243,12 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
             f"{found.column.header!r} is the id only because {why}: if it measures something, set history_id_column to "
             "None and add a field for it"
         )
+    likely = [
+        usable[other].column.header for each, other in ranked[1:] if each < BY_ITS_FORM and not usable[other].counts_up
+    ]
+    if likely:
+        others = " or ".join(map(repr, likely[:3]))
+        notes.append(f"{found.column.header!r} is taken as the id: if it is {others}, set history_id_column to it")
     if found.personal:
         notes.append(f"the only id is personal ({found.personal}): a number or a hash in its place protects your users")
     return found, repeated, notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +12,7 @@ from typing import Final
 
 from schemas.csv_format import CsvFormat
 from trainer.history.numbers import numbers_of
-from trainer.profiling.dates import Dates, dates_of
+from trainer.profiling.dates import Dates, dates_of, timestamps_of
 from trainer.profiling.number_formats import MOSTLY, Doubt
 from trainer.profiling.personal import personal
 from trainer.profiling.table import ITEM_SEPARATOR, Column, Stored, Table
@@ -34,6 +34,8 @@ class Facts:
     doubt: Doubt
     markers: frozenset[str] = frozenset()
     """Cells that stand for a missing value, without spaces around them."""
+    no_users: Collection[int] = ()
+    """Lines that look like sums or remarks, whose cells are no examples."""
     numbers: Mapping[str, float] = field(init=False)
     """The cells that are finite numbers."""
 
@@ -119,6 +121,12 @@ class Facts:
         return None if self.column.stored is Stored.LISTS else dates_of(self.column.header, self.cells)
 
     @cached_property
+    def timestamps(self) -> str:
+        """What its numbers count if they are dates as programs store them; empty for other numbers."""
+        plain = self.are_numbers and self.dates is None
+        return timestamps_of(self.column.header, self.numbers) if plain else ""
+
+    @cached_property
     def personal(self) -> str | None:
         """What the column seems to hold that identifies a person."""
         return personal(self.column.header, self.cells)
@@ -138,11 +146,12 @@ class Facts:
         """Three values, but none of those that may identify a person."""
         if self.personal or (self.unique and not self.are_numbers and self.dates is None):
             return ()
+        shown = [cell for cell in self.cells if self.column.first[cell] not in self.no_users]
         if self.are_numbers:
-            ordered = sorted(self.numbers, key=lambda cell: self.numbers[cell])
-            cells = [*dict.fromkeys([ordered[0], ordered[len(ordered) // 2], ordered[-1]])]
+            ordered = sorted(filter(self.numbers.__contains__, shown), key=lambda cell: self.numbers[cell])
+            cells = [*dict.fromkeys(ordered[at] for at in (0, len(ordered) // 2, -1) if ordered)]
         else:
-            cells = sorted(self.cells, key=lambda cell: -self.cells[cell])[:EXAMPLES]
+            cells = sorted(shown, key=lambda cell: -self.cells[cell])[:EXAMPLES]
         return tuple(shortened(cell.replace(ITEM_SEPARATOR, ", ")) for cell in cells)
 
 
@@ -154,4 +163,4 @@ def shortened(text: str) -> str:
 def facts_of(column: Column, markers: frozenset[str], doubt: Doubt, table: Table, written: CsvFormat) -> Facts:
     """The facts of a column, in which blank cells and these markers hold no value."""
     cells = {cell: count for cell, count in column.counts.items() if cell.strip() not in markers | {""}}
-    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers)
+    return Facts(column, cells, table.rows - table.uneven, written, doubt, markers, table.no_users)

@@ -11,8 +11,8 @@ from trainer.profiling.facts import Facts
 from trainer.profiling.personal import EMAILS
 from trainer.profiling.words import NUMBER_WORDS, PARTICLES, USERS, is_measure, words_in_order, words_of
 
-BY_ITS_FORM: Final = 4
-NO_RANK: Final = 8
+BY_ITS_FORM: Final = 5
+NO_RANK: Final = 9
 # The share of the rows that may have the id of another.
 MOST_REPEATED: Final = 0.05
 _STANDS_FOR_A_USER: Final = USERS | {"household", "account", "card", "membership"}
@@ -22,6 +22,8 @@ _ID_WORDS: Final = NUMBER_WORDS | {
 }
 # "Vertragsnummer", "Kdnr".
 _ID_ENDS: Final = ("number", "nummer", "numero", "nr")
+# Beside an "id" these are of the user, who may have several or share one.
+_THING_OF_A_USER: Final = re.compile("account|card|household")
 _SOMEONE: Final = "|".join(sorted(_STANDS_FOR_A_USER, key=len, reverse=True))
 _ID_OF_A_USER: Final = re.compile(rf"(?:{_SOMEONE})(?:id|key|no|nr|num|numero|number|nummer|ref|#)|id(?:{_SOMEONE})")
 _NUMBER_OF_A_USER: Final = re.compile(rf"(?:no|nr|num|numero|number|nummer|#)(?:{_SOMEONE})")
@@ -69,7 +71,7 @@ def identifies(facts: Facts) -> str:
         return ""
     if _names_an_id(header) or names_the_user(header):
         return "its header names an id, and its numbers are different"
-    if not facts.unique or facts.known < _FEWEST_ROWS:
+    if not facts.unique or facts.known < _FEWEST_ROWS or facts.timestamps:
         return ""
     values = np.sort(np.array([*facts.numbers.values()]))
     if values[-1] - values[0] < (1 + MOST_REPEATED) * len(values):
@@ -94,6 +96,7 @@ def _are_plain(facts: Facts) -> bool:
     """Whether a column has whole numbers in digits alone: nobody writes 12,345 or 7 % for an id."""
     return (
         facts.are_numbers
+        and facts.dates is None
         and facts.known > 2
         and not facts.decimals
         and all(re.fullmatch(r"\d+(\.0*)?", cell.strip()) for cell in facts.numbers)
@@ -114,22 +117,24 @@ def _are_spread_evenly(ascending: np.ndarray) -> bool:
 
 
 def id_rank(facts: Facts) -> int:
-    """0 for the likeliest column with ids, 8 for a column without ids."""
+    """0 for the likeliest column with ids, 9 for a column without ids."""
     header = facts.column.header
     identifying = identifies(facts)
     code = not facts.are_numbers and facts.code_like
+    of_a_thing = bool(_THING_OF_A_USER.search("".join(words_in_order(header))))
     if names_the_user(header):
-        return 5 if facts.personal else 2 if words_of(header) == {"id"} else 0
+        return 6 if facts.personal else 2 if words_of(header) == {"id"} else 3 if of_a_thing else 0
     if not facts.unique and not identifying:
         return NO_RANK
     if facts.personal:
-        return 7 if code or identifying or facts.personal == EMAILS else NO_RANK
+        return 8 if code or identifying or facts.personal == EMAILS else NO_RANK
     if _is_a_user(header):  # in words, it may be a name
-        return 1 if identifying or (not facts.are_numbers and _are_single_words(facts)) else NO_RANK
+        single = identifying or (not facts.are_numbers and _are_single_words(facts))
+        return NO_RANK if not single else 3 if of_a_thing else 1
     if _names_an_id(header) and (identifying or not facts.are_numbers):
-        return 3
+        return 4
     if _numbers_the_rows(facts):
-        return 6
+        return 7
     return BY_ITS_FORM if code or identifying else NO_RANK
 
 

@@ -17,24 +17,32 @@ _PEOPLE: Final = USERS | frozenset(
         *("first", "last", "full", "middle", "maiden", "given", "family", "sur", "nick", "fore", "completo", "complet"),
     }
 )
-_NAME: Final = frozenset({"name", "names", "nombre", "nombres", "nom", "noms", "nome", "naam"})
+_NAME: Final = frozenset(
+    {"name", "names", "nombre", "nombres", "nom", "noms", "nome", "naam", "imie", "jmeno", "namn", "navn"}
+)
 _NAME_STEMS: Final = (
     *("vorname", "nachname", "surname", "forename", "nickname", "familienname"),
-    *("apellid", "prenom", "cognom", "sobrenom", "voornaam", "achternaam"),
+    *("apellid", "prenom", "cognom", "sobrenom", "voornaam", "achternaam", "nazwisk", "prijmeni", "fornamn"),
+    *("efternamn", "fornavn", "efternavn", "etternavn"),
 )
 _ADDRESS_STEMS: Final = (
     *("address", "adress", "adresse", "anschrift", "strasse", "direccion", "domicil", "indirizz", "enderec"),
-    *("postadres", "woonadres"),
+    *("postadres", "woonadres", "adresa"),
 )
-_ADDRESS: Final = frozenset({"addr", "street", "calle", "rue", "adres", "straat"})
+_ADDRESS: Final = frozenset({"addr", "street", "calle", "rue", "adres", "straat", "ulica", "ulice"})
 _ADDRESS_MORE: Final = frozenset(
     {"home", "billing", "shipping", "mailing", "postal", "line", "1", "2", "name", "number", "full", "no", "nr"}
 )
 _EMAIL: Final = frozenset({"email", "mail", "e"})
-_PHONE_STEMS: Final = ("phone", "telef", "handy", "mobil", "movil", "celular", "cellul", "whatsapp", "rufnummer")
-_PHONE: Final = frozenset({"tel", "cell", "fax", "portable", "gsm"})
-_BIRTH: Final = ("birth", "geburt", "nacimi", "naissance", "nascit", "nasciment", "geboort")
-_IDENTITY: Final = frozenset({"ssn", "passport", "iban", "dob", "birthdate", "birthday", "dni", "nif", "cpf", "bsn"})
+_PHONE_STEMS: Final = (
+    *("phone", "telef", "handy", "mobil", "movil", "celular", "cellul", "whatsapp"),
+    *("rufnummer", "komork"),
+)
+_PHONE: Final = frozenset({"tel", "tlf", "cell", "fax", "portable", "gsm"})
+_BIRTH: Final = ("birth", "geburt", "nacimi", "naissance", "nasci", "geboort", "urodz", "narozen", "fodsel", "fodels")
+_IDENTITY: Final = frozenset(
+    {"ssn", "passport", "iban", "dob", "birthdate", "birthday", "dni", "nif", "cpf", "bsn", "pesel"}
+)
 _FORMS: Final = (
     ("email addresses", re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")),
     (

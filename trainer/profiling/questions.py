@@ -12,14 +12,17 @@ from trainer.profiling.facts import EXAMPLES, Facts, shortened
 from trainer.profiling.identity import may_identify
 from trainer.profiling.scales import numbered_steps
 from trainer.profiling.table import Stored
-from trainer.profiling.words import OUTCOMES, OUTCOMES_IF_FEW, is_plural, words_of
+from trainer.profiling.words import OUTCOMES, OUTCOMES_IF_FEW, are_true_and_false, is_plural, words_of
 from trainer.text.spellings import remedy, spelled_alike
 
 
 def about_outcomes(facts: Facts) -> str:
     """Whether the column is what segments should explain."""
     words = words_of(facts.column.header)
-    if words & OUTCOMES or (words & OUTCOMES_IF_FEW and len(facts.cells) <= 10):
+    yes_or_no = are_true_and_false({cell.strip().casefold() for cell in facts.cells})
+    if words & OUTCOMES or (
+        words & OUTCOMES_IF_FEW and (yes_or_no or (words <= OUTCOMES_IF_FEW and len(facts.cells) <= 10))
+    ):
         return "Is it an outcome that segments should explain? Then comment it out."
     return ""
 

@@ -12,13 +12,19 @@ _SCALES: Final = tuple(
     for scale in (
         "none < bronze < silver < gold < platinum < diamond",
         "xxs < xs < s < m < l < xl < xxl < xxxl",
-        "very low < low < medium|mid|middle|moderate|average|normal < high < very high",
+        (
+            "very low|muy bajo|muy baja|sehr niedrig < low|bajo|baja|baixo|baixa|basso|bassa|niedrig|gering|faible|laag"
+            "|niska|niski|niskie < medium|med|mid|middle|moderate|average|normal|medio|media|médio|média|mittel|moyen"
+            "|moyenne|gemiddeld|średnia|średni|średnie < high|alto|alta|hoch|élevé|élevée|hoog|wysoka|wysoki|wysokie"
+            " < very high|muy alto|muy alta|sehr hoch"
+        ),
         "very small < small < medium < large < very large|extra large",
         "never < rarely|seldom < sometimes|occasionally < often|frequently|usually < always",
-        "yearly|annually < quarterly < monthly < biweekly|fortnightly < weekly < daily",
+        "never < yearly|annually|rarely|less often < quarterly < monthly < biweekly|fortnightly < weekly < daily",
         "strongly disagree < disagree < neutral|neither agree nor disagree < agree < strongly agree",
         "very dissatisfied < dissatisfied < neutral < satisfied < very satisfied",
         "very bad|very poor < bad|poor < fair|medium|average|ok|okay < good < very good < excellent",
+        "free < basic < standard < premium",
         "beginner|novice < intermediate < advanced < expert",
         (
             "no schooling|none < primary|primary school|elementary|elementary school"
@@ -33,7 +39,7 @@ _SCALES: Final = tuple(
 )
 _SIZES: Final = {"s", "m", "l"}
 _NUMBER: Final = r"[$€£]?\s*(\d+(?:[.,]\d+)?)\s*([kKmM]?)"
-_UNIT: Final = r"\s*(?:%|[$€£]|years?|yrs?|days?|months?|USD|EUR|old)?\s*"
+_UNIT: Final = r"\s*(?:%|[$€£]|years?|yrs?|days?|months?|stars?|USD|EUR|old)?\s*"
 _BETWEEN: Final = re.compile(rf"{_NUMBER}{_UNIT}(?:-|–|—|to|bis|\.\.)\s*{_NUMBER}{_UNIT}")
 _BELOW: Final = re.compile(rf"(?:<=?|≤|under|below|less than|up to|bis)\s*{_NUMBER}{_UNIT}", re.IGNORECASE)
 _ABOVE: Final = re.compile(
@@ -41,11 +47,11 @@ _ABOVE: Final = re.compile(
     rf"|{_NUMBER}{_UNIT}(?:\+|and (?:above|over|more|older)|or more))",
     re.IGNORECASE,
 )
-_SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}")
+_SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}", re.IGNORECASE)
 _STEP: Final = re.compile(r"([^\W\d]\D*)(\d{1,2})")
 # More are not a scale, but names such as those of streets or shops.
 _MOST_STEPS: Final = 20
-_NUMBERED: Final = re.compile(r"\d+[.)]\s*(\D.*)")
+_NUMBERED: Final = re.compile(r"(\d+)(?:[.):=]| [-–])\s*(\D.*)")
 
 
 def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
@@ -57,7 +63,13 @@ def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def numbered_steps(labels: Collection[str]) -> tuple[str, ...]:
-    """Labels such as l0, l1, l2 in the order of their numbers, which may be steps of a scale; empty for others."""
+    """Labels such as l0, l1, l2 or "1 - Basis", "2 - Plus", "3 - Max" in the order of their numbers; empty for others.
+
+    They may be steps of a scale, or the codes of a list.
+    """
+    first = {int(match[1]): label for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    if max(3, len(labels)) <= len(first) <= _MOST_STEPS:
+        return tuple(first[number] for number in sorted(first))
     steps = {int(match[2]): label for label in labels if (match := _STEP.fullmatch(label.strip()))}
     prefixes = {label.strip().rstrip("0123456789") for label in labels}
     if (
@@ -70,8 +82,18 @@ def numbered_steps(labels: Collection[str]) -> tuple[str, ...]:
 
 
 def _numbered(labels: list[str]) -> tuple[str, ...] | None:
-    """Labels such as "1. < HS Grad", "2. HS Grad": numbers alone make no order, as "1. White", "2. Black" show."""
-    plain = {match[1]: label for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    """Labels such as "1. < HS Grad", "2. HS Grad": numbers alone make no order, as "1. White", "2. Black" show.
+
+    They do where steps between others have no name: "1 - Not at all", "2", "3 - Very much".
+    """
+    matches = {label: match for label in labels if (match := _NUMBERED.fullmatch(label.strip()))}
+    bare = [label for label in labels if label.strip().isdecimal()]
+    if len(matches) + len(bare) < len(labels) or not matches:
+        return None
+    if bare and len(labels) <= _MOST_STEPS:
+        steps = {label: int(matches[label][1] if label in matches else label) for label in labels}
+        return tuple(sorted(labels, key=lambda label: steps[label])) if len({*steps.values()}) == len(labels) else None
+    plain = {match[2]: label for label, match in matches.items()}
     if len(plain) < len(labels):
         return None
     found = _ranges([*plain]) or _worded([*plain])
@@ -82,7 +104,9 @@ def _ranges(labels: list[str]) -> tuple[str, ...] | None:
     limits = {label: found for label in labels if (found := _range(label.strip())) is not None}
     if len(limits) < len(labels) or len({*limits.values()}) < len(labels):
         return None
-    if all(low == high for low, high in limits.values()):  # plain numbers
+    if all(low == high for low, high in limits.values()) and (
+        len(labels) > _MOST_STEPS or not all(re.search("[a-z]{3}", label) for label in labels)  # plain numbers
+    ):
         return None
     return tuple(sorted(labels, key=lambda label: limits[label]))
 
@@ -90,7 +114,8 @@ def _ranges(labels: list[str]) -> tuple[str, ...] | None:
 def _range(label: str) -> tuple[float, float] | None:
     if match := _BETWEEN.fullmatch(label):
         low, low_unit, high, high_unit = match.groups()
-        return _number(low, low_unit or high_unit), _number(high, high_unit)
+        limits = _number(low, low_unit or high_unit), _number(high, high_unit)
+        return limits if limits[0] <= limits[1] else None
     if match := _BELOW.fullmatch(label):
         return -math.inf, _number(match[1], match[2])
     if match := _ABOVE.fullmatch(label):

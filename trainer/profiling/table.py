@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -30,8 +30,13 @@ MOST_VALUES: Final = 100_000
 # Of all columns together, which bounds the memory for a table with thousands of them.
 _MOST_VALUES_IN_ALL: Final = 5_000_000
 _SNIFFED_LINES: Final = 1_000
-# What spreadsheets write before the sums in their last row.
-_TOTALS: Final = frozenset({"total", "totals", "sum", "summe", "gesamt", "gesamtergebnis", "average", "mean"})
+# What spreadsheets write before the sums below the users, of which remarks may follow.
+_TOTALS: Final = re.compile(
+    r"(?:grand |sub-?)?(?:total\w*|totaal|sum|sums|summe|suma|sumas|somme|somma|soma|gesamt\w*|insgesamt"
+    r"|razem|celkem|average|mean|durchschnitt|mittelwert|moyenne|promedio|średnia)\b",
+    re.IGNORECASE,
+)
+_LAST_ROWS: Final = 5
 ITEM_SEPARATOR: Final = "\x1f"
 """Between the items of a list in a Parquet file, as a column's cells have them."""
 
@@ -93,8 +98,8 @@ class Table:
     uneven: int = 0
     """Rows with more or fewer cells than the header."""
     first_uneven: str = ""
-    total: str = ""
-    """The last row of a CSV file, where it looks like a sum of the others."""
+    no_users: Mapping[int, str] = field(default_factory=dict)
+    """Of the last lines of a CSV file those that look like sums or remarks -> how they begin."""
 
 
 def read_table(path: Path) -> Table:
@@ -127,7 +132,8 @@ def _csv(path: Path) -> Table:
         columns = tuple(map(Column, rows.header))
         most = min(MOST_VALUES, _MOST_VALUES_IN_ALL // len(columns))
         total = uneven = 0
-        first_uneven = sums = ""
+        first_uneven = ""
+        last: deque[tuple[int, list[str]]] = deque(maxlen=_LAST_ROWS)
         numbered = iter(rows)
         while batch := [*islice(numbered, READ_ROWS)]:
             whole = [(line, cells) for line, cells in batch if len(cells) == len(columns)]
@@ -137,16 +143,21 @@ def _csv(path: Path) -> Table:
                 uneven += len(batch) - len(whole)
             _refuse_repeated_header(path, rows.header, whole)
             total += len(batch)
-            sums = _sums(*batch[-1])
+            last.extend(whole)
             numbers = [line for line, _ in whole]
             for at, column in enumerate(columns):
                 column.add(numbers, [cells[at] for _, cells in whole], most)
-    return Table(columns, total, "line", written, uneven, first_uneven, sums)
+    return Table(columns, total, "line", written, uneven, first_uneven, _no_users(last))
 
 
-def _sums(line: int, cells: Sequence[str]) -> str:
-    first = next(filter(None, map(str.strip, cells)), "")
-    return f"line {line} has {first!r}" if first.casefold().removeprefix("grand ") in _TOTALS else ""
+def _no_users(rows: Iterable[tuple[int, list[str]]]) -> dict[int, str]:
+    """The lines that sum up others, or hold a remark in a cell alone -> the beginning of each."""
+    found = {}
+    for line, cells in rows:
+        first, *others = [*filter(None, map(str.strip, cells))] or [""]
+        if _TOTALS.match(first) or (" " in first and not others and len(cells) > 2):
+            found[line] = first[:30]
+    return found
 
 
 def _lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:

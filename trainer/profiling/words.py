@@ -13,13 +13,26 @@ def _set(*lines: str) -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
-DEMOGRAPHIC: Final = _set(
-    "age alter gender sex geschlecht income salary wage education school degree marital married family household",
+_AGES: Final = _set("age alter edad eta idade leeftijd wiek vek alder")
+DEMOGRAPHIC: Final = _AGES | _set(
+    "gender sex geschlecht income salary wage education school degree marital married family household",
     "children kids race ethnicity religion nationality country land city stadt region state location zip postcode",
-    "postal plz language occupation job profession employment birth homeowner home",
+    "postal plz language occupation job profession employment birth homeowner home ethnic salutation gehalt",
+    "anrede beruf bildung ort sprache religion kinder gemeinde genero pais ciudad ingresos renta hijos idioma estudios",
+    "profesion ocupacion ville revenu revenus enfants langue etudes genere paese citta comune regione reddito",
+    "figli lingua professione cidade regiao renda filhos profissao cep stad woonplaats gemeente gezin kinderen",
+    "beroep opleiding taal aanhef plec kraj miasto dochod dzieci zawod jezyk pohlavi kon kjonn",
 )
+_DEMOGRAPHIC_STEMS: Final = (
+    *("sexo", "sexe", "sesso", "geslacht", "geschlecht", "leeftijd", "alters", "civil", "cywiln", "burgerlijk"),
+    *("familienst", "einkommen", "jahresgehalt", "inkomen", "salair", "salario", "stipend", "wynagrodz", "provinc"),
+    *("wojewodz", "bundesland", "wohnort", "postleit", "haushalt", "nationali", "nacionalid", "nazionalit", "escolar"),
+    *("staatsangeh", "obywatel", "wyksztalc", "pocztow"),
+)
+# Books have a title and a genre, and a market has a cap, so these count where they are the whole header.
+_DEMOGRAPHIC_ALONE: Final = _set("title titel genre titolo pays cap")
 DEVICE: Final = _set("device browser os platform app")
-NUMBER_WORDS: Final = _set("number num numero nummer no nr #")
+NUMBER_WORDS: Final = _set("number num numero nummer numer no nr #")
 """At the end of a header the number of a thing ("Policy Number"); before others how many ("number of orders")."""
 COUNTS: Final = _set(
     "count number num n # quantity qty orders visits purchases clicks likes items followers accounts transactions",
@@ -46,7 +59,6 @@ _MEASURE_STEMS: Final = (
     *("import", "precio", "ingreso", "salari", "gasto", "cantidad", "saldo", "montant", "revenu", "salair", "quantit"),
     *("prezzo", "reddito", "bedrag", "prijs", "inkomen", "omzet", "aantal", "einwohner"),
 )
-_AGES: Final = _set("age alter edad eta idade leeftijd")
 _YEARS: Final = _set("years year yrs yr jahre jahren anos ans anni jaar")
 _FRACTIONS: Final = _set("share fraction proportion probability prob propensity ctr")
 _RATES: Final = _set("rate rates ratio growth increase markup")
@@ -55,20 +67,20 @@ _SHARES_OF_EVENTS: Final = _set(
 )
 CODES: Final = _set(
     "code type class category segment cluster zip postcode postal plz store region gender sex race channel branch",
-    "district",
+    "district sexo sexe sesso geschlecht geslacht plec",
 )
 """Where digits are labels."""
 USERS: Final = _set(
     "user customer cust client member subscriber shopper person patient guest visitor student participant respondent",
     "kunde kunden mitglied mitglieds patienten nutzer benutzer teilnehmer cliente usuario paciente socio abonne",
-    "adherent utilisateur utente paziente assinante klant gebruiker",
+    "adherent utilisateur utente paziente assinante klant gebruiker klient klienta",
 )
 """Who is segmented, in the singular: the plural counts them."""
 PARTICLES: Final = _set("the my of de del du di da do der des van la el le il d l in at")
 _TRUE_AND_FALSE: Final = (
     *("true false", "yes no", "y n", "t f", "1 0", "1.0 0.0", "on off", "ja nein", "ja nee", "ja nej", "j n"),
     *("oui non", "o n", "si no", "sí no", "s n", "sim não", "sim nao", "vrai faux", "wahr falsch", "waar onwaar"),
-    *("verdadero falso", "vero falso", "verdadeiro falso", "✓ ✗", "✔ ✘"),
+    *("verdadero falso", "vero falso", "verdadeiro falso", "tak nie", "ano ne", "ja nei", "✓ ✗", "✔ ✘"),
 )
 _BOOLEANS: Final = tuple(tuple(pair.split()) for pair in _TRUE_AND_FALSE)
 TRUE: Final = frozenset(true for true, _ in _BOOLEANS)
@@ -78,13 +90,15 @@ OUTCOMES: Final = frozenset(
     {"target", "label", "churn", "churned", "outcome", "response", "survived", "converted", "readmitted"}
 )
 OUTCOMES_IF_FEW: Final = frozenset({"default", "class", "purchased", "exited"})
-"""Where only columns with a few values are outcomes."""
+"""Outcomes where the header is nothing else, or the column true and false: not "default address"."""
+# These have no accent that could be taken away.
+_LETTERS: Final = str.maketrans({"ß": "ss", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O"})
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+|#")
 
 
 def words_in_order(header: str) -> list[str]:
     """The words of a header in lower case and without accents; "Nº", "N°" and "№" are "no", like "No"."""
-    letters = unicodedata.normalize("NFKD", header.replace("N°", "No").replace("n°", "no").replace("ß", "ss"))
+    letters = unicodedata.normalize("NFKD", header.replace("N°", "No").replace("n°", "no").translate(_LETTERS))
     return [word.casefold() for word in _WORD.findall("".join(c for c in letters if not unicodedata.combining(c)))]
 
 
@@ -146,8 +160,7 @@ def _by_meaning(header: str, words: frozenset[str], symbols: Iterable[str]) -> I
     named = re.search(r"[(\[]\s*(\d+)\s*(?:-|–|to|\.\.)\s*(\d+)\s*[)\]]", header)
     if named and int(named[1]) < int(named[2]):
         yield True, Bounds(int(named[1]), int(named[2]), "as its header says")
-    # The age of an account may be in months: only a header without another thing is the age of a person.
-    yield bool(words & _AGES) and words <= _AGES | _YEARS | USERS | PARTICLES, Bounds(0, 120, "an age in years")
+    yield _is_an_age(words), Bounds(0, 120, "an age in years")
     hours = bool(words & {"hours", "hrs", "hour", "stunden"})
     a_day = bool(words & {"day", "daily"} or re.search(r"(?:/|\bper)[ _]*weekday", header, re.IGNORECASE))
     yield hours and a_day, Bounds(0, 24, "hours of a day")
@@ -161,6 +174,11 @@ def _by_meaning(header: str, words: frozenset[str], symbols: Iterable[str]) -> I
     yield percent and (fraction or not words & (SIGNED | _RATES)), Bounds(0, 100, "a percentage")
     if words & {"rating", "stars"}:
         yield from ((True, Bounds(0, most, "a rating")) for most in (5, 10, 100))
+
+
+def _is_an_age(words: frozenset[str]) -> bool:
+    """Of a person: that of an account may be in months, so no header that names another thing is one."""
+    return bool(words & _AGES) and words <= _AGES | _YEARS | USERS | PARTICLES
 
 
 def is_count(header: str) -> bool:
@@ -178,4 +196,5 @@ def group_of(header: str, otherwise: str) -> str:
     words = words_of(header)
     if words & DEVICE:
         return "device"
-    return "demographic" if words & DEMOGRAPHIC else otherwise
+    alone = bool(words) and words <= _DEMOGRAPHIC_ALONE
+    return "demographic" if words & DEMOGRAPHIC or alone or has_stem(words, _DEMOGRAPHIC_STEMS) else otherwise

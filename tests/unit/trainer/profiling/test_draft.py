@@ -650,7 +650,6 @@ def test_numbers_without_gaps_are_ids_by_their_form_which_is_said(path: Path) ->
         ("wealth", [f"{value:,}" for value in UNORDERED]),
         ("wealth", [i * i + 1_000 * i + 17 for i in NUMBERED]),
         ("recency", NUMBERED),
-        ("signup_ts", [1_735_718_709 + value for value in UNORDERED]),
     ],
 )
 def test_numbers_that_measure_something_stay_numbers_even_if_all_differ(
@@ -777,6 +776,140 @@ def test_years_and_numbers_of_columns_may_be_headers(path: Path) -> None:
 def test_colons_and_carets_separate_where_nothing_else_does(path: Path, delimiter: str) -> None:
     columns: Columns = {"id": NUMBERED, "spend": SPEND, "visits": VISITS}
     assert drafted(as_csv(path, columns, delimiter)).written == CsvFormat(delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "what"),
+    [
+        ("signup_ts", [1_735_718_709 + value for value in UNORDERED], "seconds since 1970 (1735818709 is 2025-01-02)"),
+        ("x", [f"{1_735_718_709_000 + 86_400_000 * n}" for n in NUMBERED], "milliseconds since 1970"),
+        ("x", ["", *(f"{1_735_718_709 + 86_400 * n}.0" for n in NUMBERED[1:])], "seconds since 1970"),
+        ("signup_date", [45040 + n % 50 for n in NUMBERED], "Excel's days since 1900 (45040 is 2023-04-24)"),
+        ("fecha_alta", [45040.5 + n % 50 for n in NUMBERED], "Excel's days since 1900 (45040.5 is 2023-04-24)"),
+    ],
+)
+def test_dates_stored_as_numbers_are_left_out_with_the_way_out(
+    path: Path, header: str, values: Sequence[Any], what: str
+) -> None:
+    draft = drafted(as_csv(path, {header: values, "visits": VISITS}))
+    (column,) = (column for column in draft.columns if column.header == header)
+    assert isinstance(column.role, LeftOut)
+    assert column.role.reason.startswith(f"numbers that look like {what}")
+    assert "write them as dates" in column.role.reason
+    assert column.role.otherwise is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        ("x", [45040 + n % 50 for n in NUMBERED]),
+        ("days since signup", [45040 + n % 50 for n in NUMBERED]),
+        ("time on page", [45040 + n % 50 for n in NUMBERED]),
+        ("revenue", [1_500_000_000 + n % 60 for n in NUMBERED]),
+        ("x", [f"{1_500_000_000 + n % 60:,}" for n in NUMBERED]),
+    ],
+)
+def test_numbers_in_the_range_of_timestamps_stay_numbers_where_something_says_so(
+    path: Path, header: str, values: Sequence[Any]
+) -> None:
+    assert kept(drafted(as_csv(path, {header: values, "visits": VISITS})), header).kind == "number"
+
+
+def test_an_id_in_the_range_of_timestamps_stays_the_id(path: Path) -> None:
+    ids = [1_735_718_709 + 7 * value for value in UNORDERED]
+    assert drafted(as_csv(path, {"client code": ids, "visits": VISITS})).id_header == "client code"
+
+
+@pytest.mark.parametrize("header", ["fecha_alta", "Letzter Kauf", "created", "last_order", "x"])
+def test_digits_that_are_all_days_are_dates_whatever_their_header_says(path: Path, header: str) -> None:
+    days = [f"{date(2024, 1, 31) + timedelta(days=7 * n):%Y%m%d}" for n in NUMBERED]
+    draft = drafted(as_csv(path, {header: days, "visits": VISITS}))
+    assert draft.id_header is None
+    assert kept(draft, header).date_format == "%Y%m%d"
+
+
+def test_months_are_dates_and_no_ranges(path: Path, tmp_path: Path) -> None:
+    months = [f"2024-{n % 12 + 1:02d}" for n in NUMBERED]
+    draft = drafted(as_csv(path, {"month": months, "visits": VISITS}))
+    assert kept(draft, "month").date_format == "%Y-%m"
+    init(path, tmp_path / "profile.py", "")
+    profile = load_profile_class(f"{tmp_path / 'profile.py'}:Customer")
+    assert users(read(path, profile)) == (*map(str, range(2, USERS + 2)),)
+
+
+@pytest.mark.parametrize("no_answer", ["Prefer not to say", "Unknown", "Don't know", "N/A", "keine Angabe"])
+def test_who_does_not_answer_is_no_step_of_a_scale(path: Path, no_answer: str) -> None:
+    steps = ["18-24", "25-34", "55+", no_answer]
+    draft = drafted(as_csv(path, {"ages": [steps[n % 4] for n in NUMBERED], "visits": VISITS}))
+    assert kept(draft, "ages").levels == ("18-24", "25-34", "55+")
+    assert draft.columns[0].missing_share == 0.25
+    assert draft.written.missing == (no_answer,)
+    assert no_answer == "N/A" or f"{no_answer}: no answer, so missing" in kept(draft, "ages").reason
+
+
+def test_no_answer_is_a_label_beside_labels_without_order(path: Path) -> None:
+    columns: Columns = {
+        "ages": [["18-24", "25-34", "Unknown"][n % 3] for n in NUMBERED],
+        "channel": [["shop", "web", "Unknown"][n % 3] for n in NUMBERED],
+    }
+    draft = drafted(as_csv(path, columns))
+    assert draft.written.missing == ()
+    assert [column.missing for column in draft.columns] == [("Unknown",), ()]
+
+
+@pytest.mark.parametrize(
+    "mark", ["#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#NOMBRE?", "#¿NOMBRE?", "#¡DIV/0!", "#N/D", "#ADR!", "#BŁĄD!"]
+)
+def test_the_errors_of_spreadsheets_are_missing(path: Path, mark: str) -> None:
+    numbers = [mark, *NUMBERED[1:]]
+    labels = [mark, *(["#VIP", "#NEU"][n % 2] for n in NUMBERED[1:])]
+    draft = drafted(as_csv(path, {"a score": numbers, "kind": labels}))
+    assert draft.written.missing == (mark,)
+    assert roles(draft) == {"a score": "number", "kind": "category"}
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "asked"),
+    [
+        ("Default Address City", ["Austin", "Boston"], False),
+        ("default", ["none", "late"], True),
+        ("default payment", [0, 1], True),
+        ("has default", ["yes", "no"], True),
+        ("Passenger Class", [1, 2, 3], False),
+        ("class", ["a", "b", "c"], True),
+    ],
+)
+def test_what_is_an_outcome_in_some_tables_only_is_one_by_its_whole_header_or_as_yes_and_no(
+    path: Path, header: str, values: Sequence[Any], *, asked: bool
+) -> None:
+    draft = drafted(as_csv(path, {header: [values[n % len(values)] for n in NUMBERED], "visits": VISITS}))
+    assert ("outcome" in kept(draft, header).question) is asked
+
+
+@pytest.mark.parametrize("other", ["Card ID", "account_id", "Account"])
+def test_id_is_the_id_before_that_of_a_card_and_the_other_is_said(path: Path, other: str) -> None:
+    cards = [f"card_{n}x" for n in NUMBERED]
+    draft = drafted(as_csv(path, {other: cards, "id": [f"cus_{n}x" for n in NUMBERED], "visits": VISITS}))
+    assert draft.id_header == "id"
+    assert f"'id' is taken as the id: if it is {other!r}, set history_id_column to it" in draft.notes
+
+
+@pytest.mark.parametrize(
+    "first", ["Summe", "Total 2024", "Suma:", "RAZEM", "Totale", "Somme", "Gesamtsumme", "Grand total"]
+)
+def test_a_line_of_sums_is_noted_though_remarks_follow(path: Path, first: str) -> None:
+    rows = "".join(f"K-{n},{n % 7},1\n" for n in NUMBERED)
+    path.write_text(f"client,visits,n\n{rows},,\n{first},400,120\nStand: 02.12.2024,,\n")
+    draft = drafted(path)
+    assert [column.examples for column in draft.columns] == [(), ("0", "3", "6"), ("1",)]
+    notes = " ".join(draft.notes)
+    assert f"line {USERS + 3} has {first!r}, which counts as a user" in notes
+    assert f"line {USERS + 4} has 'Stand: 02.12.2024', which counts as a user" in notes
+
+
+def test_users_whose_names_begin_like_sums_are_none(path: Path) -> None:
+    path.write_text("client,visits,n\n" + "".join(f"Summer{n},{n % 7},1\n" for n in NUMBERED))
+    assert not any("counts as a user" in note for note in drafted(path).notes)
 
 
 def test_a_line_of_sums_at_the_end_is_noted(path: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from trainer.profiling.dates import date_forms
-from trainer.profiling.words import UNBOUNDED, are_true_and_false, bounds_of, is_measure, words_of
+from trainer.profiling.words import UNBOUNDED, are_true_and_false, bounds_of, group_of, is_measure, words_of
 
 
 @pytest.mark.parametrize("header", ["Time Spent (hrs)", "timeSpentHrs", "time_spent_hrs", "TIME-SPENT-HRS"])
@@ -30,7 +30,19 @@ def test_a_number_that_names_something_measures_nothing(header: str) -> None:
     assert not is_measure(header)
 
 
-@pytest.mark.parametrize("texts", [{"s", "n"}, {"vrai", "faux"}, {"wahr", "falsch"}, {"✓", "✗"}, {"true", "yes", "no"}])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"s", "n"},
+        {"vrai", "faux"},
+        {"wahr", "falsch"},
+        {"✓", "✗"},
+        {"tak", "nie"},
+        {"ano", "ne"},
+        {"ja", "nei"},
+        {"true", "yes", "no"},
+    ],
+)
 def test_true_and_false_are_known_in_several_languages(texts: set[str]) -> None:
     assert are_true_and_false(texts)
 
@@ -82,6 +94,49 @@ def test_bounds_come_from_what_a_header_means_and_never_exclude_a_value(
 ) -> None:
     bounds = bounds_of(header, low, high, (), whole=float(low).is_integer() and float(high).is_integer())
     assert (bounds.low, bounds.high) == limits
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Sexo", "Edad", "Sesso", "Genre", "Civilité", "Anrede", "Title", "Leeftijd", "Wiek", "Płeć", "Estado civil"),
+        *(
+            "País",
+            "Pays",
+            "Kön",
+            "Kjønn",
+            "Provincia",
+            "Ville",
+            "Ingresos",
+            "Âge du client",
+            "Altersgruppe",
+            "Familienstand",
+            "Idade",
+            "Età",
+        ),
+        *("Województwo", "Geslacht", "Woonplaats", "Nationalité", "Sexe", "Haushaltseinkommen", "Alter (Jahre)"),
+    ],
+)
+def test_who_somebody_is_is_demographic_in_several_languages(header: str) -> None:
+    assert group_of(header, "behaviour") == "demographic"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "book title",
+        "market cap",
+        "pays online",
+        "Fettgehalt",
+        "favourite genre",
+        "Umsatz",
+        "visits",
+        "Fecha de ingreso",
+        "reddit posts",
+    ],
+)
+def test_what_somebody_does_is_not_demographic(header: str) -> None:
+    assert group_of(header, "behaviour") == "behaviour"
 
 
 def test_a_fraction_without_a_name_has_no_bounds() -> None:
