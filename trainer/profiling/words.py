@@ -143,7 +143,7 @@ def bounds_of(header: str, low: float, high: float, symbols: Iterable[str], *, w
 
 
 def _by_meaning(header: str, words: frozenset[str], symbols: Iterable[str]) -> Iterable[tuple[bool, Bounds]]:
-    named = re.search(r"[(\[]\s*(\d+)\s*(?:-|–|to|\.\.)\s*(\d+)\s*[)\]]", header)
+    named = re.search(r"[(\[]\s*(\d{1,9})\s*(?:-|–|to|\.\.)\s*(\d{1,9})\s*[)\]]", header)
     if named and int(named[1]) < int(named[2]):
         yield True, Bounds(int(named[1]), int(named[2]), "as its header says")
     # The age of an account may be in months: only a header without another thing is the age of a person.
