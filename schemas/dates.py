@@ -27,7 +27,7 @@ def days_schema(schema: Any) -> CoreSchema:
     """
     if schema["type"] == "nullable":
         inner = days_schema(schema["schema"])
-        schema = {**schema, "schema": _or_empty(inner) if inner["type"] == "chain" else inner}
+        schema = {**schema, "schema": or_empty(inner) if inner["type"] == "chain" else inner}
     elif schema["type"] == "date":
         schema = core_schema.chain_schema([ISO_TEXT, {**schema, "strict": False}])
     elif schema["type"] in {"float", "int"}:
@@ -36,11 +36,12 @@ def days_schema(schema: Any) -> CoreSchema:
     return found
 
 
-def _or_empty(day: Any) -> CoreSchema:
+def or_empty(schema: Any) -> CoreSchema:
+    """The schema of a value that is also missing where there is empty text."""
     return core_schema.no_info_wrap_validator_function(
         none_if_empty,
-        day,
-        json_schema_input_schema=core_schema.union_schema([day, core_schema.literal_schema([""])]),
+        schema,
+        json_schema_input_schema=core_schema.union_schema([schema, core_schema.literal_schema([""])]),
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from models.encoding import Floats
 from schemas.roles import Kind, ProfileField
@@ -78,11 +77,10 @@ class CheckedCopy:
             yield batch.column(0).to_numpy()
 
     def identities(self, hashes: Hashes) -> Iterator[Identities]:
-        """Every chunk's users with one of these hashes."""
+        """Every chunk's users with one of these hashes, given in ascending order."""
         if hashes.size:
-            wanted = pa.array(hashes)
             for batch in self._batches(_USER, _ROW_NUMBER, _HASH):
-                user, row_number, _ = batch.filter(pc.is_in(batch.column(_HASH), value_set=wanted)).columns
+                user, row_number, _ = batch.filter(pa.array(_are_among(hashes, batch.column(_HASH).to_numpy()))).columns
                 yield Identities(user.to_pylist(), row_number.to_numpy())
 
     def users(self) -> Iterator[list[str]]:
@@ -113,14 +111,14 @@ class CheckedCopy:
             yield ItemCodes(lists.offsets.to_numpy(), lists.values.to_numpy(), missing)
 
     def without(self, row_numbers: RowNumbers) -> CheckedCopy:
-        """A new copy without the rows of these numbers, given in ascending order."""
+        """A new copy without the rows of these numbers, one at least, given in ascending order."""
         file = scratch_file()
         chunk_rows = []
         reader = pa.ipc.open_file(self.file, options=_one_thread())
         with room_needed(), pa.ipc.new_file(file, reader.schema, options=_compressed()) as writer:
             for i in range(reader.num_record_batches):
                 batch = reader.get_batch(i)
-                kept = batch.filter(pc.invert(pc.is_in(batch.column(_ROW_NUMBER), value_set=pa.array(row_numbers))))
+                kept = batch.filter(pa.array(~_are_among(row_numbers, batch.column(_ROW_NUMBER).to_numpy())))
                 if kept.num_rows:
                     writer.write_batch(kept)
                     chunk_rows.append(kept.num_rows)
@@ -247,6 +245,13 @@ _TYPES: Mapping[Kind, Any] = {
     Kind.CATEGORY: pa.int32(),
     Kind.SEVERAL_OF: pa.list_(pa.int32()),
 }
+
+
+def _are_among(ascending: RowNumbers | Hashes, values: RowNumbers | Hashes) -> npt.NDArray[np.bool_]:
+    """Which values are among these, of which there is one at least; nothing is built of all of them for each chunk."""
+    at = np.searchsorted(ascending, values)
+    found: npt.NDArray[np.bool_] = ascending[np.minimum(at, len(ascending) - 1)] == values
+    return found
 
 
 def _compressed() -> Any:

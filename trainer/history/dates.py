@@ -18,8 +18,9 @@ from schemas.roles import Kind, ProfileField, profile_fields
 from trainer.errors import HistoryError
 from trainer.history.rows import Source
 
+# From the first of some blanks alone: from each of them, a cell of nothing else would take minutes.
 _TIME: Final = re.compile(
-    r"(?:T|,? +)(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+    r"(?:T|(?<! ),? ++)(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
     r"(?: ?[AaPp]\.?[Mm]\.?)?(?: ?(?:Z|[A-Z]{3,4}|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?))?\Z"
 )
 _TIMED: Final = re.compile("%[HIMSfpXcTRzZ]")

@@ -64,7 +64,7 @@ def _reader(written: CsvFormat) -> Callable[[str], float | str]:
     groups = str.maketrans({written.decimal: "."} | dict.fromkeys(ALIKE.get(written.thousands, written.thousands)))
 
     def number(cell: str) -> float | str:
-        found = pattern.fullmatch(cell)
+        found = pattern.fullmatch(cell.strip())
         if found is None:
             return cell
         digits = f"{found['sign'] or found['sign_after']}{found['digits'].translate(groups)}"
@@ -74,9 +74,10 @@ def _reader(written: CsvFormat) -> Callable[[str], float | str]:
 
 
 def number_pattern(written: CsvFormat) -> str:
-    """A regular expression of a whole cell with a number in this format.
+    """A regular expression of a whole cell with a number in this format, without the blanks around it.
 
-    Groups have three digits, and none follows a zero: with "," between thousands, 1,23 and 0,125 are not numbers.
+    Groups have three digits, and none follows a zero: with "," between thousands, 1,23 and 0,125 are not numbers. No
+    blank can belong to two parts of the expression, so that a long cell takes no more than the time of its length.
     """
     decimal = re.escape(written.decimal)
     whole = r"\d+"
@@ -84,7 +85,7 @@ def number_pattern(written: CsvFormat) -> str:
         mark = f"[{re.escape(ALIKE.get(written.thousands, written.thousands))}]"
         whole = rf"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+"
     symbol = "|".join(map(re.escape, sorted(written.symbols, key=len, reverse=True)))
-    before, after = (rf"(?:(?P<{name}>{symbol})\s*)?" if symbol else "" for name in ("before", "after"))
+    before, after = (rf"(?:(?P<{name}>{symbol})\s*+)?" if symbol else "" for name in ("before", "after"))
     sign = "[+\N{MINUS SIGN}-]?"
     digits = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
-    return rf"\s*(?P<sign>{sign})\s*{before}(?P<sign_after>{sign})(?P<digits>{digits})\s*{after}"
+    return rf"(?P<sign>{sign})\s*+{before}(?P<sign_after>{sign})(?P<digits>{digits})\s*+{after}"

@@ -138,12 +138,9 @@ def _read(path: Path, field: ProfileField, schema: Any, written: CsvFormat, toda
     elif kind is Kind.DAYS_SINCE:
         read = days_of(field, today)
     elif kind is Kind.SEVERAL_OF:
-        read = partial(_items, separator=field.separator) if is_text(found) else _lists
-    if is_text(found):
-        read = with_missing(read, field, written)
-    if kind is Kind.SEVERAL_OF and not field.optional:
-        return lambda cells: [cell or [] for cell in read(cells)]
-    return read
+        lists = partial(_items, separator=field.separator) if is_text(found) else _lists
+        read = lists if field.optional else lambda cells: [cell or [] for cell in lists(cells)]
+    return with_missing(read, field, written) if is_text(found) else read
 
 
 def _refuse_type(path: Path, header: str, schema: Any, fits: Any, wanted: str) -> None:
@@ -193,7 +190,7 @@ def _users(path: Path, header: str, cells: Sequence[Any]) -> list[str | None]:
 
 def _user(cell: Any) -> str | None:
     """The id as text; a whole number has no decimal point, however it is stored: pandas makes floats of some."""
-    if isinstance(cell, float | Decimal) and cell % 1 == 0:
+    if isinstance(cell, float | Decimal) and not is_nan(cell) and int(cell) == cell:
         cell = int(cell)
     return None if cell is None or is_nan(cell) else str(cell)
 

@@ -152,7 +152,7 @@ class Check:
             pass  # found by the next try, when the rows that raise are gone
         except BaseException as error:  # noqa: BLE001  # as for an event: whatever the class's own code raises
             # Unlike an event, a row of a history may be quoted: its owner reads this.
-            text = " ".join(str(error).split())[:ERROR_SHOWN_CHARS]
+            text = _text_of(error)
             yield row, (), f"{class_failed(error)}{': ' if text else ''}{text}"
 
     def _exactly(self, profiles: Sequence[object]) -> tuple[list[_Problem], tuple[Values, ...]]:
@@ -194,7 +194,21 @@ _Problem = tuple[int, tuple[int | str, ...], str]
 
 def _problem(error: ErrorDetails) -> _Problem:
     row, *where = error["loc"]
-    return int(row), tuple(where), error["msg"]
+    return int(row), tuple(where), _on_one_line(error["msg"])
+
+
+def _text_of(error: BaseException) -> str:
+    """What the error says; empty where its own code raises, too."""
+    try:
+        return _on_one_line(str(error))
+    except NOT_CAUSED_BY_EVENT:
+        raise
+    except BaseException:  # noqa: BLE001  # as above
+        return ""
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())[:ERROR_SHOWN_CHARS]
 
 
 _TYPES: Mapping[Kind, set[type]] = {

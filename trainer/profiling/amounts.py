@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from typing import Final
 
+from schemas.counting import counted
 from trainer.history.numbers import numbers_of
 from trainer.profiling.facts import Facts
 from trainer.profiling.number_formats import MOSTLY, symbols_beside
 
-_NEGATIVE: Final = re.compile(r"\s*(?:\(([^()]+)\)|([^-]+)-)\s*")
-_WITH_UNIT: Final = re.compile(r"\s*([+-]?\d[\d.,]*)\s*([^\W\d_]{1,12}(?:/[^\W\d_]{1,12})?)\s*")
+_NEGATIVE: Final = re.compile(r"\(([^()]+)\)|([^-]+)-")
+_WITH_UNIT: Final = re.compile(r"([+-]?\d[\d.,]*)\s*+([^\W\d_]{1,12}(?:/[^\W\d_]{1,12})?)")
 # More are the second halves of codes, such as 12a, 12b, 12c.
 _MOST_UNITS: Final = 3
 
@@ -42,7 +43,8 @@ def _negatives(facts: Facts) -> str:
 
 def _within(facts: Facts, form: re.Pattern[str]) -> dict[str, str]:
     """The cells of a form around a number -> what the form's last group found."""
-    matches = {cell: match for cell in facts.cells if cell not in facts.numbers and (match := form.fullmatch(cell))}
+    others = (cell for cell in facts.cells if cell not in facts.numbers)
+    matches = {cell: match for cell in others if (match := form.fullmatch(cell.strip()))}
     read = numbers_of(facts.written)([next(filter(None, match.groups())) for match in matches.values()])
     return {
         cell: match[match.lastindex or 0]
@@ -62,5 +64,5 @@ def _mixed(facts: Facts) -> str:
             first.setdefault(sign, facts.column.first[cell])
     if len(rows) - ("" in rows and "%" not in rows) < 2:
         return ""
-    listed = (f"{sign or 'none'} in {rows[sign]:,} rows, first on line {line}" for sign, line in first.items())
+    listed = (f"{sign or 'none'} in {counted(rows[sign], 'row')}, first on line {line}" for sign, line in first.items())
     return f"numbers with different signs ({'; '.join(listed)}): write all with the same sign"

@@ -13,8 +13,8 @@ from typing import Final
 from schemas.roles import Kind
 from trainer.history.markers import NO_ANSWERS
 from trainer.profiling.amounts import units, unreadable
-from trainer.profiling.dates import Dates, Orders
-from trainer.profiling.facts import Facts
+from trainer.profiling.dates import Dates, Orders, date_forms
+from trainer.profiling.facts import Facts, shortened
 from trainer.profiling.identity import identifies
 from trainer.profiling.lists import LONGEST_LABEL, MOST_LEVELS, are_literals, separator_of, split
 from trainer.profiling.personal import BIRTHS
@@ -24,6 +24,7 @@ from trainer.profiling.table import ITEM_SEPARATOR, Stored
 from trainer.profiling.words import (
     AMOUNTS,
     CODES,
+    FALSE,
     TRUE,
     UNBOUNDED,
     Bounds,
@@ -85,6 +86,9 @@ def described(facts: Facts, orders: Orders) -> Kept | LeftOut:
         return LeftOut(reason)
     if facts.are_numbers and not (len(facts.numbers) < len(facts.cells) and known_order(facts.cells)):
         return _number(facts)
+    if facts.column.stored is Stored.NUMBERS:
+        bad = next(cell for cell in facts.cells if cell not in facts.numbers)
+        return LeftOut(f"numbers of which many are not finite ({_where(facts, bad)}): store null in their place")
     return _labels(facts)
 
 
@@ -102,9 +106,14 @@ def _unusable(facts: Facts) -> str:
         return f"stored as {column.type_name}, which no field can be: store it as text or a number"
     if len(facts.cells) == 1 and facts.complete:
         others = "no value or" if facts.missing else "all users have"
-        says_yes = facts.missing and {cell.strip().casefold() for cell in facts.cells} <= TRUE | {"x"}
-        remedy = ": if its empty cells mean no, say so in them" if says_yes else ""
-        return f"constant: {others} {facts.examples[0] if facts.examples else 'the same'!r}{remedy}"
+        (cell,) = facts.cells
+        text = cell.strip().casefold()
+        says_yes = text in TRUE | {"x"}
+        remedy = ": if its empty cells mean no, say so in them" if says_yes and facts.missing else ""
+        # Another text may be a name.
+        shown = says_yes or text in FALSE or facts.are_numbers or facts.dates
+        value = repr(shortened(cell)) if shown else "the same value"
+        return f"constant: {others} {value}{remedy}"
     return ""
 
 
@@ -122,7 +131,9 @@ def _dates(facts: Facts, dates: Dates, orders: Orders) -> Kept | LeftOut:
         where = "; ".join(f"{form} on {_unit(facts)} {facts.column.first[form]}" for form in dates.forms)
         return LeftOut(f"dates written in {len(dates.forms)} ways ({where}): write them in one")
     if not dates.formats:
-        bad = next(cell for cell in facts.cells if cell not in dates.days)
+        unread = (cell for cell in facts.cells if cell not in dates.days)
+        # One of a date's form: another text may be a name.
+        bad = next(cell for cell in unread if date_forms(facts.column.header, {cell: 1}))
         return LeftOut(f"dates or times that cannot be read ({_where(facts, bad)}): write them as 2026-01-31")
     kept = _days_since(facts, dates)
     if len(dates.formats) > 1:
@@ -255,7 +266,7 @@ def _no_labels(facts: Facts, levels: tuple[str, ...] | None) -> str:
     numeric = facts.numeric_rows / facts.known
     if facts.column.stored is Stored.CELLS and numeric > 0.5 and levels is None:
         text = next(text for text in facts.cells if text not in facts.numbers)
-        return f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has {text[:20]!r}"
+        return f"mixed: {100 * numeric:.0f} % are numbers, but line {facts.column.first[text]} has text"
     if facts.distinct > _FEW_LABELS and levels is None and (reason := units(facts)):
         return reason
     if facts.unique and facts.distinct > 2:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from schemas.counting import counted
 from schemas.csv_format import CsvFormat
 from schemas.roles import Kind
 from trainer.errors import HistoryError
@@ -142,14 +143,14 @@ def _refuse_rows(path: Path, table: Table) -> None:
         raise HistoryError(f"{path} has a single row: a table with one row per user is needed, of many users")
     if table.uneven > MOST_BAD_ROWS * table.rows:
         raise HistoryError(
-            f"{path} has {table.uneven:,} rows of another width than its header ({table.first_uneven}): "
+            f"{path} has {counted(table.uneven, 'row')} of another width than its header ({table.first_uneven}): "
             "quote cells that contain the separator"
         )
 
 
 def _notes(table: Table) -> Iterable[str]:
     if table.uneven:
-        yield f"{table.uneven:,} rows of another width are refused ({table.first_uneven})"
+        yield f"refused: {counted(table.uneven, 'row')} of another width ({table.first_uneven})"
     for line, first in table.no_users.items():
         yield (
             f"line {line} has {first!r}, which counts as a user: is it one? Remove the line if it sums up the others, "
@@ -223,8 +224,9 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
     for one in usable:
         if names_the_user(one.column.header) and one.distinct < (1 - MOST_BAD_ROWS) * one.known:
             raise HistoryError(
-                f"{path} has {table.rows:,} rows for {one.distinct:,} users in {one.column.header!r}, so it is a table "
-                "of events or orders: aggregate it to one row per user, such as the number, the sum and the last day"
+                f"{path} has {table.rows:,} rows for {counted(one.distinct, 'user')} in {one.column.header!r}, so it "
+                "is a table of events or orders: aggregate it to one row per user, such as the number, the sum and the "
+                "last day"
             )
     ranked = [(id_rank(one), at) for at, one in enumerate(usable) if one.distinct >= (1 - MOST_BAD_ROWS) * table.rows]
     ranked.sort()
@@ -237,7 +239,8 @@ def _id_column(path: Path, facts: Sequence[Facts], table: Table) -> tuple[Facts 
         )
     found = usable[at]
     repeated = table.rows - table.uneven - found.distinct if found.complete else found.missing
-    notes = [f"{repeated:,} rows repeat a user of {found.column.header!r} or have none"] if repeated else []
+    refused = f"refused: {counted(repeated, 'row')} with a repeated or empty {found.column.header!r}"
+    notes = [refused] if repeated else []
     if rank == BY_ITS_FORM and (why := identifies(found)):
         notes.append(
             f"{found.column.header!r} is the id only because {why}: if it measures something, set history_id_column to "

@@ -112,7 +112,7 @@ class Facts:
     @cached_property
     def code_like(self) -> bool:
         """Whether most cells look like K-0012 or a8f3…: one word with digits."""
-        like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"[\w.:-]*\d[\w.:-]*", cell.strip()))
+        like = sum(n for cell, n in self.cells.items() if re.fullmatch(r"(?=\D*\d)[\w.:-]+", cell.strip()))
         return like >= MOSTLY * self.known > 0 and self.dates is None
 
     @cached_property

@@ -35,7 +35,7 @@ _SYMBOL: Final = (
 )
 _SIGN: Final = "[+\N{MINUS SIGN}-]?"
 _AMOUNT: Final = re.compile(
-    rf"{_SIGN}\s*(?P<before>{_SYMBOL})?\s*{_SIGN}[\d.,'’\s]+(?:[eE][+-]?\d+\s*)?"
+    rf"{_SIGN}\s*+(?P<before>{_SYMBOL})?\s*+{_SIGN}[\d.,'’\s]++(?:[eE][+-]?\d+\s*)?"
     rf"(?P<after>{_SYMBOL})?"
 )
 _LONGEST_NUMBER: Final = 60
@@ -57,11 +57,14 @@ class Doubt:
 class _Readings:
     """The formats that read the most cells of a column, grouped by the values that they give."""
 
-    cells: tuple[str, ...]
-    values: Mapping[CsvFormat, Values]
+    column: Mapping[str, int]
     shares: Mapping[CsvFormat, float]
     meanings: tuple[frozenset[CsvFormat], ...]
     symbols: frozenset[str]
+
+    def values(self, written: CsvFormat) -> Values:
+        """What a format makes of the cells: read again, since the values of a thousand columns fill the memory."""
+        return _values(_tried(self.column), written, self.symbols)
 
 
 def sniffed_numbers(columns: Sequence[Mapping[str, int]], cells: CsvFormat) -> tuple[CsvFormat, tuple[Doubt, ...]]:
@@ -92,10 +95,9 @@ def symbols_beside(cell: str) -> tuple[str, ...]:
 
 
 def _readings(column: Mapping[str, int]) -> _Readings:
-    step = -(-len(column) // _VALUES_TRIED) or 1
-    tried = {cell: n for i, (cell, n) in enumerate(column.items()) if i % step == 0}
+    tried = _tried(column)
     symbols = frozenset(symbol for cell in tried for symbol in symbols_beside(cell))
-    values = {each: _values(tried, replace(each, symbols=tuple(symbols))) for each in _NUMBERS}
+    values = {each: _values(tried, each, symbols) for each in _NUMBERS}
     rows = {
         each: sum(n for n, value in zip(tried.values(), read, strict=True) if value is not None)
         for each, read in values.items()
@@ -108,16 +110,20 @@ def _readings(column: Mapping[str, int]) -> _Readings:
     if len(meanings) > 1 and _are_grouped(tried, values[_NUMBERS[0]]):
         meanings = {read: written for read, written in meanings.items() if _are_whole(read)}
     return _Readings(
-        tuple(tried),
-        values,
+        column,
         {each: n / max(1, total) for each, n in rows.items()},
         tuple(map(frozenset, meanings.values())),
         symbols if meanings else frozenset(),
     )
 
 
-def _values(cells: Mapping[str, int], written: CsvFormat) -> Values:
-    read = numbers_of(written)([*cells])
+def _tried(column: Mapping[str, int]) -> Mapping[str, int]:
+    step = -(-len(column) // _VALUES_TRIED) or 1
+    return {cell: n for i, (cell, n) in enumerate(column.items()) if i % step == 0}
+
+
+def _values(cells: Mapping[str, int], written: CsvFormat, symbols: frozenset[str]) -> Values:
+    read = numbers_of(replace(written, symbols=tuple(symbols)))([*cells])
     return tuple(value if isinstance(value, float) and math.isfinite(value) else None for value in read)
 
 
@@ -149,9 +155,9 @@ def _doubt(one: _Readings, best: CsvFormat, agreed: frozenset[CsvFormat], *, gro
     others = [meaning for meaning in one.meanings if best not in meaning]
     if len(others) == len(one.meanings):
         return Doubt(contrary=_contrary(one, best, others[0]))
-    if agreed:
+    if agreed and others:
         # Programs write a decimal point, whatever people write in other columns.
-        by_program = _are_whole(one.values[best]) and not grouped
+        by_program = _are_whole(one.values(best)) and not grouped
         others = [meaning for meaning in others if meaning & agreed or (by_program and CsvFormat() in meaning)]
     return Doubt(question=_asked(one, best, others[0], agreed)) if others else Doubt()
 
@@ -176,7 +182,7 @@ def _differing(one: _Readings, best: CsvFormat, other: CsvFormat) -> tuple[str, 
     """A cell that two formats read differently, preferably as two numbers, and what each makes of it."""
     differing = [
         (first is None, cell.strip(), _text(first), _text(second))
-        for cell, first, second in zip(one.cells, one.values[best], one.values[other], strict=True)
+        for cell, first, second in zip(_tried(one.column), one.values(best), one.values(other), strict=True)
         if first != second and second is not None
     ]
     return min(differing, key=lambda each: each[0])[1:]

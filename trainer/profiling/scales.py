@@ -38,12 +38,13 @@ _SCALES: Final = tuple(
     )
 )
 _SIZES: Final = {"s", "m", "l"}
-_NUMBER: Final = r"[$€£]?\s*(\d+(?:[.,]\d+)?)\s*([kKmM]?)"
-_UNIT: Final = r"\s*(?:%|[$€£]|years?|yrs?|days?|months?|stars?|USD|EUR|old)?\s*"
-_BETWEEN: Final = re.compile(rf"{_NUMBER}{_UNIT}(?:-|–|—|to|bis|\.\.)\s*{_NUMBER}{_UNIT}")
-_BELOW: Final = re.compile(rf"(?:<=?|≤|under|below|less than|up to|bis)\s*{_NUMBER}{_UNIT}", re.IGNORECASE)
+# No blank can belong to two parts of a step, so that any cell is read in the time that its length takes.
+_NUMBER: Final = r"[$€£]?\s*+(\d+(?:[.,]\d+)?)\s*+([kKmM]?)"
+_UNIT: Final = r"\s*+(?:%|[$€£]|years?|yrs?|days?|months?|stars?|USD|EUR|old)?\s*+"
+_BETWEEN: Final = re.compile(rf"{_NUMBER}{_UNIT}(?:-|–|—|to|bis|\.\.)\s*+{_NUMBER}{_UNIT}")
+_BELOW: Final = re.compile(rf"(?:<=?|≤|under|below|less than|up to|bis)\s*+{_NUMBER}{_UNIT}", re.IGNORECASE)
 _ABOVE: Final = re.compile(
-    rf"(?:(?:>=?|≥|over|above|more than|from|ab)\s*{_NUMBER}{_UNIT}"
+    rf"(?:(?:>=?|≥|over|above|more than|from|ab)\s*+{_NUMBER}{_UNIT}"
     rf"|{_NUMBER}{_UNIT}(?:\+|and (?:above|over|more|older)|or more))",
     re.IGNORECASE,
 )
@@ -51,7 +52,7 @@ _SINGLE: Final = re.compile(rf"{_NUMBER}{_UNIT}", re.IGNORECASE)
 _STEP: Final = re.compile(r"([^\W\d]\D*)(\d{1,2})")
 # More are not a scale, but names such as those of streets or shops.
 _MOST_STEPS: Final = 20
-_NUMBERED: Final = re.compile(r"(\d+)(?:[.):=]| [-–])\s*(\D.*)")
+_NUMBERED: Final = re.compile(r"(\d+)(?:[.):=]| [-–])\s*+(\D.*)")
 
 
 def known_order(labels: Iterable[str]) -> tuple[str, ...] | None:

@@ -188,7 +188,7 @@ def _field(column: DraftedColumn, role: Kept) -> Iterator[str]:
 
 def _limits(bounds: Bounds, *, whole: bool) -> str:
     limits: Mapping[str, float | None] = {"ge": bounds.low, "le": bounds.high, "multiple_of": 1 if whole else None}
-    return ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    return ", ".join(f"{name}={limit:.9g}" for name, limit in limits.items() if limit is not None)
 
 
 def _foot(draft: Draft, next_command: str) -> Iterator[str]:

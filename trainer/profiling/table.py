@@ -30,6 +30,8 @@ MOST_VALUES: Final = 100_000
 # Of all columns together, which bounds the memory for a table with thousands of them.
 _MOST_VALUES_IN_ALL: Final = 5_000_000
 _SNIFFED_LINES: Final = 1_000
+# Of a year, or of the number of a column.
+_MOST_DIGITS: Final = 9
 # What spreadsheets write before the sums below the users, of which remarks may follow.
 _TOTALS: Final = re.compile(
     r"(?:grand |sub-?)?(?:total\w*|totaal|sum|sums|summe|suma|sumas|somme|somma|soma|gesamt\w*|insgesamt"
@@ -226,7 +228,8 @@ def _is_number(text: str) -> bool:
 
 def _count_up(names: Sequence[str]) -> bool:
     """Whether these are numbers of columns, or years: each is one more than the one before."""
-    return all(before.isdecimal() and after == str(int(before) + 1) for before, after in pairwise(names))
+    whole = all(name.isdecimal() and len(name) <= _MOST_DIGITS for name in names)
+    return whole and all(after == str(int(before) + 1) for before, after in pairwise(names))
 
 
 def _refuse_repeated_header(path: Path, header: tuple[str, ...], batch: Iterable[tuple[int, list[str]]]) -> None:

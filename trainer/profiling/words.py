@@ -157,7 +157,7 @@ def bounds_of(header: str, low: float, high: float, symbols: Iterable[str], *, w
 
 
 def _by_meaning(header: str, words: frozenset[str], symbols: Iterable[str]) -> Iterable[tuple[bool, Bounds]]:
-    named = re.search(r"[(\[]\s*(\d+)\s*(?:-|–|to|\.\.)\s*(\d+)\s*[)\]]", header)
+    named = re.search(r"[(\[]\s*(\d{1,9})\s*(?:-|–|to|\.\.)\s*(\d{1,9})\s*[)\]]", header)
     if named and int(named[1]) < int(named[2]):
         yield True, Bounds(int(named[1]), int(named[2]), "as its header says")
     yield _is_an_age(words), Bounds(0, 120, "an age in years")

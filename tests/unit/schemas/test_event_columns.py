@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 import schemas.event_columns
@@ -204,6 +205,31 @@ def test_empty_text_is_missing_however_strict_the_type_of_an_optional_field_is()
             for each in properties[name].get("anyOf", [properties[name]])
         ]
         assert any(accepts_empty) == may_be_empty, name
+
+
+@pytest.mark.parametrize(
+    ("of", "columnar"),
+    [
+        (Annotated[str, Field(min_length=2, max_length=2)], True),
+        (Annotated[str, Field(strict=True, min_length=1, max_length=200)], True),
+        (Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, min_length=2)], True),
+        (Annotated[str, Field(min_length=1, pattern="^[A-Z]{2}$")], False),
+        (Annotated[str, AfterValidator(lambda label: {"DE": "DE"}[label])], False),
+    ],
+    ids=["two letters", "as init writes it", "folded", "pattern", "own code"],
+)
+def test_empty_text_is_a_missing_label_whatever_else_a_label_must_be(of: Any, columnar: bool) -> None:
+    class Country(BaseModel):
+        history_id_column: ClassVar[None] = None
+        code: Annotated[of | None, category("a")]
+        x: Annotated[float, number("a")]
+
+    reader = EventReader(Country, MAX_BYTES)
+    assert (reader.one_by_one_because is None) == columnar
+    found, rejections = read_events(reader, [event_bytes(data={"code": code, "x": 1}) for code in ("DE", "", None)])
+    assert not rejections
+    assert [*found.profile["code"]] == ["DE", None, None]
+    Draft202012Validator(Country.model_json_schema()).validate({"code": "", "x": 1})
 
 
 def test_an_event_of_which_more_than_half_is_missing_is_rejected_and_its_neighbours_are_not() -> None:

@@ -91,12 +91,10 @@ def test_a_newer_history_is_counted_to_its_newest_date_and_any_to_the_day_given(
         assert json.loads(output)["as_of"] == day[:10]
 
 
-def test_fit_says_which_column_has_the_newest_date_and_speaks_of_as_of_only_where_it_was_given(
-    version: str, run: Run
-) -> None:
+def test_fit_says_which_column_has_the_newest_date_or_that_as_of_was_given(version: str, run: Run) -> None:
     as_csv(Path("most.csv"), *MEMBERS[:90])
     _, output, _ = run("fit", "most.csv", "--k", 2)
-    assert day_of(output).startswith(f'{NEWEST} (the newest date, in column "joined"')
+    assert day_of(output) == f'{NEWEST} (the newest date, in column "joined"; --as-of sets another day)'
     _, output, _ = run("fit", "most.csv", "--k", 2, "--as-of", "2025-12-01")
     assert day_of(output) == "2025-12-01 (as --as-of says)"
 

@@ -3,9 +3,11 @@ import gzip
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from schemas import UserProfile
 from schemas.roles import Kind, category, number, several_of
 from tests.support.histories import ADS_DATA, FIELDS, HEADER, noise, read, table, users, write
 from trainer.errors import HistoryError
-from trainer.history.arrow_copy import CHUNK_ROWS, LARGEST_NUMBER
+from trainer.history.arrow_copy import CHUNK_ROWS, LARGEST_NUMBER, CheckedCopy, CopyWriter, RowNumbers
 from trainer.history.bad_rows import SHOWN, refuse_bad_rows
 from trainer.history.history import USERS_COMPARED, read_history
 
@@ -60,6 +62,32 @@ def test_a_history_longer_than_a_chunk_is_read_whole_and_progress_is_reported(pa
         assert history.copy.chunk_rows == (CHUNK_ROWS, 7)
         assert users(history) == tuple(row["User ID"] for row in rows)
         assert table(history)["gender"].tolist() == [row["Gender"] for row in rows]
+
+
+def test_users_are_left_out_of_every_chunk_and_the_time_of_a_chunk_does_not_depend_on_how_many() -> None:
+    rows = 60_000
+    fields = tuple(field for field in FIELDS if field.kind is Kind.NUMBER)[:1]
+    writer = CopyWriter(fields)
+    for first in range(0, rows, CHUNK_ROWS):
+        numbers = range(first + 1, first + CHUNK_ROWS + 1)
+        writer.add(numbers, [f"u{number}" for number in numbers], [np.array(numbers, dtype=np.float64)])
+    copy = writer.finish()
+    gone = np.arange(2, rows, 3)
+    kept = copy.without(gone)
+    assert len(kept.chunk_rows) == rows // CHUNK_ROWS
+    assert np.array_equal(np.concatenate([*kept.row_numbers()]), np.setdiff1d(np.arange(1, rows + 1), gone))
+    repeated = np.unique(np.concatenate([*copy.hashes()])[[0, 7, rows - 1]])
+    assert [user for chunk in copy.identities(repeated) for user in chunk.users] == ["u1", "u8", f"u{rows}"]
+    few, many = (_seconds(copy, np.arange(1, last)) for last in (1_000, 2_000_000))
+    assert many < few + 0.2
+    for each in (copy, kept):
+        each.close()
+
+
+def _seconds(copy: CheckedCopy, row_numbers: RowNumbers) -> float:
+    before = time.process_time()
+    copy.without(row_numbers).close()
+    return time.process_time() - before
 
 
 def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(path: Path) -> None:

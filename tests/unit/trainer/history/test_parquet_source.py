@@ -1,6 +1,7 @@
 """Histories in Parquet files, written by hand with the types that people's tools write."""
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -9,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.roles import days_since
-from tests.support.histories import HEADER, noise, read, table, users, write
+from schemas.roles import days_since, several_of
+from tests.support.histories import HEADER, columns, noise, read, table, users, write
 from trainer.errors import HistoryError
 from trainer.history.arrow_copy import CHUNK_ROWS
 from trainer.profiling.table import read_table
@@ -61,9 +62,7 @@ def test_a_parquet_file_is_the_history_that_its_csv_file_is(path: Path, tmp_path
 def test_every_type_that_holds_the_right_values_is_taken(path: Path, types: Any, change: dict[str, Any]) -> None:
     row = noise(1)[0] | change
     if "Conversion_Rates" in types:
-        import decimal
-
-        row["Conversion Rates"] = decimal.Decimal(str(row["Conversion Rates"]))
+        row["Conversion Rates"] = Decimal(str(row["Conversion Rates"]))
     history = read(parquet(path, [row], **types))
     assert history.bad_rows.count == 0
     assert users(history) == (str(row["User ID"]),)
@@ -138,6 +137,25 @@ def test_a_whole_number_that_is_an_id_has_no_decimal_point_however_it_is_stored(
     history = read(parquet(path, rows, User_ID=type_))
     assert users(history) == ("1000", "1002")
     assert [row.problem for row in history.bad_rows.first] == ["User ID: is empty"]
+
+
+@pytest.mark.parametrize("id_", ["1234567890123456789012345678901.0000000", "1234567890123456789012345678901.5000000"])
+def test_an_id_may_have_more_digits_than_decimals_are_computed_with(path: Path, id_: str) -> None:
+    history = read(parquet(path, [noise(1)[0] | {"User ID": Decimal(id_)}], User_ID=pa.decimal128(38, 7)))
+    assert users(history) == (id_.removesuffix(".0000000"),)
+
+
+def test_a_text_that_is_declared_as_missing_is_no_empty_list_in_either_file(path: Path, tmp_path: Path) -> None:
+    class Reader(BaseModel):
+        history_id_column: ClassVar[None] = None
+        tags: Annotated[list[str], several_of("interest", missing=("N/A",))]
+
+    plain = tmp_path / "history.csv"
+    plain.write_text('tags,other\na,1\nN/A,1\n"",1\n')
+    pq.write_table(pa.table({"tags": ["a", "N/A", ""]}), path)
+    found = [read(each, Reader) for each in (plain, path)]
+    assert [columns(each)["tags"] for each in found] == [[("a",), ()]] * 2
+    assert [[row.problem for row in each.bad_rows] for each in found] == [["tags: is empty"]] * 2
 
 
 def test_ids_that_lost_their_last_digits_are_refused(path: Path) -> None:

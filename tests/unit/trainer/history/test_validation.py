@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AliasChoices, AliasPath, Field, model_valid
 from schemas import UserProfile
 from tests.support.histories import columns, noise, read, table, users, write
 from tests.support.nasty_classes import CANARY, GOOD, NASTY, Nasty, profile_class
-from trainer.history.validation import Check
+from trainer.history.validation import ERROR_SHOWN_CHARS, Check
 
 
 def history(folder: Path, *numbers: object, label: object = "a") -> Path:
@@ -40,6 +40,26 @@ def test_a_row_on_which_the_class_raises_leaves_the_others(tmp_path: Path) -> No
     assert found.bad_rows.count == 3
     # The owner of the file may read a text that quotes its values.
     assert found.bad_rows.first[0].problem == f"the row: the profile class failed (RuntimeError): {CANARY}"
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("error", [Speechless(), RuntimeError("x " * 500), ValueError("x " * 500)])
+def test_an_error_of_the_class_without_words_or_with_too_many_is_a_bad_row(tmp_path: Path, error: Exception) -> None:
+    def refused(value: float) -> float:
+        if value == 13:
+            raise error
+        return value
+
+    found = read(history(tmp_path, 1, 13), profile_class(x=Annotated[float, AfterValidator(refused)]))
+    assert users(found) == ("u0",)
+    (bad,) = found.bad_rows.first
+    assert len(bad.problem) < ERROR_SHOWN_CHARS + 100
+    if isinstance(error, Speechless):
+        assert bad.problem == "the row: the profile class failed (Speechless)"
 
 
 @pytest.mark.parametrize("alias", [AliasPath("stats", "x"), AliasPath("stats", 0), AliasChoices("y", "x"), "y"])

@@ -252,7 +252,7 @@ def test_dates_in_three_formats_are_left_out_with_the_line_of_each(path: Path) -
 def test_a_mixed_column_is_left_out_with_the_line_of_the_first_text(path: Path) -> None:
     values = ["x" if i >= 100 else i for i in NUMBERED]
     draft = drafted(as_csv(path, {"id": NUMBERED, "value": values, "visits": VISITS}))
-    assert "line 102 has 'x'" in reason(draft, "value")
+    assert reason(draft, "value") == "mixed: 83 % are numbers, but line 102 has text"
 
 
 def test_a_field_with_missing_values_is_optional_and_only_that_one(path: Path) -> None:
@@ -373,6 +373,53 @@ def test_values_of_personal_columns_and_ids_are_not_shown(path: Path, tmp_path: 
     done = init(as_csv(path, columns), tmp_path / "profile.py", "")
     assert "ann-" not in done.output.read_text()
     assert all("ann-" not in example for column in done.draft.columns for example in column.examples)
+
+
+def test_no_text_of_a_column_that_is_left_out_for_good_is_shown(path: Path, tmp_path: Path) -> None:
+    columns: Columns = {
+        "id": NUMBERED,
+        "best": ["Bob Jones" if i % 3 else "" for i in NUMBERED],
+        "boss": ["Bob Jones"] * USERS,
+        "score": ["Bob Jones" if i % 3 == 1 else i for i in NUMBERED],
+        "seen": ["Bob Jones" if i == 0 else f"{i % 9}:30" for i in NUMBERED],
+        "visits": VISITS,
+    }
+    done = init(as_csv(path, columns), tmp_path / "profile.py", "")
+    assert [reason(done.draft, header).partition(":")[0] for header in ("best", "boss", "score")] == [
+        *["constant"] * 2,
+        "mixed",
+    ]
+    assert "line 3 has '1:30'" in reason(done.draft, "seen")
+    assert "Jones" not in done.output.read_text()
+
+
+@pytest.mark.parametrize("value", ["7.5", "2026-01-31", "no"])
+def test_a_constant_that_cannot_be_a_name_is_shown(path: Path, value: str) -> None:
+    draft = drafted(as_csv(path, {"id": NUMBERED, "state": [value] * USERS, "visits": VISITS}))
+    assert reason(draft, "state") == f"constant: all users have {value!r}"
+
+
+def test_a_single_refused_row_is_in_the_singular(path: Path) -> None:
+    path.write_text("customer_id,visits\n" + "".join(f"K{max(1, i)},{i % 7}\n" for i in NUMBERED) + "K500\n")
+    refused = [note for note in drafted(path).notes if note.startswith("refused")]
+    assert refused == [
+        "refused: 1 row with a repeated or empty 'customer_id'",
+        "refused: 1 row of another width (line 122 has 1 cells, the header has 2)",
+    ]
+
+
+@pytest.mark.parametrize("infinite", [6, 24])
+def test_the_class_reads_a_parquet_file_whose_numbers_may_be_infinite(tmp_path: Path, infinite: int) -> None:
+    path = tmp_path / "customers.parquet"
+    values = [math.inf if i < infinite else value for i, value in enumerate(SPEND)]
+    pq.write_table(pa.table({"id": [*NUMBERED], "spend": values, "visits": VISITS}), path)
+    done = init(path, tmp_path / "profile.py", "")
+    history = read(path, load_profile_class(f"{done.output}:Customer"))
+    if infinite == 6:
+        assert history.bad_rows.count == infinite
+    else:
+        assert reason(done.draft, "spend").startswith("numbers of which many are not finite (row 1 has 'inf')")
+        assert history.rows == USERS
 
 
 def test_a_percent_sign_bounds_its_own_column_only(path: Path) -> None:
@@ -770,6 +817,21 @@ def test_headers_that_appear_twice_or_are_empty_are_left_out(path: Path) -> None
 
 def test_years_and_numbers_of_columns_may_be_headers(path: Path) -> None:
     assert roles(drafted(as_csv(path, {"id": NUMBERED, "2023": SPEND, "2024": VISITS})))["2024"] == "number"
+
+
+@pytest.mark.parametrize("digits", [10, 5_000])
+def test_a_header_of_many_digits_is_a_name_as_any_other(path: Path, digits: int) -> None:
+    long = "1" * digits
+    draft = drafted(as_csv(path, {"id": NUMBERED, f"score (0-{long})": VISITS, long: SPEND}))
+    assert roles(draft) == {"id": "id", f"score (0-{long})": "number", long: "number"}
+    path.write_text(f"{long},{long}2\n1,2\n2,3\n")
+    with pytest.raises(HistoryError, match="line 1 has numbers as names"):
+        drafted(path)
+
+
+def test_a_bound_in_a_header_keeps_all_of_its_digits(path: Path, tmp_path: Path) -> None:
+    done = init(as_csv(path, {"id": NUMBERED, "points (0-12345678)": VISITS}), tmp_path / "profile.py", "")
+    assert "le=12345678)" in done.output.read_text()
 
 
 @pytest.mark.parametrize("delimiter", [":", "^"])

@@ -1,6 +1,7 @@
 """Numbers are read as they are meant, left out with the reason, or asked about."""
 
 import csv
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from schemas.csv_format import CsvFormat
 from trainer.profiling.columns import Kept, LeftOut
 from trainer.profiling.draft import Draft, draft_of
+from trainer.profiling.number_formats import sniffed_numbers
 from trainer.profiling.table import read_table
 
 USERS = range(120)
@@ -83,6 +85,15 @@ def test_three_digits_after_every_mark_are_asked_about(
 def test_another_column_decides(tmp_path: Path, others: list[str], cells: list[str]) -> None:
     columns = {"eur": [others[i % 3] for i in USERS], "weight": [cells[i % len(cells)] for i in USERS]}
     assert question(drafted(tmp_path, columns, ";"), "weight") == ""
+
+
+def test_the_numbers_of_many_columns_are_not_kept_all_at_once() -> None:
+    columns = [{f"{1_000 * at + i}.5": 1 for i in range(500)} for at in range(40)]
+    tracemalloc.start()
+    sniffed_numbers(columns, CsvFormat())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
 
 
 def test_a_program_may_write_points_where_people_write_commas(tmp_path: Path) -> None:
