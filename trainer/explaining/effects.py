@@ -33,6 +33,8 @@ LEAST_SIZE: Mapping[Measure, float] = {
     Measure.SHARE_DIFFERENCE: 0.1,
 }
 INTERVAL = (0.025, 0.975)
+Way = tuple[str, str | None, bool]
+"""The field and label of an effect, and whether the segment is higher in it."""
 PROMINENT = 0.5
 """An effect under half as strong as another segment's in the same field and direction gives no name or suggestion."""
 
@@ -76,16 +78,17 @@ def prominent(effects: Mapping[int, Sequence[Effect]]) -> Mapping[int, tuple[Eff
 
     Next to a segment whose income is far below the others', one that is a little below does not stand for low income.
     """
-    strongest: dict[tuple[str, str | None, bool], float] = {}
+    strongest: dict[Way, float] = {}
     for effect in (effect for each in effects.values() for effect in each):
-        strongest[_way(effect)] = max(strength(effect), strongest.get(_way(effect), 0.0))
+        strongest[way_of(effect)] = max(strength(effect), strongest.get(way_of(effect), 0.0))
     return {
-        number: tuple(effect for effect in each if strength(effect) >= PROMINENT * strongest[_way(effect)])
+        number: tuple(effect for effect in each if strength(effect) >= PROMINENT * strongest[way_of(effect)])
         for number, each in effects.items()
     }
 
 
-def _way(effect: Effect) -> tuple[str, str | None, bool]:
+def way_of(effect: Effect) -> Way:
+    """In what, and in which direction, the segment differs."""
     return effect.field, effect.level, effect.size > 0
 
 
