@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
-from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
+from trainer.findings import Card, Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
 from trainer.text.shortening import plain
 
@@ -281,6 +281,12 @@ def interval(effect: Effect) -> str:
 def _plus(value: float, decimals: int) -> str:
     digits = decimal(value, decimals)
     return digits if digits.startswith(_MINUS) or not digits.strip("0.") else f"+{digits}"
+
+
+def by_centre(card: Card, findings: Findings) -> bool:
+    """Whether nothing is proven to set a segment apart, and its card shows where its centre differs."""
+    proven = {test.field for test in findings.tests if test.survives}
+    return not any(effect.is_certain and effect.field in proven for effect in card.effects)
 
 
 def strength(cramers_v: float) -> str:

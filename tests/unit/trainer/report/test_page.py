@@ -203,6 +203,17 @@ def test_a_card_shows_size_effects_and_use(pages: dict[str, Page]) -> None:
     assert "No single characteristic reliably sets this segment apart." in words
 
 
+def test_a_card_says_where_it_goes_by_the_centre_only() -> None:
+    found = clear()
+    first, *others = found.cards
+    by_centre = replace(first, effects=tuple(replace(effect, low=-2.0, high=2.0) for effect in first.effects))
+    said = "No single characteristic reliably sets this segment apart. By its centre, it differs from the others in:"
+    assert said not in page_of(found).words
+    assert page_of(replace(found, cards=(by_centre, *others))).words.count(said) == 1
+    untested = replace(found, tests=tuple(replace(test, survives=False) for test in found.tests))
+    assert page_of(untested).words.count(said) == sum(bool(card.effects) for card in found.cards)
+
+
 def test_what_changed_is_described_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "19 % of users (2,371 of 12,300) change their segment." in words
