@@ -297,7 +297,7 @@ class MissingValues:
     p_value: float
     """Of the segments, fitted without the field, lacking the value equally often (chi-square)."""
     is_related: bool
-    """Benjamini–Hochberg over all fields that lack values, at 5 %."""
+    """Bonferroni over all fields that lack values, at 1 %."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,7 +255,7 @@ def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) 
     assert "The segments predict no demographic field more than weakly." in pages["none"].words
     strong = replace(none(), proxies=clear().proxies)
     assert "If you use this version anyway, its segments are a proxy for Income Level." in page_of(strong).words
-    assert "These data have no demographic fields." in page_of(replace(none(), proxies=())).words
+    assert "The profile class has no field in the group demographic, so" in page_of(replace(none(), proxies=())).words
 
 
 def test_the_quality_of_the_data_is_shown_column_by_column(pages: dict[str, Page]) -> None:
