@@ -25,7 +25,8 @@ from models.manifest import Manifest, Verdict
 from models.store import ModelStore
 from schemas import UserProfile
 from schemas.roles import Kind, profile_fields
-from trainer.commands.fit import BadRows, fit_history
+from trainer.commands.bad_rows import BadRows
+from trainer.commands.fit import fit_history
 from trainer.fitting.columns import ColumnRule
 from trainer.history.history import read_history
 from trainer.lineage.lineage import columns_needed, overlap, stable_numbers

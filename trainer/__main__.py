@@ -31,6 +31,7 @@ from trainer.settings import TrainerSettings
 from trainer.text.production import PRODUCTION
 
 if TYPE_CHECKING:  # needs an extra
+    from trainer.commands.bad_rows import BadRows
     from trainer.commands.compare import Comparison
     from trainer.history.dates import DayRule
     from trainer.pipeline import FitOptions
@@ -125,11 +126,11 @@ def _fit(arguments: argparse.Namespace) -> None:
     if arguments.promote and (version := promoted_already(store, profile_class)) is not None:
         print(f"{version} is already in production in {store.root}: nothing was fitted")
         return
-    from trainer.commands.fit import BadRows, fit_history, print_fit
+    from trainer.commands.fit import fit_history, print_fit
     from trainer.text.progress import watched
 
     options = _fit_options(arguments)
-    bad_rows = BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
+    bad_rows = _bad_rows(arguments)
     with watched(sys.stderr) as watcher:
         published = fit_history(
             arguments.data, profile_class, options, bad_rows, store, datetime.now(UTC), watcher, arguments.as_of
@@ -165,7 +166,9 @@ def _assign(arguments: argparse.Namespace) -> None:
     model = store.load_alias(PRODUCTION) if arguments.version is None else store.load(arguments.version)
     day_rule = _day_rule(arguments, store, profile_class, model.manifest.id)
     with watched(sys.stderr) as watcher:
-        assigned = assign_history(arguments.data, profile_class, model, arguments.output, watcher, day_rule)
+        assigned = assign_history(
+            arguments.data, profile_class, model, arguments.output, _bad_rows(arguments), watcher, day_rule
+        )
     print_assigned(assigned)
 
 
@@ -195,7 +198,7 @@ def _history(arguments: argparse.Namespace) -> None:
 
 def _promote(arguments: argparse.Namespace) -> None:
     from trainer.commands.promote import promote, sign
-    from trainer.text.summary import days_counted
+    from trainer.text.summary import days_counted, left_out, skipped
 
     store = _store(arguments)
     if arguments.accept_unsigned:
@@ -205,8 +208,12 @@ def _promote(arguments: argparse.Namespace) -> None:
     if arguments.data is not None and before is not None and before.version != arguments.version:
         compared = _compared(arguments, store, before.version, arguments.version)
         measured = compared.lineage.reassigned
-        for name, day in days_counted(compared.counted_to):
-            print(f"{name} {day}")
+        for name, fact in (
+            *skipped(compared.rows_skipped),
+            *left_out(compared.too_little_known),
+            *days_counted(compared.counted_to),
+        ):
+            print(f"{name} {fact}")
     accepted = _accepted_verdicts(arguments)
     promote(store, arguments.version, datetime.now(UTC), accepted, arguments.max_reassigned, measured)
 
@@ -228,7 +235,7 @@ def _compared(arguments: argparse.Namespace, store: ModelStore, before: str, aft
     profile_class = load_profile_class(arguments.profile)
     day_rule = _day_rule(arguments, store, profile_class, before, after)
     with watched(sys.stderr) as watcher:
-        return compare(arguments.data, profile_class, store, (before, after), watcher, day_rule)
+        return compare(arguments.data, profile_class, store, (before, after), _bad_rows(arguments), watcher, day_rule)
 
 
 def _day_rule(
@@ -241,6 +248,12 @@ def _day_rule(
     decides = arguments.as_of is None and has_dates(profile_class)
     fitted = fitted_days(store, versions) if decides else {}
     return DayRule(arguments.as_of, today_anywhere(datetime.now(UTC)), fitted)
+
+
+def _bad_rows(arguments: argparse.Namespace) -> BadRows:
+    from trainer.commands.bad_rows import BadRows
+
+    return BadRows.SKIP if arguments.skip_bad_rows else BadRows.REFUSE
 
 
 def _name(arguments: argparse.Namespace) -> None:
@@ -348,6 +361,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         "data",
         "--profile",
         "--as-of",
+        "--skip-bad-rows",
         "--accept-no-structure",
     )
     add("--k", type=at_least(2), metavar="N", help="number of segments (default: chosen, 2 to --max-k)")
@@ -374,7 +388,6 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
             "--name-demographics",
             "use demographic fields in names, suggestions and tiers (default: in descriptions only)",
         ),
-        ("--skip-bad-rows", "skip bad rows and list them in the version's bad_rows.csv (default: refuse the history)"),
         (
             "--promote",
             "put the new version into production; succeed without a fit if one of this class is there already",
@@ -383,7 +396,7 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
         add(flag, action="store_true", help=effect)
 
     promise = "Write the segment of every user of a history, using a stored version."
-    add = command("assign", _assign, promise, "data", "--profile", "--as-of")
+    add = command("assign", _assign, promise, "data", "--profile", "--as-of", "--skip-bad-rows")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help="the .csv or .parquet file to write")
     add("--version", metavar="VERSION", help="the version to use (default: the one in production)")
 
@@ -395,7 +408,9 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     command("history", _history, "Show which version was in production when.", "--json")
 
     promise = "Put a version into production; running workers switch to it."
-    add = command("promote", _promote, promise, "version", "--profile", "--as-of", "--accept-no-structure")
+    add = command(
+        "promote", _promote, promise, "version", "--profile", "--as-of", "--skip-bad-rows", "--accept-no-structure"
+    )
     add(
         "--accept-unsigned",
         action="store_true",
@@ -416,7 +431,9 @@ def _parser(settings: TrainerSettings) -> argparse.ArgumentParser:
     )
 
     promise = "Show which users change segment when one version replaces another."
-    add = command("compare", _compare, promise, "before", "after", "data", "--profile", "--as-of", "--json")
+    add = command(
+        "compare", _compare, promise, "before", "after", "data", "--profile", "--as-of", "--skip-bad-rows", "--json"
+    )
     add("--plot", type=picture, metavar="FILE", help="draw it, as .svg or .png")
 
     add = command("name", _name, "Name a segment: write a new version that differs only in that name.", "version")
@@ -463,6 +480,11 @@ def _shared_arguments(settings: TrainerSettings) -> Mapping[str, dict[str, Any]]
             "metavar": "YYYY-MM-DD",
             "help": "the day to which days since a date are counted (default: the newest date in the history; with a "
             "stored version, no day before that of its fit)",
+        },
+        "--skip-bad-rows": {
+            "action": "store_true",
+            "help": "leave out the bad rows of the history, and say how many (default: refuse the history); fit lists "
+            "them in the version's bad_rows.csv",
         },
         "--accept-no-structure": {
             "action": "store_true",

@@ -112,7 +112,7 @@ class FieldTest:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How one segment differs in one field, label or item; only for fields that survive their test."""
+    """How one segment differs in one field, label or item."""
 
     field: str
     header: str
@@ -134,6 +134,11 @@ class Effect:
     levels: tuple[str, ...] = ()
     """The levels of an ordinal field, lowest first."""
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -146,7 +151,8 @@ class Card:
     share: float
     outliers: int | None
     effects: tuple[Effect, ...]
-    """Strongest first; empty with verdict none."""
+    """Strongest first; certain ones in fields that survive their test, or else where the centre differs; empty with
+    verdict none."""
     suggestion: str
     """What marketing might do with it, derived from the effects; empty with verdict none."""
 
@@ -291,7 +297,7 @@ class MissingValues:
     p_value: float
     """Of the segments, fitted without the field, lacking the value equally often (chi-square)."""
     is_related: bool
-    """Benjamini–Hochberg over all fields that lack values, at 5 %."""
+    """Bonferroni over all fields that lack values, at 1 %."""
 
 
 @dataclass(frozen=True, slots=True)

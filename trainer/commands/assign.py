@@ -13,15 +13,15 @@ from models.segmentation import Assignments
 from models.store import StoredModel
 from schemas.counting import counted
 from trainer.atomic_file import atomic_file
+from trainer.commands.bad_rows import BadRows, require_rows
 from trainer.errors import OutputError
 from trainer.fitting.scikit import one_thread
-from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
 from trainer.history.history import History, read_history
 from trainer.publishing.tables import write_segmented_users, write_segmented_users_as_parquet
 from trainer.text.console import print_facts
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import days_counted, left_out, version_of
+from trainer.text.summary import days_counted, left_out, skipped, version_of
 
 PARQUET = ".parquet"
 
@@ -40,6 +40,8 @@ class Assigned:
     """Users left out, because more than half of the fields that the model uses have no value."""
     counted_to: CountedTo | None
     output: Path
+    rows_skipped: int
+    """Bad rows of the history, left out."""
 
 
 def refuse_output(output: Path, history: Path) -> None:
@@ -59,6 +61,7 @@ def assign_history(
     profile_class: type[BaseModel],
     stored: StoredModel,
     output: Path,
+    bad_rows: BadRows,
     watcher: Watcher,
     day_rule: DayRule = NEWEST_DATE,
 ) -> Assigned:
@@ -67,8 +70,8 @@ def assign_history(
     Users who lack more than half of the fields that the version uses are left out, and counted.
 
     The day rule says to which day the days since a date are counted. Raises HistoryError for a file that is not a
-    history or has a bad row, ProfileMismatch for another profile class, and OutputError when the output cannot be
-    written.
+    history or has a bad row that may not be skipped, ProfileMismatch for another profile class, and OutputError when
+    the output cannot be written.
     """
     stored.manifest.check_profile(profile_class)
     segmentation = stored.segmentation
@@ -89,7 +92,7 @@ def assign_history(
             yield chunk.users, found
 
     with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
-        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        require_rows(path, whole, bad_rows)
         whole.require(needed)
         history = whole.known_enough(segmentation.encoder.used)
         # One thread, so that the users of the fit get exactly the same results, to the last digit.
@@ -100,7 +103,16 @@ def assign_history(
             else:
                 write_segmented_users(unfinished, header, names, chunks)
         too_little_known, counted_to = history.too_little_known, history.counted_to
-    return Assigned(stored, dict(sorted(sizes.items())), outliers[True], unknown, too_little_known, counted_to, output)
+    return Assigned(
+        stored,
+        dict(sorted(sizes.items())),
+        outliers[True],
+        unknown,
+        too_little_known,
+        counted_to,
+        output,
+        rows_skipped=whole.bad_rows.count,
+    )
 
 
 def print_assigned(assigned: Assigned) -> None:
@@ -111,6 +123,7 @@ def print_assigned(assigned: Assigned) -> None:
         ("users by segment", ", ".join(f"{number}: {size:,}" for number, size in assigned.sizes.items())),
         ("outliers", f"{assigned.outliers:,}"),
         ("unknown values", ", ".join(unknown) or "none"),
+        *skipped(assigned.rows_skipped),
         *left_out(assigned.too_little_known),
         *days_counted(assigned.counted_to),
     ]

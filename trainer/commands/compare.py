@@ -12,15 +12,15 @@ from models.encoding import Columns
 from models.segmentation import Segmentation
 from models.store import ModelStore, StoredModel
 from trainer.atomic_file import atomic_file
+from trainer.commands.bad_rows import BadRows, require_rows
 from trainer.errors import HistoryError, OutputError
 from trainer.findings import Fate, Lineage, SegmentFate
-from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import NEWEST_DATE, CountedTo, DayRule
-from trainer.history.history import read_history
+from trainer.history.history import History, read_history
 from trainer.lineage.lineage import Earlier, Overlap, columns_needed, lineage, overlap
 from trainer.text.console import print_facts, print_json, print_table
 from trainer.text.progress import Watcher, reading
-from trainer.text.summary import days_counted, left_out, marked
+from trainer.text.summary import days_counted, left_out, marked, skipped
 from trainer.text.wording import became, count, percent, reassigned, title_of
 
 
@@ -37,6 +37,8 @@ class Comparison:
     too_little_known: int
     """Users left out because more than half of the fields that one of the versions uses have no value."""
     counted_to: CountedTo | None
+    rows_skipped: int
+    """Bad rows of the history, left out."""
 
 
 def compare(
@@ -44,16 +46,18 @@ def compare(
     profile_class: type[BaseModel],
     store: ModelStore,
     versions: tuple[str, str],
+    bad_rows: BadRows,
     watcher: Watcher,
     day_rule: DayRule = NEWEST_DATE,
 ) -> Comparison:
     """Both versions, the earlier one first, over the users of a history.
 
     The day rule says to which day the days since a date are counted. Raises HistoryError for a file that is not a
-    history or has a bad row, ProfileMismatch for another profile class, and whatever ModelStore.load raises.
+    history or has a bad row that may not be skipped, ProfileMismatch for another profile class, and whatever
+    ModelStore.load raises.
     """
     before, after = map(store.load, versions)
-    found, too_little_known, counted_to = _scored(path, profile_class, before, after, watcher, day_rule)
+    found, history = _scored(path, profile_class, before, after, bad_rows, watcher, day_rule)
     accepted = store.accepted_without_structure()
     earlier = Earlier(before.manifest.id, before.manifest.id in accepted, before.segmentation.names)
     return Comparison(
@@ -62,8 +66,9 @@ def compare(
         after=after.segmentation,
         after_version=after.manifest.id,
         accepted=accepted,
-        too_little_known=too_little_known,
-        counted_to=counted_to,
+        too_little_known=history.too_little_known,
+        counted_to=history.counted_to,
+        rows_skipped=history.bad_rows.count,
     )
 
 
@@ -72,13 +77,15 @@ def _scored(
     profile_class: type[BaseModel],
     before: StoredModel,
     after: StoredModel,
+    bad_rows: BadRows,
     watcher: Watcher,
     day_rule: DayRule,
-) -> tuple[Overlap, int, CountedTo | None]:
+) -> tuple[Overlap, History]:
+    """The users of both, and the history that they are from, closed."""
     for model in (before, after):
         model.manifest.check_profile(profile_class)
     with read_history(path, profile_class, reading(watcher, path), day_rule) as whole:
-        refuse_bad_rows(path, whole.bad_rows, "correct them")
+        require_rows(path, whole, bad_rows)
         history = whole
         for model in (before, after):
             history = history.known_enough(model.segmentation.encoder.used)
@@ -97,7 +104,7 @@ def _scored(
                 watcher.at("comparing", done, history.rows)
 
         found = overlap(before.segmentation, after.segmentation, chunks())
-        return found, history.too_little_known, history.counted_to
+        return found, history
 
 
 # --- for people ------------------------------------------------------------------------------------------------------
@@ -119,6 +126,7 @@ def print_comparison(comparison: Comparison) -> None:
         [
             *((f"after  {title_of(fate.segment, fate.name)}", _became(fate, found)) for fate in after),
             *((f"before {title_of(fate.segment, fate.name)}", _ended(fate, found)) for fate in gone),
+            *skipped(comparison.rows_skipped),
             *left_out(comparison.too_little_known),
             *days_counted(comparison.counted_to),
         ],
@@ -145,6 +153,7 @@ def print_comparison_as_json(comparison: Comparison) -> None:
         "fates_after": [asdict(fate) for fate in after],
         "fates_before": [asdict(fate) for fate in gone],
         "reassigned": found.reassigned.model_dump(mode="json", exclude={"against"}),
+        "rows_skipped": comparison.rows_skipped,
         "too_little_known": comparison.too_little_known,
         "as_of": None if comparison.counted_to is None else str(comparison.counted_to.day),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import Enum, auto
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -12,11 +11,10 @@ from pydantic import BaseModel
 from models import publishing
 from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
-from trainer.errors import FitRefused
+from trainer.commands.bad_rows import BadRows, require_rows
 from trainer.findings import Findings
-from trainer.history.bad_rows import refuse_bad_rows
 from trainer.history.dates import DayRule, today_anywhere
-from trainer.history.history import History, read_history
+from trainer.history.history import read_history
 from trainer.lineage.succession import before_fit
 from trainer.pipeline import FitOptions, Fitted, fit
 from trainer.publishing.version import Origin, files_of, findings_of, fit_of
@@ -25,13 +23,6 @@ from trainer.text.console import print_facts
 from trainer.text.production import PRODUCTION
 from trainer.text.progress import Watcher, reading
 from trainer.text.summary import facts_of
-
-
-class BadRows(Enum):
-    """What to do with bad rows."""
-
-    REFUSE = auto()
-    SKIP = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +53,7 @@ def fit_history(
     publishing.check_writable(store)
     day_rule = DayRule(as_of, today_anywhere(created_at))
     with read_history(path, profile_class, reading(watcher, path), day_rule) as history:
-        if bad_rows is BadRows.REFUSE:
-            refuse_bad_rows(path, history.bad_rows, "correct them, or leave them out with --skip-bad-rows")
-        if history.rows == 0:
-            raise FitRefused(f"{path} has no row that can be used: {_first_problem(history)}")
+        require_rows(path, history, bad_rows)
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
         fitted = fit(history, options, before, watcher)
         watcher.at("writing the report and the version")
@@ -84,8 +72,3 @@ def print_fit(published: Published, store: ModelStore, next_step: str | None) ->
     if next_step is not None:
         to_copy.append(("next", next_step))
     print_facts(facts, to_copy)
-
-
-def _first_problem(history: History) -> str:
-    first = history.bad_rows.first[0]
-    return f"the first problem is {history.bad_rows.before_number} {first.number}, {first.problem}"

@@ -33,17 +33,25 @@ LEAST_SIZE: Mapping[Measure, float] = {
     Measure.SHARE_DIFFERENCE: 0.1,
 }
 INTERVAL = (0.025, 0.975)
+Way = tuple[str, str | None, bool]
+"""The field and label of an effect, and whether the segment is higher in it."""
 PROMINENT = 0.5
 """An effect under half as strong as another segment's in the same field and direction gives no name or suggestion."""
 
 
 def effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Effect, ...]]:
-    """Stable number of each segment -> its effects in the fields named, strongest first.
+    """Stable number of each segment -> its certain effects in the fields named, strongest first, as `all_effects`."""
+    found = all_effects(division, fields)
+    return {number: tuple(effect for effect in each if effect.is_certain) for number, each in found.items()}
 
-    An effect is large enough (standardised difference .3, delta .2, 10 percentage points), and the 95 % interval over
-    the resamples excludes 0. Segments and cells of under 20 users have none. If under 20 of the others have a label,
-    the share is computed as if 20 had it; if under 20 of a segment or of the others lack it, as if 20 lacked it, unless
-    all have it. The difference is then understated, and nobody can be counted from it.
+
+def all_effects(division: Division, fields: frozenset[str]) -> Mapping[int, tuple[Effect, ...]]:
+    """Stable number of each segment -> its effects in the fields named, certain or not, strongest first.
+
+    An effect is large enough (standardised difference .3, delta .2, 10 percentage points). Segments and cells of under
+    20 users have none. If under 20 of the others have a label, the share is computed as if 20 had it; if under 20 of a
+    segment or of the others lack it, as if 20 lacked it, unless all have it. The difference is then understated, and
+    nobody can be counted from it.
     """
     found: dict[int, list[Effect]] = {number: [] for number in division.numbers}
     for field in division.sample.fields:
@@ -76,16 +84,17 @@ def prominent(effects: Mapping[int, Sequence[Effect]]) -> Mapping[int, tuple[Eff
 
     Next to a segment whose income is far below the others', one that is a little below does not stand for low income.
     """
-    strongest: dict[tuple[str, str | None, bool], float] = {}
+    strongest: dict[Way, float] = {}
     for effect in (effect for each in effects.values() for effect in each):
-        strongest[_way(effect)] = max(strength(effect), strongest.get(_way(effect), 0.0))
+        strongest[way_of(effect)] = max(strength(effect), strongest.get(way_of(effect), 0.0))
     return {
-        number: tuple(effect for effect in each if strength(effect) >= PROMINENT * strongest[_way(effect)])
+        number: tuple(effect for effect in each if strength(effect) >= PROMINENT * strongest[way_of(effect)])
         for number, each in effects.items()
     }
 
 
-def _way(effect: Effect) -> tuple[str, str | None, bool]:
+def way_of(effect: Effect) -> Way:
+    """In what, and in which direction, the segment differs."""
     return effect.field, effect.level, effect.size > 0
 
 
@@ -138,7 +147,7 @@ def _effects(trait: Trait, division: Division) -> Iterator[tuple[int, Effect]]:
     if not large.any():
         return
     low, high = np.quantile(_contrast(trait, division.memberships[1:], division).size, INTERVAL, axis=0)
-    for index in np.flatnonzero(large & ((low > 0) | (high < 0))).tolist():
+    for index in np.flatnonzero(large).tolist():
         inside, outside = float(only_sample.inside[0, index]), float(only_sample.outside[0, index])
         yield (
             division.numbers[index],

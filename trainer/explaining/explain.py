@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.manifest import Verdict
 from trainer.explaining.cards import cards
 from trainer.explaining.division import Division
-from trainer.explaining.effects import effects
+from trainer.explaining.effects import all_effects, effects
 from trainer.explaining.field_tests import field_tests, surviving
 from trainer.explaining.heat import heat_rows
 from trainer.explaining.missing import missing_values
@@ -16,7 +16,7 @@ from trainer.explaining.projection import projection
 from trainer.explaining.proxies import proxies
 from trainer.explaining.thresholds import thresholds
 from trainer.explaining.tiers import tiers
-from trainer.findings import Card, FieldTest, HeatRow, Map, MissingValues, Proxy, Threshold, Tiers
+from trainer.findings import Card, Effect, FieldTest, HeatRow, Map, MissingValues, Proxy, Threshold, Tiers
 
 NO_MAP = Map(x=(), y=(), segment=(), explained=(0.0, 0.0))
 
@@ -53,11 +53,11 @@ def explain(
     insights = verdict is not Verdict.NONE
     tests = field_tests(division.sample, division.labels, seed) if insights else ()
     limits = () if insights else thresholds(division.sample, multimodal)
-    # Fields that only make the segments together pass no test alone: then what is named is where the centres differ.
-    found = effects(division, surviving(tests) or frozenset(column.name for column in division.sample.encoder.kept))
     return Explained(
         tests=tests,
-        cards=cards(division, found, outliers, verdict, given_names, not_named),
+        cards=cards(
+            division, _differences(division, tests) if insights else {}, outliers, verdict, given_names, not_named
+        ),
         proxies=proxies(division),
         map=projection(division) if insights else NO_MAP,
         heat=heat_rows(division, tests) if insights else (),
@@ -65,3 +65,16 @@ def explain(
         thresholds=limits,
         tiers=None if insights else tiers(division.sample, not_named, {each.field: each.value for each in limits}),
     )
+
+
+def _differences(division: Division, tests: tuple[FieldTest, ...]) -> Mapping[int, tuple[Effect, ...]]:
+    """What sets each segment apart for certain; of a segment of which nothing does, where its centre differs.
+
+    Fields that only make the segments together pass no test alone, and a segment that a few resamples do not find
+    again has no certain effect.
+    """
+    found = effects(division, surviving(tests))
+    if all(found.values()):
+        return found
+    by_centre = all_effects(division, frozenset(column.name for column in division.sample.encoder.kept))
+    return {number: each or by_centre[number] for number, each in found.items()}

@@ -46,9 +46,7 @@ def facts_of(manifest: Manifest, findings: Findings, accepted: frozenset[str] = 
     if findings.lineage is not None:
         moves = reassigned_since(findings.lineage.reassigned, accepted)
         facts.append(("since the last", f"{_fates(findings.lineage)}; {moves}"))
-    if findings.quality.rows_skipped:
-        facts.append(("bad rows skipped", f"{findings.quality.rows_skipped:,}, listed in bad_rows.csv"))
-    return facts
+    return facts + skipped(findings.quality.rows_skipped, ", listed in bad_rows.csv")
 
 
 def next_step(manifest: Manifest, store_flag: str) -> str:
@@ -104,6 +102,11 @@ def version_of(stored: StoredModel) -> str:
     """The id of a version that has been read, with the same note."""
     version = stored.manifest.id
     return marked(version, frozenset({version} if stored.accepted_no_structure else ()))
+
+
+def skipped(bad_rows: int, where: str = "") -> list[tuple[str, str]]:
+    """How many bad rows of a history were left out, if any, and where they are listed, if anywhere."""
+    return [("bad rows skipped", f"{bad_rows:,}{where}")] if bad_rows else []
 
 
 def left_out(too_little_known: int) -> list[tuple[str, str]]:

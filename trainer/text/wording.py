@@ -10,7 +10,18 @@ from itertools import pairwise
 
 from models.manifest import Reassigned, Verdict
 from schemas.roles import Kind
-from trainer.findings import Effect, Fate, Findings, Judgement, Lineage, Measure, SegmentFate, Tiers
+from trainer.findings import (
+    Card,
+    Effect,
+    Fate,
+    Findings,
+    Judgement,
+    Lineage,
+    Measure,
+    MissingValues,
+    SegmentFate,
+    Tiers,
+)
 from trainer.privacy import LEAST_SHOWN, SUPPRESSED
 from trainer.text.shortening import plain
 
@@ -21,6 +32,8 @@ _LONGEST_PLAIN = 1e15
 # Bergsma's V reads like a correlation; these words are Cohen's for one.
 _STRENGTHS = ((0.1, "hardly"), (0.3, "weakly"), (0.5, "clearly"))
 _STRONGEST = "strongly"
+PERHAPS = 0.05
+"""Up to this p-value, without a correction for the number of fields, a relation is possible."""
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -281,6 +294,19 @@ def interval(effect: Effect) -> str:
 def _plus(value: float, decimals: int) -> str:
     digits = decimal(value, decimals)
     return digits if digits.startswith(_MINUS) or not digits.strip("0.") else f"+{digits}"
+
+
+def by_centre(card: Card, findings: Findings) -> bool:
+    """Whether nothing is proven to set a segment apart, and its card shows where its centre differs."""
+    proven = {test.field for test in findings.tests if test.survives}
+    return not any(effect.is_certain and effect.field in proven for effect in card.effects)
+
+
+def related(found: MissingValues) -> str:
+    """Whether who lacks a value is related to the segments, no surer than it is."""
+    if found.is_related:
+        return f"yes ({probability(found.p_value)})"
+    return f"perhaps ({probability(found.p_value)})" if found.p_value <= PERHAPS else "not proven"
 
 
 def strength(cramers_v: float) -> str:

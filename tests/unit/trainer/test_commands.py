@@ -215,6 +215,36 @@ def test_bad_rows_are_refused_with_what_to_do_and_left_out_when_asked(tmp_path: 
     assert "bad rows skipped  30, listed in bad_rows.csv" in output
 
 
+def test_every_command_that_reads_a_history_leaves_bad_rows_out_when_asked(tmp_path: Path, run: Run) -> None:
+    rows = planted(100)
+    write(tmp_path / "good.csv", rows)
+    for row in rows[:30]:
+        row["Conversion Rates"] = "1,5"
+    write(tmp_path / "history.csv", rows)
+    store = ModelStore(Path("model-store"))
+    assert run("fit", "good.csv")[0] == 0
+    (first,) = store.versions()
+    assert run("promote", first.id, "--accept-no-structure")[0] == 0
+    assert run("fit", "good.csv", "--k", "2")[0] == 0
+    (second,) = (each for each in store.versions() if each.id != first.id)
+    for command in (
+        ["assign", "history.csv", "-o", "out.csv"],
+        ["compare", first.id, second.id, "history.csv"],
+        ["promote", second.id, "--accept-no-structure", "--data", "history.csv"],
+    ):
+        status, _, errors = run(*command)
+        assert (status, "leave them out with --skip-bad-rows" in errors) == (2, True), command
+        status, output, _ = run(*command, "--skip-bad-rows")
+        assert (status, " ".join(output.split()).count("bad rows skipped 30")) == (0, 1), command
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == len(rows) - 30 + 1
+    compared = json.loads(run("compare", first.id, second.id, "history.csv", "--skip-bad-rows", "--json")[1])
+    assert compared["rows_skipped"] == 30
+    write(tmp_path / "bad.csv", rows[:30])
+    status, _, errors = run("assign", "bad.csv", "-o", "none.csv", "--skip-bad-rows")
+    assert (status, "bad.csv has no row that can be used" in errors) == (2, True)
+    assert not (tmp_path / "none.csv").exists()
+
+
 def test_a_class_of_ones_own_is_fitted_and_another_one_is_recognised(tmp_path: Path, run: Run) -> None:
     (tmp_path / "shop.py").write_text(
         "from typing import Annotated, ClassVar\n"

@@ -195,6 +195,17 @@ def test_a_value_that_one_segment_lacks_is_said_to_be_related(tmp_path: Path) ->
         assert len({*missing.share_by_segment}) > 1
 
 
+def test_a_value_that_one_segment_lacks_a_little_more_often_is_not_said_to_be_related(tmp_path: Path) -> None:
+    numbers, sides, groups = three_groups(600)
+    holes = np.zeros((600, COLUMNS + 1))
+    holes[:, 3] = np.array([0.25, 0.14, 0.14])[groups]
+    history, found = fitted(written(tmp_path / "groups.csv", numbers, sides, holes), WithHoles)
+    with history:
+        (missing,) = found.explained.missing
+        assert 0.01 < missing.p_value < 0.05
+        assert not missing.is_related
+
+
 def test_a_column_that_more_than_half_lack_is_left_out_with_the_reason(tmp_path: Path) -> None:
     numbers, sides, _ = three_groups(300)
     holes = np.array([0.7, *[0.0] * COLUMNS])

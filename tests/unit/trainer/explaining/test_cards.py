@@ -60,7 +60,7 @@ def test_planted_groups_are_called_by_what_was_planted() -> None:
     found = effects(planted, surviving(field_tests(planted.sample, planted.labels, 0)))
     names = [card.name for card in cards(planted, found, (0,) * 5, Verdict.CLEAR, {}, NOT_NAMED)]
     assert names == [
-        "Few weekend hours, short ad views",
+        "Few weekend hours, Travel and Adventure",  # short ad views are as true of those with tablets
         "Tablet, weekend-heavy",
         "Long hours online, many follows",
         "High conversion, high click-through",

@@ -1,11 +1,12 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.manifest import Verdict
 from schemas.roles import Kind, ProfileField
-from tests.support.samples import divided, sample_of
+from tests.support.samples import as_given, divided, sample_of
 from trainer.explaining.explain import Explained, explain
 from trainer.findings import Card
 
@@ -44,6 +45,25 @@ def test_where_no_field_passes_alone_segments_are_named_by_their_centres() -> No
     assert {frozenset(parts_of(card)) for card in found.cards} == {
         frozenset({f"{a} a", f"{b} b"}) for a in ("low", "high") for b in ("low", "high")
     }
+
+
+def test_a_segment_that_some_resamples_do_not_find_is_described_by_its_centre() -> None:
+    generator = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [90, 70, 60])
+    columns = {
+        "visits": generator.normal([0, 0, 5], size=(220, 3))[np.arange(220), labels].tolist(),
+        "basket": generator.normal([0, 5, 5], size=(220, 3))[np.arange(220), labels].tolist(),
+    }
+    whole = as_given(sample_of(columns, [number("visits", "Visits"), number("basket", "Basket")]), labels)
+    # In a tenth of the resamples, the third segment is not found.
+    lost = [replace(each, labels=np.minimum(each.labels, 1)) for each in whole.resamples[:5]]
+    division = replace(whole, resamples=(*lost, *whole.resamples[5:]))
+    found = explain(division, (0,) * 3, Verdict.WEAK, (), {}, frozenset(), 0)
+    assert [test.survives for test in found.tests] == [True, True]
+    *others, third = found.cards
+    assert "high visits" in parts_of(third)
+    assert not any(effect.is_certain for effect in third.effects)
+    assert all(effect.is_certain for card in others for effect in card.effects)
 
 
 def parts_of(card: Card) -> set[str]:

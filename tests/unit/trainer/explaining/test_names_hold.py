@@ -12,7 +12,10 @@ from schemas.roles import Kind, ProfileField
 from tests.support.samples import as_given, sample_of
 from trainer.explaining.cards import cards
 from trainer.explaining.division import Division
-from trainer.explaining.effects import effects
+from trainer.explaining.effects import effects, strength, way_of
+from trainer.explaining.naming import LONGEST_NAME
+from trainer.explaining.phrases import phrase
+from trainer.explaining.titles import Titles
 
 LEVELS = ("lowest", "low", "middle", "high", "highest")
 LONG = "of all that were counted by us in the year of"
@@ -111,3 +114,28 @@ def test_no_name_contradicts_the_means_of_its_segment_and_of_the_others() -> Non
                 for seen in (word, "degree" if ": " in part and word else "", "long" if "…" in part else ""):
                     words[seen] = words.get(seen, 0) + 1
     assert min(words.get(word, 0) for word in (*DEGREES, "", "degree", "long")) >= 3, words
+
+
+def test_what_a_name_says_is_in_the_name_of_every_segment_of_which_it_is_as_true_if_there_is_room() -> None:
+    shared = 0
+    for seed in range(200):
+        columns, division = table(seed)
+        found = effects(division, frozenset(columns))
+        called = cards(division, found, (0,) * division.k, Verdict.CLEAR, {}, frozenset())
+        parts = {card.segment: frozenset(card.name.casefold().split(", ")) for card in called}
+        titles = Titles.in_sample(division.sample)
+        for segment, effect in ((segment, effect) for segment, each in found.items() for effect in each):
+            part = phrase(effect, titles).casefold()
+            is_fewer = effect.level is not None and effect.kind is not Kind.BOOLEAN and effect.size < 0
+            if part not in parts[segment] or is_fewer:
+                continue
+            for other in {card.segment for card in called} - {segment}:
+                same = [each for each in found[other] if way_of(each) == way_of(effect)]
+                if same and strength(same[0]) >= 2 / 3 * strength(effect):
+                    shared += 1
+                    with_it = (parts[other] - {f"segment {other}"}) | {part}
+                    room = len(", ".join(with_it)) <= LONGEST_NAME and with_it not in parts.values()
+                    # "x, less y" of one field would say one thing twice.
+                    room &= not all("less " in each for each in parts[other])
+                    assert part in parts[other] or not room, (seed, segment, other, parts)
+    assert shared >= 100

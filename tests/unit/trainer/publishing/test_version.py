@@ -18,8 +18,9 @@ from models.segmentation import Segment, Segmentation
 from models.store import ModelStore
 from schemas import UserProfile
 from tests.support.histories import FIELDS, HEADER, columns, groups, noise, planted, read, table, users, write
-from trainer.commands.fit import BadRows, Published, fit_history
-from trainer.errors import FitRefused, HistoryError
+from trainer.commands.bad_rows import BadRows
+from trainer.commands.fit import Published, fit_history
+from trainer.errors import HistoryError
 from trainer.fitting.columns import ColumnRule
 from trainer.fitting.golden import UNSEEN, golden_rows
 from trainer.history.history import History
@@ -199,7 +200,7 @@ def test_bad_rows_are_left_out_and_written_beside_the_version(tmp_path: Path) ->
 def test_a_history_of_bad_rows_only_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     path = write(tmp_path / "history.csv", [row | {"Age": ""} for row in noise(50)])
     store = ModelStore(tmp_path / "store")
-    with pytest.raises(FitRefused, match=r"no row that can be used: .* on line 2, Age: is empty"):
+    with pytest.raises(HistoryError, match=r"no row that can be used: .* on line 2, Age: is empty"):
         fit_history(path, UserProfile, OPTIONS, BadRows.SKIP, store, NOON, Silence())
     assert not store.root.exists()
 

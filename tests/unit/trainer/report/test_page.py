@@ -203,6 +203,17 @@ def test_a_card_shows_size_effects_and_use(pages: dict[str, Page]) -> None:
     assert "No single characteristic reliably sets this segment apart." in words
 
 
+def test_a_card_says_where_it_goes_by_the_centre_only() -> None:
+    found = clear()
+    first, *others = found.cards
+    by_centre = replace(first, effects=tuple(replace(effect, low=-2.0, high=2.0) for effect in first.effects))
+    said = "No single characteristic reliably sets this segment apart. By its centre, it differs from the others in:"
+    assert said not in page_of(found).words
+    assert page_of(replace(found, cards=(by_centre, *others))).words.count(said) == 1
+    untested = replace(found, tests=tuple(replace(test, survives=False) for test in found.tests))
+    assert page_of(untested).words.count(said) == sum(bool(card.effects) for card in found.cards)
+
+
 def test_what_changed_is_described_in_words_and_as_a_table(pages: dict[str, Page]) -> None:
     words = pages["clear"].words.replace("\N{NO-BREAK SPACE}", " ")
     assert "19 % of users (2,371 of 12,300) change their segment." in words
@@ -244,7 +255,7 @@ def test_a_field_that_segments_give_away_is_pointed_out(pages: dict[str, Page]) 
     assert "The segments predict no demographic field more than weakly." in pages["none"].words
     strong = replace(none(), proxies=clear().proxies)
     assert "If you use this version anyway, its segments are a proxy for Income Level." in page_of(strong).words
-    assert "These data have no demographic fields." in page_of(replace(none(), proxies=())).words
+    assert "The profile class has no field in the group demographic, so" in page_of(replace(none(), proxies=())).words
 
 
 def test_the_quality_of_the_data_is_shown_column_by_column(pages: dict[str, Page]) -> None:

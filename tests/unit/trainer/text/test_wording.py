@@ -5,7 +5,7 @@ import pytest
 from models.manifest import Reassigned
 from schemas.roles import Kind
 from tests.support.findings_examples import clear, none, weak
-from trainer.findings import Effect, Fate, Measure, SegmentFate, Tiers
+from trainer.findings import Effect, Fate, Measure, MissingValues, SegmentFate, Tiers
 from trainer.text.wording import (
     became,
     choice,
@@ -22,6 +22,7 @@ from trainer.text.wording import (
     percent,
     probability,
     reassigned,
+    related,
     sentence,
     short_count,
     strength,
@@ -287,3 +288,10 @@ def test_the_facts_beside_the_verdict_tell_sizes_and_change() -> None:
 
 def test_without_segments_the_facts_tell_nothing_of_them() -> None:
     assert [name for name, _ in in_short(none())] == ["Users", "Users between segments"]
+
+
+def test_a_relation_is_said_no_surer_than_it_is() -> None:
+    found = MissingValues("lead_status", "Lead Status", ("10 %", "20 %"), 0.049, is_related=False)
+    assert related(found) == "perhaps (p = 0.049)"
+    assert related(replace(found, p_value=0.06)) == "not proven"
+    assert related(replace(found, p_value=0.0001, is_related=True)) == "yes (p < 0.001)"
