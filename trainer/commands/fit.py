@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from pydantic import BaseModel
 from models import publishing
 from models.manifest import Manifest, ProfileReference
 from models.store import ModelStore
+from schemas.counting import counted
 from trainer.commands.bad_rows import BadRows, require_rows
 from trainer.findings import Findings
+from trainer.fitting.columns import ChosenColumns
 from trainer.history.dates import DayRule, today_anywhere
 from trainer.history.history import read_history
 from trainer.lineage.succession import before_fit
@@ -23,6 +26,9 @@ from trainer.text.console import print_facts
 from trainer.text.production import PRODUCTION
 from trainer.text.progress import Watcher, reading
 from trainer.text.summary import facts_of
+
+NAMED_FIELDS = 5
+"""In a note; a class may have 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,26 @@ def fit_history(
         require_rows(path, history, bad_rows)
         before = before_fit(store, PRODUCTION, ProfileReference.of(profile_class))
         fitted = fit(history, options, before, watcher)
+        notes = (*fitted.columns.notes, *_required_in_vain(profile_class, fitted.columns))
+        fitted = replace(fitted, columns=replace(fitted.columns, notes=notes))
         watcher.at("writing the report and the version")
         origin = Origin(created_at, before.parent, ProfileReference.of(profile_class))
         used = fitted.history
         found = findings_of(fitted, used, options, origin)
         manifest = publishing.publish(store, fit_of(fitted, used, origin), files_of(fitted, used, found))
     return Published(manifest, fitted, found)
+
+
+def _required_in_vain(profile_class: type[BaseModel], columns: ChosenColumns) -> Iterator[str]:
+    """A note on the fields that every event must have although the model does not use them, if there are any."""
+    required = [name for name in columns.left_out if profile_class.model_fields[name].is_required()]
+    if required:
+        more = f" and {len(required) - NAMED_FIELDS} more" if len(required) > NAMED_FIELDS else ""
+        yield (
+            f"events must still have {counted(len(required), 'field')} that the model does not use "
+            f"({', '.join(required[:NAMED_FIELDS])}{more}): in the profile class, make them optional with a default of "
+            "None (this version stays valid), or remove them and fit again"
+        )
 
 
 def print_fit(published: Published, store: ModelStore, next_step: str | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -243,6 +244,34 @@ def test_every_command_that_reads_a_history_leaves_bad_rows_out_when_asked(tmp_p
     status, _, errors = run("assign", "bad.csv", "-o", "none.csv", "--skip-bad-rows")
     assert (status, "bad.csv has no row that can be used" in errors) == (2, True)
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_fit_says_which_fields_events_must_have_in_vain(tmp_path: Path, run: Run) -> None:
+    generator = np.random.default_rng(1)
+    group = np.arange(200) % 2
+    names = ["a", "b", *(f"noise{i}" for i in range(7)), "maybe"]
+    columns = [*(9 * group + generator.normal(size=200) for _ in range(2)), *generator.normal(size=(8, 200))]
+    lines = [",".join(f"{value:.4f}" for value in row) for row in zip(*columns, strict=True)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join(names), *lines]) + "\n", encoding="utf-8")
+    fields = [f"    {name}: Annotated[float, number('use')]\n" for name in names[:-1]]
+    (tmp_path / "wide.py").write_text(
+        "from typing import Annotated, ClassVar\n"
+        "from pydantic import BaseModel\n"
+        "from schemas.roles import number\n"
+        "class Wide(BaseModel):\n"
+        "    history_id_column: ClassVar[None] = None\n"
+        f"{''.join(fields)}    maybe: Annotated[float | None, number('use')] = None\n",
+        encoding="utf-8",
+    )
+    status, output, _ = run("fit", "wide.csv", "--profile", "wide.py:Wide", "--k", "2")
+    said = " ".join(output.split())
+    assert status == 0
+    assert "columns kept a, b " in said
+    assert "events must still have 7 fields that the model does not use (noise0, noise1, noise2," in said
+    assert "noise4 and 2 more)" in said
+    (version,) = ModelStore(Path("model-store")).versions()
+    report = (Path("model-store") / "versions" / version.id / "report.html").read_text(encoding="utf-8")
+    assert "Events must still have 7 fields" in report
 
 
 def test_a_class_of_ones_own_is_fitted_and_another_one_is_recognised(tmp_path: Path, run: Run) -> None:
