@@ -21,7 +21,7 @@ CLEAR_SEPARATION = 0.75
 WEAK_SEPARATION = 0.35
 # Where the users between two segments lie this far aside of the line between the centres, as around a bend.
 BENT = 0.15
-WEAK_SEPARATION_AT_A_BEND = 0.45
+WEAK_SEPARATION_AT_A_BEND = 0.50
 # Of four groups in a row, for example, two segments have less, four have more.
 PREFERRED_SEPARATION = 0.40
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
