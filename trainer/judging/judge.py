@@ -27,13 +27,11 @@ from trainer.judging.between import (
 from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
 from trainer.judging.verdict import (
-    BENT,
     LEAST_ROOM,
     ROUNDING,
     WEAK_JACCARD,
-    WEAK_SEPARATION,
-    WEAK_SEPARATION_AT_A_BEND,
     Evidence,
+    least_separations,
     verdict_of,
 )
 from trainer.text.progress import Watcher
@@ -122,9 +120,7 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
             between=here.share,
             null_between=tuple(each.share for each in drawn),
-            joined=are_joined(
-                here, drawn, np.where(bends >= BENT, WEAK_SEPARATION_AT_A_BEND, WEAK_SEPARATION), LEAST_ROOM
-            ),
+            joined=are_joined(here, drawn, least_separations(bends), LEAST_ROOM),
             least_jaccard=min(stability.jaccard),
             borders=dip_test.borders(sample, candidate.labels, candidate.centroids),
             multimodal_columns=multimodal,

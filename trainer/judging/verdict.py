@@ -12,6 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from models.encoding import Floats
 from models.manifest import Verdict
 from trainer.findings import Border
 from trainer.fitting.choose_k import FEWEST_SEGMENTS
@@ -21,7 +24,9 @@ CLEAR_SEPARATION = 0.75
 WEAK_SEPARATION = 0.35
 # Where the users between two segments lie this far aside of the line between the centres, as around a bend.
 BENT = 0.15
-WEAK_SEPARATION_AT_A_BEND = 0.50
+WEAK_SEPARATION_AT_A_BEND = 0.45
+# The one border of two segments must show it alone: of 38 half circles, two were cut in two with .47 and .50.
+WEAK_SEPARATION_OF_TWO_AT_A_BEND = 0.50
 # Of four groups in a row, for example, two segments have less, four have more.
 PREFERRED_SEPARATION = 0.40
 # Where data without segments have a smaller share of users between the centres, a gap cannot be seen.
@@ -151,6 +156,14 @@ class Evidence:
             and self.reached == 0
             and self.effect >= HOPELESS_EFFECT
         )
+
+
+def least_separations(bends: Floats) -> Floats:
+    """The separation below which each two segments are joined, by how bent the way between them is, both (k, k)."""
+    two = len(bends) == FEWEST_SEGMENTS
+    return np.where(
+        bends < BENT, WEAK_SEPARATION, WEAK_SEPARATION_OF_TWO_AT_A_BEND if two else WEAK_SEPARATION_AT_A_BEND
+    )
 
 
 def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:

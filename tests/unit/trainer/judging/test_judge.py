@@ -22,7 +22,7 @@ from trainer.judging.judge import (
     Judged,
     judge,
 )
-from trainer.judging.verdict import WEAK_SEPARATION, Evidence, verdict_of
+from trainer.judging.verdict import WEAK_SEPARATION, Evidence, least_separations, verdict_of
 from trainer.text.progress import Silence
 
 FIELDS = profile_fields(UserProfile)
@@ -360,6 +360,12 @@ def test_another_number_needs_a_better_verdict_or_segments_that_are_much_more_se
     *, other: Evidence, evidence: Evidence, is_better: bool
 ) -> None:
     assert other.is_better_than(evidence) is is_better
+
+
+def test_around_a_bend_more_separation_is_needed_most_where_there_is_no_other_border() -> None:
+    assert least_separations(np.array([[0, 0.14], [0.14, 0]])).tolist() == [[0.35, 0.35], [0.35, 0.35]]
+    assert least_separations(np.array([[0, 0.15], [0.15, 0]]))[0].tolist() == [0.35, 0.5]
+    assert least_separations(np.array([[0, 0.2, 0.1], [0.2, 0, 0], [0.1, 0, 0]]))[0].tolist() == [0.35, 0.45, 0.35]
 
 
 def test_data_without_segments_that_lie_on_their_centres_leave_nothing_to_gain() -> None:
