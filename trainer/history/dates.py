@@ -99,10 +99,9 @@ def newest_date(source: Source, missing: Collection[str]) -> DateAt | None:
     """The newest date of a history, without the cells that are declared as missing; None where there is none."""
     newest: DateAt | None = None
     columns = zip(source.layout.fields, source.layout.field_at, strict=True)
-    dated = [(at, field) for field, at in columns if field.kind is Kind.DAYS_SINCE]
+    dated = [(at, field, {*missing, *field.missing}) for field, at in columns if field.kind is Kind.DAYS_SINCE]
     for rows in source.rows:
-        for at, field in dated if rows.numbers else ():
-            empty = {*missing, *field.missing}
+        for at, field, empty in dated if rows.numbers else ():
             cells = [None if isinstance(cell, str) and cell.strip() in empty else cell for cell in rows.columns[at]]
             dates = dates_in(cells, field.date_format)
             day = max((each for each in dates if isinstance(each, date)), default=date.min)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,25 @@ class Between:
         return shares
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Where rows lie at one set of centres."""
+
+    centres: Centres
+    rows: Numbers
+    """Which rows."""
+    own: Numbers
+    """The place among the centres of the one nearest to each of these rows."""
+    other: Numbers
+    """That of the one between which and its own the row lies, or NOWHERE."""
+
+    @property
+    def between(self) -> tuple[Numbers, Numbers, Numbers]:
+        """The rows that lie between two centres, and the places of the two."""
+        here = self.other != NOWHERE
+        return self.rows[here], self.own[here], self.other[here]
+
+
 def neighbours(rows: Floats, centroids: Floats) -> tuple[Numbers, Numbers]:
     """The nearest centre of each row (rows × width), and the one that the row lies between this and, or NOWHERE.
 
@@ -68,56 +87,49 @@ def neighbours(rows: Floats, centroids: Floats) -> tuple[Numbers, Numbers]:
 
 def between(rows: Floats, found: Sequence[Centres]) -> Between:
     """Where rows lie, over several sets of centres."""
-    return _counted((rows, centres) for centres in found)
+    each = np.arange(len(rows))
+    return counted([Placed(centres, each, *neighbours(rows, centres.centroids)) for centres in found])
 
 
-def between_out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Between:
-    """Where rows lie at the centres of a resample that did not draw them, over all resamples.
+def out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> list[Placed]:
+    """Where the rows lie at the centres of each resample that did not draw them.
 
     Centres lean towards gaps that chance has left among the rows they were found in; these rows are no evidence.
     """
-    return _counted(_out_of_bag(scaled, resamples))
-
-
-def _out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Iterator[tuple[Floats, Centres]]:
+    placed = []
     for resample in resamples:
-        yield scaled[np.bincount(resample.rows, minlength=len(scaled)) == 0], centres_of(resample, scaled)
+        rows = np.flatnonzero(np.bincount(resample.rows, minlength=len(scaled)) == 0)
+        centres = Centres(np.unique(resample.labels), resample.centroids(scaled))
+        placed.append(Placed(centres, rows, *neighbours(scaled[rows], centres.centroids)))
+    return placed
 
 
-def bends_out_of_bag(scaled: Floats, resamples: Sequence[Resample]) -> Floats:
+def bends(scaled: Floats, placed: Sequence[Placed]) -> Floats:
     """For each two segments, how far aside of the line between their centres the users between them lie, shape (k, k).
 
-    It is the distance of their mean from the line, where the centres are 2 apart, less what chance accounts for, at the
-    centres of resamples that did not draw these users. Between groups it is near 0; of half a circle, cut in two, .57.
+    It is the distance of their mean from the line, where the centres are 2 apart, less what chance accounts for.
+    Between groups it is near 0; of half a circle, cut in two, .57. scaled has the rows that were placed.
     """
-    k = 1 + max(int(resample.labels.max()) for resample in resamples)
+    k = _segments(placed)
     counts, lengths, sums = np.zeros((k, k)), np.zeros((k, k)), np.zeros((k, k, scaled.shape[1]))
-    left_out = 0
-    for rows, centres in _out_of_bag(scaled, resamples):
-        own, other = neighbours(rows, centres.centroids)
-        here = other != NOWHERE
-        pair = centres.centroids[own[here]], centres.centroids[other[here]]
-        halves = (pair[1] - pair[0]) / 2
+    for each in placed:
+        rows, own, other = each.between
+        centroids, numbers = each.centres.centroids, each.centres.numbers
+        halves = (centroids[other] - centroids[own]) / 2
         squares = (halves**2).sum(axis=1, keepdims=True)
-        from_middle = rows[here] - (pair[0] + pair[1]) / 2
+        from_middle = scaled[rows] - (centroids[own] + centroids[other]) / 2
         aside = (from_middle - (from_middle * halves).sum(axis=1, keepdims=True) / squares * halves) / np.sqrt(squares)
-        at = centres.numbers[own[here]], centres.numbers[other[here]]
+        at = numbers[own], numbers[other]
         for ends in (at, at[::-1]):
             np.add.at(counts, ends, 1)
             np.add.at(lengths, ends, (aside**2).sum(axis=1))
             np.add.at(sums, ends, aside)
-        left_out += len(rows)
     counts = np.maximum(counts, 1)
     mean = ((sums / counts[:, :, None]) ** 2).sum(axis=2)
-    # Each user is left out by several resamples.
-    users = np.maximum(counts * len(scaled) / left_out, 1)
-    bends: Floats = np.sqrt(np.maximum(mean - (lengths / counts - mean) / users, 0))
-    return bends
-
-
-def centres_of(resample: Resample, scaled: Floats) -> Centres:
-    """The centres of a resample of the sample."""
-    return Centres(np.unique(resample.labels), resample.centroids(scaled))
+    # Each user is placed several times.
+    users = np.maximum(counts * len(scaled) / sum(len(each.rows) for each in placed), 1)
+    aside_of_line: Floats = np.sqrt(np.maximum(mean - (lengths / counts - mean) / users, 0))
+    return aside_of_line
 
 
 def are_joined(data: Between, nulls: Sequence[Between], least_separations: Floats, least_room: float) -> bool:
@@ -131,13 +143,17 @@ def are_joined(data: Between, nulls: Sequence[Between], least_separations: Float
     return int(connected_components(crowded, directed=False, return_labels=False)) == 1
 
 
-def _counted(placed: Iterable[tuple[Floats, Centres]]) -> Between:
-    parts = [*placed]
-    k = 1 + max(int(centres.numbers.max()) for _, centres in parts)
+def counted(placed: Sequence[Placed]) -> Between:
+    """Where the rows lie, over all sets of centres."""
+    k = _segments(placed)
     users, pairs = np.zeros(k), np.zeros((k, k))
-    for rows, centres in parts:
-        own, other = neighbours(rows, centres.centroids)
-        users += np.bincount(centres.numbers[own], minlength=k)
-        here = other != NOWHERE
-        np.add.at(pairs, (centres.numbers[own[here]], centres.numbers[other[here]]), 1)
+    for each in placed:
+        numbers = each.centres.numbers
+        users += np.bincount(numbers[each.own], minlength=k)
+        _, own, other = each.between
+        np.add.at(pairs, (numbers[own], numbers[other]), 1)
     return Between(users, pairs + pairs.T)
+
+
+def _segments(placed: Sequence[Placed]) -> int:
+    return 1 + max(int(each.centres.numbers.max()) for each in placed)

@@ -15,15 +15,7 @@ from trainer.fitting.choose_k import Candidate, Choice, Start, best_first, diffe
 from trainer.fitting.sample import Sample
 from trainer.fitting.scikit import on_all_cores
 from trainer.judging import dip_test
-from trainer.judging.between import (
-    Between,
-    Centres,
-    are_joined,
-    bends_out_of_bag,
-    between,
-    between_out_of_bag,
-    centres_of,
-)
+from trainer.judging.between import Between, Centres, are_joined, bends, between, counted, out_of_bag
 from trainer.judging.null_model import Null, learn_null
 from trainer.judging.stability import Plan, Stability, stabilities
 from trainer.judging.verdict import (
@@ -104,23 +96,23 @@ def judge(sample: Sample, choice: Choice, related: frozenset[str], seed: int, wa
             watcher.at(comparing, len(nulls), draws.stop)
 
     multimodal = dip_test.multimodal_columns(sample)
+    different = different_rows(sample.scaled)
 
     def evidence_on(candidate: Candidate) -> Evidence:
         stability = stability_of[candidate.k]
-        here = between_out_of_bag(sample.scaled, stability.resamples)
-        bends = bends_out_of_bag(sample.scaled, stability.resamples)
-        centres = [centres_of(resample, sample.scaled) for resample in stability.resamples]
+        placed = out_of_bag(sample.scaled, stability.resamples)
+        here, centres = counted(placed), [each.centres for each in placed]
         drawn = [*on_all_cores(partial(_between, null, centres, seed), range(DRAWS), sample.scaled)]
         return Evidence(
             k=candidate.k,
             related_columns=len(related),
             halved=candidate.start is Start.HALVES,
-            kinds_per_segment=different_rows(sample.scaled) / candidate.k,
+            kinds_per_segment=different / candidate.k,
             silhouette=candidate.silhouette,
             null_silhouettes=tuple(_silhouette(found, candidate.k) for found in nulls),
             between=here.share,
             null_between=tuple(each.share for each in drawn),
-            joined=are_joined(here, drawn, least_separations(bends), LEAST_ROOM),
+            joined=are_joined(here, drawn, least_separations(bends(sample.scaled, placed)), LEAST_ROOM),
             least_jaccard=min(stability.jaccard),
             borders=dip_test.borders(sample, candidate.labels, candidate.centroids),
             multimodal_columns=multimodal,

@@ -36,9 +36,8 @@ _FEWEST_DIGITS: Final = 4
 def names_the_user(header: str) -> bool:
     """Whether a header says that each user has one value: "customer_id", "Mitgliedsnr.", "id"."""
     words = words_of(header)
-    joined = "".join(word for word in words_in_order(header) if word not in PARTICLES)
     return (
-        bool(_ID_OF_A_USER.fullmatch(joined))
+        bool(_ID_OF_A_USER.fullmatch(_joined(header)))
         or words == {"id"}
         or (bool(words & USERS) and "id" in words and len(words) <= 3)
     )
@@ -55,8 +54,11 @@ def _names_an_id(header: str) -> bool:
 def _is_a_user(header: str) -> bool:
     """Whether a header names a user, and nothing else: "customer", "Nº de cliente"."""
     words = words_of(header) - PARTICLES
-    joined = "".join(word for word in words_in_order(header) if word not in PARTICLES)
-    return (bool(words) and words <= _STANDS_FOR_A_USER) or bool(_NUMBER_OF_A_USER.fullmatch(joined))
+    return (bool(words) and words <= _STANDS_FOR_A_USER) or bool(_NUMBER_OF_A_USER.fullmatch(_joined(header)))
+
+
+def _joined(header: str) -> str:
+    return "".join(word for word in words_in_order(header) if word not in PARTICLES)
 
 
 def identifies(facts: Facts) -> str:

@@ -51,8 +51,8 @@ def _is_list(facts: Facts, separator: str) -> bool:
     for cell, items in lists.items():
         for item in {*items}:
             rows_of[item] += facts.cells[cell]
-    shared = [item for item in {item for cell in several for item in lists[cell]} if cells_of[item] > 1]
     in_several = {item for cell in several for item in lists[cell]}
+    shared = [item for item in in_several if cells_of[item] > 1]
     if not 2 <= len(cells_of) <= MOST_LEVELS or max(map(len, cells_of)) > LONGEST_LABEL / 4:
         return False
     if separator == "/" and any(len(item) < 2 for item in cells_of):
