@@ -19,6 +19,7 @@ from worker.kafka.client import connected
 from worker.kafka.consumer import IDLE_WAIT_MS
 from worker.kafka.lost_offsets import LossReason
 from worker.kafka.offsets import InputOffsets, Starts
+from worker.kafka.ports import NotedOffset
 from worker.kafka.transport import KafkaTransport
 
 
@@ -46,7 +47,9 @@ def recreate(kafka: KafkaWorld, *values: bytes) -> None:
 
 
 def commit_by_hand(kafka: KafkaWorld, offset: int, note: str = "") -> None:
-    at = {TopicPartition(kafka.input, 0): OffsetAndMetadata(offset, note, -1)}
+    # As workers store it: of a note without a null byte at its end, librdkafka reads on into whatever comes next.
+    stored = NotedOffset.stored(offset, note).metadata
+    at = {TopicPartition(kafka.input, 0): OffsetAndMetadata(offset, stored, -1)}
     kafka.admin.alter_group_offsets(kafka.group, at)
 
 
